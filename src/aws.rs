@@ -1,0 +1,158 @@
+//! The connection to AWS: client, region, endpoints, time limits, retries and credentials, as every AWS tool has them.
+
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{imds, BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::error::Error;
+use crate::fault::causes;
+use crate::log::LogRequests;
+use crate::oidc;
+use crate::plan::Plan;
+use crate::settings::{AwsSettings, CredentialSource};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// From the request's start to the answer's first byte, so it includes the upload of the largest file.
+const READ_TIMEOUT: Duration = Duration::from_mins(1);
+/// One operation with all its attempts.
+const OPERATION_TIMEOUT: Duration = Duration::from_mins(3);
+const ATTEMPTS: u32 = 5;
+/// The metadata service of an EC2 instance answers in a millisecond or is not there; CI must not wait for it.
+const INSTANCE_METADATA_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// The clients of the services that a publish needs.
+pub(crate) struct Aws {
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) cloudfront: aws_sdk_cloudfront::Client,
+    /// Whose credentials these are: a phrase for the log.
+    pub(crate) credentials: String,
+}
+
+/// Resolves the credentials, once for the whole run, and makes the clients.
+pub(crate) async fn connect(plan: &Plan, client: SharedHttpClient) -> Result<Aws, Error> {
+    let settings = &plan.settings;
+    let region = Region::new(settings.region.clone());
+    let loader = loader(client.clone()).region(region.clone());
+    let (config, credentials) = match &settings.aws.credentials {
+        CredentialSource::Oidc { role, token } => {
+            let config = loader.no_credentials().load().await;
+            let credentials = oidc::assume_role(&config, role, token, &settings.build, &plan.scope())
+                .await
+                .map_err(|fault| Error::Aws(Box::new(fault)))?;
+            let phrase = format!("role {role}, assumed by OpenID Connect");
+            (with_credentials(config, credentials), phrase)
+        }
+        CredentialSource::Keys(credentials) => {
+            let config = loader.no_credentials().load().await;
+            let phrase = format!("access key {}", ending(credentials));
+            (with_credentials(config, credentials.clone()), phrase)
+        }
+        CredentialSource::DefaultChain { profile } => {
+            let config = loader.no_credentials().load().await;
+            let credentials = of_default_chain(profile.as_deref(), region, client).await?;
+            let source = profile
+                .as_ref()
+                .map_or_else(|| "AWS's default chain".to_owned(), |profile| format!("profile `{profile}`"));
+            let phrase = format!("{source}, access key {}", ending(&credentials));
+            (with_credentials(config, credentials), phrase)
+        }
+    };
+    Ok(Aws {
+        s3: s3_client(&config, &settings.aws),
+        cloudfront: aws_sdk_cloudfront::Client::from_conf(
+            aws_sdk_cloudfront::config::Builder::from(&config)
+                .interceptor(LogRequests)
+                .build(),
+        ),
+        credentials,
+    })
+}
+
+/// The region that the AWS profile names, if any. Reads files only.
+pub(crate) async fn profile_region() -> Option<String> {
+    use aws_config::meta::region::ProvideRegion;
+    let region = aws_config::profile::ProfileFileRegionProvider::new().region().await?;
+    Some(region.to_string())
+}
+
+fn loader(client: SharedHttpClient) -> ConfigLoader {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(client)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+}
+
+fn s3_client(config: &SdkConfig, settings: &AwsSettings) -> aws_sdk_s3::Client {
+    // A profile may name an endpoint too.
+    let own_endpoint = settings.own_s3_endpoint || config.endpoint_url().is_some();
+    aws_sdk_s3::Client::from_conf(
+        aws_sdk_s3::config::Builder::from(config)
+            .force_path_style(own_endpoint)
+            .interceptor(LogRequests)
+            .build(),
+    )
+}
+
+fn with_credentials(config: SdkConfig, credentials: Credentials) -> SdkConfig {
+    config
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .build()
+}
+
+async fn of_default_chain(
+    profile: Option<&str>,
+    region: Region,
+    client: SharedHttpClient,
+) -> Result<Credentials, Error> {
+    let provider_config = ProviderConfig::without_region()
+        .with_region(Some(region.clone()))
+        .with_http_client(client);
+    let metadata = imds::Client::builder()
+        .configure(&provider_config)
+        .connect_timeout(INSTANCE_METADATA_TIMEOUT)
+        .read_timeout(INSTANCE_METADATA_TIMEOUT)
+        .max_attempts(1)
+        .build();
+    let mut chain = DefaultCredentialsChain::builder()
+        .configure(provider_config)
+        .region(region)
+        .imds_client(metadata);
+    if let Some(profile) = profile {
+        chain = chain.profile_name(profile);
+    }
+    let chain = chain.build().await;
+    chain.provide_credentials().await.map_err(|error| {
+        let found = match &error {
+            CredentialsError::CredentialsNotLoaded(_) => {
+                "looked for `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, a web identity, a container's role \
+                 and an instance's role"
+                    .to_owned()
+            }
+            _ => causes(&error),
+        };
+        let remedy = "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` or `AWS_OIDC_ROLE_ARN` in CI (a variable of another \
+                      deployment environment is empty here); by hand, set `AWS_PROFILE` or sign in with `aws sso login`";
+        Error::NoCredentials(found, remedy.to_owned())
+    })
+}
+
+/// The end of the key's id, which tells keys apart and helps nobody else.
+fn ending(credentials: &Credentials) -> String {
+    let id = credentials.access_key_id();
+    let start = id.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+    format!("ending in `{}`", &id[start..])
+}

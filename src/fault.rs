@@ -1,0 +1,256 @@
+//! What AWS refused, or why it was not reached: code, message and request id, and a sentence on what to do about it.
+//!
+//! The SDK prints only `service error` for its errors, and hundreds of codes mean a dozen things. They are sorted into
+//! those here, by code and never by message, as the messages are not part of AWS's contract.
+
+use std::error::Error as StdError;
+use std::fmt::{self, Display, Formatter};
+
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use serde::Serialize;
+
+use crate::scope::{Scope, Statement};
+
+/// A request to AWS that failed for good.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Fault {
+    /// The IAM action, such as `s3:PutObject`.
+    pub(crate) action: &'static str,
+    /// What it was done to: an object's address, a distribution or a role.
+    pub(crate) resource: String,
+    /// AWS's own code. `None` where no answer came, or none with a code.
+    pub(crate) code: Option<String>,
+    pub(crate) message: String,
+    pub(crate) status: Option<u16>,
+    pub(crate) request_id: Option<String>,
+    /// S3's second id, which AWS's support asks for (`x-amz-id-2`).
+    pub(crate) host_id: Option<String>,
+    #[serde(skip)]
+    pub(crate) kind: Kind,
+}
+
+/// What a fault means.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    AccessDenied,
+    AclNotSupported,
+    Changed,
+    ClockSkew,
+    ExpiredSession,
+    Kms,
+    NoSuchBucket,
+    NoSuchDistribution,
+    NoSuchKey,
+    Refused(&'static str),
+    Throttled,
+    TooManyInvalidations,
+    UnknownKey,
+    Unreachable,
+    WrongRegion(Option<String>),
+    WrongSecret,
+    WrongToken,
+    Other,
+}
+
+impl Fault {
+    pub(crate) fn new<E>(action: &'static str, resource: String, error: &SdkError<E, HttpResponse>) -> Self
+    where
+        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
+    {
+        let response = error.raw_response();
+        let header = |name: &str| response.and_then(|response| response.headers().get(name)).map(str::to_owned);
+        let status = response.map(|response| response.status().as_u16());
+        let code = error.code().map(str::to_owned);
+        let kind = classify(action, code.as_deref(), status, header("x-amz-bucket-region"));
+        Self {
+            action,
+            resource,
+            message: error.message().map_or_else(|| causes(error), str::to_owned),
+            code,
+            status,
+            request_id: response.and_then(request_id).map(str::to_owned),
+            host_id: header("x-amz-id-2"),
+            kind,
+        }
+    }
+
+    /// A fault that AWS's SDK has no error for.
+    pub(crate) fn unexpected(action: &'static str, resource: String, message: impl Into<String>) -> Self {
+        Self {
+            action,
+            resource,
+            code: None,
+            message: message.into(),
+            status: None,
+            request_id: None,
+            host_id: None,
+            kind: Kind::Other,
+        }
+    }
+
+    /// A refusal of the program's own, which no retry changes.
+    pub(crate) fn refused(action: &'static str, resource: String, message: String, remedy: &'static str) -> Self {
+        Self {
+            kind: Kind::Refused(remedy),
+            ..Self::unexpected(action, resource, message)
+        }
+    }
+
+    /// The statement of the policy that is missing, where that is what is wrong.
+    pub(crate) fn missing_statement(&self, scope: &Scope) -> Option<Statement> {
+        if self.kind != Kind::AccessDenied {
+            return None;
+        }
+        if self.action.starts_with("cloudfront:") {
+            return scope.statement_for_distributions();
+        }
+        let key = scope.keys.iter().find(|key| self.resource.ends_with(&format!("/{key}")))?;
+        Some(scope.statement_for_object(key))
+    }
+
+    /// What to do, as a sentence.
+    pub(crate) fn remedy(&self) -> String {
+        match &self.kind {
+            Kind::AccessDenied if self.action.starts_with("sts:") => "the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience and this repository (and deployment environment) as subject".into(),
+            Kind::AccessDenied => format!("the credentials may not do `{}` here: give their user or role the statement below, and look for a bucket policy that denies it", self.action),
+            Kind::AclNotSupported => "the bucket has ACLs disabled, as new buckets have: leave `ACL` empty".into(),
+            Kind::Changed => "somebody else published at the same moment: look at what is live and run this again if it is not the newest".into(),
+            Kind::ClockSkew => "the clock of this machine is wrong by more than AWS accepts: set it and run this again".into(),
+            Kind::ExpiredSession if self.action.starts_with("sts:") => "the step's OIDC token has expired: run the step again, and publish early in it".into(),
+            Kind::ExpiredSession => "the session's credentials have expired: sign in again by hand, or run the step again in CI".into(),
+            Kind::Kms => "the bucket encrypts with a KMS key that these credentials may not use: allow `kms:GenerateDataKey` on the key".into(),
+            Kind::NoSuchBucket => "there is no such bucket: check `S3_BUCKET`, or `s3BucketPRD` and `s3BucketDev` of `config.js`".into(),
+            Kind::NoSuchDistribution => "there is no such distribution in this account: check `DISTRIBUTION_ID` and whose credentials these are".into(),
+            Kind::NoSuchKey => "there is no such object".into(),
+            Kind::Refused(remedy) => (*remedy).into(),
+            Kind::Throttled => "AWS throttled the requests all the time: run this again in some minutes".into(),
+            Kind::TooManyInvalidations => "the distribution still works on too many invalidations (3,000 paths at a time): run this again in some minutes".into(),
+            Kind::UnknownKey => "AWS does not know this access key: check `AWS_ACCESS_KEY_ID` of this deployment environment, and whether the key was deleted or deactivated".into(),
+            Kind::Unreachable => "AWS was not reached or did not answer: check the network, `HTTPS_PROXY` and any `AWS_ENDPOINT_URL`, and run this again".into(),
+            Kind::WrongRegion(Some(region)) => format!("the bucket is in another region: set `AWS_DEFAULT_REGION` to `{region}`"),
+            Kind::WrongRegion(None) => "the bucket is in another region: set `AWS_DEFAULT_REGION` to it".into(),
+            Kind::WrongSecret => "the secret does not belong to this access key: check `AWS_SECRET_ACCESS_KEY` of this deployment environment for a cut or a blank".into(),
+            Kind::WrongToken => "the token does not belong to this access key or is not valid: check `AWS_SESSION_TOKEN` (leave it empty for a user's own keys), or the audience of the identity provider with OIDC".into(),
+            Kind::Other => "run this again; if it stays, AWS's support can look the request id up".into(),
+        }
+    }
+}
+
+impl Display for Fault {
+    /// What was done to what, and AWS's own words.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {} failed", self.action, self.resource)?;
+        if let Some(code) = &self.code {
+            write!(f, ": {code}")?;
+        }
+        if let Some(status) = self.status {
+            write!(f, " (HTTP {status})")?;
+        }
+        write!(f, ": {}", self.message)?;
+        if let Some(id) = &self.request_id {
+            write!(f, " (request id {id}")?;
+            if let Some(id) = &self.host_id {
+                write!(f, ", host id {id}")?;
+            }
+            write!(f, ")")?;
+        }
+        Ok(())
+    }
+}
+
+fn classify(action: &str, code: Option<&str>, status: Option<u16>, bucket_region: Option<String>) -> Kind {
+    let Some(code) = code else {
+        return match status {
+            None => Kind::Unreachable,
+            Some(301 | 307) => Kind::WrongRegion(bucket_region),
+            Some(403) => Kind::AccessDenied,
+            Some(404) => Kind::NoSuchKey,
+            Some(409 | 412) => Kind::Changed,
+            Some(429 | 503) => Kind::Throttled,
+            Some(_) => Kind::Other,
+        };
+    };
+    match code {
+        "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" => Kind::AccessDenied,
+        "AccessControlListNotSupported" => Kind::AclNotSupported,
+        "ConditionalRequestConflict" | "PreconditionFailed" => Kind::Changed,
+        "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Kind::ClockSkew,
+        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => Kind::ExpiredSession,
+        "NoSuchBucket" => Kind::NoSuchBucket,
+        "NoSuchDistribution" => Kind::NoSuchDistribution,
+        "NoSuchKey" | "NotFound" => Kind::NoSuchKey,
+        "TooManyInvalidationsInProgress" => Kind::TooManyInvalidations,
+        "RequestLimitExceeded" | "SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException"
+        | "TooManyRequests" | "TooManyRequestsException" => Kind::Throttled,
+        "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => Kind::UnknownKey,
+        "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "PermanentRedirect"
+        | "TemporaryRedirect" => Kind::WrongRegion(bucket_region),
+        "SignatureDoesNotMatch" => Kind::WrongSecret,
+        "InvalidToken" | "InvalidIdentityToken" | "IDPRejectedClaim" => Kind::WrongToken,
+        code if code.starts_with("KMS.") || code.starts_with("Kms") => Kind::Kms,
+        _ if action.starts_with("s3:") && matches!(status, Some(301 | 307)) => Kind::WrongRegion(bucket_region),
+        _ => Kind::Other,
+    }
+}
+
+/// The id by which AWS's support finds a request. S3 and the other services have a header each for it.
+pub(crate) fn request_id(response: &HttpResponse) -> Option<&str> {
+    let headers = response.headers();
+    headers.get("x-amz-request-id").or_else(|| headers.get("x-amzn-requestid"))
+}
+
+/// The chain of an error's causes, without the repetitions that wrapping makes.
+pub(crate) fn causes(error: &dyn StdError) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+        next = error.source();
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_sorted_into_what_they_mean() {
+        #[track_caller]
+        fn case(code: Option<&str>, status: Option<u16>, expected: &Kind) {
+            assert_eq!(&classify("s3:PutObject", code, status, Some("eu-west-1".into())), expected);
+        }
+        let right_region = Kind::WrongRegion(Some("eu-west-1".to_owned()));
+        case(Some("AccessDenied"), Some(403), &Kind::AccessDenied);
+        case(None, Some(403), &Kind::AccessDenied);
+        case(Some("PermanentRedirect"), Some(301), &right_region);
+        case(Some("Unheard"), Some(301), &right_region);
+        case(None, Some(307), &right_region);
+        case(Some("SlowDown"), Some(503), &Kind::Throttled);
+        case(Some("Throttling"), Some(400), &Kind::Throttled);
+        case(Some("TooManyInvalidationsInProgress"), Some(400), &Kind::TooManyInvalidations);
+        case(Some("KMS.DisabledException"), Some(400), &Kind::Kms);
+        case(Some("InternalError"), Some(500), &Kind::Other);
+        case(None, None, &Kind::Unreachable);
+    }
+
+    #[test]
+    fn a_fault_says_what_where_and_in_awss_words() {
+        let fault = Fault {
+            code: Some("AccessDenied".into()),
+            status: Some(403),
+            request_id: Some("R1".into()),
+            host_id: Some("H1".into()),
+            kind: Kind::AccessDenied,
+            ..Fault::unexpected("s3:PutObject", "s3://acme/js/mojito.js".into(), "Access Denied")
+        };
+        assert_eq!(
+            fault.to_string(),
+            "s3:PutObject on s3://acme/js/mojito.js failed: AccessDenied (HTTP 403): Access Denied (request id R1, host id H1)"
+        );
+    }
+}

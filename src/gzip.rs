@@ -1,0 +1,81 @@
+//! Compression: the same bytes for the same input on every machine, and no larger than `gzip -9` makes them.
+//!
+//! libdeflate's best level beats zlib's by some 3% in milliseconds. Its header has neither time nor file name.
+
+use libdeflater::{CompressionLvl, Compressor};
+
+/// Compresses file after file with one set of tables, which are some megabytes.
+pub(crate) struct Gzip(Compressor);
+
+impl Gzip {
+    pub(crate) fn new() -> Self {
+        Self(Compressor::new(CompressionLvl::best()))
+    }
+
+    /// Compresses a file into one gzip member.
+    pub(crate) fn compress(&mut self, content: &[u8]) -> Vec<u8> {
+        let mut compressed = vec![0; self.0.gzip_compress_bound(content.len())];
+        let length = self
+            .0
+            .gzip_compress(content, &mut compressed)
+            .expect("the buffer has the size that libdeflate asks for");
+        compressed.truncate(length);
+        compressed.shrink_to_fit();
+        compressed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn gzip_9(content: &[u8]) -> Vec<u8> {
+        let mut gzip = Command::new("gzip")
+            .args(["-9", "-n", "-c"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("gzip is on every machine that has Rust's linker");
+        let mut stdin = gzip.stdin.take().unwrap();
+        let content = content.to_vec();
+        std::thread::spawn(move || stdin.write_all(&content));
+        gzip.wait_with_output().unwrap().stdout
+    }
+
+    fn decompress(compressed: &[u8], size: usize) -> Vec<u8> {
+        let mut content = vec![0; size];
+        libdeflater::Decompressor::new().gzip_decompress(compressed, &mut content).unwrap();
+        content
+    }
+
+    #[test]
+    fn it_is_at_least_as_small_as_gzip_9_and_comes_back_whole() {
+        let mut noise = fastrand::Rng::with_seed(1);
+        let samples: [Vec<u8>; 6] = [
+            b"a".to_vec(),
+            b"Mojito = (function () {})();".to_vec(),
+            include_bytes!("settings.rs").to_vec(),
+            include_bytes!("../Cargo.lock").to_vec(),
+            include_bytes!("../Cargo.lock").repeat(8),
+            (0..100_000).map(|_| noise.u8(b'a'..=b'z')).collect(),
+        ];
+        let mut gzip = Gzip::new();
+        for sample in samples {
+            let compressed = gzip.compress(&sample);
+            let expected = gzip_9(&sample).len();
+            assert!(compressed.len() <= expected, "{} bytes, gzip -9 makes {expected}", compressed.len());
+            assert_eq!(decompress(&compressed, sample.len()), sample);
+        }
+    }
+
+    #[test]
+    fn its_header_holds_no_time_and_no_name() {
+        let compressed = Gzip::new().compress(b"Mojito");
+        // RFC 1952: magic, deflate, no flags, time 0.
+        assert_eq!(compressed[..8], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
+        assert_eq!(compressed, Gzip::new().compress(b"Mojito"));
+    }
+}

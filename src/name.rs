@@ -1,0 +1,214 @@
+//! The names that must not be mixed up: containers, buckets, folders, keys, CDN paths and distributions.
+//!
+//! Each is checked once, where it comes in. The characters that IAM and CloudFront read as wildcards or variables are
+//! refused, because a policy or an invalidation made from such a name would mean more than the one file.
+
+use std::fmt::{self, Display, Formatter};
+
+use percent_encoding::{utf8_percent_encode, AsciiSet, NON_ALPHANUMERIC};
+use serde::Serialize;
+
+/// S3's limit for a key, in bytes of UTF-8.
+const LONGEST_KEY: usize = 1024;
+
+/// What CloudFront wants encoded in a path: all but the unreserved characters of RFC 3986 and the slash.
+const CDN_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'/');
+
+macro_rules! text_newtype {
+    ($($name:ident),+) => {$(
+        impl $name {
+            pub(crate) fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Display for $name {
+            fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    )+};
+}
+
+/// The name of a container: a file name without its extension.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub(crate) struct ContainerName(String);
+
+/// The name of an S3 bucket.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub(crate) struct BucketName(String);
+
+/// A folder, in a bucket or as the CDN's visitors see it, without slashes at its ends. Empty: the root.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub(crate) struct Prefix(String);
+
+/// The key of an S3 object.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub(crate) struct ObjectKey(String);
+
+/// The path of an object at the CDN: starts with `/`, URL-encoded.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+pub(crate) struct CdnPath(String);
+
+/// The id of a CloudFront distribution.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub(crate) struct DistributionId(String);
+
+text_newtype!(ContainerName, BucketName, Prefix, ObjectKey, CdnPath, DistributionId);
+
+impl ContainerName {
+    /// On failure, what is expected of a name.
+    pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
+        if name.to_lowercase().ends_with(".js") {
+            Err("the name without the extension `.js`")
+        } else if name.ends_with(".pretty") {
+            Err("the name without `.pretty`, which is added by itself")
+        } else if name.contains(['/', '\\']) {
+            Err("a file name; the folder goes to `S3_PREFIX` and `LOCAL_PATH`")
+        } else if name.starts_with('.') || name.trim() != name {
+            Err("a file name that starts with no dot and has no blank at its ends")
+        } else {
+            only_literal(name)?;
+            Ok(Self(name.to_owned()))
+        }
+    }
+}
+
+impl BucketName {
+    /// On failure, what is expected of a name.
+    pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
+        let valid = (3..=63).contains(&name.len())
+            && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'))
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+            && name.ends_with(|last: char| last.is_ascii_alphanumeric())
+            && !name.contains("..");
+        if valid {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err("a bucket's name (3 to 63 lower-case letters, digits, dots and hyphens), or `BUCKET/PREFIX`")
+        }
+    }
+}
+
+impl Prefix {
+    /// On failure, what is expected of a folder. `/` is the root.
+    pub(crate) fn parse(folder: &str) -> Result<Self, &'static str> {
+        let folder = folder.trim_matches('/');
+        if folder.split('/').any(|part| matches!(part, "." | "..")) || folder.contains("//") {
+            return Err("a folder such as `js` or `sites/acme/js`, or `/` for the root");
+        }
+        only_literal(folder)?;
+        Ok(Self(folder.to_owned()))
+    }
+
+    fn join(&self, file_name: &str) -> String {
+        if self.0.is_empty() {
+            file_name.to_owned()
+        } else {
+            format!("{}/{file_name}", self.0)
+        }
+    }
+}
+
+impl ObjectKey {
+    /// The key of a file in a folder of a bucket.
+    pub(crate) fn new(prefix: &Prefix, file_name: &str) -> Self {
+        Self(prefix.join(file_name))
+    }
+
+    /// Whether S3 takes the key.
+    pub(crate) fn fits(&self) -> bool {
+        self.0.len() <= LONGEST_KEY
+    }
+}
+
+impl CdnPath {
+    /// The path of a file in a folder as the CDN's visitors see it.
+    pub(crate) fn new(prefix: &Prefix, file_name: &str) -> Self {
+        Self(format!("/{}", utf8_percent_encode(&prefix.join(file_name), CDN_PATH)))
+    }
+}
+
+impl DistributionId {
+    /// On failure, what is expected of an id.
+    pub(crate) fn parse(id: &str) -> Result<Self, &'static str> {
+        let valid = (8..=32).contains(&id.len())
+            && id.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'));
+        if valid {
+            Ok(Self(id.to_owned()))
+        } else {
+            Err("a distribution's id such as `E1A2B3C4D5E6F7` (not its ARN, nor its domain name)")
+        }
+    }
+}
+
+/// Refuses what IAM or CloudFront would not take literally.
+fn only_literal(text: &str) -> Result<(), &'static str> {
+    if text.contains(['*', '?', '$', '"', '\\']) || text.contains(char::is_control) {
+        Err("no `*`, `?`, `$`, `\"`, `\\` and no control character, which IAM or CloudFront would not take literally")
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_is_named_by_a_file_name_without_extension() {
+        for name in ["mojito", "acme-site_2", "acme.com", "größe", "a b"] {
+            assert_eq!(ContainerName::parse(name).unwrap().as_str(), name);
+        }
+        for name in ["mojito.js", "mojito.pretty", "js/mojito", "a\\b", "..", ".hidden", " a", "a*", "a?", "${x}", "a\nb"] {
+            assert!(ContainerName::parse(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_named_by_s3s_rules() {
+        for name in ["abc", "mojito-js", "acme.example.com", &"a".repeat(63)] {
+            assert_eq!(BucketName::parse(name).unwrap().as_str(), name);
+        }
+        for name in ["", "ab", "Mojito", "a_b_c", "-abc", "abc.", "a..b", "s3:", "a b c", &"a".repeat(64)] {
+            assert!(BucketName::parse(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_folder_has_no_slashes_at_its_ends() {
+        for (folder, expected) in [("js", "js"), ("/js/", "js"), ("a/b", "a/b"), ("/", "")] {
+            assert_eq!(Prefix::parse(folder).unwrap().as_str(), expected);
+        }
+        for folder in ["a//b", "../js", "a/./b", "js*", "a\tb"] {
+            assert!(Prefix::parse(folder).is_err(), "{folder}");
+        }
+    }
+
+    #[test]
+    fn a_path_at_the_cdn_is_the_encoded_key() {
+        #[track_caller]
+        fn case(folder: &str, file: &str, key: &str, path: &str) {
+            let prefix = Prefix::parse(folder).unwrap();
+            assert_eq!(ObjectKey::new(&prefix, file).as_str(), key);
+            assert_eq!(CdnPath::new(&prefix, file).as_str(), path);
+        }
+        case("js", "mojito.js", "js/mojito.js", "/js/mojito.js");
+        case("/", "mojito.js", "mojito.js", "/mojito.js");
+        case("a/b", "m~1_x-y.js", "a/b/m~1_x-y.js", "/a/b/m~1_x-y.js");
+        case("größe", "a b+c.js", "größe/a b+c.js", "/gr%C3%B6%C3%9Fe/a%20b%2Bc.js");
+    }
+
+    #[test]
+    fn a_distribution_is_named_by_its_id() {
+        assert!(DistributionId::parse("E1A2B3C4D5E6F7").is_ok());
+        for id in ["", "d111111abcdef8.cloudfront.net", "arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7", "E1*"] {
+            assert!(DistributionId::parse(id).is_err(), "{id}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! `ONLY_NEWER`: an older pipeline that finishes later does not overwrite a newer container.
+//!
+//! The build number that is stored with an object is compared before the upload, and the upload is conditional on the
+//! object being the one that was looked at, so a race between two pipelines is lost by one of them, not by the site.
+
+use aws_sdk_s3::Client;
+
+use crate::fault::{Fault, Kind};
+use crate::object::Object;
+use crate::plan::s3_address;
+use crate::s3;
+use crate::settings::Settings;
+
+/// How often an upload that lost a race looks again. Each time another pipeline must have published in between.
+const ROUNDS: usize = 10;
+
+/// What must still hold when an object is written.
+#[derive(Debug)]
+pub(crate) enum Precondition {
+    None,
+    /// Nothing is stored under the key.
+    Absent,
+    /// The object is still the one with this `ETag`.
+    Unchanged { etag: String },
+}
+
+/// Uploads an object unless a newer build's is there.
+pub(crate) async fn put_if_newer(client: &Client, settings: &Settings, object: &Object) -> Result<(), Fault> {
+    let mut last = None;
+    for _ in 0..ROUNDS {
+        let precondition = look(client, settings, object).await?;
+        match s3::put_object(client, settings, object, &precondition).await {
+            Err(fault) if fault.kind == Kind::Changed => last = Some((fault, precondition)),
+            result => return result,
+        }
+    }
+    let (fault, precondition) = last.expect("every round but the last answers or fails");
+    match precondition {
+        // It exists, and looking at it was answered as if it did not: that is how S3 answers without the permission.
+        Precondition::Absent => Err(Fault::refused(
+            "s3:GetObject",
+            fault.resource,
+            "the object exists, but its build number may not be read".to_owned(),
+            "`ONLY_NEWER` needs `s3:GetObject` on the key: give it to the credentials, or leave `ONLY_NEWER` off",
+        )),
+        _ => Err(fault),
+    }
+}
+
+/// Compares the builds, and says what must still hold at the upload.
+async fn look(client: &Client, settings: &Settings, object: &Object) -> Result<Precondition, Fault> {
+    let address = s3_address(&settings.bucket, &object.key);
+    let answer = client
+        .head_object()
+        .bucket(settings.bucket.as_str())
+        .key(object.key.as_str())
+        .send()
+        .await;
+    let live = match answer {
+        Ok(live) => live,
+        Err(error) => {
+            let fault = Fault::new("s3:GetObject", address, &error);
+            return match fault.kind {
+                // Without `s3:ListBucket`, S3 answers 403 for a missing key as well.
+                Kind::AccessDenied | Kind::NoSuchKey => Ok(Precondition::Absent),
+                _ => Err(fault),
+            };
+        }
+    };
+    let stored = live
+        .metadata()
+        .and_then(|metadata| metadata.get("build-number")?.parse::<u64>().ok());
+    let own = settings.build.build_number.as_ref().and_then(|number| number.parse::<u64>().ok());
+    if let (Some(stored), Some(own)) = (stored, own) {
+        if stored > own && !settings.build.is_rerun {
+            return Err(Fault::refused(
+                "s3:PutObject",
+                address,
+                format!("build {stored} is live, which is newer than this build {own}"),
+                "nothing, if the newer build is wanted; to go back to this one, run its step again in Bitbucket (a re-run is not held back)",
+            ));
+        }
+    }
+    Ok(live
+        .e_tag()
+        .map_or(Precondition::None, |etag| Precondition::Unchanged { etag: etag.to_owned() }))
+}

@@ -1,0 +1,209 @@
+//! Carries the plan out: uploads, then invalidations, then the waits that were asked for.
+
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+use tokio::time::Instant;
+
+use crate::aws::Aws;
+use crate::cloudfront;
+use crate::fault::Fault;
+use crate::live;
+use crate::name::DistributionId;
+use crate::newest::{self, Precondition};
+use crate::object::Container;
+use crate::plan::s3_address;
+use crate::record::{Invalidation, Live, Record, Upload};
+use crate::reporter::Reporter;
+use crate::s3;
+use crate::tls::Https;
+
+/// Containers that are uploaded at the same time.
+const CONCURRENT_UPLOADS: usize = 16;
+/// How long `WAIT` waits for an invalidation. CloudFront usually needs less than a minute.
+const LONGEST_WAIT: Duration = Duration::from_mins(15);
+/// The first pause between two looks at an invalidation; it doubles up to the longest.
+const FIRST_POLL: Duration = Duration::from_secs(1);
+const LONGEST_POLL: Duration = Duration::from_secs(10);
+/// How long an answer of the public URL may take.
+const PUBLIC_URL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
+pub(crate) async fn upload(aws: &Aws, record: &Record, reporter: &Reporter) {
+    stream::iter(&record.plan.containers)
+        .map(|container| upload_container(aws, container, record, reporter))
+        .buffer_unordered(CONCURRENT_UPLOADS)
+        .collect::<()>()
+        .await;
+}
+
+async fn upload_container(aws: &Aws, container: &Container, record: &Record, reporter: &Reporter) {
+    let settings = &record.plan.settings;
+    let mut failed = false;
+    for object in container.objects.iter() {
+        if failed {
+            record.set_upload(&object.key, Upload::Skipped);
+            continue;
+        }
+        record.set_upload(&object.key, Upload::Sending);
+        let result = if settings.only_newer {
+            newest::put_if_newer(&aws.s3, settings, object).await
+        } else {
+            s3::put_object(&aws.s3, settings, object, &Precondition::None).await
+        };
+        match result {
+            Ok(()) => {
+                record.set_upload(&object.key, Upload::Done);
+                reporter.success(&format!(
+                    "uploaded {}: {}, {} compressed",
+                    s3_address(&settings.bucket, &object.key),
+                    object.size,
+                    object.compressed_size()
+                ));
+            }
+            Err(fault) => {
+                record.set_upload(&object.key, Upload::Failed(fault));
+                failed = true;
+            }
+        }
+    }
+}
+
+/// Invalidates exactly the paths that were published, in every distribution; none waits for another's failure.
+///
+/// It is done even where the bytes did not change, so that a run that failed here before is mended by running it again.
+pub(crate) async fn invalidate(aws: &Aws, record: &Record, reporter: &Reporter) {
+    let groups = record.published_paths();
+    if groups.is_empty() {
+        return;
+    }
+    let groups = &groups;
+    join_all(record.plan.settings.distributions.iter().map(|distribution| async move {
+        record.set_invalidation(distribution, Invalidation::Sending);
+        let mut ids = Vec::with_capacity(groups.len());
+        for (number, paths) in groups.iter().enumerate() {
+            // Other paths need another reference.
+            let reference = match number {
+                0 => record.caller_reference.clone(),
+                number => format!("{}-{number}", record.caller_reference),
+            };
+            let attempt = || cloudfront::create_invalidation(&aws.cloudfront, distribution, paths, &reference);
+            let on_wait = |fault: &Fault, delay: Duration| {
+                reporter.info(&format!(
+                    "CloudFront is busy ({}): trying {distribution} again in {} s",
+                    fault.code.as_deref().unwrap_or("no code"),
+                    delay.as_secs()
+                ));
+            };
+            match cloudfront::while_busy(attempt, on_wait).await {
+                Ok(id) => {
+                    let paths: Vec<&str> = paths.iter().map(crate::name::CdnPath::as_str).collect();
+                    reporter.success(&format!("invalidation {id} of {distribution} is on its way: {}", shortened(&paths)));
+                    ids.push(id);
+                }
+                Err(fault) => {
+                    record.set_invalidation(distribution, Invalidation::Failed(fault));
+                    return;
+                }
+            }
+        }
+        record.set_invalidation(distribution, Invalidation::InProgress(ids));
+    }))
+    .await;
+}
+
+/// Waits until CloudFront has carried the invalidations out. Waiting too long, or in vain, is a warning.
+pub(crate) async fn wait(aws: &Aws, record: &Record, reporter: &Reporter) {
+    let in_progress: Vec<(DistributionId, Vec<String>)> = record
+        .state()
+        .invalidations
+        .iter()
+        .filter_map(|(distribution, invalidation)| match invalidation {
+            Invalidation::InProgress(ids) => Some((distribution.clone(), ids.clone())),
+            _ => None,
+        })
+        .collect();
+    join_all(in_progress.into_iter().map(|(distribution, ids)| async move {
+        for id in &ids {
+            if let Err(problem) = wait_for(aws, &distribution, id, record, reporter).await {
+                reporter.warning(&format!(
+                    "not known whether invalidation {id} of {distribution} has finished; it goes on by itself\n{problem}"
+                ));
+                return;
+            }
+        }
+        reporter.success(&format!("{distribution} has forgotten the old container everywhere"));
+        record.set_invalidation(&distribution, Invalidation::Completed(ids));
+    }))
+    .await;
+}
+
+async fn wait_for(
+    aws: &Aws,
+    distribution: &DistributionId,
+    id: &str,
+    record: &Record,
+    reporter: &Reporter,
+) -> Result<(), String> {
+    let started = Instant::now();
+    let mut pause = FIRST_POLL;
+    loop {
+        match cloudfront::is_completed(&aws.cloudfront, distribution, id).await {
+            Ok(true) => return Ok(()),
+            Ok(false) if started.elapsed() > LONGEST_WAIT => {
+                return Err(format!("it was not finished after {} minutes", LONGEST_WAIT.as_secs() / 60));
+            }
+            Ok(false) => {}
+            Err(fault) => {
+                let statement = fault.missing_statement(&record.plan.scope());
+                let statement = statement.map(|statement| format!("\n{}", statement.pretty())).unwrap_or_default();
+                return Err(format!("{fault}\n{}{statement}", fault.remedy()));
+            }
+        }
+        reporter.waiting(&format!(
+            "waiting for invalidation {id} of {distribution} to finish ({} s)",
+            started.elapsed().as_secs()
+        ));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_POLL);
+    }
+}
+
+/// Fetches every container from the public URL until it is the new one.
+pub(crate) async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
+    let settings = &record.plan.settings;
+    let Some(public_url) = &settings.public_url else {
+        return;
+    };
+    let timeouts = HttpConnectorSettings::builder()
+        .connect_timeout(PUBLIC_URL_TIMEOUT)
+        .read_timeout(PUBLIC_URL_TIMEOUT)
+        .build();
+    let connector = https.connector(Some(timeouts));
+    let deadline = Instant::now() + live::LONGEST_WAIT;
+    for object in record.plan.containers.iter().filter_map(Container::minified) {
+        let url = live::url(public_url, &object.cdn_path);
+        let result = live::until_served(&connector, &url, object, settings, deadline, |waited| {
+            reporter.waiting(&format!("waiting for {url} to be the new container ({} s)", waited.as_secs()));
+        })
+        .await;
+        if result.is_ok() {
+            reporter.success(&format!("{url} is the new container"));
+        }
+        record.state().live.push(Live {
+            url,
+            problem: result.err(),
+        });
+    }
+}
+
+/// A list that stays readable: of many, the first ten.
+pub(crate) fn shortened(items: &[&str]) -> String {
+    const SHOWN: usize = 10;
+    if items.len() <= SHOWN {
+        return items.join(", ");
+    }
+    format!("{} and {} more", items[..SHOWN].join(", "), items.len() - SHOWN)
+}

@@ -1,0 +1,177 @@
+//! What a run has done so far, object by object and distribution by distribution.
+//!
+//! It is the one truth about a run: the exit code, the closing lines, the JSON and the answer to SIGTERM are all read
+//! from it, so none of them can tell another story.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use crate::cloudfront::MOST_PATHS;
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::name::{CdnPath, DistributionId, ObjectKey};
+use crate::object::{Bundle, Container};
+use crate::plan::Plan;
+
+/// How far the upload of an object is.
+#[derive(Clone, Debug)]
+pub(crate) enum Upload {
+    Waiting,
+    /// Sent and not yet answered: whether it was stored is unknown.
+    Sending,
+    Done,
+    Failed(Fault),
+    /// Not sent, because an object that goes before it failed.
+    Skipped,
+}
+
+/// How far the invalidation in a distribution is. Several ids where the paths exceed one request.
+#[derive(Clone, Debug)]
+pub(crate) enum Invalidation {
+    Waiting,
+    Sending,
+    InProgress(Vec<String>),
+    Completed(Vec<String>),
+    Failed(Fault),
+}
+
+/// What the public URL showed of a container.
+#[derive(Clone, Debug)]
+pub(crate) struct Live {
+    pub(crate) url: String,
+    /// What was served instead, if the new container never was.
+    pub(crate) problem: Option<String>,
+}
+
+/// A run and its state.
+pub(crate) struct Record {
+    pub(crate) plan: Plan,
+    pub(crate) started: Instant,
+    pub(crate) caller_reference: String,
+    state: Mutex<State>,
+}
+
+/// What changes during a run.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) credentials: Option<String>,
+    pub(crate) uploads: BTreeMap<ObjectKey, Upload>,
+    pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,
+    pub(crate) live: Vec<Live>,
+    pub(crate) published_at: Option<SystemTime>,
+    /// Set once the closing lines are being printed, so that they are printed once.
+    pub(crate) closed: bool,
+}
+
+/// What a container's visitors get, as far as the run knows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ContainerState {
+    Published,
+    NotPublished,
+    Unknown,
+}
+
+impl Record {
+    pub(crate) fn new(plan: Plan, started: Instant) -> Self {
+        let state = State {
+            uploads: plan.objects().map(|object| (object.key.clone(), Upload::Waiting)).collect(),
+            invalidations: plan
+                .settings
+                .distributions
+                .iter()
+                .map(|id| (id.clone(), Invalidation::Waiting))
+                .collect(),
+            ..State::default()
+        };
+        Self {
+            plan,
+            started,
+            caller_reference: caller_reference(),
+            state: Mutex::new(state),
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_upload(&self, key: &ObjectKey, upload: Upload) {
+        let mut state = self.state();
+        if matches!(upload, Upload::Done) {
+            state.published_at = Some(SystemTime::now());
+        }
+        state.uploads.insert(key.clone(), upload);
+    }
+
+    pub(crate) fn set_invalidation(&self, distribution: &DistributionId, invalidation: Invalidation) {
+        for (id, entry) in &mut self.state().invalidations {
+            if id == distribution {
+                entry.clone_from(&invalidation);
+            }
+        }
+    }
+
+    /// The paths of what was published, in the groups that one request each can hold.
+    pub(crate) fn published_paths(&self) -> Vec<Vec<CdnPath>> {
+        let state = self.state();
+        let paths: Vec<CdnPath> = self
+            .plan
+            .objects()
+            .filter(|object| matches!(state.uploads.get(&object.key), Some(Upload::Done)))
+            .map(|object| object.cdn_path.clone())
+            .collect();
+        paths.chunks(MOST_PATHS).map(<[CdnPath]>::to_vec).collect()
+    }
+}
+
+impl State {
+    pub(crate) fn container(&self, container: &Container) -> ContainerState {
+        let minified = container.objects.iter().find(|object| object.bundle == Bundle::Minified);
+        match minified.and_then(|object| self.uploads.get(&object.key)) {
+            Some(Upload::Done) => ContainerState::Published,
+            Some(Upload::Sending) => ContainerState::Unknown,
+            _ => ContainerState::NotPublished,
+        }
+    }
+
+    /// The faults of the uploads and of the invalidations.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        let uploads = self.uploads.values().filter_map(|upload| match upload {
+            Upload::Failed(fault) => Some(fault.clone()),
+            _ => None,
+        });
+        let invalidations = self.invalidations.iter().filter_map(|(_, invalidation)| match invalidation {
+            Invalidation::Failed(fault) => Some(fault.clone()),
+            _ => None,
+        });
+        uploads.chain(invalidations).collect()
+    }
+
+    /// The distributions that were not told of what is published.
+    pub(crate) fn not_told(&self) -> Vec<&DistributionId> {
+        self.invalidations
+            .iter()
+            .filter(|(_, invalidation)| !matches!(invalidation, Invalidation::InProgress(_) | Invalidation::Completed(_)))
+            .map(|(id, _)| id)
+            .collect()
+    }
+
+    /// How the run ends if it ends now.
+    pub(crate) fn exit(&self) -> Exit {
+        if self.uploads.values().any(|upload| !matches!(upload, Upload::Done)) {
+            Exit::NotPublished
+        } else if !self.not_told().is_empty() {
+            Exit::NotInvalidated
+        } else if self.live.iter().any(|live| live.problem.is_some()) {
+            Exit::NotLive
+        } else {
+            Exit::Published
+        }
+    }
+}
+
+/// Made once for a run. It is new in each, because CloudFront answers a used one with the old, finished invalidation.
+fn caller_reference() -> String {
+    format!("mojito-publish-{:032x}", fastrand::u128(..))
+}

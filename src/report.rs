@@ -1,0 +1,156 @@
+//! The report: what a run is about to do, and how it ended, for a marketer to read and for whoever is called at night.
+
+use std::time::Duration;
+
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::DateTime;
+
+use crate::exit::Exit;
+use crate::fault::Fault;
+use crate::live;
+use crate::object::Container;
+use crate::plan::Plan;
+use crate::publish::shortened;
+use crate::record::{ContainerState, Record, State};
+use crate::reporter::Reporter;
+use crate::result_file;
+
+/// Says what is published where, and why.
+pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
+    let settings = &plan.settings;
+    let names: Vec<&str> = plan.containers.iter().map(|container| container.name.as_str()).collect();
+    let what = format!("{} {}", if names.len() == 1 { "container" } else { "containers" }, shortened(&names));
+    let build = settings.build.summary().map(|build| format!(", {build}")).unwrap_or_default();
+    reporter.info(&format!(
+        "publishing {what} to {} ({}{build})",
+        settings.environment, settings.environment_reason
+    ));
+    let folder = if settings.prefix.as_str().is_empty() { String::new() } else { format!("{}/", settings.prefix) };
+    reporter.info(&format!("bucket: s3://{}/{folder} in {}", settings.bucket, settings.region));
+    if settings.distributions.is_empty() {
+        reporter.info("CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends");
+    }
+    if !settings.validate {
+        reporter.warning("`VALIDATE` is `false`: any script is published, whether or not it is a Mojito container");
+    }
+}
+
+/// Prints how the run ended, stores the result where Bitbucket wants it, and returns the exit.
+///
+/// `stopped_by` is the signal that ended it before its time. Only the first call does anything; a later one is `None`.
+pub(crate) fn closing(record: &Record, stopped_by: Option<&str>, reporter: &Reporter) -> Option<Exit> {
+    let mut state = record.state();
+    if std::mem::replace(&mut state.closed, true) {
+        return None;
+    }
+    let exit = state.exit();
+    if let Some(signal) = stopped_by {
+        reporter.failure(&format!("stopped by {signal}"));
+    }
+    faults(record, &state.faults(), reporter);
+    for live in &state.live {
+        if let Some(problem) = &live.problem {
+            reporter.failure(&format!(
+                "{} was not the new container within {} minutes: {problem}\nwhat to do: {}",
+                live.url,
+                live::LONGEST_WAIT.as_secs() / 60,
+                "check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, and that `DISTRIBUTION_ID` is its distribution"
+            ));
+        }
+    }
+    let text = format!("{}\n{}", headline(exit, &record.plan, record.started.elapsed()), situation(record, &state));
+    if exit == Exit::Published {
+        reporter.success(text.trim_end());
+    } else {
+        reporter.failure(text.trim_end());
+    }
+    for warning in result_file::write(&record.plan.settings.build, &result_file::of_record(record, &state, exit)) {
+        reporter.warning(&warning);
+    }
+    Some(exit)
+}
+
+/// Every fault, but the remedy and the missing statement once for all that have the same reason.
+fn faults(record: &Record, faults: &[Fault], reporter: &Reporter) {
+    let scope = record.plan.scope();
+    let mut told: Vec<(&str, Option<&str>)> = Vec::new();
+    for fault in faults {
+        let reason = (fault.action, fault.code.as_deref());
+        if told.contains(&reason) {
+            reporter.failure(&fault.to_string());
+            continue;
+        }
+        told.push(reason);
+        let statement = fault.missing_statement(&scope).map(|statement| format!("\n{}", statement.pretty()));
+        reporter.failure(&format!("{fault}\nwhat to do: {}{}", fault.remedy(), statement.unwrap_or_default()));
+    }
+}
+
+fn headline(exit: Exit, plan: &Plan, elapsed: Duration) -> String {
+    let environment = plan.settings.environment;
+    let seconds = elapsed.as_secs_f64();
+    match exit {
+        Exit::Published => format!("published to {environment} in {seconds:.1} s"),
+        Exit::NotInvalidated => format!("published to {environment}, but the CDN was not told (after {seconds:.1} s)"),
+        Exit::NotLive => format!("published to {environment}, but visitors do not get it yet (after {seconds:.1} s)"),
+        Exit::NotPublished | Exit::Refused | Exit::Fault => {
+            format!("not published to {environment} (after {seconds:.1} s)")
+        }
+    }
+}
+
+/// The state that things are in, and what to do next: a line each.
+fn situation(record: &Record, state: &State) -> String {
+    let plan = &record.plan;
+    let of_state = |wanted: ContainerState| -> Vec<&Container> {
+        plan.containers.iter().filter(|container| state.container(container) == wanted).collect()
+    };
+    let names = |containers: &[&Container]| {
+        let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
+        shortened(&names)
+    };
+    let published = of_state(ContainerState::Published);
+    let not_published = of_state(ContainerState::NotPublished);
+    let unknown = of_state(ContainerState::Unknown);
+    let mut lines = String::new();
+    if !published.is_empty() {
+        for container in published.iter().take(10).filter_map(|container| container.minified()) {
+            if let Some(public_url) = &plan.settings.public_url {
+                lines += &format!("{}\n", live::url(public_url, &container.cdn_path));
+            }
+        }
+        if !not_published.is_empty() || !unknown.is_empty() {
+            lines += &format!("replaced: {}\n", names(&published));
+        }
+    }
+    if !not_published.is_empty() {
+        lines += &format!("not replaced: {}; visitors keep the old container\n", names(&not_published));
+    }
+    if !unknown.is_empty() {
+        lines += &format!("may or may not be replaced, as S3 has not answered: {}\n", names(&unknown));
+    }
+    let not_told = state.not_told();
+    if !not_told.is_empty() && (!published.is_empty() || !unknown.is_empty()) {
+        let ids: Vec<&str> = not_told.iter().map(|id| id.as_str()).collect();
+        lines += &format!("the CDN keeps the old container in {} {}\n", shortened(&ids), cache_end(record, state));
+    }
+    if state.exit() != Exit::Published && state.exit() != Exit::NotLive {
+        lines += "next: mend the cause and run this again; it uploads and invalidates everything anew\n";
+    }
+    lines
+}
+
+/// Until when a CDN that was not told serves the old container.
+fn cache_end(record: &Record, state: &State) -> String {
+    let seconds = record.plan.settings.cache_control.shared_max_age();
+    let (Some(seconds), Some(published_at)) = (seconds, state.published_at) else {
+        return "until its cache ends, which `CACHE_CONTROL` does not say; CloudFront's default is 24 hours".to_owned();
+    };
+    let end = published_at + Duration::from_secs(seconds.into());
+    let end = DateTime::from_secs(DateTime::from(end).secs()).fmt(Format::DateTime).unwrap_or_default();
+    let period = match seconds {
+        60.. if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        _ => format!("{seconds} s"),
+    };
+    format!("until its cache ends, at the latest at {end} ({period} after the upload), if it had the same Cache-Control and the distribution has no longer minimum TTL")
+}

@@ -1,0 +1,89 @@
+//! The one place that prints: lines in the manner of Bitbucket's official pipes, on standard output.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// In CI, a line about a wait is printed this often.
+const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
+
+const GREEN: &str = "\u{1b}[32m";
+const RED: &str = "\u{1b}[31m";
+const YELLOW: &str = "\u{1b}[33m";
+const RESET: &str = "\u{1b}[0m";
+const CLEAR_LINE: &str = "\r\u{1b}[2K";
+
+/// Prints.
+pub(crate) struct Reporter {
+    colour: bool,
+    terminal: bool,
+    wait: Mutex<Wait>,
+}
+
+/// The state of the wait that is being reported.
+#[derive(Default)]
+struct Wait {
+    live_line: bool,
+    last_line: Option<Instant>,
+}
+
+impl Reporter {
+    /// Colours are for CI's log and for terminals, unless `NO_COLOR` is set.
+    pub(crate) fn new(in_ci: bool, no_color: bool) -> Self {
+        let terminal = io::stdout().is_terminal();
+        Self {
+            colour: !no_color && (in_ci || terminal),
+            terminal,
+            wait: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn info(&self, text: &str) {
+        self.print("", "", text);
+    }
+
+    pub(crate) fn success(&self, text: &str) {
+        self.print(GREEN, "✔ ", text);
+    }
+
+    pub(crate) fn failure(&self, text: &str) {
+        self.print(RED, "✖ ", text);
+    }
+
+    pub(crate) fn warning(&self, text: &str) {
+        self.print(YELLOW, "WARNING: ", text);
+    }
+
+    /// Says that a wait goes on: a live line on a terminal, elsewhere a line now and then.
+    pub(crate) fn waiting(&self, text: &str) {
+        let mut wait = self.wait.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if self.terminal {
+            wait.live_line = true;
+            write(&format!("{CLEAR_LINE}{text}"));
+        } else if wait.last_line.is_none_or(|last| last.elapsed() >= WAIT_LINE_EVERY) {
+            wait.last_line = Some(Instant::now());
+            write(&format!("{text}\n"));
+        }
+    }
+
+    /// A mark and a first line in colour, further lines plain and indented.
+    fn print(&self, colour: &str, mark: &str, text: &str) {
+        let mut wait = self.wait.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let clear = if std::mem::take(&mut wait.live_line) { CLEAR_LINE } else { "" };
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let first = if self.colour && !colour.is_empty() {
+            format!("{colour}{mark}{first}{RESET}")
+        } else {
+            format!("{mark}{first}")
+        };
+        let rest: String = rest.lines().map(|line| format!("  {line}\n")).collect();
+        write(&format!("{clear}{first}\n{rest}"));
+    }
+}
+
+/// Where nobody reads any more, printing is no reason to stop publishing.
+fn write(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}

@@ -1,0 +1,139 @@
+//! The result as JSON, in the folders that Bitbucket gives a pipe: one of its own, and one that pipes share.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use serde_json::{json, Map, Value};
+
+use crate::build::Build;
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::object::Bundle;
+use crate::record::{ContainerState, Invalidation, Record, State, Upload};
+
+/// The file in `BITBUCKET_PIPE_STORAGE_DIR`.
+const OWN_FILE: &str = "mojito-publish.json";
+/// The file of Atlassian's toolkit in `BITBUCKET_PIPE_SHARED_STORAGE_DIR`: one JSON object for all pipes.
+const SHARED_FILE: &str = "_shared_variables.json";
+/// The key in the shared object.
+const SHARED_KEY: &str = "mojito_publish";
+
+/// Writes the files. A folder that cannot be written is a warning, which is returned.
+pub(crate) fn write(build: &Build, result: &Value) -> Vec<String> {
+    let own = build.storage_dir.as_ref().map(|directory| write_own(directory, result));
+    let shared = build.shared_storage_dir.as_ref().map(|directory| write_shared(directory, result));
+    [own, shared].into_iter().flatten().filter_map(Result::err).collect()
+}
+
+fn write_own(directory: &Path, result: &Value) -> Result<(), String> {
+    replace(directory, OWN_FILE, result)
+        .map_err(|error| format!("the result is not in `BITBUCKET_PIPE_STORAGE_DIR` ({}): {error}", directory.display()))
+}
+
+/// Adds the result to the object that other pipes also write to. One that is not an object is left as it is.
+fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
+    let path = directory.join(SHARED_FILE);
+    let not_shared = |problem: String| format!("the result is not in `{}`: {problem}", path.display());
+    let mut shared: Map<String, Value> = match fs::read(&path) {
+        Ok(content) => serde_json::from_slice(&content)
+            .map_err(|error| not_shared(format!("it does not hold one JSON object: {error}")))?,
+        Err(error) if error.kind() == ErrorKind::NotFound => Map::new(),
+        Err(error) => return Err(not_shared(error.to_string())),
+    };
+    shared.insert(SHARED_KEY.to_owned(), result.clone());
+    replace(directory, SHARED_FILE, &Value::Object(shared)).map_err(|error| not_shared(error.to_string()))
+}
+
+/// Writes a file beside and renames it, so that a reader never finds half of it.
+fn replace(directory: &Path, file: &str, content: &Value) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let temporary = directory.join(format!("{file}.{}.tmp", std::process::id()));
+    fs::write(&temporary, content.to_string())?;
+    fs::rename(&temporary, directory.join(file)).inspect_err(|_| {
+        let _ = fs::remove_file(&temporary);
+    })
+}
+
+/// The result of a run that ended before there was anything to record.
+pub(crate) fn of_error(error: &Error) -> Value {
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "exit": error.exit(),
+        "exit_code": error.exit().code(),
+        "error": error.to_string(),
+    })
+}
+
+/// The result of a run.
+pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
+    let settings = &record.plan.settings;
+    let containers: Vec<Value> = record
+        .plan
+        .containers
+        .iter()
+        .map(|container| {
+            let objects: Vec<Value> = container
+                .objects
+                .iter()
+                .map(|object| {
+                    let (upload, fault) = match state.uploads.get(&object.key) {
+                        Some(Upload::Done) => ("done", None),
+                        Some(Upload::Sending) => ("unknown", None),
+                        Some(Upload::Failed(fault)) => ("failed", Some(fault)),
+                        Some(Upload::Waiting | Upload::Skipped) | None => ("not_started", None),
+                    };
+                    json!({
+                        "key": object.key,
+                        "pretty": object.bundle == Bundle::Pretty,
+                        "path": object.cdn_path,
+                        "size": object.size.0,
+                        "compressed_size": object.compressed_size().0,
+                        "upload": upload,
+                        "fault": fault,
+                    })
+                })
+                .collect();
+            let published = match state.container(container) {
+                ContainerState::Published => Some(true),
+                ContainerState::NotPublished => Some(false),
+                ContainerState::Unknown => None,
+            };
+            json!({"name": container.name, "published": published, "objects": objects})
+        })
+        .collect();
+    let invalidations: Vec<Value> = state
+        .invalidations
+        .iter()
+        .map(|(distribution, invalidation)| {
+            let (status, ids, fault) = match invalidation {
+                Invalidation::Waiting => ("not_started", &[][..], None),
+                Invalidation::Sending => ("unknown", &[][..], None),
+                Invalidation::InProgress(ids) => ("in_progress", &ids[..], None),
+                Invalidation::Completed(ids) => ("completed", &ids[..], None),
+                Invalidation::Failed(fault) => ("failed", &[][..], Some(fault)),
+            };
+            json!({"distribution_id": distribution, "status": status, "ids": ids, "fault": fault})
+        })
+        .collect();
+    let live: Vec<Value> = state
+        .live
+        .iter()
+        .map(|live| json!({"url": live.url, "is_new": live.problem.is_none(), "problem": live.problem}))
+        .collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "exit": exit,
+        "exit_code": exit.code(),
+        "environment": settings.environment,
+        "environment_reason": settings.environment_reason,
+        "build": settings.build,
+        "bucket": settings.bucket,
+        "region": settings.region,
+        "credentials": state.credentials,
+        "containers": containers,
+        "invalidations": invalidations,
+        "live": live,
+        "seconds": record.started.elapsed().as_secs_f64(),
+    })
+}

@@ -1,0 +1,41 @@
+//! The one thing that is asked of S3: put this object, and verify its checksum.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumAlgorithm;
+use aws_sdk_s3::Client;
+
+use crate::fault::Fault;
+use crate::newest::Precondition;
+use crate::object::Object;
+use crate::plan::s3_address;
+use crate::settings::Settings;
+
+/// Uploads an object. S3 stores it only if it arrives with the SHA-256 that is sent with it.
+pub(crate) async fn put_object(
+    client: &Client,
+    settings: &Settings,
+    object: &Object,
+    precondition: &Precondition,
+) -> Result<(), Fault> {
+    let request = client
+        .put_object()
+        .bucket(settings.bucket.as_str())
+        .key(object.key.as_str())
+        .content_type(Object::CONTENT_TYPE)
+        .content_encoding(Object::CONTENT_ENCODING)
+        .cache_control(settings.cache_control.as_str())
+        .set_acl(settings.acl.clone())
+        .set_metadata(Some(settings.build.metadata()))
+        .checksum_algorithm(ChecksumAlgorithm::Sha256)
+        .body(ByteStream::from(object.body.clone()));
+    let request = match precondition {
+        Precondition::None => request,
+        Precondition::Absent => request.if_none_match("*"),
+        Precondition::Unchanged { etag } => request.if_match(etag),
+    };
+    request
+        .send()
+        .await
+        .map_err(|error| Fault::new("s3:PutObject", s3_address(&settings.bucket, &object.key), &error))?;
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! SIGTERM and SIGINT: the run ends within a second and says what it has done.
+//!
+//! A thread of its own waits for them, so that neither a compression nor a slow answer delays it. As the first process
+//! of a container the program would otherwise not even be ended by them: the kernel ignores signals without a handler
+//! there.
+
+use std::pin::pin;
+use std::process;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use futures_util::future::{select, Either};
+use tokio::runtime;
+use tokio::signal::unix::{signal, SignalKind};
+
+use crate::exit::Exit;
+use crate::record::Record;
+use crate::report;
+use crate::reporter::Reporter;
+
+/// Starts to wait for the signals. `record` is filled once there is something to tell.
+pub(crate) fn watch(record: Arc<OnceLock<Arc<Record>>>, reporter: Arc<Reporter>) -> std::io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut terminate, mut interrupt) = {
+        let _guard = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let name = runtime.block_on(async {
+            match select(pin!(terminate.recv()), pin!(interrupt.recv())).await {
+                Either::Left(_) => "SIGTERM",
+                Either::Right(_) => "SIGINT",
+            }
+        });
+        let exit = match record.get() {
+            Some(record) => report::closing(record, Some(name), &reporter),
+            None => {
+                reporter.failure(&format!("stopped by {name}\nnothing was sent; visitors keep the old container"));
+                Some(Exit::NotPublished)
+            }
+        };
+        // Without an exit, the run is printing its end and is left to finish.
+        if let Some(exit) = exit {
+            process::exit(exit.code().into());
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,119 @@
+//! The HTTPS client and the certificates that it trusts.
+//!
+//! The image holds nothing but the binary, so Mozilla's root certificates are embedded; the system's are added where
+//! there are any, and those of `AWS_CA_BUNDLE`, which is how a company's inspecting proxy is made known to AWS's tools.
+
+use std::fs;
+use std::sync::Arc;
+
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::{Builder, Connector};
+use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::CertificateDer;
+use rustls::RootCertStore;
+
+/// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, a phrase about the variable.
+///
+/// It is checked here because the HTTP client panics on a certificate that it cannot read.
+pub(crate) fn read_ca_bundle(path: &str) -> Result<Vec<u8>, String> {
+    let pem = fs::read(path).map_err(|error| format!("is `{path}`, which cannot be read: {error}"))?;
+    let mut bundle = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
+        if RootCertStore::empty().add(certificate.clone()).is_ok() {
+            push_pem(&mut bundle, &certificate);
+        }
+    }
+    if bundle.is_empty() {
+        Err(format!("is `{path}`, which holds no certificate in PEM form"))
+    } else {
+        Ok(bundle)
+    }
+}
+
+/// What opens connections: through the proxy that the environment names, with the roots described above.
+pub(crate) struct Https {
+    context: TlsContext,
+}
+
+impl Https {
+    pub(crate) fn new(ca_bundle: Option<&[u8]>) -> Self {
+        let mut pem = ca_bundle.map(<[u8]>::to_vec).unwrap_or_default();
+        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+            push_pem(&mut pem, root);
+        }
+        let trust_store = TrustStore::empty()
+            .with_native_roots(system_has_roots())
+            .with_pem_certificate(pem);
+        let context = TlsContext::builder()
+            .with_trust_store(trust_store)
+            .build()
+            .expect("a trust store alone is always a TLS context");
+        Self { context }
+    }
+
+    /// A connector for requests that are not AWS's.
+    pub(crate) fn connector(&self, settings: Option<HttpConnectorSettings>) -> Connector {
+        let mut builder = Connector::builder()
+            .proxy_config(ProxyConfig::from_env())
+            .sleep_impl(TokioSleep::new());
+        if let Some(settings) = settings {
+            builder = builder.connector_settings(settings);
+        }
+        builder
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(self.context.clone())
+            .build()
+    }
+
+    /// The client of AWS's SDK.
+    pub(crate) fn client(self: &Arc<Self>) -> SharedHttpClient {
+        let https = Arc::clone(self);
+        Builder::new().build_with_connector_fn(move |settings, _| https.connector(settings.cloned()))
+    }
+}
+
+/// Without a system's certificates the HTTP client would warn, and panic where debug assertions are on.
+fn system_has_roots() -> bool {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some())
+        || ["/etc/ssl/certs", "/etc/pki/tls/certs", "/System/Library/Keychains"]
+            .iter()
+            .any(|directory| fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()))
+}
+
+fn push_pem(pem: &mut Vec<u8>, certificate: &CertificateDer<'_>) {
+    pem.extend_from_slice(b"-----BEGIN CERTIFICATE-----\n");
+    pem.extend_from_slice(STANDARD.encode(certificate).as_bytes());
+    pem.extend_from_slice(b"\n-----END CERTIFICATE-----\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_without_a_certificate_is_refused() {
+        let no_certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(read_ca_bundle(no_certificate).unwrap_err().contains("holds no certificate"));
+        assert!(read_ca_bundle("/no/such/file").unwrap_err().contains("cannot be read"));
+    }
+
+    #[test]
+    fn the_embedded_roots_are_all_usable() {
+        let mut pem = Vec::new();
+        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+            push_pem(&mut pem, root);
+        }
+        let mut store = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            store.add(certificate.unwrap()).unwrap();
+        }
+        assert_eq!(store.len(), webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
+        assert!(store.len() > 100);
+    }
+}

@@ -1,0 +1,374 @@
+"""A local AWS for the tests and the demo: moto's S3, CloudFront, STS and IAM, with signatures and policies checked.
+
+Reads one JSON request a line on standard input and answers each with one line, so that it ends with whoever started it.
+Each world that it makes has its own bucket, user, distribution, CDN edge and address; requests are logged and faults are
+injected for each address alone. What moto does not do as AWS does is mended here, each with its reason.
+"""
+
+import base64
+import hashlib
+import itertools
+import json
+import re
+import socket
+import sys
+import threading
+import time
+from urllib.parse import unquote
+
+from moto import settings
+from moto.backends import get_backend
+from moto.cloudfront import models as cloudfront_models
+from moto.cloudfront.responses import CloudFrontResponse
+from moto.core.exceptions import ServiceException
+from moto.iam import access_control
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.sts.responses import TokenResponse
+from werkzeug.serving import make_server
+
+ACCOUNT = "123456789012"
+REGION = "ap-southeast-2"
+# How long an invalidation is in progress. At AWS it takes seconds to minutes, at moto no time.
+INVALIDATION_SECONDS = 1.5
+
+iam = get_backend("iam")[ACCOUNT]["aws"]
+s3 = get_backend("s3")[ACCOUNT]["aws"]
+cloudfront = get_backend("cloudfront")[ACCOUNT]["aws"]
+sts = get_backend("sts")[ACCOUNT]["aws"]
+settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
+
+
+def distribution_arn(response):
+    """moto checks every CloudFront action against the resource `*`; AWS checks it against the distribution."""
+    found = re.search(r"/distribution/([^/?]+)", response.path)
+    return f"arn:aws:cloudfront::{ACCOUNT}:distribution/{found[1]}" if found else "*"
+
+
+CloudFrontResponse._determine_resource = distribution_arn
+
+create_aws_request = access_control.IAMRequestBase._create_aws_request
+
+
+def with_the_body_that_was_sent(request):
+    """moto signs the parameters of a request that has no body, so that every GET of CloudFront is refused."""
+    aws_request = create_aws_request(request)
+    if request._service == "cloudfront":
+        aws_request.data = request._body
+    return aws_request
+
+
+access_control.IAMRequestBase._create_aws_request = with_the_body_that_was_sent
+
+check_action_permitted = access_control.IAMRequestBase.check_action_permitted
+
+
+def within_the_session_policy(request, resource):
+    """moto ignores the policy of a session; at AWS, the session may do what both it and the role allow."""
+    check_action_permitted(request, resource)
+    for role in sts.assumed_roles:
+        if role.access_key_id == request._access_key._access_key_id and role.policy:
+            allowed = access_control.IAMPolicy(role.policy).is_action_permitted(request._action, resource)
+            if allowed != access_control.PermissionResult.PERMITTED:
+                request._raise_access_denied()
+
+
+access_control.IAMRequestBase.check_action_permitted = within_the_session_policy
+
+authenticate = TokenResponse._authenticate_and_authorize_normal_action
+
+
+def unless_unsigned(response, resource="*"):
+    """AssumeRoleWithWebIdentity is not signed; its token is its proof."""
+    if response._get_action() != "AssumeRoleWithWebIdentity":
+        authenticate(response, resource)
+
+
+TokenResponse._authenticate_and_authorize_normal_action = unless_unsigned
+
+
+def start_invalidation(invalidation, _):
+    invalidation.done_at = time.monotonic() + INVALIDATION_SECONDS
+
+
+def invalidation_status(invalidation):
+    """moto's are completed at once, with a word that is not AWS's."""
+    return "Completed" if time.monotonic() > invalidation.done_at else "InProgress"
+
+
+cloudfront_models.Invalidation.status = property(invalidation_status, start_invalidation)
+create_invalidation = cloudfront_models.CloudFrontBackend.create_invalidation
+
+
+class InvalidationBatchAlreadyExists(ServiceException):
+    code = "InvalidationBatchAlreadyExists"
+    message = "Your request contains a caller reference that was used for a previous invalidation batch."
+
+
+def with_caller_references(backend, dist_id, paths, caller_ref):
+    """A caller reference is good for one set of paths, and returns the invalidation that it made before."""
+    for old in backend.invalidations.get(dist_id, []):
+        if old.caller_ref == caller_ref:
+            if old.paths == paths:
+                return old
+            raise InvalidationBatchAlreadyExists()
+    return create_invalidation(backend, dist_id, paths, caller_ref)
+
+
+cloudfront_models.CloudFrontBackend.create_invalidation = with_caller_references
+
+
+class QuietHandler(MotoRequestHandler):
+    def log(self, *_):
+        pass
+
+
+application = DomainDispatcherApplication(create_backend_app)
+worlds = {}
+numbers = itertools.count(1)
+
+
+class World:
+    """What one test or demo works in."""
+
+    def __init__(self):
+        self.number = next(numbers)
+        self.bucket = f"acme-{self.number}"
+        self.user = f"publisher-{self.number}"
+        self.faults = []
+        self.requests = []
+        self.edge_cache = {}
+        self.edge_is_stale = False
+        self.lock = threading.Lock()
+        s3.create_bucket(self.bucket, REGION)
+        user = iam.create_user(REGION, self.user)
+        self.user_arn = user.arn
+        self.key = iam.create_access_key(self.user)
+        self.distributions = [self.new_distribution()]
+        self.endpoint = serve(self.respond)
+        self.edge = serve(self.respond_as_edge)
+
+    def new_distribution(self):
+        config = {
+            "CallerReference": f"{self.number}-{time.monotonic_ns()}",
+            "Comment": "",
+            "Enabled": True,
+            "Origins": {"Items": [{"Id": "s3", "DomainName": f"{self.bucket}.s3.amazonaws.com", "S3OriginConfig": {"OriginAccessIdentity": ""}}]},
+            "DefaultCacheBehavior": {"TargetOriginId": "s3", "ViewerProtocolPolicy": "redirect-to-https"},
+        }
+        distribution, _, _ = cloudfront.create_distribution(config, [])
+        return distribution.id
+
+    def respond(self, environ, start_response):
+        """AWS, as far as this world is concerned."""
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        body = environ["wsgi.input"].read(length)
+        environ["wsgi.input"] = Replay(body)
+        method, path = environ["REQUEST_METHOD"], environ["RAW_URI"]
+        entry = {
+            "method": method,
+            "path": path,
+            "authorization": environ.get("HTTP_AUTHORIZATION", ""),
+            "body": body.decode("utf-8", "replace") if method == "POST" else "",
+            "status": None,
+        }
+        with self.lock:
+            self.requests.append(entry)
+            fault = next((fault for fault in self.faults if matches(fault, method, path)), None)
+            if fault:
+                fault["times"] -= 1
+
+        def start(status, headers, exc_info=None):
+            entry["status"] = int(status.split()[0])
+            return start_response(status, headers, exc_info)
+
+        if fault and fault.get("delay"):
+            time.sleep(fault["delay"])
+        if fault and fault.get("after"):
+            # The request takes effect, and its answer is replaced.
+            list(application(environ, lambda *_: lambda _: None))
+        if fault and fault.get("reset"):
+            reset(environ)
+        if fault and fault.get("status"):
+            return answer(start, fault["status"], fault.get("headers", {}), fault.get("body", ""))
+        problem = integrity_problem(environ, body)
+        if problem:
+            error = f"<Error><Code>{problem}</Code><Message>The content is not what was announced.</Message></Error>"
+            return answer(start, 400, {"Content-Type": "application/xml"}, error)
+        return application(environ, start)
+
+    def respond_as_edge(self, environ, start_response):
+        """A CloudFront edge: keeps what it fetched until the path is invalidated."""
+        path = environ["RAW_URI"].split("?")[0]
+        if self.edge_is_stale:
+            seen = None
+        else:
+            # CloudFront's edges have forgotten a path when its invalidation is completed.
+            finished = (i for d in self.distributions for i in cloudfront.invalidations.get(d, []) if i.status == "Completed")
+            seen = {invalidation.id for invalidation in finished if path in invalidation.paths}
+        cached, at, seen_then = self.edge_cache.get(path, (None, 0, set()))
+        hit = cached is not None and (seen is None or seen == seen_then)
+        if not hit:
+            key = s3.buckets[self.bucket].keys.get(unquote(path.lstrip("/")))
+            if key is None:
+                return answer(start_response, 403, {"Content-Type": "application/xml"}, "<Error><Code>AccessDenied</Code></Error>")
+            metadata = {name.title(): value for name, value in key.metadata.items()}
+            cached, at = (metadata, key.value), time.monotonic()
+            self.edge_cache[path] = (cached, at, seen or set())
+        headers, content = cached
+        headers = {
+            **headers,
+            "Age": str(int(time.monotonic() - at)),
+            "X-Cache": "Hit from cloudfront" if hit else "Miss from cloudfront",
+        }
+        return answer(start_response, 200, headers, content)
+
+
+class Replay:
+    """A request's body that was read once already."""
+
+    def __init__(self, body):
+        self.body = body
+
+    def read(self, size=-1):
+        if size < 0:
+            size = len(self.body)
+        part, self.body = self.body[:size], self.body[size:]
+        return part
+
+    def readline(self, size=-1):
+        return self.read(size)
+
+
+def matches(fault, method, path):
+    return fault["times"] > 0 and fault["method"] == method and fault["path"] in path
+
+
+def integrity_problem(environ, body):
+    """moto stores what it gets; S3 compares it with the checksums that come with it."""
+    signed = environ.get("HTTP_X_AMZ_CONTENT_SHA256", "")
+    if re.fullmatch("[0-9a-f]{64}", signed) and hashlib.sha256(body).hexdigest() != signed:
+        return "XAmzContentSHA256Mismatch"
+    checksum = environ.get("HTTP_X_AMZ_CHECKSUM_SHA256")
+    if checksum and base64.b64encode(hashlib.sha256(body).digest()).decode() != checksum:
+        return "BadDigest"
+    return None
+
+
+def answer(start_response, status, headers, body):
+    content = body.encode() if isinstance(body, str) else body
+    headers = {"x-amz-request-id": "TESTREQUEST", "x-amz-id-2": "TESTHOST", **headers, "Content-Length": str(len(content))}
+    start_response(f"{status} Status", list(headers.items()))
+    return [content]
+
+
+def reset(environ):
+    """Ends the connection with a reset and no answer."""
+    connection = environ["werkzeug.socket"]
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    connection.close()
+    raise ConnectionResetError
+
+
+def serve(respond):
+    server = make_server("127.0.0.1", 0, respond, threaded=True, request_handler=QuietHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return f"http://127.0.0.1:{server.server_address[1]}"
+
+
+def make_world():
+    world = World()
+    worlds[world.number] = world
+    return {
+        "id": world.number,
+        "endpoint": world.endpoint,
+        "edge": world.edge,
+        "bucket": world.bucket,
+        "region": REGION,
+        "account": ACCOUNT,
+        "user_arn": world.user_arn,
+        "access_key_id": world.key.access_key_id,
+        "secret_access_key": world.key.secret_access_key,
+        "distribution": world.distributions[0],
+    }
+
+
+def set_policy(world, statements):
+    policy = {"Version": "2012-10-17", "Statement": statements}
+    iam.put_user_policy(world.user, "policy", json.dumps(policy))
+
+
+def add_distribution(world):
+    world.distributions.append(world.new_distribution())
+    return world.distributions[-1]
+
+
+def add_role(world, statements):
+    name = f"role-{world.number}"
+    role = iam.create_role(name, "{}", "/", None, "", [], None)
+    iam.put_role_policy(name, "policy", json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    return role.arn
+
+
+def put_object(world, key, body, metadata):
+    s3.put_object(world.bucket, key, base64.b64decode(body)).set_metadata(metadata)
+
+
+def objects(world):
+    keys = s3.buckets[world.bucket].keys
+    return [
+        {
+            "key": name,
+            "headers": dict(key.metadata),
+            "acl": [str(grant) for grant in key.acl.grants] if key.acl else [],
+            "checksum_algorithm": key.checksum_algorithm,
+            "body": base64.b64encode(key.value).decode(),
+        }
+        for name, key in sorted(keys.items())
+    ]
+
+
+def invalidations(world):
+    return [
+        {"distribution": distribution, "id": made.id, "caller_reference": made.caller_ref, "paths": made.paths}
+        for distribution in world.distributions
+        for made in cloudfront.invalidations.get(distribution, [])
+    ]
+
+
+def add_fault(world, **fault):
+    with world.lock:
+        world.faults.append({"times": 1, **fault})
+
+
+def requests(world):
+    with world.lock:
+        return list(world.requests)
+
+
+def set_edge_stale(world, stale):
+    world.edge_is_stale = stale
+
+
+COMMANDS = {
+    command.__name__: command
+    for command in (
+        set_policy, add_distribution, add_role, put_object, objects, invalidations, add_fault, requests, set_edge_stale,
+    )
+}
+
+
+def main():
+    for line in sys.stdin:
+        request = json.loads(line)
+        command = request.pop("command")
+        try:
+            if command == "make_world":
+                result = make_world()
+            else:
+                result = COMMANDS[command](worlds[request.pop("world")], **request)
+            print(json.dumps({"result": result}), flush=True)
+        except Exception as error:  # the test that asked is told, and goes on to fail
+            print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)
+
+
+main()
