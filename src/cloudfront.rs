@@ -67,7 +67,7 @@ pub(crate) async fn is_completed(client: &Client, distribution: &DistributionId,
         .send()
         .await
         .map_err(|error| Fault::new("cloudfront:GetInvalidation", distribution.to_string(), &error))?;
-    Ok(answer.invalidation().is_some_and(|invalidation| invalidation.status() == "Completed"))
+    Ok(answer.invalidation().is_some_and(|invalidation| invalidation.status().eq_ignore_ascii_case("completed")))
 }
 
 /// Tries until CloudFront is no longer busy. `on_wait` is told why and how long it waits each time.

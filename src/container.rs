@@ -94,7 +94,25 @@ fn check(content: &[u8], validate: bool) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("is empty: run `npm run build` again and look at its output".to_owned());
     }
-    let _ = validate;
+    if validate {
+        check_mojito(text)?;
+    }
+    Ok(())
+}
+
+/// Refuses what is plainly no Mojito container: a page saved under the script's name, a merge left unfinished, another script.
+fn check_mojito(text: &str) -> Result<(), String> {
+    const HOW_TO_PUBLISH: &str = "to publish it all the same, set `VALIDATE` to `false`";
+    if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
+        return Err(format!("is HTML or XML and not a script: look at what `npm run build` wrote; {HOW_TO_PUBLISH}"));
+    }
+    let conflict = text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "));
+    if let Some(line) = conflict {
+        return Err(format!("has a merge conflict in line {}: resolve it and build again; {HOW_TO_PUBLISH}", line + 1));
+    }
+    if !text.contains("Mojito") {
+        return Err(format!("never mentions `Mojito`, so it is no Mojito container: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"));
+    }
     Ok(())
 }
 

@@ -66,7 +66,7 @@ impl Fault {
         Self {
             action,
             resource,
-            message: error.message().map_or_else(|| causes(error), str::to_owned),
+            message: error.message().map_or_else(|| unexplained(error), str::to_owned),
             code,
             status,
             request_id: response.and_then(request_id).map(str::to_owned),
@@ -191,6 +191,20 @@ fn classify(action: &str, code: Option<&str>, status: Option<u16>, bucket_region
         code if code.starts_with("KMS.") || code.starts_with("Kms") => Kind::Kms,
         _ if action.starts_with("s3:") && matches!(status, Some(301 | 307)) => Kind::WrongRegion(bucket_region),
         _ => Kind::Other,
+    }
+}
+
+/// What is known of an error that came without a message of AWS's: the answer's beginning, or why there is none.
+fn unexplained<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> String {
+    const SHOWN: usize = 200;
+    let body = error.raw_response().and_then(|response| response.body().bytes());
+    match body.map(String::from_utf8_lossy) {
+        None => causes(error),
+        Some(body) if body.trim().is_empty() => "the answer is empty".to_owned(),
+        Some(body) => {
+            let beginning: String = body.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN).collect();
+            format!("the answer is not AWS's: {beginning}")
+        }
     }
 }
 

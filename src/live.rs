@@ -35,7 +35,7 @@ pub(crate) async fn until_served(
     object: &Object,
     settings: &Settings,
     deadline: Instant,
-    on_wait: impl Fn(Duration),
+    on_wait: impl Fn(&str, Duration),
 ) -> Result<(), String> {
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
@@ -46,7 +46,7 @@ pub(crate) async fn until_served(
         if Instant::now() + pause > deadline {
             return Err(problem);
         }
-        on_wait(started.elapsed());
+        on_wait(&problem, started.elapsed());
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }

@@ -3,7 +3,9 @@
 //! The SDK's own debug log prints whole requests, headers with tokens and signatures included, so it stays off whatever
 //! the level; what is worth knowing of a request is logged here instead.
 
-use aws_sdk_s3::config::interceptors::FinalizerInterceptorContextRef;
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_runtime_api::box_error::BoxError;
 
@@ -30,22 +32,25 @@ impl Intercept for LogRequests {
         "LogRequests"
     }
 
-    fn read_after_attempt(
+    fn read_before_transmit(
         &self,
-        context: &FinalizerInterceptorContextRef<'_>,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let Some(request) = context.request() else {
-            return Ok(());
-        };
-        let (method, uri) = (request.method(), request.uri());
-        if let Some(response) = context.response() {
-            let id = request_id(response).unwrap_or("none");
-            debug!("{method} {uri} was answered with HTTP {}, request id {id}", response.status());
-        } else {
-            debug!("{method} {uri} was not answered");
-        }
+        debug!("{} {}", context.request().method(), context.request().uri());
+        Ok(())
+    }
+
+    fn read_after_transmit(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        let id = request_id(response).unwrap_or("none");
+        debug!("answered with HTTP {}, request id {id}", response.status());
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::live;
 use crate::name::DistributionId;
 use crate::newest::{self, Precondition};
-use crate::object::Container;
+use crate::object::{Container, Object};
 use crate::plan::s3_address;
 use crate::record::{Invalidation, Live, Record, Upload};
 use crate::reporter::Reporter;
@@ -183,19 +183,29 @@ pub(crate) async fn verify(https: &Https, record: &Record, reporter: &Reporter) 
         .build();
     let connector = https.connector(Some(timeouts));
     let deadline = Instant::now() + live::LONGEST_WAIT;
-    for object in record.plan.containers.iter().filter_map(Container::minified) {
-        let url = live::url(public_url, &object.cdn_path);
-        let result = live::until_served(&connector, &url, object, settings, deadline, |waited| {
-            reporter.waiting(&format!("waiting for {url} to be the new container ({} s)", waited.as_secs()));
+    let published = record.published_containers();
+    let objects: Vec<(String, &Object)> = published
+        .iter()
+        .filter_map(|container| container.minified())
+        .map(|object| (live::url(public_url, &object.cdn_path), object))
+        .collect();
+    record.state().live = objects
+        .iter()
+        .map(|(url, _)| Live { url: url.clone(), problem: Some("it was not looked at".to_owned()) })
+        .collect();
+    for (number, (url, object)) in objects.into_iter().enumerate() {
+        let result = live::until_served(&connector, &url, object, settings, deadline, |problem, waited| {
+            record.state().live[number].problem = Some(problem.to_owned());
+            reporter.waiting(&format!(
+                "waiting for {url} to be the new container ({} s): {problem}",
+                waited.as_secs()
+            ));
         })
         .await;
         if result.is_ok() {
             reporter.success(&format!("{url} is the new container"));
         }
-        record.state().live.push(Live {
-            url,
-            problem: result.err(),
-        });
+        record.state().live[number].problem = result.err();
     }
 }
 

@@ -112,6 +112,13 @@ impl Record {
         }
     }
 
+    /// The containers whose `NAME.js` was replaced.
+    pub(crate) fn published_containers(&self) -> Vec<&Container> {
+        let state = self.state();
+        let published = |container: &&Container| state.container(container) == ContainerState::Published;
+        self.plan.containers.iter().filter(published).collect()
+    }
+
     /// The paths of what was published, in the groups that one request each can hold.
     pub(crate) fn published_paths(&self) -> Vec<Vec<CdnPath>> {
         let state = self.state();

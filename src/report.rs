@@ -44,16 +44,22 @@ pub(crate) fn closing(record: &Record, stopped_by: Option<&str>, reporter: &Repo
         return None;
     }
     let exit = state.exit();
-    if let Some(signal) = stopped_by {
-        reporter.failure(&format!("stopped by {signal}"));
+    match stopped_by {
+        // Only a wait was cut short.
+        Some(signal) if exit == Exit::Published => reporter.warning(&format!("stopped by {signal} while waiting")),
+        Some(signal) => reporter.failure(&format!("stopped by {signal}")),
+        None => {}
     }
     faults(record, &state.faults(), reporter);
     for live in &state.live {
         if let Some(problem) = &live.problem {
+            let within = match stopped_by {
+                Some(_) => String::new(),
+                None => format!(" within {} minutes", live::LONGEST_WAIT.as_secs() / 60),
+            };
             reporter.failure(&format!(
-                "{} was not the new container within {} minutes: {problem}\nwhat to do: {}",
+                "{} was not the new container{within}: {problem}\nwhat to do: {}",
                 live.url,
-                live::LONGEST_WAIT.as_secs() / 60,
                 "check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, and that `DISTRIBUTION_ID` is its distribution"
             ));
         }

@@ -202,7 +202,7 @@ impl Settings {
         };
         let acl = raw.acl.as_ref().and_then(|acl| check.parse("ACL", acl, parse_acl));
         let max_size = raw.max_size.as_ref().and_then(|size| check.parse("MAX_SIZE", size, ByteSize::parse));
-        let public_url = raw.public_url.as_ref().and_then(|url| check.parse("PUBLIC_URL", url, parse_public_url));
+        let public_url = raw.public_url.as_ref().and_then(|url| check.web_address("PUBLIC_URL", url, parse_public_url));
         if only_newer && !build.build_number.as_ref().is_some_and(|number| number.parse::<u64>().is_ok()) {
             check.push("ONLY_NEWER", "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); leave it off by hand");
         }
@@ -298,6 +298,20 @@ impl Check {
             .unwrap_or(default)
     }
 
+    /// An address, which is not shown where it holds a password.
+    fn web_address(
+        &mut self,
+        setting: &'static str,
+        url: &str,
+        parse: impl FnOnce(&str) -> Result<Uri, &'static str>,
+    ) -> Option<Uri> {
+        if url.contains('@') {
+            self.push(setting, "is an address with a user name or password, expected one without");
+            return None;
+        }
+        self.parse(setting, url, parse)
+    }
+
     /// `BUCKET`, or `BUCKET/PREFIX` as Mojito writes it.
     fn bucket(&mut self, setting: &'static str, value: &str) -> (Option<BucketName>, Option<Prefix>) {
         if value.contains("://") || value.starts_with("arn:") {
@@ -328,7 +342,7 @@ impl Check {
             ("AWS_ENDPOINT_URL_STS", &raw_aws.aws_endpoint_url_sts),
         ] {
             if let Some(url) = value {
-                self.parse(setting, url, parse_web_address);
+                self.web_address(setting, url, parse_web_address);
             }
         }
         if let Some(proxy) = &raw_aws.https_proxy {
@@ -411,10 +425,7 @@ fn parse_web_address(url: &str) -> Result<Uri, &'static str> {
 
 fn parse_public_url(url: &str) -> Result<Uri, &'static str> {
     let uri = parse_web_address(url)?;
-    let bare = matches!(uri.path(), "" | "/")
-        && uri.query().is_none()
-        && !uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-    if bare {
+    if matches!(uri.path(), "" | "/") && uri.query().is_none() {
         Ok(uri)
     } else {
         Err("the address of the CDN alone, such as `https://d111111abcdef8.cloudfront.net`; the path is added from `CDN_PREFIX`")

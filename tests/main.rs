@@ -1,1 +1,10 @@
+//! The integration tests: the real binary against a local AWS that checks signatures and policies.
 
+mod fail;
+mod harness;
+mod local_aws;
+mod publish;
+mod refuse;
+mod result;
+mod sample;
+mod stop;

@@ -1,0 +1,155 @@
+use std::collections::BTreeSet;
+
+use serde_aux::serde_introspection::serde_introspect;
+
+use super::*;
+
+const GOOD: [(&str, &str); 5] = [
+    ("CONTAINER_NAME", "mojito"),
+    ("S3_BUCKET", "acme"),
+    ("AWS_DEFAULT_REGION", "ap-southeast-2"),
+    ("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"),
+    ("AWS_SECRET_ACCESS_KEY", "hunter2hunter2"),
+];
+
+fn settings(variables: &[(&str, &str)], config: ConfigJs) -> Result<Settings, Vec<String>> {
+    let variables: Variables = GOOD.iter().chain(variables).copied().collect();
+    Settings::new(Flags::default(), &variables, Ok(config), None)
+        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn config() -> ConfigJs {
+    ConfigJs {
+        container_name: Some("other".to_owned()),
+        s3_bucket_dev: Some("other/dev".to_owned()),
+        s3_bucket_prd: Some("other/prd".to_owned()),
+        s3_region: Some("eu-west-1".to_owned()),
+    }
+}
+
+#[test]
+fn variables_beat_the_configuration() {
+    let settings = settings(&[], config()).unwrap();
+    assert_eq!(settings.containers[0].as_str(), "mojito");
+    assert_eq!((settings.bucket.as_str(), settings.prefix.as_str()), ("acme", "jsdev"));
+    assert_eq!(settings.region, "ap-southeast-2");
+}
+
+#[test]
+fn the_configuration_beats_the_defaults_and_the_profile() {
+    #[track_caller]
+    fn case(production: bool, prefix: &str) {
+        let flags = Flags { production, dry_run: false };
+        let settings = Settings::new(flags, &Variables::default(), Ok(config()), Some("us-east-1".to_owned())).unwrap();
+        assert_eq!(settings.containers[0].as_str(), "other");
+        assert_eq!((settings.bucket.as_str(), settings.prefix.as_str()), ("other", prefix));
+        assert_eq!(settings.cdn_prefix.as_str(), prefix);
+        assert_eq!(settings.region, "eu-west-1");
+        assert_eq!(settings.pretty, !production);
+    }
+    case(false, "dev");
+    case(true, "prd");
+}
+
+#[test]
+fn the_region_of_the_profile_is_the_last_resort() {
+    let config = ConfigJs { s3_region: None, ..config() };
+    let settings = Settings::new(Flags::default(), &Variables::default(), Ok(config), Some("us-east-1".to_owned())).unwrap();
+    assert_eq!(settings.region, "us-east-1");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
+    let broken = || Err(Invalid::new("config.js", "is not plain data"));
+    let variables: Variables = GOOD.into_iter().collect();
+    assert!(Settings::new(Flags::default(), &variables, broken(), None).is_ok());
+    let variables: Variables = GOOD.into_iter().skip(1).collect();
+    let problems = Settings::new(Flags::default(), &variables, broken(), None).unwrap_err();
+    assert_eq!(problems, [Invalid::new("config.js", "is not plain data")]);
+}
+
+#[test]
+fn all_that_is_wrong_is_reported_in_one_go() {
+    let problems = settings(
+        &[("WAIT", "yes"), ("ACL", "public"), ("DISTRIBUTION_ID", "E1*"), ("S3_PREFIX", "a//b"), ("AWS_CA_BUNDLE", "/no/such/file")],
+        ConfigJs::default(),
+    )
+    .unwrap_err();
+    let names: Vec<&str> = problems.iter().map(|problem| problem.split('`').nth(1).unwrap()).collect();
+    assert_eq!(names, ["S3_PREFIX", "DISTRIBUTION_ID", "WAIT", "ACL", "AWS_CA_BUNDLE"]);
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let settings = settings(&[], ConfigJs::default()).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let problems = settings_with_secret_address();
+    assert!(problems.iter().all(|problem| !problem.contains("hunter2")), "{problems:?}");
+}
+
+fn settings_with_secret_address() -> Vec<String> {
+    settings(
+        &[("HTTPS_PROXY", "hunter2:"), ("PUBLIC_URL", "https://user:hunter2@example.com"), ("AWS_ENDPOINT_URL", "https://user:hunter2@example.com")],
+        ConfigJs::default(),
+    )
+    .unwrap_err()
+}
+
+/// `NAME` of every row `` | `NAME`, `OTHER` | `` in the README's tables of variables.
+fn names_in_readme() -> BTreeSet<String> {
+    let readme = include_str!("../../README.md");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    rows.flat_map(|cell| cell.split(['`', ',', ' ']))
+        .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+        .filter(|name| name.chars().any(|c| c.is_ascii_uppercase()))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn names_in_pipe_yml() -> BTreeSet<String> {
+    let pipe = include_str!("../../pipe.yml");
+    let variables = pipe.split_once("\nvariables:\n").unwrap().1;
+    let variables = variables.lines().take_while(|line| line.starts_with([' ', '#']) || line.is_empty());
+    variables.filter_map(|line| line.trim().strip_prefix("- name: ")).map(str::to_owned).collect()
+}
+
+fn names<T: for<'de> serde::Deserialize<'de>>() -> BTreeSet<String> {
+    serde_introspect::<T>().iter().map(|name| name.to_uppercase()).collect()
+}
+
+#[test]
+fn the_readme_and_pipe_yml_list_the_settings_that_are_read() {
+    let settings = names::<RawSettings>();
+    assert!(settings.len() > 20);
+    assert_eq!(names_in_pipe_yml(), settings);
+    let mut with_aws = settings;
+    with_aws.extend(names::<RawAws>());
+    with_aws.insert("NO_PROXY".to_owned());
+    assert_eq!(names_in_readme(), with_aws);
+}
+
+#[test]
+fn pipe_yml_has_the_defaults_of_the_settings() {
+    let pipe = include_str!("../../pipe.yml");
+    let default = |name: &str| {
+        let after = pipe.split_once(&format!("- name: {name}\n")).unwrap().1;
+        let line = after.lines().next().unwrap().trim();
+        line.strip_prefix("default: ").map(|value| value.trim_matches(['"', '\'']).to_owned())
+    };
+    let settings = settings(&[], ConfigJs::default()).unwrap();
+    assert_eq!(default("CACHE_CONTROL").unwrap(), settings.cache_control.as_str());
+    assert_eq!(default("LOCAL_PATH").unwrap(), settings.local_path.to_str().unwrap());
+    for (name, value) in [
+        ("WAIT", settings.wait),
+        ("ONLY_NEWER", settings.only_newer),
+        ("VALIDATE", settings.validate),
+        ("DRY_RUN", settings.dry_run),
+        ("DEBUG", debug(&Variables::default())),
+    ] {
+        assert_eq!(default(name).unwrap(), value.to_string(), "{name}");
+    }
+    // What depends on the environment or on `config.js` has no default of its own.
+    for name in ["CONTAINER_NAME", "S3_BUCKET", "S3_PREFIX", "CDN_PREFIX", "PRETTY", "ENVIRONMENT"] {
+        assert_eq!(default(name), None, "{name}");
+    }
+}

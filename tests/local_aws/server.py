@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from urllib.parse import unquote
+from urllib.request import urlopen
 
 from moto import settings
 from moto.backends import get_backend
@@ -186,14 +187,16 @@ class World:
         if fault and fault.get("after"):
             # The request takes effect, and its answer is replaced.
             list(application(environ, lambda *_: lambda _: None))
-        if fault and fault.get("reset"):
-            reset(environ)
+        if fault and fault.get("hang_up"):
+            hang_up(environ)
         if fault and fault.get("status"):
             return answer(start, fault["status"], fault.get("headers", {}), fault.get("body", ""))
         problem = integrity_problem(environ, body)
         if problem:
             error = f"<Error><Code>{problem}</Code><Message>The content is not what was announced.</Message></Error>"
             return answer(start, 400, {"Content-Type": "application/xml"}, error)
+        if path.startswith("/2020-05-31/"):
+            return as_cloudfront(environ, start)
         return application(environ, start)
 
     def respond_as_edge(self, environ, start_response):
@@ -221,6 +224,16 @@ class World:
             "X-Cache": "Hit from cloudfront" if hit else "Miss from cloudfront",
         }
         return answer(start_response, 200, headers, content)
+
+
+def as_cloudfront(environ, start):
+    """moto puts CloudFront's errors into one element too many."""
+    sent = []
+    body = b"".join(application(environ, lambda status, headers, exc_info=None: sent.append((status, headers))))
+    (status, headers), = sent
+    body = body.replace(b"<Errors>", b"").replace(b"</Errors>", b"")
+    start(status, [(name, value) for name, value in headers if name.lower() != "content-length"] + [("Content-Length", str(len(body)))])
+    return [body]
 
 
 class Replay:
@@ -261,11 +274,9 @@ def answer(start_response, status, headers, body):
     return [content]
 
 
-def reset(environ):
-    """Ends the connection with a reset and no answer."""
-    connection = environ["werkzeug.socket"]
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    connection.close()
+def hang_up(environ):
+    """Ends the connection without an answer."""
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     raise ConnectionResetError
 
 
@@ -349,10 +360,14 @@ def set_edge_stale(world, stale):
     world.edge_is_stale = stale
 
 
+def visit(world, path):
+    urlopen(world.edge + path).read()
+
+
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, add_distribution, add_role, put_object, objects, invalidations, add_fault, requests, set_edge_stale,
+        set_policy, add_distribution, add_role, put_object, objects, invalidations, add_fault, requests, set_edge_stale, visit,
     )
 }
 

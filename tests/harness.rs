@@ -1,0 +1,327 @@
+//! A case: a Mojito repository in a temporary folder, a world of the local AWS, and the real binary run in both.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use serde::Deserialize;
+use serde_json::{json, Value};
+use snapbox::{assert_data_eq, IntoData, Redactions};
+use tempfile::TempDir;
+
+use crate::local_aws::{LocalAws, World};
+use crate::sample;
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_mojito-publish");
+pub const CACHE_CONTROL: &str = "public, max-age=300, s-maxage=300, must-revalidate";
+
+/// Secrets that no output may hold, besides the world's own.
+pub const OIDC_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.c3RlcC10b2tlbg.c2lnbmF0dXJl";
+
+pub fn local_aws() -> &'static LocalAws {
+    static AWS: OnceLock<LocalAws> = OnceLock::new();
+    AWS.get_or_init(LocalAws::start)
+}
+
+/// A repository, a world and the environment of the next run.
+pub struct Case {
+    pub world: World,
+    repository: TempDir,
+    environment: BTreeMap<String, String>,
+    arguments: Vec<String>,
+}
+
+/// An object in the bucket, with all that a visitor gets.
+#[derive(Debug, Deserialize, PartialEq)]
+pub struct Stored {
+    pub key: String,
+    pub headers: BTreeMap<String, String>,
+    pub acl: Vec<String>,
+    pub checksum_algorithm: Option<String>,
+    body: String,
+}
+
+/// An invalidation that a distribution got.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub struct Invalidated {
+    pub distribution: String,
+    pub id: String,
+    pub caller_reference: String,
+    pub paths: Vec<String>,
+}
+
+/// A request that the local AWS got.
+#[derive(Debug, Deserialize)]
+pub struct Request {
+    pub method: String,
+    pub path: String,
+    pub authorization: String,
+    pub body: String,
+    pub status: Option<u16>,
+}
+
+/// How a run ended.
+pub struct Ended {
+    code: Option<i32>,
+    pub output: String,
+    redactions: Redactions,
+}
+
+impl Case {
+    /// The container `mojito`, built; its user holds the documented development policy.
+    pub fn development() -> Self {
+        let case = Self::new();
+        let world = &case.world;
+        case.set_policy(json!([
+            {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/jsdev/mojito*", world.bucket)},
+            {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": format!("arn:aws:s3:::{}", world.bucket)},
+            case.may_invalidate(&world.distribution),
+        ]));
+        case
+    }
+
+    /// The container `mojito`, built; its user holds the documented production policy, which allows one key.
+    pub fn production() -> Self {
+        let case = Self::new();
+        case.set_policy(json!([
+            {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
+            case.may_invalidate(&case.world.distribution),
+        ]));
+        case.env("ENVIRONMENT", "production")
+    }
+
+    fn new() -> Self {
+        let world = local_aws().make_world();
+        let repository = tempfile::tempdir().expect("a temporary folder can be made");
+        sample::build(repository.path(), "mojito");
+        let environment = [
+            ("AWS_ACCESS_KEY_ID", &world.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &world.secret_access_key),
+            ("AWS_DEFAULT_REGION", &world.region),
+            ("AWS_ENDPOINT_URL", &world.endpoint),
+            ("CONTAINER_NAME", &"mojito".to_owned()),
+            ("DISTRIBUTION_ID", &world.distribution),
+            ("S3_BUCKET", &world.bucket),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .into();
+        Self { world, repository, environment, arguments: Vec::new() }
+    }
+
+    /// Sets a variable of the next run.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Takes a variable away.
+    pub fn unset(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Adds an argument to the next run.
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Adds what Bitbucket sets in a build of a branch or a tag.
+    pub fn in_bitbucket(self, name: &str, value: &str) -> Self {
+        self.env("CI", "true")
+            .env("BITBUCKET_BUILD_NUMBER", "57")
+            .env("BITBUCKET_COMMIT", "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c")
+            .env("BITBUCKET_REPO_FULL_NAME", "acme/site")
+            .env(name, value)
+    }
+
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    pub fn repository(&self) -> &Path {
+        self.repository.path()
+    }
+
+    /// Writes a file into the repository.
+    pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.repository.path().join(path);
+        fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a temporary folder can be written");
+        fs::write(path, content).expect("a temporary folder can be written");
+        self
+    }
+
+    /// A built file of the repository.
+    pub fn dist(&self, file: &str) -> PathBuf {
+        self.repository.path().join("dist/assets/js").join(file)
+    }
+
+    /// Replaces the policy of the user.
+    pub fn set_policy(&self, statements: Value) {
+        self.ask::<()>("set_policy", json!({"statements": statements}));
+    }
+
+    /// The statement that the documentation gives for invalidations.
+    pub fn may_invalidate(&self, distribution: &str) -> Value {
+        json!({
+            "Effect": "Allow",
+            "Action": "cloudfront:CreateInvalidation",
+            "Resource": format!("arn:aws:cloudfront::{}:distribution/{distribution}", self.world.account),
+        })
+    }
+
+    /// Makes the local AWS answer one or more requests otherwise.
+    pub fn fault(&self, fault: Value) {
+        self.ask::<()>("add_fault", fault);
+    }
+
+    /// Puts an older container into the bucket.
+    pub fn stored_before(&self, key: &str, metadata: Value) {
+        let body = STANDARD.encode(b"the old container");
+        self.ask::<()>("put_object", json!({"key": key, "body": body, "metadata": metadata}));
+    }
+
+    pub fn ask<T: serde::de::DeserializeOwned>(&self, command: &str, arguments: Value) -> T {
+        local_aws().ask(&self.world, command, arguments)
+    }
+
+    pub fn objects(&self) -> Vec<Stored> {
+        self.ask("objects", json!({}))
+    }
+
+    pub fn invalidations(&self) -> Vec<Invalidated> {
+        self.ask("invalidations", json!({}))
+    }
+
+    pub fn requests(&self) -> Vec<Request> {
+        self.ask("requests", json!({}))
+    }
+
+    /// The keys in the bucket.
+    pub fn keys(&self) -> Vec<String> {
+        self.objects().into_iter().map(|object| object.key).collect()
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(self.repository.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub fn start(&self) -> Child {
+        self.command().spawn().expect("the binary starts")
+    }
+
+    pub fn run(&self) -> Ended {
+        self.ended(self.command().output().expect("the binary starts"))
+    }
+
+    /// What a run printed and how it ended. No secret may be in it.
+    #[track_caller]
+    pub fn ended(&self, output: Output) -> Ended {
+        let text = String::from_utf8(output.stdout).expect("the output is UTF-8")
+            + &String::from_utf8(output.stderr).expect("the output is UTF-8");
+        for secret in [&self.world.secret_access_key, OIDC_TOKEN, "Signature="] {
+            assert!(!text.contains(secret), "a secret was printed:\n{text}");
+        }
+        let mut redactions = Redactions::new();
+        let key_end = &self.world.access_key_id[self.world.access_key_id.len() - 4..];
+        for (name, value) in [
+            ("[BUCKET]", self.world.bucket.clone()),
+            ("[DISTRIBUTION]", self.world.distribution.clone()),
+            ("[EDGE]", self.world.edge.clone()),
+            ("[ENDPOINT]", self.world.endpoint.clone()),
+            ("[VERSION]", format!("mojito-publish {}", env!("CARGO_PKG_VERSION"))),
+            ("[KEY]", format!("access key ending in `{key_end}`")),
+            ("[USER]", self.world.user_arn.clone()),
+        ] {
+            redactions.insert(name, value).expect("the placeholder is well formed");
+        }
+        for made in self.invalidations() {
+            if made.id != self.world.distribution {
+                redactions.insert("[INVALIDATION]", made.id).expect("the placeholder is well formed");
+            }
+        }
+        Ended { code: output.status.code(), output: text, redactions }
+    }
+}
+
+impl Stored {
+    /// What is stored, as it was compressed.
+    pub fn body(&self) -> Vec<u8> {
+        STANDARD.decode(&self.body).expect("the local AWS sends base64")
+    }
+
+    /// What a visitor's browser makes of it.
+    pub fn content(&self) -> String {
+        gunzip(&self.body())
+    }
+
+    /// Everything about an object that was published as `key` with these provenance headers.
+    #[track_caller]
+    pub fn assert(&self, key: &str, content: &str, provenance: &[(&str, &str)]) {
+        assert_eq!(self.key, key);
+        assert_eq!(self.content(), content);
+        let mut expected: BTreeMap<String, String> = [
+            ("cache-control", CACHE_CONTROL),
+            ("content-encoding", "gzip"),
+            ("content-type", "application/javascript; charset=utf-8"),
+            ("x-amz-meta-published-by", concat!("mojito-publish/", env!("CARGO_PKG_VERSION"))),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        expected.extend(provenance.iter().map(|(name, value)| (format!("x-amz-meta-{name}"), (*value).to_owned())));
+        let mut headers = self.headers.clone();
+        // The local AWS keeps the hash that signs the content with the object; it is compared by the server.
+        headers.remove("x-amz-content-sha256");
+        assert_eq!(headers, expected);
+        assert_eq!(self.checksum_algorithm.as_deref(), Some("SHA256"));
+    }
+}
+
+pub fn gunzip(body: &[u8]) -> String {
+    let size = u32::from_le_bytes(body[body.len() - 4..].try_into().expect("gzip ends with the size"));
+    let mut content = vec![0; size as usize];
+    libdeflater::Decompressor::new().gzip_decompress(body, &mut content).expect("the object is gzip");
+    String::from_utf8(content).expect("the container is UTF-8")
+}
+
+impl Ended {
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.output);
+        self
+    }
+
+    /// Compares the whole output; what differs from world to world has names, and `[..]` stands for times.
+    #[track_caller]
+    pub fn prints(self, expected: impl IntoData) -> Self {
+        let output = self.redactions.redact(&self.output);
+        assert_data_eq!(output, expected);
+        self
+    }
+
+    #[track_caller]
+    pub fn says(self, expected: &str) -> Self {
+        assert!(self.output.contains(expected), "`{expected}` is not in:\n{}", self.output);
+        self
+    }
+
+    #[track_caller]
+    pub fn does_not_say(self, unexpected: &str) -> Self {
+        assert!(!self.output.contains(unexpected), "`{unexpected}` is in:\n{}", self.output);
+        self
+    }
+}
