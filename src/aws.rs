@@ -44,9 +44,10 @@ pub(crate) async fn connect(plan: &Plan, client: SharedHttpClient) -> Result<Aws
     let (config, credentials) = match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {
             let config = loader.no_credentials().load().await;
-            let credentials = oidc::assume_role(&config, role, token, &settings.build, &plan.scope())
-                .await
-                .map_err(|fault| Error::Aws(Box::new(fault)))?;
+            let credentials =
+                oidc::assume_role(&config, role, token, &settings.build, &plan.scope())
+                    .await
+                    .map_err(|fault| Error::Aws(Box::new(fault)))?;
             let phrase = format!("role {role}, assumed by OpenID Connect");
             (with_credentials(config, credentials), phrase)
         }
@@ -58,9 +59,10 @@ pub(crate) async fn connect(plan: &Plan, client: SharedHttpClient) -> Result<Aws
         CredentialSource::DefaultChain { profile } => {
             let config = loader.no_credentials().load().await;
             let credentials = of_default_chain(profile.as_deref(), region, client).await?;
-            let source = profile
-                .as_ref()
-                .map_or_else(|| "AWS's default chain".to_owned(), |profile| format!("profile `{profile}`"));
+            let source = profile.as_ref().map_or_else(
+                || "AWS's default chain".to_owned(),
+                |profile| format!("profile `{profile}`"),
+            );
             let phrase = format!("{source}, access key {}", ending(&credentials));
             (with_credentials(config, credentials), phrase)
         }
@@ -79,7 +81,9 @@ pub(crate) async fn connect(plan: &Plan, client: SharedHttpClient) -> Result<Aws
 /// The region that the AWS profile names, if any. Reads files only.
 pub(crate) async fn profile_region() -> Option<String> {
     use aws_config::meta::region::ProvideRegion;
-    let region = aws_config::profile::ProfileFileRegionProvider::new().region().await?;
+    let region = aws_config::profile::ProfileFileRegionProvider::new()
+        .region()
+        .await?;
     Some(region.to_string())
 }
 

@@ -13,7 +13,10 @@ const LONGEST_METADATA_VALUE: usize = 256;
 
 /// Where a run comes from. By hand, all of it is absent.
 #[derive(Clone, Debug, Default, Serialize)]
-#[expect(clippy::struct_field_names, reason = "a build number is Bitbucket's own term")]
+#[expect(
+    clippy::struct_field_names,
+    reason = "a build number is Bitbucket's own term"
+)]
 pub(crate) struct Build {
     /// Whether this runs in CI rather than by hand.
     pub(crate) in_ci: bool,
@@ -36,7 +39,9 @@ pub(crate) struct Build {
 impl Build {
     pub(crate) fn new(raw: RawBuild) -> Self {
         let in_ci = raw.bitbucket_build_number.is_some()
-            || raw.ci.is_some_and(|ci| !ci.eq_ignore_ascii_case("false") && ci != "0");
+            || raw
+                .ci
+                .is_some_and(|ci| !ci.eq_ignore_ascii_case("false") && ci != "0");
         Self {
             in_ci,
             branch: raw.bitbucket_branch,
@@ -78,11 +83,15 @@ impl Build {
     /// A phrase for the log, such as `build 57, commit 1f2e3d4, of acme/site`. `None` by hand.
     pub(crate) fn summary(&self) -> Option<String> {
         let parts: Vec<String> = [
-            self.build_number.as_ref().map(|number| format!("build {number}")),
+            self.build_number
+                .as_ref()
+                .map(|number| format!("build {number}")),
             self.commit
                 .as_ref()
                 .map(|commit| format!("commit {}", commit.chars().take(7).collect::<String>())),
-            self.repository.as_ref().map(|repository| format!("of {repository}")),
+            self.repository
+                .as_ref()
+                .map(|repository| format!("of {repository}")),
         ]
         .into_iter()
         .flatten()

@@ -11,7 +11,9 @@ impl ByteSize {
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str = "a size above zero such as `30 kB`, `28 KiB`, `0.1 MB` or `30000`";
         let text = text.trim();
-        let unit_at = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+        let unit_at = text
+            .find(|c: char| c.is_ascii_alphabetic())
+            .unwrap_or(text.len());
         let (number, unit) = text.split_at(unit_at);
         let factor = match unit.to_ascii_lowercase().as_str() {
             "" | "b" => 1.0,
@@ -22,11 +24,18 @@ impl ByteSize {
             _ => return Err(EXPECTED),
         };
         let number = number.trim();
-        if !number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        if !number
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || byte == b'.')
+        {
             return Err(EXPECTED);
         }
         let bytes = number.parse::<f64>().map_err(|_| EXPECTED)? * factor;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and the cast saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "positive, and the cast saturates"
+        )]
         let bytes = bytes.round() as u64;
         if bytes == 0 {
             return Err(EXPECTED);
@@ -55,17 +64,40 @@ mod tests {
 
     #[test]
     fn sizes_are_read_with_their_units() {
-        for (text, bytes) in [("30 kB", 30_000), ("30KB", 30_000), ("28 KiB", 28_672), ("1.5 MB", 1_500_000), ("700", 700), (" 1 MiB ", 1_048_576)] {
+        for (text, bytes) in [
+            ("30 kB", 30_000),
+            ("30KB", 30_000),
+            ("28 KiB", 28_672),
+            ("1.5 MB", 1_500_000),
+            ("700", 700),
+            (" 1 MiB ", 1_048_576),
+        ] {
             assert_eq!(ByteSize::parse(text), Ok(ByteSize(bytes)), "{text}");
         }
-        for text in ["", "kB", "-1 kB", "0", "1 GBP", "1e3", "1..2 kB", "30 kB please", "inf"] {
+        for text in [
+            "",
+            "kB",
+            "-1 kB",
+            "0",
+            "1 GBP",
+            "1e3",
+            "1..2 kB",
+            "30 kB please",
+            "inf",
+        ] {
             assert!(ByteSize::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
     fn sizes_are_shown_in_whole_bytes() {
-        for (bytes, text) in [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1,000 bytes"), (1_234_567, "1,234,567 bytes")] {
+        for (bytes, text) in [
+            (0, "0 bytes"),
+            (1, "1 byte"),
+            (999, "999 bytes"),
+            (1000, "1,000 bytes"),
+            (1_234_567, "1,234,567 bytes"),
+        ] {
             assert_eq!(ByteSize(bytes).to_string(), text);
         }
     }

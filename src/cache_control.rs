@@ -20,7 +20,9 @@ impl CacheControl {
             let name = name.trim();
             let seconds = matches!(name, "max-age" | "s-maxage");
             !name.is_empty()
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
                 && (!seconds || argument.trim().parse::<u32>().is_ok())
         });
         if directives && value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
@@ -64,18 +66,39 @@ mod tests {
 
     #[test]
     fn directives_are_checked() {
-        for value in [DEFAULT, "no-store", "private, no-cache=\"set-cookie\"", "max-age=0"] {
+        for value in [
+            DEFAULT,
+            "no-store",
+            "private, no-cache=\"set-cookie\"",
+            "max-age=0",
+        ] {
             assert_eq!(CacheControl::parse(value).unwrap().as_str(), value);
         }
-        for value in ["300 seconds", "max-age", "max-age=5m", "public,,max-age=1", "max-age=-1", "no-störe", "a\nb: c"] {
+        for value in [
+            "300 seconds",
+            "max-age",
+            "max-age=5m",
+            "public,,max-age=1",
+            "max-age=-1",
+            "no-störe",
+            "a\nb: c",
+        ] {
             assert!(CacheControl::parse(value).is_err(), "{value}");
         }
     }
 
     #[test]
     fn a_cdn_goes_by_s_maxage_first() {
-        for (value, seconds) in [(DEFAULT, Some(300)), ("max-age=60", Some(60)), ("max-age=60, s-maxage=10", Some(10)), ("no-store", None)] {
-            assert_eq!(CacheControl::parse(value).unwrap().shared_max_age(), seconds);
+        for (value, seconds) in [
+            (DEFAULT, Some(300)),
+            ("max-age=60", Some(60)),
+            ("max-age=60, s-maxage=10", Some(10)),
+            ("no-store", None),
+        ] {
+            assert_eq!(
+                CacheControl::parse(value).unwrap().shared_max_age(),
+                seconds
+            );
         }
     }
 }

@@ -35,8 +35,12 @@ struct PublishArgs {
 
 impl Cli {
     pub(crate) fn flags(&self) -> Flags {
-        let of_command = self.command.as_ref().map(|Command::Publish(arguments)| arguments);
-        let given = |flag: fn(&PublishArgs) -> bool| flag(&self.publish) || of_command.is_some_and(flag);
+        let of_command = self
+            .command
+            .as_ref()
+            .map(|Command::Publish(arguments)| arguments);
+        let given =
+            |flag: fn(&PublishArgs) -> bool| flag(&self.publish) || of_command.is_some_and(flag);
         Flags {
             production: given(|arguments| arguments.production),
             dry_run: given(|arguments| arguments.dry_run),

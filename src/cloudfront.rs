@@ -33,7 +33,13 @@ pub(crate) async fn create_invalidation(
     paths: &[CdnPath],
     caller_reference: &str,
 ) -> Result<String, Fault> {
-    let fault = |message: String| Fault::unexpected("cloudfront:CreateInvalidation", distribution.to_string(), message);
+    let fault = |message: String| {
+        Fault::unexpected(
+            "cloudfront:CreateInvalidation",
+            distribution.to_string(),
+            message,
+        )
+    };
     let quantity = i32::try_from(paths.len()).map_err(|error| fault(error.to_string()))?;
     let paths = Paths::builder()
         .quantity(quantity)
@@ -51,7 +57,13 @@ pub(crate) async fn create_invalidation(
         .invalidation_batch(batch)
         .send()
         .await
-        .map_err(|error| Fault::new("cloudfront:CreateInvalidation", distribution.to_string(), &error))?;
+        .map_err(|error| {
+            Fault::new(
+                "cloudfront:CreateInvalidation",
+                distribution.to_string(),
+                &error,
+            )
+        })?;
     answer
         .invalidation()
         .map(|invalidation| invalidation.id().to_owned())
@@ -59,15 +71,27 @@ pub(crate) async fn create_invalidation(
 }
 
 /// Whether an invalidation has been carried out everywhere.
-pub(crate) async fn is_completed(client: &Client, distribution: &DistributionId, id: &str) -> Result<bool, Fault> {
+pub(crate) async fn is_completed(
+    client: &Client,
+    distribution: &DistributionId,
+    id: &str,
+) -> Result<bool, Fault> {
     let answer = client
         .get_invalidation()
         .distribution_id(distribution.as_str())
         .id(id)
         .send()
         .await
-        .map_err(|error| Fault::new("cloudfront:GetInvalidation", distribution.to_string(), &error))?;
-    Ok(answer.invalidation().is_some_and(|invalidation| invalidation.status().eq_ignore_ascii_case("completed")))
+        .map_err(|error| {
+            Fault::new(
+                "cloudfront:GetInvalidation",
+                distribution.to_string(),
+                &error,
+            )
+        })?;
+    Ok(answer
+        .invalidation()
+        .is_some_and(|invalidation| invalidation.status().eq_ignore_ascii_case("completed")))
 }
 
 /// Tries until CloudFront is no longer busy. `on_wait` is told why and how long it waits each time.
@@ -120,7 +144,11 @@ mod tests {
         .await;
         assert_eq!(result.unwrap_err().kind, Kind::TooManyInvalidations);
         assert_eq!((attempts.get(), waits.get()), (8, 7));
-        assert!((615..=923).contains(&started.elapsed().as_secs()), "{:?}", started.elapsed());
+        assert!(
+            (615..=923).contains(&started.elapsed().as_secs()),
+            "{:?}",
+            started.elapsed()
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -129,7 +157,14 @@ mod tests {
         let result: Result<(), Fault> = while_busy(
             || {
                 attempts.set(attempts.get() + 1);
-                let fault = if attempts.get() == 1 { busy() } else { Fault { kind: Kind::AccessDenied, ..busy() } };
+                let fault = if attempts.get() == 1 {
+                    busy()
+                } else {
+                    Fault {
+                        kind: Kind::AccessDenied,
+                        ..busy()
+                    }
+                };
                 async { Err(fault) }
             },
             |_, _| {},

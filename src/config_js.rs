@@ -32,7 +32,8 @@ impl ConfigJs {
     /// Reads the file of the directory; absent, it says nothing.
     pub(crate) fn read(directory: &Path) -> Result<Self, Invalid> {
         let path = directory.join(FILE);
-        let unreadable = |error: std::io::Error| Invalid::new(FILE, format!("cannot be read: {error}"));
+        let unreadable =
+            |error: std::io::Error| Invalid::new(FILE, format!("cannot be read: {error}"));
         let size = match fs::metadata(&path) {
             Ok(metadata) => metadata.len(),
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -99,7 +100,11 @@ fn comment_length(source: &str) -> Option<usize> {
         return Some(source.find('\n').unwrap_or(source.len()));
     }
     let comment = source.strip_prefix("/*")?;
-    Some(comment.find("*/").map_or(source.len(), |end| end + "/**/".len()))
+    Some(
+        comment
+            .find("*/")
+            .map_or(source.len(), |end| end + "/**/".len()),
+    )
 }
 
 /// The length of the object literal that the source starts with, found by its braces outside strings and comments.
@@ -142,7 +147,8 @@ fn object_length(source: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    const PLAIN: &str = "module.exports = { containerName: 'mojito', s3BucketDev: 'mojito-js/jsdev', \
+    const PLAIN: &str =
+        "module.exports = { containerName: 'mojito', s3BucketDev: 'mojito-js/jsdev', \
                          s3BucketPRD: 'mojito-js/js', s3Region: 'ap-southeast-2' };";
 
     fn plain() -> ConfigJs {
@@ -158,22 +164,40 @@ mod tests {
     fn data_is_read_whatever_its_style() {
         #[track_caller]
         fn case(source: &str) {
-            assert_eq!(ConfigJs::parse(source).map_err(|error| error.to_string()), Ok(plain()));
+            assert_eq!(
+                ConfigJs::parse(source).map_err(|error| error.to_string()),
+                Ok(plain())
+            );
         }
         case(PLAIN);
         case(PLAIN.trim_end_matches(';'));
         case(&PLAIN.replace('\'', "\""));
-        case(&PLAIN.replace("{ ", "{ 'use': { a: { b: [1, 2, '}'] } }, // a ' and a }\n ").replace(" }", ", }"));
-        case(&format!("/* it's {{ */\n// module.exports\n'use strict';\n{PLAIN}\n// the end"));
+        case(
+            &PLAIN
+                .replace(
+                    "{ ",
+                    "{ 'use': { a: { b: [1, 2, '}'] } }, // a ' and a }\n ",
+                )
+                .replace(" }", ", }"),
+        );
+        case(&format!(
+            "/* it's {{ */\n// module.exports\n'use strict';\n{PLAIN}\n// the end"
+        ));
         case(&PLAIN.replace("module.exports =", "module . exports\n="));
         case(&format!("\u{feff}{PLAIN}"));
         case(&PLAIN.replace("mojito'", "moj\\u0069to'"));
-        case(&PLAIN.replace("{ ", "{ allowMultiInstance: false, note: 'it\\'s } fine', n: -1.5e3, none: null, "));
+        case(&PLAIN.replace(
+            "{ ",
+            "{ allowMultiInstance: false, note: 'it\\'s } fine', n: -1.5e3, none: null, ",
+        ));
     }
 
     #[test]
     fn what_is_absent_is_none() {
-        assert_eq!(ConfigJs::parse("module.exports = {}").unwrap(), ConfigJs::default());
+        assert_eq!(
+            ConfigJs::parse("module.exports = {}").unwrap(),
+            ConfigJs::default()
+        );
     }
 
     #[test]

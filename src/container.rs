@@ -17,7 +17,11 @@ const LARGEST_FILE: ByteSize = ByteSize(10_000_000);
 
 /// Reads, checks and compresses every file that is to be published.
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
-    let bundles: &[Bundle] = if settings.pretty { &[Bundle::Pretty, Bundle::Minified] } else { &[Bundle::Minified] };
+    let bundles: &[Bundle] = if settings.pretty {
+        &[Bundle::Pretty, Bundle::Minified]
+    } else {
+        &[Bundle::Minified]
+    };
     let mut gzip = Gzip::new();
     let mut unfit = Vec::new();
     let mut containers = Vec::with_capacity(settings.containers.len());
@@ -74,17 +78,26 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
         return Err("is not a file; check `CONTAINER_NAME` and `LOCAL_PATH`".to_owned());
     }
     // The limit is also that of the read, as the file may grow meanwhile.
-    let mut content = Vec::with_capacity(usize::try_from(metadata.len().min(LARGEST_FILE.0)).unwrap_or_default() + 1);
-    file.take(LARGEST_FILE.0 + 1).read_to_end(&mut content).map_err(unreadable)?;
+    let mut content = Vec::with_capacity(
+        usize::try_from(metadata.len().min(LARGEST_FILE.0)).unwrap_or_default() + 1,
+    );
+    file.take(LARGEST_FILE.0 + 1)
+        .read_to_end(&mut content)
+        .map_err(unreadable)?;
     if content.len() as u64 > LARGEST_FILE.0 {
-        return Err(format!("is larger than {LARGEST_FILE}, which no page can bear; check what was built into it"));
+        return Err(format!(
+            "is larger than {LARGEST_FILE}, which no page can bear; check what was built into it"
+        ));
     }
     Ok(content)
 }
 
 fn check(content: &[u8], validate: bool) -> Result<(), String> {
     if content.starts_with(&[0x1f, 0x8b]) {
-        return Err("is compressed already: publish it as `npm run build` made it, it is compressed here".to_owned());
+        return Err(
+            "is compressed already: publish it as `npm run build` made it, it is compressed here"
+                .to_owned(),
+        );
     }
     let text = std::str::from_utf8(content).map_err(|error| {
         let valid = String::from_utf8_lossy(&content[..error.valid_up_to()]);
@@ -103,12 +116,23 @@ fn check(content: &[u8], validate: bool) -> Result<(), String> {
 /// Refuses what is plainly no Mojito container: a page saved under the script's name, a merge left unfinished, another script.
 fn check_mojito(text: &str) -> Result<(), String> {
     const HOW_TO_PUBLISH: &str = "to publish it all the same, set `VALIDATE` to `false`";
-    if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
-        return Err(format!("is HTML or XML and not a script: look at what `npm run build` wrote; {HOW_TO_PUBLISH}"));
+    if text
+        .trim_start_matches('\u{feff}')
+        .trim_start()
+        .starts_with('<')
+    {
+        return Err(format!(
+            "is HTML or XML and not a script: look at what `npm run build` wrote; {HOW_TO_PUBLISH}"
+        ));
     }
-    let conflict = text.lines().position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "));
+    let conflict = text
+        .lines()
+        .position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "));
     if let Some(line) = conflict {
-        return Err(format!("has a merge conflict in line {}: resolve it and build again; {HOW_TO_PUBLISH}", line + 1));
+        return Err(format!(
+            "has a merge conflict in line {}: resolve it and build again; {HOW_TO_PUBLISH}",
+            line + 1
+        ));
     }
     if !text.contains("Mojito") {
         return Err(format!("never mentions `Mojito`, so it is no Mojito container: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"));

@@ -88,7 +88,8 @@ pub(crate) fn resolve(
 }
 
 fn of_pipeline(build: &Build) -> Result<(Environment, String), Invalid> {
-    let production_or_development = "set `ENVIRONMENT` to `production` or `development` to publish it";
+    let production_or_development =
+        "set `ENVIRONMENT` to `production` or `development` to publish it";
     if let Some(tag) = &build.tag {
         return Ok((Environment::Production, format!("tag `{tag}`")));
     }
@@ -147,7 +148,13 @@ mod tests {
     #[test]
     fn the_environment_comes_from_flag_variable_and_pipeline_in_this_order() {
         #[track_caller]
-        fn case(flag: bool, variable: Option<&str>, build: &Build, expected: Environment, reason: &str) {
+        fn case(
+            flag: bool,
+            variable: Option<&str>,
+            build: &Build,
+            expected: Environment,
+            reason: &str,
+        ) {
             assert_eq!(
                 resolve(flag, variable, build).map_err(|error| error.to_string()),
                 Ok((expected, reason.to_owned()))
@@ -155,17 +162,71 @@ mod tests {
         }
         use Environment::{Development, Production};
         let by_hand = Build::default();
-        case(false, None, &by_hand, Development, "by hand, without `--production`");
+        case(
+            false,
+            None,
+            &by_hand,
+            Development,
+            "by hand, without `--production`",
+        );
         case(true, None, &by_hand, Production, "`--production`");
-        case(true, Some("development"), &by_hand, Production, "`--production`");
-        case(false, Some("PRODUCTION"), &by_hand, Production, "`ENVIRONMENT` is `PRODUCTION`");
-        case(false, Some("staging"), &by_hand, Development, "`ENVIRONMENT` is `staging`");
+        case(
+            true,
+            Some("development"),
+            &by_hand,
+            Production,
+            "`--production`",
+        );
+        case(
+            false,
+            Some("PRODUCTION"),
+            &by_hand,
+            Production,
+            "`ENVIRONMENT` is `PRODUCTION`",
+        );
+        case(
+            false,
+            Some("staging"),
+            &by_hand,
+            Development,
+            "`ENVIRONMENT` is `staging`",
+        );
         case(false, None, &build("v1", "", ""), Production, "tag `v1`");
-        case(false, None, &build("", "develop", ""), Development, "branch `develop`");
-        case(false, None, &build("", "development", "staging"), Development, "branch `development`");
-        case(false, None, &build("", "develop", "test"), Development, "branch `develop`");
-        case(false, Some("production"), &build("", "master", "Production"), Production, "`ENVIRONMENT` is `production`");
-        case(false, Some("development"), &build("v1", "", "Europe"), Development, "`ENVIRONMENT` is `development`");
+        case(
+            false,
+            None,
+            &build("", "develop", ""),
+            Development,
+            "branch `develop`",
+        );
+        case(
+            false,
+            None,
+            &build("", "development", "staging"),
+            Development,
+            "branch `development`",
+        );
+        case(
+            false,
+            None,
+            &build("", "develop", "test"),
+            Development,
+            "branch `develop`",
+        );
+        case(
+            false,
+            Some("production"),
+            &build("", "master", "Production"),
+            Production,
+            "`ENVIRONMENT` is `production`",
+        );
+        case(
+            false,
+            Some("development"),
+            &build("v1", "", "Europe"),
+            Development,
+            "`ENVIRONMENT` is `development`",
+        );
     }
 
     #[test]
@@ -173,15 +234,43 @@ mod tests {
         #[track_caller]
         fn case(flag: bool, variable: Option<&str>, build: &Build, expected: &str) {
             let error = resolve(flag, variable, build).unwrap_err().to_string();
-            assert!(error.starts_with("`ENVIRONMENT` ") && error.contains(expected), "{error}");
+            assert!(
+                error.starts_with("`ENVIRONMENT` ") && error.contains(expected),
+                "{error}"
+            );
         }
-        case(false, Some("prod"), &Build::default(), "is `prod`, expected `production` or `development`");
-        case(false, None, &build("", "master", "production"), "a build of branch `master`");
+        case(
+            false,
+            Some("prod"),
+            &Build::default(),
+            "is `prod`, expected `production` or `development`",
+        );
+        case(
+            false,
+            None,
+            &build("", "master", "production"),
+            "a build of branch `master`",
+        );
         case(false, None, &build("", "", ""), "of no tag and no branch");
-        case(false, None, &build("v1", "", "staging"), "`deployment: staging`");
-        case(false, None, &build("", "develop", "production"), "`deployment: production`");
+        case(
+            false,
+            None,
+            &build("v1", "", "staging"),
+            "`deployment: staging`",
+        );
+        case(
+            false,
+            None,
+            &build("", "develop", "production"),
+            "`deployment: production`",
+        );
         case(true, None, &build("", "", "test"), "`deployment: test`");
-        case(false, Some("development"), &build("v1", "", "production"), "`deployment: production`");
+        case(
+            false,
+            Some("development"),
+            &build("v1", "", "production"),
+            "`deployment: production`",
+        );
         let pull_request = Build {
             pull_request: Some("7".to_owned()),
             ..build("", "develop", "")

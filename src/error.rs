@@ -26,7 +26,10 @@ impl Invalid {
 
     /// A value that is not one of those expected.
     pub(crate) fn value(setting: &'static str, value: &str, expected: &str) -> Self {
-        Self::new(setting, format!("is `{}`, expected {expected}", value.escape_debug()))
+        Self::new(
+            setting,
+            format!("is `{}`, expected {expected}", value.escape_debug()),
+        )
     }
 
     pub(crate) fn setting(&self) -> &'static str {
@@ -69,8 +72,12 @@ impl Error {
     /// The state that things are in.
     pub(crate) fn state(&self) -> &'static str {
         match self {
-            Self::Settings(_) | Self::Container(_) | Self::Start(_) => "nothing was sent; visitors keep the old container",
-            Self::NoCredentials(..) | Self::Aws(_) => "nothing was published; visitors keep the old container",
+            Self::Settings(_) | Self::Container(_) | Self::Start(_) => {
+                "nothing was sent; visitors keep the old container"
+            }
+            Self::NoCredentials(..) | Self::Aws(_) => {
+                "nothing was published; visitors keep the old container"
+            }
         }
     }
 }
@@ -95,12 +102,18 @@ mod tests {
     fn one_problem_stands_alone_and_several_are_counted() {
         let wait = Invalid::value("WAIT", "yes", "`true` or `false`");
         let bucket = Invalid::new("S3_BUCKET", "is not set");
-        assert_eq!(Error::Settings(vec![wait.clone()]).to_string(), "`WAIT` is `yes`, expected `true` or `false`");
+        assert_eq!(
+            Error::Settings(vec![wait.clone()]).to_string(),
+            "`WAIT` is `yes`, expected `true` or `false`"
+        );
         assert_eq!(
             Error::Settings(vec![wait, bucket]).to_string(),
             "2 wrong settings:\n  `WAIT` is `yes`, expected `true` or `false`\n  `S3_BUCKET` is not set"
         );
-        let unfit = Unfit { path: "a.js".into(), problem: "is empty".into() };
+        let unfit = Unfit {
+            path: "a.js".into(),
+            problem: "is empty".into(),
+        };
         assert_eq!(
             Error::Container(vec![unfit.clone(), unfit]).to_string(),
             "2 files that are not fit to be published:\n  `a.js` is empty\n  `a.js` is empty"

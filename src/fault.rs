@@ -54,19 +54,34 @@ pub(crate) enum Kind {
 }
 
 impl Fault {
-    pub(crate) fn new<E>(action: &'static str, resource: String, error: &SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn new<E>(
+        action: &'static str,
+        resource: String,
+        error: &SdkError<E, HttpResponse>,
+    ) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let response = error.raw_response();
-        let header = |name: &str| response.and_then(|response| response.headers().get(name)).map(str::to_owned);
+        let header = |name: &str| {
+            response
+                .and_then(|response| response.headers().get(name))
+                .map(str::to_owned)
+        };
         let status = response.map(|response| response.status().as_u16());
         let code = error.code().map(str::to_owned);
-        let kind = classify(action, code.as_deref(), status, header("x-amz-bucket-region"));
+        let kind = classify(
+            action,
+            code.as_deref(),
+            status,
+            header("x-amz-bucket-region"),
+        );
         Self {
             action,
             resource,
-            message: error.message().map_or_else(|| unexplained(error), str::to_owned),
+            message: error
+                .message()
+                .map_or_else(|| unexplained(error), str::to_owned),
             code,
             status,
             request_id: response.and_then(request_id).map(str::to_owned),
@@ -76,7 +91,11 @@ impl Fault {
     }
 
     /// A fault that AWS's SDK has no error for.
-    pub(crate) fn unexpected(action: &'static str, resource: String, message: impl Into<String>) -> Self {
+    pub(crate) fn unexpected(
+        action: &'static str,
+        resource: String,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             action,
             resource,
@@ -90,7 +109,12 @@ impl Fault {
     }
 
     /// A refusal of the program's own, which no retry changes.
-    pub(crate) fn refused(action: &'static str, resource: String, message: String, remedy: &'static str) -> Self {
+    pub(crate) fn refused(
+        action: &'static str,
+        resource: String,
+        message: String,
+        remedy: &'static str,
+    ) -> Self {
         Self {
             kind: Kind::Refused(remedy),
             ..Self::unexpected(action, resource, message)
@@ -105,7 +129,10 @@ impl Fault {
         if self.action.starts_with("cloudfront:") {
             return scope.statement_for_distributions();
         }
-        let key = scope.keys.iter().find(|key| self.resource.ends_with(&format!("/{key}")))?;
+        let key = scope
+            .keys
+            .iter()
+            .find(|key| self.resource.ends_with(&format!("/{key}")))?;
         Some(scope.statement_for_object(key))
     }
 
@@ -159,7 +186,12 @@ impl Display for Fault {
     }
 }
 
-fn classify(action: &str, code: Option<&str>, status: Option<u16>, bucket_region: Option<String>) -> Kind {
+fn classify(
+    action: &str,
+    code: Option<&str>,
+    status: Option<u16>,
+    bucket_region: Option<String>,
+) -> Kind {
     let Some(code) = code else {
         return match status {
             None => Kind::Unreachable,
@@ -181,15 +213,26 @@ fn classify(action: &str, code: Option<&str>, status: Option<u16>, bucket_region
         "NoSuchDistribution" => Kind::NoSuchDistribution,
         "NoSuchKey" | "NotFound" => Kind::NoSuchKey,
         "TooManyInvalidationsInProgress" => Kind::TooManyInvalidations,
-        "RequestLimitExceeded" | "SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException"
-        | "TooManyRequests" | "TooManyRequestsException" => Kind::Throttled,
-        "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => Kind::UnknownKey,
-        "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException" | "PermanentRedirect"
+        "RequestLimitExceeded"
+        | "SlowDown"
+        | "ServiceUnavailable"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequests"
+        | "TooManyRequestsException" => Kind::Throttled,
+        "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => {
+            Kind::UnknownKey
+        }
+        "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException"
+        | "PermanentRedirect"
         | "TemporaryRedirect" => Kind::WrongRegion(bucket_region),
         "SignatureDoesNotMatch" => Kind::WrongSecret,
         "InvalidToken" | "InvalidIdentityToken" | "IDPRejectedClaim" => Kind::WrongToken,
         code if code.starts_with("KMS.") || code.starts_with("Kms") => Kind::Kms,
-        _ if action.starts_with("s3:") && matches!(status, Some(301 | 307)) => Kind::WrongRegion(bucket_region),
+        _ if action.starts_with("s3:") && matches!(status, Some(301 | 307)) => {
+            Kind::WrongRegion(bucket_region)
+        }
         _ => Kind::Other,
     }
 }
@@ -197,12 +240,20 @@ fn classify(action: &str, code: Option<&str>, status: Option<u16>, bucket_region
 /// What is known of an error that came without a message of AWS's: the answer's beginning, or why there is none.
 fn unexplained<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> String {
     const SHOWN: usize = 200;
-    let body = error.raw_response().and_then(|response| response.body().bytes());
+    let body = error
+        .raw_response()
+        .and_then(|response| response.body().bytes());
     match body.map(String::from_utf8_lossy) {
         None => causes(error),
         Some(body) if body.trim().is_empty() => "the answer is empty".to_owned(),
         Some(body) => {
-            let beginning: String = body.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN).collect();
+            let beginning: String = body
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+                .chars()
+                .take(SHOWN)
+                .collect();
             format!("the answer is not AWS's: {beginning}")
         }
     }
@@ -211,7 +262,9 @@ fn unexplained<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> Stri
 /// The id by which AWS's support finds a request. S3 and the other services have a header each for it.
 pub(crate) fn request_id(response: &HttpResponse) -> Option<&str> {
     let headers = response.headers();
-    headers.get("x-amz-request-id").or_else(|| headers.get("x-amzn-requestid"))
+    headers
+        .get("x-amz-request-id")
+        .or_else(|| headers.get("x-amzn-requestid"))
 }
 
 /// The chain of an error's causes, without the repetitions that wrapping makes.
@@ -236,7 +289,10 @@ mod tests {
     fn codes_are_sorted_into_what_they_mean() {
         #[track_caller]
         fn case(code: Option<&str>, status: Option<u16>, expected: &Kind) {
-            assert_eq!(&classify("s3:PutObject", code, status, Some("eu-west-1".into())), expected);
+            assert_eq!(
+                &classify("s3:PutObject", code, status, Some("eu-west-1".into())),
+                expected
+            );
         }
         let right_region = Kind::WrongRegion(Some("eu-west-1".to_owned()));
         case(Some("AccessDenied"), Some(403), &Kind::AccessDenied);
@@ -246,7 +302,11 @@ mod tests {
         case(None, Some(307), &right_region);
         case(Some("SlowDown"), Some(503), &Kind::Throttled);
         case(Some("Throttling"), Some(400), &Kind::Throttled);
-        case(Some("TooManyInvalidationsInProgress"), Some(400), &Kind::TooManyInvalidations);
+        case(
+            Some("TooManyInvalidationsInProgress"),
+            Some(400),
+            &Kind::TooManyInvalidations,
+        );
         case(Some("KMS.DisabledException"), Some(400), &Kind::Kms);
         case(Some("InternalError"), Some(500), &Kind::Other);
         case(None, None, &Kind::Unreachable);
@@ -260,7 +320,11 @@ mod tests {
             request_id: Some("R1".into()),
             host_id: Some("H1".into()),
             kind: Kind::AccessDenied,
-            ..Fault::unexpected("s3:PutObject", "s3://acme/js/mojito.js".into(), "Access Denied")
+            ..Fault::unexpected(
+                "s3:PutObject",
+                "s3://acme/js/mojito.js".into(),
+                "Access Denied",
+            )
         };
         assert_eq!(
             fault.to_string(),

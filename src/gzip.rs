@@ -48,7 +48,9 @@ mod tests {
 
     fn decompress(compressed: &[u8], size: usize) -> Vec<u8> {
         let mut content = vec![0; size];
-        libdeflater::Decompressor::new().gzip_decompress(compressed, &mut content).unwrap();
+        libdeflater::Decompressor::new()
+            .gzip_decompress(compressed, &mut content)
+            .unwrap();
         content
     }
 
@@ -67,7 +69,11 @@ mod tests {
         for sample in samples {
             let compressed = gzip.compress(&sample);
             let expected = gzip_9(&sample).len();
-            assert!(compressed.len() <= expected, "{} bytes, gzip -9 makes {expected}", compressed.len());
+            assert!(
+                compressed.len() <= expected,
+                "{} bytes, gzip -9 makes {expected}",
+                compressed.len()
+            );
             assert_eq!(decompress(&compressed, sample.len()), sample);
         }
     }

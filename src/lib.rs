@@ -82,7 +82,11 @@ pub fn main() -> ExitCode {
     if settings::debug(&variables) {
         log::init();
     }
-    reporter.info(concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION")));
+    reporter.info(concat!(
+        env!("CARGO_PKG_NAME"),
+        " ",
+        env!("CARGO_PKG_VERSION")
+    ));
     match run(cli.flags(), &variables, &reporter) {
         Ok(exit) => exit,
         Err(error) => {
@@ -116,9 +120,13 @@ async fn publish(
     let started = Instant::now();
     let config = ConfigJs::read(Path::new("."));
     let profile_region = aws::profile_region().await;
-    let settings = Settings::new(flags, variables, config, profile_region).map_err(Error::Settings)?;
+    let settings =
+        Settings::new(flags, variables, config, profile_region).map_err(Error::Settings)?;
     let containers = container::read(&settings).map_err(Error::Container)?;
-    let plan = Plan { settings, containers };
+    let plan = Plan {
+        settings,
+        containers,
+    };
     report::opening(&plan, reporter);
     if plan.settings.dry_run {
         reporter.info(&plan.to_string());
@@ -139,10 +147,12 @@ async fn publish(
         publish::wait(&aws, record, reporter).await;
     }
     publish::verify(&https, record, reporter).await;
-    Ok(report::closing(record, None, reporter).unwrap_or_else(|| loop {
-        // The thread of the signals is printing the end and exits the process.
-        std::thread::park();
-    }))
+    Ok(
+        report::closing(record, None, reporter).unwrap_or_else(|| loop {
+            // The thread of the signals is printing the end and exits the process.
+            std::thread::park();
+        }),
+    )
 }
 
 /// A fault of the program ends it with exit code 1, in its own words and without a core dump.

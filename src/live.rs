@@ -52,10 +52,20 @@ pub(crate) async fn until_served(
     }
 }
 
-async fn look(connector: &Connector, url: &str, object: &Object, settings: &Settings) -> Result<(), String> {
+async fn look(
+    connector: &Connector,
+    url: &str,
+    object: &Object,
+    settings: &Settings,
+) -> Result<(), String> {
     let mut request = HttpRequest::get(url).map_err(|error| causes(&error))?;
-    request.headers_mut().insert("accept-encoding", Object::CONTENT_ENCODING);
-    request.headers_mut().insert("user-agent", concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")));
+    request
+        .headers_mut()
+        .insert("accept-encoding", Object::CONTENT_ENCODING);
+    request.headers_mut().insert(
+        "user-agent",
+        concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")),
+    );
     let response = connector
         .call(request)
         .await
@@ -63,7 +73,11 @@ async fn look(connector: &Connector, url: &str, object: &Object, settings: &Sett
     compare(response, object, settings).await
 }
 
-async fn compare(mut response: HttpResponse, object: &Object, settings: &Settings) -> Result<(), String> {
+async fn compare(
+    mut response: HttpResponse,
+    object: &Object,
+    settings: &Settings,
+) -> Result<(), String> {
     let status = response.status().as_u16();
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
     let header = |name: &str| response.headers().get(name);
@@ -82,13 +96,18 @@ async fn compare(mut response: HttpResponse, object: &Object, settings: &Setting
     ] {
         let value = header(name);
         if value != Some(expected) {
-            return Err(format!("its {name} is `{}`, expected `{expected}`{origin}", value.unwrap_or("absent")));
+            return Err(format!(
+                "its {name} is `{}`, expected `{expected}`{origin}",
+                value.unwrap_or("absent")
+            ));
         }
     }
     let mut stream = ByteStream::new(body);
     let mut content = Vec::with_capacity(object.body.len());
     while let Some(part) = stream.next().await {
-        content.extend_from_slice(&part.map_err(|error| format!("its content broke off: {}", causes(&error)))?);
+        content.extend_from_slice(
+            &part.map_err(|error| format!("its content broke off: {}", causes(&error)))?,
+        );
         if content.len() > object.body.len() + SPARE_BYTES {
             break;
         }
@@ -96,6 +115,8 @@ async fn compare(mut response: HttpResponse, object: &Object, settings: &Setting
     if content == object.body {
         Ok(())
     } else {
-        Err(format!("it is another container than the one published{origin}"))
+        Err(format!(
+            "it is another container than the one published{origin}"
+        ))
     }
 }

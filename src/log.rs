@@ -18,7 +18,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Switches the debug log on, to standard output like all that the program prints.
 pub(crate) fn init() {
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).without_time();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_target(false)
+        .without_time();
     let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), LevelFilter::DEBUG);
     tracing_subscriber::registry().with(lines).with(own).init();
 }

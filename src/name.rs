@@ -59,7 +59,14 @@ pub(crate) struct CdnPath(String);
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(crate) struct DistributionId(String);
 
-text_newtype!(ContainerName, BucketName, Prefix, ObjectKey, CdnPath, DistributionId);
+text_newtype!(
+    ContainerName,
+    BucketName,
+    Prefix,
+    ObjectKey,
+    CdnPath,
+    DistributionId
+);
 
 impl ContainerName {
     /// On failure, what is expected of a name.
@@ -83,7 +90,9 @@ impl BucketName {
     /// On failure, what is expected of a name.
     pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
         let valid = (3..=63).contains(&name.len())
-            && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'))
+            && name
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'))
             && name.starts_with(|first: char| first.is_ascii_alphanumeric())
             && name.ends_with(|last: char| last.is_ascii_alphanumeric())
             && !name.contains("..");
@@ -130,7 +139,10 @@ impl ObjectKey {
 impl CdnPath {
     /// The path of a file in a folder as the CDN's visitors see it.
     pub(crate) fn new(prefix: &Prefix, file_name: &str) -> Self {
-        Self(format!("/{}", utf8_percent_encode(&prefix.join(file_name), CDN_PATH)))
+        Self(format!(
+            "/{}",
+            utf8_percent_encode(&prefix.join(file_name), CDN_PATH)
+        ))
     }
 }
 
@@ -138,7 +150,9 @@ impl DistributionId {
     /// On failure, what is expected of an id.
     pub(crate) fn parse(id: &str) -> Result<Self, &'static str> {
         let valid = (8..=32).contains(&id.len())
-            && id.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'));
+            && id
+                .bytes()
+                .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'));
         if valid {
             Ok(Self(id.to_owned()))
         } else {
@@ -165,7 +179,19 @@ mod tests {
         for name in ["mojito", "acme-site_2", "acme.com", "größe", "a b"] {
             assert_eq!(ContainerName::parse(name).unwrap().as_str(), name);
         }
-        for name in ["mojito.js", "mojito.pretty", "js/mojito", "a\\b", "..", ".hidden", " a", "a*", "a?", "${x}", "a\nb"] {
+        for name in [
+            "mojito.js",
+            "mojito.pretty",
+            "js/mojito",
+            "a\\b",
+            "..",
+            ".hidden",
+            " a",
+            "a*",
+            "a?",
+            "${x}",
+            "a\nb",
+        ] {
             assert!(ContainerName::parse(name).is_err(), "{name}");
         }
     }
@@ -175,7 +201,18 @@ mod tests {
         for name in ["abc", "mojito-js", "acme.example.com", &"a".repeat(63)] {
             assert_eq!(BucketName::parse(name).unwrap().as_str(), name);
         }
-        for name in ["", "ab", "Mojito", "a_b_c", "-abc", "abc.", "a..b", "s3:", "a b c", &"a".repeat(64)] {
+        for name in [
+            "",
+            "ab",
+            "Mojito",
+            "a_b_c",
+            "-abc",
+            "abc.",
+            "a..b",
+            "s3:",
+            "a b c",
+            &"a".repeat(64),
+        ] {
             assert!(BucketName::parse(name).is_err(), "{name}");
         }
     }
@@ -201,13 +238,23 @@ mod tests {
         case("js", "mojito.js", "js/mojito.js", "/js/mojito.js");
         case("/", "mojito.js", "mojito.js", "/mojito.js");
         case("a/b", "m~1_x-y.js", "a/b/m~1_x-y.js", "/a/b/m~1_x-y.js");
-        case("größe", "a b+c.js", "größe/a b+c.js", "/gr%C3%B6%C3%9Fe/a%20b%2Bc.js");
+        case(
+            "größe",
+            "a b+c.js",
+            "größe/a b+c.js",
+            "/gr%C3%B6%C3%9Fe/a%20b%2Bc.js",
+        );
     }
 
     #[test]
     fn a_distribution_is_named_by_its_id() {
         assert!(DistributionId::parse("E1A2B3C4D5E6F7").is_ok());
-        for id in ["", "d111111abcdef8.cloudfront.net", "arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7", "E1*"] {
+        for id in [
+            "",
+            "d111111abcdef8.cloudfront.net",
+            "arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7",
+            "E1*",
+        ] {
             assert!(DistributionId::parse(id).is_err(), "{id}");
         }
     }

@@ -21,11 +21,17 @@ pub(crate) enum Precondition {
     /// Nothing is stored under the key.
     Absent,
     /// The object is still the one with this `ETag`.
-    Unchanged { etag: String },
+    Unchanged {
+        etag: String,
+    },
 }
 
 /// Uploads an object unless a newer build's is there.
-pub(crate) async fn put_if_newer(client: &Client, settings: &Settings, object: &Object) -> Result<(), Fault> {
+pub(crate) async fn put_if_newer(
+    client: &Client,
+    settings: &Settings,
+    object: &Object,
+) -> Result<(), Fault> {
     let mut last = None;
     for _ in 0..ROUNDS {
         let precondition = look(client, settings, object).await?;
@@ -48,7 +54,11 @@ pub(crate) async fn put_if_newer(client: &Client, settings: &Settings, object: &
 }
 
 /// Compares the builds, and says what must still hold at the upload.
-async fn look(client: &Client, settings: &Settings, object: &Object) -> Result<Precondition, Fault> {
+async fn look(
+    client: &Client,
+    settings: &Settings,
+    object: &Object,
+) -> Result<Precondition, Fault> {
     let address = s3_address(&settings.bucket, &object.key);
     let answer = client
         .head_object()
@@ -70,7 +80,11 @@ async fn look(client: &Client, settings: &Settings, object: &Object) -> Result<P
     let stored = live
         .metadata()
         .and_then(|metadata| metadata.get("build-number")?.parse::<u64>().ok());
-    let own = settings.build.build_number.as_ref().and_then(|number| number.parse::<u64>().ok());
+    let own = settings
+        .build
+        .build_number
+        .as_ref()
+        .and_then(|number| number.parse::<u64>().ok());
     if let (Some(stored), Some(own)) = (stored, own) {
         if stored > own && !settings.build.is_rerun {
             return Err(Fault::refused(
@@ -83,5 +97,7 @@ async fn look(client: &Client, settings: &Settings, object: &Object) -> Result<P
     }
     Ok(live
         .e_tag()
-        .map_or(Precondition::None, |etag| Precondition::Unchanged { etag: etag.to_owned() }))
+        .map_or(Precondition::None, |etag| Precondition::Unchanged {
+            etag: etag.to_owned(),
+        }))
 }

@@ -75,6 +75,8 @@ pub(crate) struct Container {
 impl Container {
     /// `NAME.js`.
     pub(crate) fn minified(&self) -> Option<&Object> {
-        self.objects.iter().find(|object| object.bundle == Bundle::Minified)
+        self.objects
+            .iter()
+            .find(|object| object.bundle == Bundle::Minified)
     }
 }

@@ -83,9 +83,13 @@ pub(crate) async fn assume_role(
         .send()
         .await
         .map_err(|error| Fault::new("sts:AssumeRoleWithWebIdentity", role.to_string(), &error))?;
-    let credentials = output
-        .credentials()
-        .ok_or_else(|| Fault::unexpected("sts:AssumeRoleWithWebIdentity", role.to_string(), "the answer has no credentials"))?;
+    let credentials = output.credentials().ok_or_else(|| {
+        Fault::unexpected(
+            "sts:AssumeRoleWithWebIdentity",
+            role.to_string(),
+            "the answer has no credentials",
+        )
+    })?;
     Ok(Credentials::new(
         credentials.access_key_id(),
         credentials.secret_access_key(),
@@ -98,8 +102,18 @@ pub(crate) async fn assume_role(
 /// Names the session after repository and build, so that CloudTrail leads back to the pipeline.
 fn session_name(build: &Build) -> String {
     let repository = build.repository.as_deref().unwrap_or("mojito-publish");
-    let number = build.build_number.as_deref().map(|number| format!("-{number}")).unwrap_or_default();
-    let allowed = |c: char| if c.is_ascii_alphanumeric() || "_=,.@-".contains(c) { c } else { '-' };
+    let number = build
+        .build_number
+        .as_deref()
+        .map(|number| format!("-{number}"))
+        .unwrap_or_default();
+    let allowed = |c: char| {
+        if c.is_ascii_alphanumeric() || "_=,.@-".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
     let mut name: String = repository.chars().map(allowed).collect();
     name.truncate(LONGEST_SESSION_NAME.saturating_sub(number.len()));
     name.extend(number.chars().map(allowed));
@@ -120,7 +134,13 @@ mod tests {
         ] {
             assert_eq!(RoleArn::parse(arn).unwrap().account_id(), "123456789012");
         }
-        for arn in ["mojito", "arn:aws:iam::123456789012:user/mojito", "arn:aws:iam::1234:role/mojito", "arn:aws:iam::123456789012:role/", "arn:aws:sts::123456789012:assumed-role/a/b"] {
+        for arn in [
+            "mojito",
+            "arn:aws:iam::123456789012:user/mojito",
+            "arn:aws:iam::1234:role/mojito",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:sts::123456789012:assumed-role/a/b",
+        ] {
             assert!(RoleArn::parse(arn).is_err(), "{arn}");
         }
     }
@@ -133,7 +153,10 @@ mod tests {
             ..Build::default()
         };
         assert_eq!(session_name(&build("acme/site")), "acme-site-57");
-        assert_eq!(session_name(&build(&"größe/".repeat(40))).len(), LONGEST_SESSION_NAME);
+        assert_eq!(
+            session_name(&build(&"größe/".repeat(40))).len(),
+            LONGEST_SESSION_NAME
+        );
         assert!(session_name(&build(&"x".repeat(90))).ends_with("x-57"));
         assert_eq!(session_name(&Build::default()), "mojito-publish");
     }

@@ -17,7 +17,9 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.containers.iter().flat_map(|container| container.objects.iter())
+        self.containers
+            .iter()
+            .flat_map(|container| container.objects.iter())
     }
 
     /// The keys that are written and the distributions that are told.
@@ -52,7 +54,12 @@ impl Display for Plan {
         let settings = &self.settings;
         for object in self.objects() {
             let address = s3_address(&settings.bucket, &object.key);
-            writeln!(f, "would upload {address}: {}, {} compressed", object.size, object.compressed_size())?;
+            writeln!(
+                f,
+                "would upload {address}: {}, {} compressed",
+                object.size,
+                object.compressed_size()
+            )?;
         }
         writeln!(f, "  Content-Type: {}", Object::CONTENT_TYPE)?;
         writeln!(f, "  Content-Encoding: {}", Object::CONTENT_ENCODING)?;
@@ -71,7 +78,10 @@ impl Display for Plan {
                 writeln!(f, "  {}", object.cdn_path)?;
             }
         }
-        let total: u64 = self.objects().map(|object| object.compressed_size().0).sum();
+        let total: u64 = self
+            .objects()
+            .map(|object| object.compressed_size().0)
+            .sum();
         write!(f, "{} in all", ByteSize(total))
     }
 }

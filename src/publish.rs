@@ -80,37 +80,55 @@ pub(crate) async fn invalidate(aws: &Aws, record: &Record, reporter: &Reporter) 
         return;
     }
     let groups = &groups;
-    join_all(record.plan.settings.distributions.iter().map(|distribution| async move {
-        record.set_invalidation(distribution, Invalidation::Sending);
-        let mut ids = Vec::with_capacity(groups.len());
-        for (number, paths) in groups.iter().enumerate() {
-            // Other paths need another reference.
-            let reference = match number {
-                0 => record.caller_reference.clone(),
-                number => format!("{}-{number}", record.caller_reference),
-            };
-            let attempt = || cloudfront::create_invalidation(&aws.cloudfront, distribution, paths, &reference);
-            let on_wait = |fault: &Fault, delay: Duration| {
-                reporter.info(&format!(
-                    "CloudFront is busy ({}): trying {distribution} again in {} s",
-                    fault.code.as_deref().unwrap_or("no code"),
-                    delay.as_secs()
-                ));
-            };
-            match cloudfront::while_busy(attempt, on_wait).await {
-                Ok(id) => {
-                    let paths: Vec<&str> = paths.iter().map(crate::name::CdnPath::as_str).collect();
-                    reporter.success(&format!("invalidation {id} of {distribution} is on its way: {}", shortened(&paths)));
-                    ids.push(id);
+    join_all(
+        record
+            .plan
+            .settings
+            .distributions
+            .iter()
+            .map(|distribution| async move {
+                record.set_invalidation(distribution, Invalidation::Sending);
+                let mut ids = Vec::with_capacity(groups.len());
+                for (number, paths) in groups.iter().enumerate() {
+                    // Other paths need another reference.
+                    let reference = match number {
+                        0 => record.caller_reference.clone(),
+                        number => format!("{}-{number}", record.caller_reference),
+                    };
+                    let attempt = || {
+                        cloudfront::create_invalidation(
+                            &aws.cloudfront,
+                            distribution,
+                            paths,
+                            &reference,
+                        )
+                    };
+                    let on_wait = |fault: &Fault, delay: Duration| {
+                        reporter.info(&format!(
+                            "CloudFront is busy ({}): trying {distribution} again in {} s",
+                            fault.code.as_deref().unwrap_or("no code"),
+                            delay.as_secs()
+                        ));
+                    };
+                    match cloudfront::while_busy(attempt, on_wait).await {
+                        Ok(id) => {
+                            let paths: Vec<&str> =
+                                paths.iter().map(crate::name::CdnPath::as_str).collect();
+                            reporter.success(&format!(
+                                "invalidation {id} of {distribution} is on its way: {}",
+                                shortened(&paths)
+                            ));
+                            ids.push(id);
+                        }
+                        Err(fault) => {
+                            record.set_invalidation(distribution, Invalidation::Failed(fault));
+                            return;
+                        }
+                    }
                 }
-                Err(fault) => {
-                    record.set_invalidation(distribution, Invalidation::Failed(fault));
-                    return;
-                }
-            }
-        }
-        record.set_invalidation(distribution, Invalidation::InProgress(ids));
-    }))
+                record.set_invalidation(distribution, Invalidation::InProgress(ids));
+            }),
+    )
     .await;
 }
 
@@ -153,12 +171,17 @@ async fn wait_for(
         match cloudfront::is_completed(&aws.cloudfront, distribution, id).await {
             Ok(true) => return Ok(()),
             Ok(false) if started.elapsed() > LONGEST_WAIT => {
-                return Err(format!("it was not finished after {} minutes", LONGEST_WAIT.as_secs() / 60));
+                return Err(format!(
+                    "it was not finished after {} minutes",
+                    LONGEST_WAIT.as_secs() / 60
+                ));
             }
             Ok(false) => {}
             Err(fault) => {
                 let statement = fault.missing_statement(&record.plan.scope());
-                let statement = statement.map(|statement| format!("\n{}", statement.pretty())).unwrap_or_default();
+                let statement = statement
+                    .map(|statement| format!("\n{}", statement.pretty()))
+                    .unwrap_or_default();
                 return Err(format!("{fault}\n{}{statement}", fault.remedy()));
             }
         }
@@ -191,16 +214,26 @@ pub(crate) async fn verify(https: &Https, record: &Record, reporter: &Reporter) 
         .collect();
     record.state().live = objects
         .iter()
-        .map(|(url, _)| Live { url: url.clone(), problem: Some("it was not looked at".to_owned()) })
+        .map(|(url, _)| Live {
+            url: url.clone(),
+            problem: Some("it was not looked at".to_owned()),
+        })
         .collect();
     for (number, (url, object)) in objects.into_iter().enumerate() {
-        let result = live::until_served(&connector, &url, object, settings, deadline, |problem, waited| {
-            record.state().live[number].problem = Some(problem.to_owned());
-            reporter.waiting(&format!(
-                "waiting for {url} to be the new container ({} s): {problem}",
-                waited.as_secs()
-            ));
-        })
+        let result = live::until_served(
+            &connector,
+            &url,
+            object,
+            settings,
+            deadline,
+            |problem, waited| {
+                record.state().live[number].problem = Some(problem.to_owned());
+                reporter.waiting(&format!(
+                    "waiting for {url} to be the new container ({} s): {problem}",
+                    waited.as_secs()
+                ));
+            },
+        )
         .await;
         if result.is_ok() {
             reporter.success(&format!("{url} is the new container"));
@@ -215,5 +248,9 @@ pub(crate) fn shortened(items: &[&str]) -> String {
     if items.len() <= SHOWN {
         return items.join(", ");
     }
-    format!("{} and {} more", items[..SHOWN].join(", "), items.len() - SHOWN)
+    format!(
+        "{} and {} more",
+        items[..SHOWN].join(", "),
+        items.len() - SHOWN
+    )
 }

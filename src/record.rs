@@ -75,7 +75,10 @@ pub(crate) enum ContainerState {
 impl Record {
     pub(crate) fn new(plan: Plan, started: Instant) -> Self {
         let state = State {
-            uploads: plan.objects().map(|object| (object.key.clone(), Upload::Waiting)).collect(),
+            uploads: plan
+                .objects()
+                .map(|object| (object.key.clone(), Upload::Waiting))
+                .collect(),
             invalidations: plan
                 .settings
                 .distributions
@@ -104,7 +107,11 @@ impl Record {
         state.uploads.insert(key.clone(), upload);
     }
 
-    pub(crate) fn set_invalidation(&self, distribution: &DistributionId, invalidation: Invalidation) {
+    pub(crate) fn set_invalidation(
+        &self,
+        distribution: &DistributionId,
+        invalidation: Invalidation,
+    ) {
         for (id, entry) in &mut self.state().invalidations {
             if id == distribution {
                 entry.clone_from(&invalidation);
@@ -115,7 +122,8 @@ impl Record {
     /// The containers whose `NAME.js` was replaced.
     pub(crate) fn published_containers(&self) -> Vec<&Container> {
         let state = self.state();
-        let published = |container: &&Container| state.container(container) == ContainerState::Published;
+        let published =
+            |container: &&Container| state.container(container) == ContainerState::Published;
         self.plan.containers.iter().filter(published).collect()
     }
 
@@ -134,7 +142,10 @@ impl Record {
 
 impl State {
     pub(crate) fn container(&self, container: &Container) -> ContainerState {
-        let minified = container.objects.iter().find(|object| object.bundle == Bundle::Minified);
+        let minified = container
+            .objects
+            .iter()
+            .find(|object| object.bundle == Bundle::Minified);
         match minified.and_then(|object| self.uploads.get(&object.key)) {
             Some(Upload::Done) => ContainerState::Published,
             Some(Upload::Sending) => ContainerState::Unknown,
@@ -148,10 +159,13 @@ impl State {
             Upload::Failed(fault) => Some(fault.clone()),
             _ => None,
         });
-        let invalidations = self.invalidations.iter().filter_map(|(_, invalidation)| match invalidation {
-            Invalidation::Failed(fault) => Some(fault.clone()),
-            _ => None,
-        });
+        let invalidations =
+            self.invalidations
+                .iter()
+                .filter_map(|(_, invalidation)| match invalidation {
+                    Invalidation::Failed(fault) => Some(fault.clone()),
+                    _ => None,
+                });
         uploads.chain(invalidations).collect()
     }
 
@@ -159,14 +173,23 @@ impl State {
     pub(crate) fn not_told(&self) -> Vec<&DistributionId> {
         self.invalidations
             .iter()
-            .filter(|(_, invalidation)| !matches!(invalidation, Invalidation::InProgress(_) | Invalidation::Completed(_)))
+            .filter(|(_, invalidation)| {
+                !matches!(
+                    invalidation,
+                    Invalidation::InProgress(_) | Invalidation::Completed(_)
+                )
+            })
             .map(|(id, _)| id)
             .collect()
     }
 
     /// How the run ends if it ends now.
     pub(crate) fn exit(&self) -> Exit {
-        if self.uploads.values().any(|upload| !matches!(upload, Upload::Done)) {
+        if self
+            .uploads
+            .values()
+            .any(|upload| !matches!(upload, Upload::Done))
+        {
             Exit::NotPublished
         } else if !self.not_told().is_empty() {
             Exit::NotInvalidated

@@ -18,15 +18,38 @@ use crate::result_file;
 /// Says what is published where, and why.
 pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
     let settings = &plan.settings;
-    let names: Vec<&str> = plan.containers.iter().map(|container| container.name.as_str()).collect();
-    let what = format!("{} {}", if names.len() == 1 { "container" } else { "containers" }, shortened(&names));
-    let build = settings.build.summary().map(|build| format!(", {build}")).unwrap_or_default();
+    let names: Vec<&str> = plan
+        .containers
+        .iter()
+        .map(|container| container.name.as_str())
+        .collect();
+    let what = format!(
+        "{} {}",
+        if names.len() == 1 {
+            "container"
+        } else {
+            "containers"
+        },
+        shortened(&names)
+    );
+    let build = settings
+        .build
+        .summary()
+        .map(|build| format!(", {build}"))
+        .unwrap_or_default();
     reporter.info(&format!(
         "publishing {what} to {} ({}{build})",
         settings.environment, settings.environment_reason
     ));
-    let folder = if settings.prefix.as_str().is_empty() { String::new() } else { format!("{}/", settings.prefix) };
-    reporter.info(&format!("bucket: s3://{}/{folder} in {}", settings.bucket, settings.region));
+    let folder = if settings.prefix.as_str().is_empty() {
+        String::new()
+    } else {
+        format!("{}/", settings.prefix)
+    };
+    reporter.info(&format!(
+        "bucket: s3://{}/{folder} in {}",
+        settings.bucket, settings.region
+    ));
     if settings.distributions.is_empty() {
         reporter.info("CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends");
     }
@@ -38,7 +61,11 @@ pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
 /// Prints how the run ended, stores the result where Bitbucket wants it, and returns the exit.
 ///
 /// `stopped_by` is the signal that ended it before its time. Only the first call does anything; a later one is `None`.
-pub(crate) fn closing(record: &Record, stopped_by: Option<&str>, reporter: &Reporter) -> Option<Exit> {
+pub(crate) fn closing(
+    record: &Record,
+    stopped_by: Option<&str>,
+    reporter: &Reporter,
+) -> Option<Exit> {
     let mut state = record.state();
     if std::mem::replace(&mut state.closed, true) {
         return None;
@@ -46,7 +73,9 @@ pub(crate) fn closing(record: &Record, stopped_by: Option<&str>, reporter: &Repo
     let exit = state.exit();
     match stopped_by {
         // Only a wait was cut short.
-        Some(signal) if exit == Exit::Published => reporter.warning(&format!("stopped by {signal} while waiting")),
+        Some(signal) if exit == Exit::Published => {
+            reporter.warning(&format!("stopped by {signal} while waiting"))
+        }
         Some(signal) => reporter.failure(&format!("stopped by {signal}")),
         None => {}
     }
@@ -64,13 +93,20 @@ pub(crate) fn closing(record: &Record, stopped_by: Option<&str>, reporter: &Repo
             ));
         }
     }
-    let text = format!("{}\n{}", headline(exit, &record.plan, record.started.elapsed()), situation(record, &state));
+    let text = format!(
+        "{}\n{}",
+        headline(exit, &record.plan, record.started.elapsed()),
+        situation(record, &state)
+    );
     if exit == Exit::Published {
         reporter.success(text.trim_end());
     } else {
         reporter.failure(text.trim_end());
     }
-    for warning in result_file::write(&record.plan.settings.build, &result_file::of_record(record, &state, exit)) {
+    for warning in result_file::write(
+        &record.plan.settings.build,
+        &result_file::of_record(record, &state, exit),
+    ) {
         reporter.warning(&warning);
     }
     Some(exit)
@@ -87,8 +123,14 @@ fn faults(record: &Record, faults: &[Fault], reporter: &Reporter) {
             continue;
         }
         told.push(reason);
-        let statement = fault.missing_statement(&scope).map(|statement| format!("\n{}", statement.pretty()));
-        reporter.failure(&format!("{fault}\nwhat to do: {}{}", fault.remedy(), statement.unwrap_or_default()));
+        let statement = fault
+            .missing_statement(&scope)
+            .map(|statement| format!("\n{}", statement.pretty()));
+        reporter.failure(&format!(
+            "{fault}\nwhat to do: {}{}",
+            fault.remedy(),
+            statement.unwrap_or_default()
+        ));
     }
 }
 
@@ -97,8 +139,12 @@ fn headline(exit: Exit, plan: &Plan, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64();
     match exit {
         Exit::Published => format!("published to {environment} in {seconds:.1} s"),
-        Exit::NotInvalidated => format!("published to {environment}, but the CDN was not told (after {seconds:.1} s)"),
-        Exit::NotLive => format!("published to {environment}, but visitors do not get it yet (after {seconds:.1} s)"),
+        Exit::NotInvalidated => {
+            format!("published to {environment}, but the CDN was not told (after {seconds:.1} s)")
+        }
+        Exit::NotLive => format!(
+            "published to {environment}, but visitors do not get it yet (after {seconds:.1} s)"
+        ),
         Exit::NotPublished | Exit::Refused | Exit::Fault => {
             format!("not published to {environment} (after {seconds:.1} s)")
         }
@@ -109,10 +155,16 @@ fn headline(exit: Exit, plan: &Plan, elapsed: Duration) -> String {
 fn situation(record: &Record, state: &State) -> String {
     let plan = &record.plan;
     let of_state = |wanted: ContainerState| -> Vec<&Container> {
-        plan.containers.iter().filter(|container| state.container(container) == wanted).collect()
+        plan.containers
+            .iter()
+            .filter(|container| state.container(container) == wanted)
+            .collect()
     };
     let names = |containers: &[&Container]| {
-        let names: Vec<&str> = containers.iter().map(|container| container.name.as_str()).collect();
+        let names: Vec<&str> = containers
+            .iter()
+            .map(|container| container.name.as_str())
+            .collect();
         shortened(&names)
     };
     let published = of_state(ContainerState::Published);
@@ -120,7 +172,11 @@ fn situation(record: &Record, state: &State) -> String {
     let unknown = of_state(ContainerState::Unknown);
     let mut lines = String::new();
     if !published.is_empty() {
-        for container in published.iter().take(10).filter_map(|container| container.minified()) {
+        for container in published
+            .iter()
+            .take(10)
+            .filter_map(|container| container.minified())
+        {
             if let Some(public_url) = &plan.settings.public_url {
                 lines += &format!("{}\n", live::url(public_url, &container.cdn_path));
             }
@@ -130,18 +186,29 @@ fn situation(record: &Record, state: &State) -> String {
         }
     }
     if !not_published.is_empty() {
-        lines += &format!("not replaced: {}; visitors keep the old container\n", names(&not_published));
+        lines += &format!(
+            "not replaced: {}; visitors keep the old container\n",
+            names(&not_published)
+        );
     }
     if !unknown.is_empty() {
-        lines += &format!("may or may not be replaced, as S3 has not answered: {}\n", names(&unknown));
+        lines += &format!(
+            "may or may not be replaced, as S3 has not answered: {}\n",
+            names(&unknown)
+        );
     }
     let not_told = state.not_told();
     if !not_told.is_empty() && (!published.is_empty() || !unknown.is_empty()) {
         let ids: Vec<&str> = not_told.iter().map(|id| id.as_str()).collect();
-        lines += &format!("the CDN keeps the old container in {} {}\n", shortened(&ids), cache_end(record, state));
+        lines += &format!(
+            "the CDN keeps the old container in {} {}\n",
+            shortened(&ids),
+            cache_end(record, state)
+        );
     }
     if state.exit() != Exit::Published && state.exit() != Exit::NotLive {
-        lines += "next: mend the cause and run this again; it uploads and invalidates everything anew\n";
+        lines +=
+            "next: mend the cause and run this again; it uploads and invalidates everything anew\n";
     }
     lines
 }
@@ -153,7 +220,9 @@ fn cache_end(record: &Record, state: &State) -> String {
         return "until its cache ends, which `CACHE_CONTROL` does not say; CloudFront's default is 24 hours".to_owned();
     };
     let end = published_at + Duration::from_secs(seconds.into());
-    let end = DateTime::from_secs(DateTime::from(end).secs()).fmt(Format::DateTime).unwrap_or_default();
+    let end = DateTime::from_secs(DateTime::from(end).secs())
+        .fmt(Format::DateTime)
+        .unwrap_or_default();
     let period = match seconds {
         60.. if seconds % 60 == 0 => format!("{} min", seconds / 60),
         _ => format!("{seconds} s"),

@@ -56,11 +56,17 @@ impl Reporter {
 
     /// Says that a wait goes on: a live line on a terminal, elsewhere a line now and then.
     pub(crate) fn waiting(&self, text: &str) {
-        let mut wait = self.wait.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut wait = self
+            .wait
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if self.terminal {
             wait.live_line = true;
             write(&format!("{CLEAR_LINE}{text}"));
-        } else if wait.last_line.is_none_or(|last| last.elapsed() >= WAIT_LINE_EVERY) {
+        } else if wait
+            .last_line
+            .is_none_or(|last| last.elapsed() >= WAIT_LINE_EVERY)
+        {
             wait.last_line = Some(Instant::now());
             write(&format!("{text}\n"));
         }
@@ -68,8 +74,15 @@ impl Reporter {
 
     /// A mark and a first line in colour, further lines plain and indented.
     fn print(&self, colour: &str, mark: &str, text: &str) {
-        let mut wait = self.wait.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let clear = if std::mem::take(&mut wait.live_line) { CLEAR_LINE } else { "" };
+        let mut wait = self
+            .wait
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let clear = if std::mem::take(&mut wait.live_line) {
+            CLEAR_LINE
+        } else {
+            ""
+        };
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         let first = if self.colour && !colour.is_empty() {
             format!("{colour}{mark}{first}{RESET}")

@@ -21,20 +21,35 @@ const SHARED_KEY: &str = "mojito_publish";
 
 /// Writes the files. A folder that cannot be written is a warning, which is returned.
 pub(crate) fn write(build: &Build, result: &Value) -> Vec<String> {
-    let own = build.storage_dir.as_ref().map(|directory| write_own(directory, result));
-    let shared = build.shared_storage_dir.as_ref().map(|directory| write_shared(directory, result));
-    [own, shared].into_iter().flatten().filter_map(Result::err).collect()
+    let own = build
+        .storage_dir
+        .as_ref()
+        .map(|directory| write_own(directory, result));
+    let shared = build
+        .shared_storage_dir
+        .as_ref()
+        .map(|directory| write_shared(directory, result));
+    [own, shared]
+        .into_iter()
+        .flatten()
+        .filter_map(Result::err)
+        .collect()
 }
 
 fn write_own(directory: &Path, result: &Value) -> Result<(), String> {
-    replace(directory, OWN_FILE, result)
-        .map_err(|error| format!("the result is not in `BITBUCKET_PIPE_STORAGE_DIR` ({}): {error}", directory.display()))
+    replace(directory, OWN_FILE, result).map_err(|error| {
+        format!(
+            "the result is not in `BITBUCKET_PIPE_STORAGE_DIR` ({}): {error}",
+            directory.display()
+        )
+    })
 }
 
 /// Adds the result to the object that other pipes also write to. One that is not an object is left as it is.
 fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
     let path = directory.join(SHARED_FILE);
-    let not_shared = |problem: String| format!("the result is not in `{}`: {problem}", path.display());
+    let not_shared =
+        |problem: String| format!("the result is not in `{}`: {problem}", path.display());
     let mut shared: Map<String, Value> = match fs::read(&path) {
         Ok(content) => serde_json::from_slice(&content)
             .map_err(|error| not_shared(format!("it does not hold one JSON object: {error}")))?,
@@ -42,7 +57,8 @@ fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
         Err(error) => return Err(not_shared(error.to_string())),
     };
     shared.insert(SHARED_KEY.to_owned(), result.clone());
-    replace(directory, SHARED_FILE, &Value::Object(shared)).map_err(|error| not_shared(error.to_string()))
+    replace(directory, SHARED_FILE, &Value::Object(shared))
+        .map_err(|error| not_shared(error.to_string()))
 }
 
 /// Writes a file beside and renames it, so that a reader never finds half of it.

@@ -33,9 +33,12 @@ pub(crate) async fn put_object(
         Precondition::Absent => request.if_none_match("*"),
         Precondition::Unchanged { etag } => request.if_match(etag),
     };
-    request
-        .send()
-        .await
-        .map_err(|error| Fault::new("s3:PutObject", s3_address(&settings.bucket, &object.key), &error))?;
+    request.send().await.map_err(|error| {
+        Fault::new(
+            "s3:PutObject",
+            s3_address(&settings.bucket, &object.key),
+            &error,
+        )
+    })?;
     Ok(())
 }

@@ -64,7 +64,11 @@ impl Scope {
                 sid: "InvalidateContainer",
                 effect: "Allow",
                 action: actions,
-                resource: self.distributions.iter().map(|id| self.distribution_arn(id)).collect(),
+                resource: self
+                    .distributions
+                    .iter()
+                    .map(|id| self.distribution_arn(id))
+                    .collect(),
             });
         }
         statements
@@ -74,8 +78,15 @@ impl Scope {
     ///
     /// Where the keys of many containers exceed what STS takes, the session is limited to their folder instead.
     pub(crate) fn session_policy(&self) -> String {
-        let policy = |resources| json!({"Version": "2012-10-17", "Statement": self.statements(resources)}).to_string();
-        let exact = policy(self.keys.iter().map(|key| self.object_arn(key.as_str())).collect());
+        let policy = |resources| {
+            json!({"Version": "2012-10-17", "Statement": self.statements(resources)}).to_string()
+        };
+        let exact = policy(
+            self.keys
+                .iter()
+                .map(|key| self.object_arn(key.as_str()))
+                .collect(),
+        );
         if exact.chars().count() <= LONGEST_SESSION_POLICY {
             return exact;
         }
@@ -100,7 +111,10 @@ impl Scope {
 
     fn distribution_arn(&self, id: &DistributionId) -> String {
         let account = self.account_id.as_deref().unwrap_or("AWS_ACCOUNT_ID");
-        format!("arn:{}:cloudfront::{account}:distribution/{id}", self.partition())
+        format!(
+            "arn:{}:cloudfront::{account}:distribution/{id}",
+            self.partition()
+        )
     }
 
     /// The part of an ARN that tells AWS's separate worlds apart.
@@ -130,7 +144,10 @@ mod tests {
         let prefix = Prefix::parse("js").unwrap();
         Scope {
             bucket: BucketName::parse("acme").unwrap(),
-            keys: names.iter().map(|name| ObjectKey::new(&prefix, name)).collect(),
+            keys: names
+                .iter()
+                .map(|name| ObjectKey::new(&prefix, name))
+                .collect(),
             prefix,
             distributions: vec![DistributionId::parse("E1A2B3C4D5E6F7").unwrap()],
             region: "ap-southeast-2".to_owned(),
@@ -143,7 +160,8 @@ mod tests {
 
     #[test]
     fn a_session_may_write_the_keys_and_invalidate_the_distribution() {
-        let policy: serde_json::Value = serde_json::from_str(&scope(&["mojito.js"]).session_policy()).unwrap();
+        let policy: serde_json::Value =
+            serde_json::from_str(&scope(&["mojito.js"]).session_policy()).unwrap();
         assert_eq!(
             policy,
             json!({
@@ -165,7 +183,11 @@ mod tests {
         scope.account_id = None;
         let key = scope.keys[0].clone();
         assert_eq!(
-            serde_json::to_value([scope.statement_for_object(&key), scope.statement_for_distributions().unwrap()]).unwrap(),
+            serde_json::to_value([
+                scope.statement_for_object(&key),
+                scope.statement_for_distributions().unwrap()
+            ])
+            .unwrap(),
             json!([
                 {"Sid": "WriteContainer", "Effect": "Allow", "Action": ["s3:PutObject", "s3:PutObjectAcl", "s3:GetObject"],
                  "Resource": ["arn:aws-cn:s3:::acme/js/mojito.js"]},
@@ -177,10 +199,15 @@ mod tests {
 
     #[test]
     fn a_session_of_many_containers_is_limited_to_their_folder() {
-        let names: Vec<String> = (0..100).map(|number| format!("container-{number}.js")).collect();
+        let names: Vec<String> = (0..100)
+            .map(|number| format!("container-{number}.js"))
+            .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let policy = scope(&names).session_policy();
         assert!(policy.len() <= LONGEST_SESSION_POLICY);
-        assert!(policy.contains(r#""Resource":["arn:aws:s3:::acme/js/*"]"#), "{policy}");
+        assert!(
+            policy.contains(r#""Resource":["arn:aws:s3:::acme/js/*"]"#),
+            "{policy}"
+        );
     }
 }

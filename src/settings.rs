@@ -73,10 +73,15 @@ pub(crate) struct AwsSettings {
 /// Where the credentials come from.
 #[derive(Debug)]
 pub(crate) enum CredentialSource {
-    Oidc { role: RoleArn, token: oidc::Token },
+    Oidc {
+        role: RoleArn,
+        token: oidc::Token,
+    },
     Keys(Credentials),
     /// AWS's default chain, with the profile that `AWS_PROFILE` names.
-    DefaultChain { profile: Option<String> },
+    DefaultChain {
+        profile: Option<String>,
+    },
 }
 
 impl Settings {
@@ -108,7 +113,9 @@ impl Settings {
         };
         let mut config_wanted = false;
 
-        let mut names = check.ok(variables.list("CONTAINER_NAME")).unwrap_or_default();
+        let mut names = check
+            .ok(variables.list("CONTAINER_NAME"))
+            .unwrap_or_default();
         let mut names_from = "CONTAINER_NAME";
         if names.is_empty() && !check.mentions("CONTAINER_NAME") {
             config_wanted = true;
@@ -163,8 +170,14 @@ impl Settings {
             }
         }
 
-        let region = if let Some(region) = raw.aws_default_region.as_ref().or(raw.aws_region.as_ref()) {
-            let from = if raw.aws_default_region.is_some() { "AWS_DEFAULT_REGION" } else { "AWS_REGION" };
+        let region = if let Some(region) =
+            raw.aws_default_region.as_ref().or(raw.aws_region.as_ref())
+        {
+            let from = if raw.aws_default_region.is_some() {
+                "AWS_DEFAULT_REGION"
+            } else {
+                "AWS_REGION"
+            };
             check.parse(from, region, parse_region)
         } else {
             config_wanted |= profile_region.is_none();
@@ -183,7 +196,9 @@ impl Settings {
             check.problems.push(error);
         }
 
-        let distributions = check.ok(variables.list("DISTRIBUTION_ID")).unwrap_or_default();
+        let distributions = check
+            .ok(variables.list("DISTRIBUTION_ID"))
+            .unwrap_or_default();
         let distributions = distributions
             .iter()
             .filter_map(|id| check.parse("DISTRIBUTION_ID", id, DistributionId::parse))
@@ -200,16 +215,39 @@ impl Settings {
             Some(value) => check.parse("CACHE_CONTROL", value, CacheControl::parse),
             None => Some(CacheControl::default()),
         };
-        let acl = raw.acl.as_ref().and_then(|acl| check.parse("ACL", acl, parse_acl));
-        let max_size = raw.max_size.as_ref().and_then(|size| check.parse("MAX_SIZE", size, ByteSize::parse));
-        let public_url = raw.public_url.as_ref().and_then(|url| check.web_address("PUBLIC_URL", url, parse_public_url));
-        if only_newer && !build.build_number.as_ref().is_some_and(|number| number.parse::<u64>().is_ok()) {
+        let acl = raw
+            .acl
+            .as_ref()
+            .and_then(|acl| check.parse("ACL", acl, parse_acl));
+        let max_size = raw
+            .max_size
+            .as_ref()
+            .and_then(|size| check.parse("MAX_SIZE", size, ByteSize::parse));
+        let public_url = raw
+            .public_url
+            .as_ref()
+            .and_then(|url| check.web_address("PUBLIC_URL", url, parse_public_url));
+        if only_newer
+            && !build
+                .build_number
+                .as_ref()
+                .is_some_and(|number| number.parse::<u64>().is_ok())
+        {
             check.push("ONLY_NEWER", "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); leave it off by hand");
         }
 
         let aws = check.aws(&raw, raw_aws, token);
 
-        match (check.problems.is_empty(), environment, bucket, prefix, cdn_prefix, region, cache_control, aws) {
+        match (
+            check.problems.is_empty(),
+            environment,
+            bucket,
+            prefix,
+            cdn_prefix,
+            region,
+            cache_control,
+            aws,
+        ) {
             (
                 true,
                 Some((environment, environment_reason)),
@@ -228,7 +266,9 @@ impl Settings {
                 prefix,
                 cdn_prefix,
                 region,
-                local_path: raw.local_path.map_or_else(|| PathBuf::from(DEFAULT_LOCAL_PATH), PathBuf::from),
+                local_path: raw
+                    .local_path
+                    .map_or_else(|| PathBuf::from(DEFAULT_LOCAL_PATH), PathBuf::from),
                 pretty,
                 distributions,
                 cache_control,
@@ -249,7 +289,8 @@ impl Settings {
 /// Whether `DEBUG` is on. It is asked for before the settings are validated, so a wrong value means no.
 pub(crate) fn debug(variables: &Variables) -> bool {
     let raw: RawSettings = variables.read().unwrap_or_default();
-    raw.debug.is_some_and(|debug| debug.eq_ignore_ascii_case("true"))
+    raw.debug
+        .is_some_and(|debug| debug.eq_ignore_ascii_case("true"))
 }
 
 fn read<T: serde::de::DeserializeOwned>(variables: &Variables) -> Result<T, Vec<Invalid>> {
@@ -271,7 +312,9 @@ impl Check {
     }
 
     fn mentions(&self, setting: &str) -> bool {
-        self.problems.iter().any(|problem| problem.setting() == setting)
+        self.problems
+            .iter()
+            .any(|problem| problem.setting() == setting)
     }
 
     fn ok<T>(&mut self, result: Result<T, Invalid>) -> Option<T> {
@@ -306,16 +349,27 @@ impl Check {
         parse: impl FnOnce(&str) -> Result<Uri, &'static str>,
     ) -> Option<Uri> {
         if url.contains('@') {
-            self.push(setting, "is an address with a user name or password, expected one without");
+            self.push(
+                setting,
+                "is an address with a user name or password, expected one without",
+            );
             return None;
         }
         self.parse(setting, url, parse)
     }
 
     /// `BUCKET`, or `BUCKET/PREFIX` as Mojito writes it.
-    fn bucket(&mut self, setting: &'static str, value: &str) -> (Option<BucketName>, Option<Prefix>) {
+    fn bucket(
+        &mut self,
+        setting: &'static str,
+        value: &str,
+    ) -> (Option<BucketName>, Option<Prefix>) {
         if value.contains("://") || value.starts_with("arn:") {
-            self.problems.push(Invalid::value(setting, value, "`BUCKET` or `BUCKET/PREFIX`, without `s3://` and no ARN"));
+            self.problems.push(Invalid::value(
+                setting,
+                value,
+                "`BUCKET` or `BUCKET/PREFIX`, without `s3://` and no ARN",
+            ));
             return (None, None);
         }
         let (name, folder) = value.split_once('/').unwrap_or((value, ""));
@@ -326,19 +380,28 @@ impl Check {
         (bucket, prefix)
     }
 
-    fn aws(&mut self, raw: &RawSettings, raw_aws: RawAws, token: Option<String>) -> Option<AwsSettings> {
+    fn aws(
+        &mut self,
+        raw: &RawSettings,
+        raw_aws: RawAws,
+        token: Option<String>,
+    ) -> Option<AwsSettings> {
         let credentials = self.credentials(raw, raw_aws.aws_profile, token);
         if let Some(id) = &raw.aws_account_id {
-            let parse = |id: &str| match id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
-                true => Ok(()),
-                false => Err("the 12 digits of an AWS account"),
-            };
+            let parse =
+                |id: &str| match id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
+                    true => Ok(()),
+                    false => Err("the 12 digits of an AWS account"),
+                };
             self.parse("AWS_ACCOUNT_ID", id, parse);
         }
         for (setting, value) in [
             ("AWS_ENDPOINT_URL", &raw_aws.aws_endpoint_url),
             ("AWS_ENDPOINT_URL_S3", &raw_aws.aws_endpoint_url_s3),
-            ("AWS_ENDPOINT_URL_CLOUDFRONT", &raw_aws.aws_endpoint_url_cloudfront),
+            (
+                "AWS_ENDPOINT_URL_CLOUDFRONT",
+                &raw_aws.aws_endpoint_url_cloudfront,
+            ),
             ("AWS_ENDPOINT_URL_STS", &raw_aws.aws_endpoint_url_sts),
         ] {
             if let Some(url) = value {
@@ -347,17 +410,25 @@ impl Check {
         }
         if let Some(proxy) = &raw_aws.https_proxy {
             // It may hold a password, so it is not shown.
-            if proxy.parse::<Uri>().map_or(true, |uri| uri.host().is_none()) {
-                self.push("HTTPS_PROXY", "is not the address of a proxy, such as `http://proxy.example.com:3128`");
+            if proxy
+                .parse::<Uri>()
+                .map_or(true, |uri| uri.host().is_none())
+            {
+                self.push(
+                    "HTTPS_PROXY",
+                    "is not the address of a proxy, such as `http://proxy.example.com:3128`",
+                );
             }
         }
-        let ca_bundle = raw_aws
-            .aws_ca_bundle
-            .and_then(|path| self.ok(tls::read_ca_bundle(&path).map_err(|problem| Invalid::new("AWS_CA_BUNDLE", problem))));
+        let ca_bundle = raw_aws.aws_ca_bundle.and_then(|path| {
+            self.ok(tls::read_ca_bundle(&path)
+                .map_err(|problem| Invalid::new("AWS_CA_BUNDLE", problem)))
+        });
         Some(AwsSettings {
             credentials: credentials?,
             account_id: raw.aws_account_id.clone(),
-            own_s3_endpoint: raw_aws.aws_endpoint_url_s3.is_some() || raw_aws.aws_endpoint_url.is_some(),
+            own_s3_endpoint: raw_aws.aws_endpoint_url_s3.is_some()
+                || raw_aws.aws_endpoint_url.is_some(),
             ca_bundle,
         })
     }
@@ -374,13 +445,18 @@ impl Check {
                 self.push("AWS_OIDC_ROLE_ARN", "is set, but the step has no OIDC token (`BITBUCKET_STEP_OIDC_TOKEN`): add `oidc: true` to the step in `bitbucket-pipelines.yml`");
                 return None;
             };
-            return Some(CredentialSource::Oidc { role: role?, token: oidc::Token::new(token) });
+            return Some(CredentialSource::Oidc {
+                role: role?,
+                token: oidc::Token::new(token),
+            });
         }
         match (&raw.aws_access_key_id, &raw.aws_secret_access_key) {
             (Some(id), Some(secret)) => Some(CredentialSource::Keys(Credentials::new(
                 id.trim(),
                 secret.trim(),
-                raw.aws_session_token.as_ref().map(|token| token.trim().to_owned()),
+                raw.aws_session_token
+                    .as_ref()
+                    .map(|token| token.trim().to_owned()),
                 None,
                 "environment",
             ))),
@@ -389,7 +465,10 @@ impl Check {
                 None
             }
             (None, Some(_)) => {
-                self.push("AWS_ACCESS_KEY_ID", "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both");
+                self.push(
+                    "AWS_ACCESS_KEY_ID",
+                    "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
+                );
                 None
             }
             (None, None) => Some(CredentialSource::DefaultChain { profile }),
@@ -399,7 +478,9 @@ impl Check {
 
 fn parse_region(region: &str) -> Result<String, &'static str> {
     let valid = region.split('-').count() >= 3
-        && region.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        && region
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if valid {
         Ok(region.to_owned())
     } else {
@@ -419,7 +500,10 @@ fn parse_acl(acl: &str) -> Result<ObjectCannedAcl, &'static str> {
 fn parse_web_address(url: &str) -> Result<Uri, &'static str> {
     Uri::from_str(url)
         .ok()
-        .filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty()))
+        .filter(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.host().is_some_and(|host| !host.is_empty())
+        })
         .ok_or("an address that starts with `https://` or `http://`")
 }
 

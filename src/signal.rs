@@ -19,30 +19,40 @@ use crate::report;
 use crate::reporter::Reporter;
 
 /// Starts to wait for the signals. `record` is filled once there is something to tell.
-pub(crate) fn watch(record: Arc<OnceLock<Arc<Record>>>, reporter: Arc<Reporter>) -> std::io::Result<()> {
+pub(crate) fn watch(
+    record: Arc<OnceLock<Arc<Record>>>,
+    reporter: Arc<Reporter>,
+) -> std::io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut terminate, mut interrupt) = {
         let _guard = runtime.enter();
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+        (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        )
     };
-    thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        let name = runtime.block_on(async {
-            match select(pin!(terminate.recv()), pin!(interrupt.recv())).await {
-                Either::Left(_) => "SIGTERM",
-                Either::Right(_) => "SIGINT",
+    thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            let name = runtime.block_on(async {
+                match select(pin!(terminate.recv()), pin!(interrupt.recv())).await {
+                    Either::Left(_) => "SIGTERM",
+                    Either::Right(_) => "SIGINT",
+                }
+            });
+            let exit = match record.get() {
+                Some(record) => report::closing(record, Some(name), &reporter),
+                None => {
+                    reporter.failure(&format!(
+                        "stopped by {name}\nnothing was sent; visitors keep the old container"
+                    ));
+                    Some(Exit::NotPublished)
+                }
+            };
+            // Without an exit, the run is printing its end and is left to finish.
+            if let Some(exit) = exit {
+                process::exit(exit.code().into());
             }
-        });
-        let exit = match record.get() {
-            Some(record) => report::closing(record, Some(name), &reporter),
-            None => {
-                reporter.failure(&format!("stopped by {name}\nnothing was sent; visitors keep the old container"));
-                Some(Exit::NotPublished)
-            }
-        };
-        // Without an exit, the run is printing its end and is left to finish.
-        if let Some(exit) = exit {
-            process::exit(exit.code().into());
-        }
-    })?;
+        })?;
     Ok(())
 }

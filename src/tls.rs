@@ -22,7 +22,8 @@ use rustls::RootCertStore;
 ///
 /// It is checked here because the HTTP client panics on a certificate that it cannot read.
 pub(crate) fn read_ca_bundle(path: &str) -> Result<Vec<u8>, String> {
-    let pem = fs::read(path).map_err(|error| format!("is `{path}`, which cannot be read: {error}"))?;
+    let pem =
+        fs::read(path).map_err(|error| format!("is `{path}`, which cannot be read: {error}"))?;
     let mut bundle = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
         if RootCertStore::empty().add(certificate.clone()).is_ok() {
@@ -30,7 +31,9 @@ pub(crate) fn read_ca_bundle(path: &str) -> Result<Vec<u8>, String> {
         }
     }
     if bundle.is_empty() {
-        Err(format!("is `{path}`, which holds no certificate in PEM form"))
+        Err(format!(
+            "is `{path}`, which holds no certificate in PEM form"
+        ))
     } else {
         Ok(bundle)
     }
@@ -74,16 +77,23 @@ impl Https {
     /// The client of AWS's SDK.
     pub(crate) fn client(self: &Arc<Self>) -> SharedHttpClient {
         let https = Arc::clone(self);
-        Builder::new().build_with_connector_fn(move |settings, _| https.connector(settings.cloned()))
+        Builder::new()
+            .build_with_connector_fn(move |settings, _| https.connector(settings.cloned()))
     }
 }
 
 /// Without a system's certificates the HTTP client would warn, and panic where debug assertions are on.
 fn system_has_roots() -> bool {
-    ["SSL_CERT_FILE", "SSL_CERT_DIR"].iter().any(|name| std::env::var_os(name).is_some())
-        || ["/etc/ssl/certs", "/etc/pki/tls/certs", "/System/Library/Keychains"]
-            .iter()
-            .any(|directory| fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()))
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+        || [
+            "/etc/ssl/certs",
+            "/etc/pki/tls/certs",
+            "/System/Library/Keychains",
+        ]
+        .iter()
+        .any(|directory| fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()))
 }
 
 fn push_pem(pem: &mut Vec<u8>, certificate: &CertificateDer<'_>) {
@@ -99,8 +109,12 @@ mod tests {
     #[test]
     fn a_bundle_without_a_certificate_is_refused() {
         let no_certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        assert!(read_ca_bundle(no_certificate).unwrap_err().contains("holds no certificate"));
-        assert!(read_ca_bundle("/no/such/file").unwrap_err().contains("cannot be read"));
+        assert!(read_ca_bundle(no_certificate)
+            .unwrap_err()
+            .contains("holds no certificate"));
+        assert!(read_ca_bundle("/no/such/file")
+            .unwrap_err()
+            .contains("cannot be read"));
     }
 
     #[test]

@@ -88,7 +88,10 @@ impl Variables {
 impl<'a> FromIterator<(&'a str, &'a str)> for Variables {
     fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(variables: T) -> Self {
         let set = variables.into_iter().filter(|(_, value)| !value.is_empty());
-        Self(set.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        Self(
+            set.map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
     }
 }
 
@@ -100,15 +103,40 @@ mod tests {
     fn a_list_is_one_value_or_bitbuckets_array() {
         #[track_caller]
         fn case<const N: usize>(variables: [(&str, &str); N], expected: &[&str]) {
-            assert_eq!(Variables::from_iter(variables).list("NAME").unwrap(), expected);
+            assert_eq!(
+                Variables::from_iter(variables).list("NAME").unwrap(),
+                expected
+            );
         }
         case([], &[]);
         case([("NAME", "a")], &["a"]);
-        case([("NAME_COUNT", "2"), ("NAME_0", "a"), ("NAME_1", "b")], &["a", "b"]);
+        case(
+            [("NAME_COUNT", "2"), ("NAME_0", "a"), ("NAME_1", "b")],
+            &["a", "b"],
+        );
         case([("NAME_COUNT", "0"), ("NAME_0", "a")], &[]);
-        case([("NAME_COUNT", "3"), ("NAME_0", "a"), ("NAME_1", ""), ("NAME_2", "c")], &["a", "c"]);
-        case([("NAME_COUNT", "3"), ("NAME_0", "b"), ("NAME_1", "a"), ("NAME_2", "b")], &["b", "a"]);
-        case([("NAME_COUNT", "18446744073709551615"), ("NAME_7", "a")], &["a"]);
+        case(
+            [
+                ("NAME_COUNT", "3"),
+                ("NAME_0", "a"),
+                ("NAME_1", ""),
+                ("NAME_2", "c"),
+            ],
+            &["a", "c"],
+        );
+        case(
+            [
+                ("NAME_COUNT", "3"),
+                ("NAME_0", "b"),
+                ("NAME_1", "a"),
+                ("NAME_2", "b"),
+            ],
+            &["b", "a"],
+        );
+        case(
+            [("NAME_COUNT", "18446744073709551615"), ("NAME_7", "a")],
+            &["a"],
+        );
         case([("NAME_COUNT", "")], &[]);
     }
 
@@ -127,12 +155,21 @@ mod tests {
     fn a_list_given_twice_or_of_no_length_is_refused() {
         #[track_caller]
         fn case<const N: usize>(variables: [(&str, &str); N], expected: &str) {
-            assert_eq!(Variables::from_iter(variables).list("NAME").unwrap_err().to_string(), expected);
+            assert_eq!(
+                Variables::from_iter(variables)
+                    .list("NAME")
+                    .unwrap_err()
+                    .to_string(),
+                expected
+            );
         }
         case(
             [("NAME", "a"), ("NAME_COUNT", "1"), ("NAME_0", "b")],
             "`NAME` is given both as one value and as a list (`NAME_COUNT`); give one of the two",
         );
-        case([("NAME_COUNT", "two")], "`NAME` has the length `two` (`NAME_COUNT`), expected a number");
+        case(
+            [("NAME_COUNT", "two")],
+            "`NAME` has the length `two` (`NAME_COUNT`), expected a number",
+        );
     }
 }

@@ -8,7 +8,8 @@ use snapbox::str;
 use crate::harness::{Case, OIDC_TOKEN};
 use crate::sample;
 
-const SLOW_DOWN: &str = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+const SLOW_DOWN: &str =
+    "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
 
 fn s3_error(code: &str, message: &str) -> String {
     format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>")
@@ -56,7 +57,10 @@ fn a_key_out_of_reach_is_reported_with_the_statement_that_is_missing() {
     case.run()
         .exits(3)
         .says("AccessDenied (HTTP 403)")
-        .says(&format!("\"arn:aws:s3:::{}/other/mojito.js\"", case.world.bucket))
+        .says(&format!(
+            "\"arn:aws:s3:::{}/other/mojito.js\"",
+            case.world.bucket
+        ))
         .says("not replaced: mojito; visitors keep the old container");
     assert!(case.keys().is_empty());
 }
@@ -65,8 +69,15 @@ fn a_key_out_of_reach_is_reported_with_the_statement_that_is_missing() {
 fn of_several_containers_those_that_can_be_are_published_and_invalidated() {
     let case = Case::production();
     sample::build(case.repository(), "shop");
-    let case = case.unset("CONTAINER_NAME").env("CONTAINER_NAME_COUNT", "2").env("CONTAINER_NAME_0", "shop").env("CONTAINER_NAME_1", "mojito");
-    case.run().exits(3).says("replaced: mojito\n").says("not replaced: shop; visitors keep the old container");
+    let case = case
+        .unset("CONTAINER_NAME")
+        .env("CONTAINER_NAME_COUNT", "2")
+        .env("CONTAINER_NAME_0", "shop")
+        .env("CONTAINER_NAME_1", "mojito");
+    case.run()
+        .exits(3)
+        .says("replaced: mojito\n")
+        .says("not replaced: shop; visitors keep the old container");
     assert_eq!(case.keys(), ["js/mojito.js"]);
     assert_eq!(case.invalidations()[0].paths, ["/js/mojito.js"]);
 }
@@ -112,10 +123,20 @@ fn a_failure_on_one_distribution_does_not_stop_the_other() {
     let case = Case::production();
     let other: String = case.ask("add_distribution", json!({}));
     let first = case.world.distribution.clone();
-    let case = case.unset("DISTRIBUTION_ID").env("DISTRIBUTION_ID_COUNT", "2").env("DISTRIBUTION_ID_0", &other).env("DISTRIBUTION_ID_1", &first);
-    case.run().exits(4).says(&format!("cloudfront:CreateInvalidation on {other} failed")).says(&format!("the CDN keeps the old container in {other} until"));
+    let case = case
+        .unset("DISTRIBUTION_ID")
+        .env("DISTRIBUTION_ID_COUNT", "2")
+        .env("DISTRIBUTION_ID_0", &other)
+        .env("DISTRIBUTION_ID_1", &first);
+    case.run()
+        .exits(4)
+        .says(&format!("cloudfront:CreateInvalidation on {other} failed"))
+        .says(&format!("the CDN keeps the old container in {other} until"));
     let invalidations = case.invalidations();
-    assert_eq!((invalidations.len(), &invalidations[0].distribution), (1, &first));
+    assert_eq!(
+        (invalidations.len(), &invalidations[0].distribution),
+        (1, &first)
+    );
 }
 
 #[test]
@@ -133,13 +154,48 @@ fn each_refusal_of_s3_has_its_own_remedy() {
         assert!(case.invalidations().is_empty());
     }
     let none = json!({});
-    case(301, json!({"x-amz-bucket-region": "eu-west-1"}), "PermanentRedirect", "set `AWS_DEFAULT_REGION` to `eu-west-1`");
-    case(400, json!({"x-amz-bucket-region": "eu-west-1"}), "AuthorizationHeaderMalformed", "set `AWS_DEFAULT_REGION` to `eu-west-1`");
-    case(400, none.clone(), "AccessControlListNotSupported", "leave `ACL` empty");
-    case(400, none.clone(), "ExpiredToken", "sign in again by hand, or run the step again in CI");
-    case(400, none.clone(), "InvalidToken", "check `AWS_SESSION_TOKEN`");
-    case(403, none.clone(), "RequestTimeTooSkewed", "the clock of this machine is wrong");
-    case(400, none.clone(), "KMS.DisabledException", "kms:GenerateDataKey");
+    case(
+        301,
+        json!({"x-amz-bucket-region": "eu-west-1"}),
+        "PermanentRedirect",
+        "set `AWS_DEFAULT_REGION` to `eu-west-1`",
+    );
+    case(
+        400,
+        json!({"x-amz-bucket-region": "eu-west-1"}),
+        "AuthorizationHeaderMalformed",
+        "set `AWS_DEFAULT_REGION` to `eu-west-1`",
+    );
+    case(
+        400,
+        none.clone(),
+        "AccessControlListNotSupported",
+        "leave `ACL` empty",
+    );
+    case(
+        400,
+        none.clone(),
+        "ExpiredToken",
+        "sign in again by hand, or run the step again in CI",
+    );
+    case(
+        400,
+        none.clone(),
+        "InvalidToken",
+        "check `AWS_SESSION_TOKEN`",
+    );
+    case(
+        403,
+        none.clone(),
+        "RequestTimeTooSkewed",
+        "the clock of this machine is wrong",
+    );
+    case(
+        400,
+        none.clone(),
+        "KMS.DisabledException",
+        "kms:GenerateDataKey",
+    );
     case(503, none, "SlowDown", "run this again in some minutes");
 }
 
@@ -150,31 +206,58 @@ fn each_refusal_of_cloudfront_has_its_own_remedy() {
         let case = Case::production();
         let body = service_error(code, "In AWS's words.");
         case.fault(json!({"method": "POST", "path": "/invalidation", "status": status, "body": body, "times": 99}));
-        case.run().exits(4).says(&format!("failed: {code} (HTTP {status}): In AWS's words.")).says(remedy);
+        case.run()
+            .exits(4)
+            .says(&format!("failed: {code} (HTTP {status}): In AWS's words."))
+            .says(remedy);
         assert_eq!(case.keys(), ["js/mojito.js"]);
     }
-    case(404, "NoSuchDistribution", "check `DISTRIBUTION_ID` and whose credentials these are");
+    case(
+        404,
+        "NoSuchDistribution",
+        "check `DISTRIBUTION_ID` and whose credentials these are",
+    );
     case(403, "AccessDenied", "\"cloudfront:CreateInvalidation\"");
-    case(403, "InvalidClientTokenId", "AWS does not know this access key");
-    case(403, "SignatureDoesNotMatch", "the secret does not belong to this access key");
+    case(
+        403,
+        "InvalidClientTokenId",
+        "AWS does not know this access key",
+    );
+    case(
+        403,
+        "SignatureDoesNotMatch",
+        "the secret does not belong to this access key",
+    );
 }
 
 #[test]
 fn wrong_keys_are_told_apart() {
     let case = Case::production().env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
-    case.run().exits(3).says("InvalidAccessKeyId (HTTP 403)").says("AWS does not know this access key");
+    case.run()
+        .exits(3)
+        .says("InvalidAccessKeyId (HTTP 403)")
+        .says("AWS does not know this access key");
     let case = Case::production().env("AWS_SECRET_ACCESS_KEY", "wrong");
-    case.run().exits(3).says("SignatureDoesNotMatch (HTTP 403)").says("the secret does not belong to this access key");
+    case.run()
+        .exits(3)
+        .says("SignatureDoesNotMatch (HTTP 403)")
+        .says("the secret does not belong to this access key");
 }
 
 #[test]
 fn a_bucket_or_distribution_that_does_not_exist_is_named() {
     let case = Case::production().env("S3_BUCKET", "acme-nowhere");
     case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
-    case.run().exits(3).says("s3://acme-nowhere/js/mojito.js failed: NoSuchBucket (HTTP 404)").says("check `S3_BUCKET`");
+    case.run()
+        .exits(3)
+        .says("s3://acme-nowhere/js/mojito.js failed: NoSuchBucket (HTTP 404)")
+        .says("check `S3_BUCKET`");
     let case = Case::production().env("DISTRIBUTION_ID", "E0000000000000");
     case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
-    case.run().exits(4).says("E0000000000000 failed: NoSuchDistribution (HTTP 404)").says("check `DISTRIBUTION_ID`");
+    case.run()
+        .exits(4)
+        .says("E0000000000000 failed: NoSuchDistribution (HTTP 404)")
+        .says("check `DISTRIBUTION_ID`");
 }
 
 #[test]
@@ -193,21 +276,45 @@ fn without_credentials_it_says_what_was_looked_for() {
 
 #[test]
 fn an_address_that_nobody_listens_at_is_a_failure_with_its_cause() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let case = Case::production().env("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{port}"));
-    case.run().exits(3).says("Connection refused").says("any `AWS_ENDPOINT_URL`");
+    case.run()
+        .exits(3)
+        .says("Connection refused")
+        .says("any `AWS_ENDPOINT_URL`");
 }
 
 #[test]
 fn what_passes_is_tried_again() {
     for (method, path, status, body) in [
         ("PUT", "/js/mojito.js", 503, SLOW_DOWN.to_owned()),
-        ("PUT", "/js/mojito.js", 500, s3_error("InternalError", "We encountered an internal error.")),
-        ("POST", "/invalidation", 503, service_error("ServiceUnavailable", "Busy.")),
-        ("POST", "/invalidation", 400, service_error("Throttling", "Rate exceeded")),
+        (
+            "PUT",
+            "/js/mojito.js",
+            500,
+            s3_error("InternalError", "We encountered an internal error."),
+        ),
+        (
+            "POST",
+            "/invalidation",
+            503,
+            service_error("ServiceUnavailable", "Busy."),
+        ),
+        (
+            "POST",
+            "/invalidation",
+            400,
+            service_error("Throttling", "Rate exceeded"),
+        ),
     ] {
         let case = Case::production();
-        case.fault(json!({"method": method, "path": path, "status": status, "body": body, "times": 1}));
+        case.fault(
+            json!({"method": method, "path": path, "status": status, "body": body, "times": 1}),
+        );
         case.run().exits(0);
         assert_eq!(case.keys(), ["js/mojito.js"]);
         assert_eq!(case.invalidations().len(), 1);
@@ -218,9 +325,17 @@ fn what_passes_is_tried_again() {
 #[test]
 fn too_many_invalidations_are_waited_out_with_a_word_in_the_log() {
     let case = Case::production();
-    let body = service_error("TooManyInvalidationsInProgress", "Processing your request will cause you to exceed the limit.");
-    case.fault(json!({"method": "POST", "path": "/invalidation", "status": 400, "body": body, "times": 1}));
-    case.run().exits(0).says("CloudFront is busy (TooManyInvalidationsInProgress): trying ").says(" again in ");
+    let body = service_error(
+        "TooManyInvalidationsInProgress",
+        "Processing your request will cause you to exceed the limit.",
+    );
+    case.fault(
+        json!({"method": "POST", "path": "/invalidation", "status": 400, "body": body, "times": 1}),
+    );
+    case.run()
+        .exits(0)
+        .says("CloudFront is busy (TooManyInvalidationsInProgress): trying ")
+        .says(" again in ");
     assert_eq!(case.invalidations().len(), 1);
 }
 
@@ -230,18 +345,29 @@ fn a_lost_answer_does_not_make_a_second_invalidation() {
     case.fault(json!({"method": "POST", "path": "/invalidation", "after": true, "hang_up": true, "times": 1}));
     case.run().exits(0);
     assert_eq!(case.invalidations().len(), 1);
-    assert_eq!(case.requests().iter().filter(|request| request.method == "POST").count(), 2);
+    assert_eq!(
+        case.requests()
+            .iter()
+            .filter(|request| request.method == "POST")
+            .count(),
+        2
+    );
 }
 
 #[test]
 fn an_older_build_does_not_replace_a_newer_one_where_asked() {
-    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1").env("ONLY_NEWER", "true");
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
     case.set_policy(json!([
         {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
         case.may_invalidate(&case.world.distribution),
     ]));
     case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
-    case.run().exits(3).says("build 58 is live, which is newer than this build 57").says("run its step again in Bitbucket");
+    case.run()
+        .exits(3)
+        .says("build 58 is live, which is newer than this build 57")
+        .says("run its step again in Bitbucket");
     assert_eq!(case.objects()[0].body(), b"the old container");
 
     case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
@@ -256,24 +382,36 @@ fn an_older_build_does_not_replace_a_newer_one_where_asked() {
 
 #[test]
 fn only_newer_without_the_right_to_look_is_an_error_and_no_silent_skip() {
-    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1").env("ONLY_NEWER", "true");
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
     case.run().exits(0);
-    case.run().exits(3).says("`ONLY_NEWER` needs `s3:GetObject` on the key");
+    case.run()
+        .exits(3)
+        .says("`ONLY_NEWER` needs `s3:GetObject` on the key");
 }
 
 #[test]
 fn a_role_is_assumed_with_a_session_policy_of_exactly_this_run() {
     let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
-    let role: String = case.ask("add_role", json!({"statements": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}));
+    let role: String = case.ask(
+        "add_role",
+        json!({"statements": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}),
+    );
     let case = case
         .env("AWS_OIDC_ROLE_ARN", &role)
         .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN)
         // They must not be used.
         .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
-    case.run().exits(0).says(&format!("credentials: role {role}, assumed by OpenID Connect"));
+    case.run().exits(0).says(&format!(
+        "credentials: role {role}, assumed by OpenID Connect"
+    ));
     assert_eq!(case.keys(), ["js/mojito.js"]);
     let requests = case.requests();
-    let assume = requests.iter().find(|request| request.body.contains("AssumeRoleWithWebIdentity")).unwrap();
+    let assume = requests
+        .iter()
+        .find(|request| request.body.contains("AssumeRoleWithWebIdentity"))
+        .unwrap();
     assert_eq!(assume.authorization, "");
     let policy = json!({"Version": "2012-10-17", "Statement": [
         {"Sid": "WriteContainer", "Effect": "Allow", "Action": ["s3:PutObject"],
@@ -291,7 +429,10 @@ fn a_trust_that_is_refused_is_explained() {
     let case = Case::production()
         .env("AWS_OIDC_ROLE_ARN", "arn:aws:iam::123456789012:role/mojito")
         .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
-    let body = service_error("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity");
+    let body = service_error(
+        "AccessDenied",
+        "Not authorized to perform sts:AssumeRoleWithWebIdentity",
+    );
     case.fault(json!({"method": "POST", "path": "/", "status": 403, "body": body, "times": 9}));
     case.run()
         .exits(3)
@@ -301,6 +442,12 @@ fn a_trust_that_is_refused_is_explained() {
 }
 
 fn form_field(body: &str, name: &str) -> String {
-    let field = body.split('&').find_map(|field| field.strip_prefix(&format!("{name}="))).unwrap();
-    percent_encoding::percent_decode_str(&field.replace('+', " ")).decode_utf8().unwrap().into_owned()
+    let field = body
+        .split('&')
+        .find_map(|field| field.strip_prefix(&format!("{name}=")))
+        .unwrap();
+    percent_encoding::percent_decode_str(&field.replace('+', " "))
+        .decode_utf8()
+        .unwrap()
+        .into_owned()
 }

@@ -16,20 +16,20 @@ use tempfile::TempDir;
 use crate::local_aws::{LocalAws, World};
 use crate::sample;
 
-pub const BINARY: &str = env!("CARGO_BIN_EXE_mojito-publish");
-pub const CACHE_CONTROL: &str = "public, max-age=300, s-maxage=300, must-revalidate";
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mojito-publish");
+pub(crate) const CACHE_CONTROL: &str = "public, max-age=300, s-maxage=300, must-revalidate";
 
 /// Secrets that no output may hold, besides the world's own.
-pub const OIDC_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.c3RlcC10b2tlbg.c2lnbmF0dXJl";
+pub(crate) const OIDC_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.c3RlcC10b2tlbg.c2lnbmF0dXJl";
 
-pub fn local_aws() -> &'static LocalAws {
+pub(crate) fn local_aws() -> &'static LocalAws {
     static AWS: OnceLock<LocalAws> = OnceLock::new();
     AWS.get_or_init(LocalAws::start)
 }
 
 /// A repository, a world and the environment of the next run.
-pub struct Case {
-    pub world: World,
+pub(crate) struct Case {
+    pub(crate) world: World,
     repository: TempDir,
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
@@ -37,43 +37,43 @@ pub struct Case {
 
 /// An object in the bucket, with all that a visitor gets.
 #[derive(Debug, Deserialize, PartialEq)]
-pub struct Stored {
-    pub key: String,
-    pub headers: BTreeMap<String, String>,
-    pub acl: Vec<String>,
-    pub checksum_algorithm: Option<String>,
+pub(crate) struct Stored {
+    pub(crate) key: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) acl: Vec<String>,
+    pub(crate) checksum_algorithm: Option<String>,
     body: String,
 }
 
 /// An invalidation that a distribution got.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
-pub struct Invalidated {
-    pub distribution: String,
-    pub id: String,
-    pub caller_reference: String,
-    pub paths: Vec<String>,
+pub(crate) struct Invalidated {
+    pub(crate) distribution: String,
+    pub(crate) id: String,
+    pub(crate) caller_reference: String,
+    pub(crate) paths: Vec<String>,
 }
 
 /// A request that the local AWS got.
 #[derive(Debug, Deserialize)]
-pub struct Request {
-    pub method: String,
-    pub path: String,
-    pub authorization: String,
-    pub body: String,
-    pub status: Option<u16>,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) authorization: String,
+    pub(crate) body: String,
+    pub(crate) status: Option<u16>,
 }
 
 /// How a run ended.
-pub struct Ended {
+pub(crate) struct Ended {
     code: Option<i32>,
-    pub output: String,
+    pub(crate) output: String,
     redactions: Redactions,
 }
 
 impl Case {
     /// The container `mojito`, built; its user holds the documented development policy.
-    pub fn development() -> Self {
+    pub(crate) fn development() -> Self {
         let case = Self::new();
         let world = &case.world;
         case.set_policy(json!([
@@ -85,7 +85,7 @@ impl Case {
     }
 
     /// The container `mojito`, built; its user holds the documented production policy, which allows one key.
-    pub fn production() -> Self {
+    pub(crate) fn production() -> Self {
         let case = Self::new();
         case.set_policy(json!([
             {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
@@ -109,64 +109,73 @@ impl Case {
         ]
         .map(|(name, value)| (name.to_owned(), value.clone()))
         .into();
-        Self { world, repository, environment, arguments: Vec::new() }
+        Self {
+            world,
+            repository,
+            environment,
+            arguments: Vec::new(),
+        }
     }
 
     /// Sets a variable of the next run.
-    pub fn env(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
     /// Takes a variable away.
-    pub fn unset(mut self, name: &str) -> Self {
+    pub(crate) fn unset(mut self, name: &str) -> Self {
         self.environment.remove(name);
         self
     }
 
     /// Adds an argument to the next run.
-    pub fn arg(mut self, argument: &str) -> Self {
+    pub(crate) fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
         self
     }
 
     /// Adds what Bitbucket sets in a build of a branch or a tag.
-    pub fn in_bitbucket(self, name: &str, value: &str) -> Self {
+    pub(crate) fn in_bitbucket(self, name: &str, value: &str) -> Self {
         self.env("CI", "true")
             .env("BITBUCKET_BUILD_NUMBER", "57")
-            .env("BITBUCKET_COMMIT", "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c")
+            .env(
+                "BITBUCKET_COMMIT",
+                "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c",
+            )
             .env("BITBUCKET_REPO_FULL_NAME", "acme/site")
             .env(name, value)
     }
 
-    pub fn environment(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
         &self.environment
     }
 
-    pub fn repository(&self) -> &Path {
+    pub(crate) fn repository(&self) -> &Path {
         self.repository.path()
     }
 
     /// Writes a file into the repository.
-    pub fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
         let path = self.repository.path().join(path);
-        fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a temporary folder can be written");
+        fs::create_dir_all(path.parent().expect("a file is in a folder"))
+            .expect("a temporary folder can be written");
         fs::write(path, content).expect("a temporary folder can be written");
         self
     }
 
     /// A built file of the repository.
-    pub fn dist(&self, file: &str) -> PathBuf {
+    pub(crate) fn dist(&self, file: &str) -> PathBuf {
         self.repository.path().join("dist/assets/js").join(file)
     }
 
     /// Replaces the policy of the user.
-    pub fn set_policy(&self, statements: Value) {
+    pub(crate) fn set_policy(&self, statements: Value) {
         self.ask::<()>("set_policy", json!({"statements": statements}));
     }
 
     /// The statement that the documentation gives for invalidations.
-    pub fn may_invalidate(&self, distribution: &str) -> Value {
+    pub(crate) fn may_invalidate(&self, distribution: &str) -> Value {
         json!({
             "Effect": "Allow",
             "Action": "cloudfront:CreateInvalidation",
@@ -175,38 +184,44 @@ impl Case {
     }
 
     /// Makes the local AWS answer one or more requests otherwise.
-    pub fn fault(&self, fault: Value) {
+    pub(crate) fn fault(&self, fault: Value) {
         self.ask::<()>("add_fault", fault);
     }
 
     /// Puts an older container into the bucket.
-    pub fn stored_before(&self, key: &str, metadata: Value) {
+    pub(crate) fn stored_before(&self, key: &str, metadata: Value) {
         let body = STANDARD.encode(b"the old container");
-        self.ask::<()>("put_object", json!({"key": key, "body": body, "metadata": metadata}));
+        self.ask::<()>(
+            "put_object",
+            json!({"key": key, "body": body, "metadata": metadata}),
+        );
     }
 
-    pub fn ask<T: serde::de::DeserializeOwned>(&self, command: &str, arguments: Value) -> T {
+    pub(crate) fn ask<T: serde::de::DeserializeOwned>(&self, command: &str, arguments: Value) -> T {
         local_aws().ask(&self.world, command, arguments)
     }
 
-    pub fn objects(&self) -> Vec<Stored> {
+    pub(crate) fn objects(&self) -> Vec<Stored> {
         self.ask("objects", json!({}))
     }
 
-    pub fn invalidations(&self) -> Vec<Invalidated> {
+    pub(crate) fn invalidations(&self) -> Vec<Invalidated> {
         self.ask("invalidations", json!({}))
     }
 
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         self.ask("requests", json!({}))
     }
 
     /// The keys in the bucket.
-    pub fn keys(&self) -> Vec<String> {
-        self.objects().into_iter().map(|object| object.key).collect()
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.objects()
+            .into_iter()
+            .map(|object| object.key)
+            .collect()
     }
 
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(BINARY);
         command
             .args(&self.arguments)
@@ -219,17 +234,17 @@ impl Case {
         command
     }
 
-    pub fn start(&self) -> Child {
+    pub(crate) fn start(&self) -> Child {
         self.command().spawn().expect("the binary starts")
     }
 
-    pub fn run(&self) -> Ended {
+    pub(crate) fn run(&self) -> Ended {
         self.ended(self.command().output().expect("the binary starts"))
     }
 
     /// What a run printed and how it ended. No secret may be in it.
     #[track_caller]
-    pub fn ended(&self, output: Output) -> Ended {
+    pub(crate) fn ended(&self, output: Output) -> Ended {
         let text = String::from_utf8(output.stdout).expect("the output is UTF-8")
             + &String::from_utf8(output.stderr).expect("the output is UTF-8");
         for secret in [&self.world.secret_access_key, OIDC_TOKEN, "Signature="] {
@@ -242,86 +257,104 @@ impl Case {
             ("[DISTRIBUTION]", self.world.distribution.clone()),
             ("[EDGE]", self.world.edge.clone()),
             ("[ENDPOINT]", self.world.endpoint.clone()),
-            ("[VERSION]", format!("mojito-publish {}", env!("CARGO_PKG_VERSION"))),
+            (
+                "[VERSION]",
+                format!("mojito-publish {}", env!("CARGO_PKG_VERSION")),
+            ),
             ("[KEY]", format!("access key ending in `{key_end}`")),
             ("[USER]", self.world.user_arn.clone()),
         ] {
-            redactions.insert(name, value).expect("the placeholder is well formed");
+            redactions
+                .insert(name, value)
+                .expect("the placeholder is well formed");
         }
         for made in self.invalidations() {
             if made.id != self.world.distribution {
-                redactions.insert("[INVALIDATION]", made.id).expect("the placeholder is well formed");
+                redactions
+                    .insert("[INVALIDATION]", made.id)
+                    .expect("the placeholder is well formed");
             }
         }
-        Ended { code: output.status.code(), output: text, redactions }
+        Ended {
+            code: output.status.code(),
+            output: text,
+            redactions,
+        }
     }
 }
 
 impl Stored {
     /// What is stored, as it was compressed.
-    pub fn body(&self) -> Vec<u8> {
-        STANDARD.decode(&self.body).expect("the local AWS sends base64")
+    pub(crate) fn body(&self) -> Vec<u8> {
+        STANDARD
+            .decode(&self.body)
+            .expect("the local AWS sends base64")
     }
 
     /// What a visitor's browser makes of it.
-    pub fn content(&self) -> String {
-        gunzip(&self.body())
+    pub(crate) fn content(&self) -> String {
+        sample::gunzip(&self.body())
     }
 
     /// Everything about an object that was published as `key` with these provenance headers.
     #[track_caller]
-    pub fn assert(&self, key: &str, content: &str, provenance: &[(&str, &str)]) {
+    pub(crate) fn assert(&self, key: &str, content: &str, provenance: &[(&str, &str)]) {
         assert_eq!(self.key, key);
         assert_eq!(self.content(), content);
         let mut expected: BTreeMap<String, String> = [
             ("cache-control", CACHE_CONTROL),
             ("content-encoding", "gzip"),
             ("content-type", "application/javascript; charset=utf-8"),
-            ("x-amz-meta-published-by", concat!("mojito-publish/", env!("CARGO_PKG_VERSION"))),
+            (
+                "x-amz-meta-published-by",
+                concat!("mojito-publish/", env!("CARGO_PKG_VERSION")),
+            ),
         ]
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-        expected.extend(provenance.iter().map(|(name, value)| (format!("x-amz-meta-{name}"), (*value).to_owned())));
-        let mut headers = self.headers.clone();
-        // The local AWS keeps the hash that signs the content with the object; it is compared by the server.
-        headers.remove("x-amz-content-sha256");
-        assert_eq!(headers, expected);
+        expected.extend(
+            provenance
+                .iter()
+                .map(|(name, value)| (format!("x-amz-meta-{name}"), (*value).to_owned())),
+        );
+        assert_eq!(self.headers, expected);
         assert_eq!(self.checksum_algorithm.as_deref(), Some("SHA256"));
     }
 }
 
-pub fn gunzip(body: &[u8]) -> String {
-    let size = u32::from_le_bytes(body[body.len() - 4..].try_into().expect("gzip ends with the size"));
-    let mut content = vec![0; size as usize];
-    libdeflater::Decompressor::new().gzip_decompress(body, &mut content).expect("the object is gzip");
-    String::from_utf8(content).expect("the container is UTF-8")
-}
-
 impl Ended {
     #[track_caller]
-    pub fn exits(self, code: i32) -> Self {
+    pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.output);
         self
     }
 
     /// Compares the whole output; what differs from world to world has names, and `[..]` stands for times.
     #[track_caller]
-    pub fn prints(self, expected: impl IntoData) -> Self {
+    pub(crate) fn prints(self, expected: impl IntoData) -> Self {
         let output = self.redactions.redact(&self.output);
         assert_data_eq!(output, expected);
         self
     }
 
     #[track_caller]
-    pub fn says(self, expected: &str) -> Self {
-        assert!(self.output.contains(expected), "`{expected}` is not in:\n{}", self.output);
+    pub(crate) fn says(self, expected: &str) -> Self {
+        assert!(
+            self.output.contains(expected),
+            "`{expected}` is not in:\n{}",
+            self.output
+        );
         self
     }
 
     #[track_caller]
-    pub fn does_not_say(self, unexpected: &str) -> Self {
-        assert!(!self.output.contains(unexpected), "`{unexpected}` is in:\n{}", self.output);
+    pub(crate) fn does_not_say(self, unexpected: &str) -> Self {
+        assert!(
+            !self.output.contains(unexpected),
+            "`{unexpected}` is in:\n{}",
+            self.output
+        );
         self
     }
 }

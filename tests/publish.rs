@@ -18,7 +18,10 @@ const PROVENANCE: [(&str, &str); 3] = [
 fn assert_objects(case: &Case, expected: &[(&str, String)], provenance: &[(&str, &str)]) {
     let objects = case.objects();
     assert_eq!(
-        objects.iter().map(|object| object.key.as_str()).collect::<Vec<_>>(),
+        objects
+            .iter()
+            .map(|object| object.key.as_str())
+            .collect::<Vec<_>>(),
         expected.iter().map(|(key, _)| *key).collect::<Vec<_>>()
     );
     for (object, (key, content)) in objects.iter().zip(expected) {
@@ -31,9 +34,17 @@ fn assert_invalidated(case: &Case, expected: &[(&str, &[&str])]) {
     let invalidations = case.invalidations();
     let made: Vec<(&str, Vec<&str>)> = invalidations
         .iter()
-        .map(|made| (made.distribution.as_str(), made.paths.iter().map(String::as_str).collect()))
+        .map(|made| {
+            (
+                made.distribution.as_str(),
+                made.paths.iter().map(String::as_str).collect(),
+            )
+        })
         .collect();
-    let expected: Vec<(&str, Vec<&str>)> = expected.iter().map(|(id, paths)| (*id, paths.to_vec())).collect();
+    let expected: Vec<(&str, Vec<&str>)> = expected
+        .iter()
+        .map(|(id, paths)| (*id, paths.to_vec()))
+        .collect();
     assert_eq!(made, expected);
 }
 
@@ -55,15 +66,26 @@ credentials: [KEY]
     provenance.push(("branch", "develop"));
     assert_objects(
         &case,
-        &[("jsdev/mojito.js", sample::minified("mojito")), ("jsdev/mojito.pretty.js", sample::pretty("mojito"))],
+        &[
+            ("jsdev/mojito.js", sample::minified("mojito")),
+            ("jsdev/mojito.pretty.js", sample::pretty("mojito")),
+        ],
         &provenance,
     );
-    assert_invalidated(&case, &[(&case.world.distribution, &["/jsdev/mojito.pretty.js", "/jsdev/mojito.js"])]);
+    assert_invalidated(
+        &case,
+        &[(
+            &case.world.distribution,
+            &["/jsdev/mojito.pretty.js", "/jsdev/mojito.js"],
+        )],
+    );
 }
 
 #[test]
 fn a_tag_publishes_one_file_to_production_with_the_right_to_one_key() {
-    let case = Case::production().unset("ENVIRONMENT").in_bitbucket("BITBUCKET_TAG", "v1.4.0");
+    let case = Case::production()
+        .unset("ENVIRONMENT")
+        .in_bitbucket("BITBUCKET_TAG", "v1.4.0");
     case.run().exits(0).prints(str![[r#"
 [VERSION]
 publishing container mojito to production (tag `v1.4.0`, build 57, commit 1f2e3d4, of acme/site)
@@ -76,13 +98,21 @@ credentials: [KEY]
 "#]]);
     let mut provenance = PROVENANCE.to_vec();
     provenance.push(("tag", "v1.4.0"));
-    assert_objects(&case, &[("js/mojito.js", sample::minified("mojito"))], &provenance);
+    assert_objects(
+        &case,
+        &[("js/mojito.js", sample::minified("mojito"))],
+        &provenance,
+    );
     assert_invalidated(&case, &[(&case.world.distribution, &["/js/mojito.js"])]);
 }
 
 #[test]
 fn by_hand_a_mojito_repository_needs_no_setting_but_credentials() {
-    let case = Case::development().unset("S3_BUCKET").unset("CONTAINER_NAME").unset("AWS_DEFAULT_REGION").unset("DISTRIBUTION_ID");
+    let case = Case::development()
+        .unset("S3_BUCKET")
+        .unset("CONTAINER_NAME")
+        .unset("AWS_DEFAULT_REGION")
+        .unset("DISTRIBUTION_ID");
     let config = sample::config_js("mojito", &case.world.bucket, &case.world.region);
     let case = case.file("config.js", config);
     case.run().exits(0).prints(str![[r#"
@@ -98,7 +128,10 @@ credentials: [KEY]
 "#]]);
     assert_objects(
         &case,
-        &[("jsdev/mojito.js", sample::minified("mojito")), ("jsdev/mojito.pretty.js", sample::pretty("mojito"))],
+        &[
+            ("jsdev/mojito.js", sample::minified("mojito")),
+            ("jsdev/mojito.pretty.js", sample::pretty("mojito")),
+        ],
         &[],
     );
     assert_invalidated(&case, &[]);
@@ -111,7 +144,9 @@ fn production_by_hand_needs_the_flag() {
         for flag in flags {
             case = case.arg(flag);
         }
-        case.run().exits(0).says("publishing container mojito to production (`--production`)");
+        case.run()
+            .exits(0)
+            .says("publishing container mojito to production (`--production`)");
         assert_eq!(case.keys(), ["js/mojito.js"]);
     }
 }
@@ -120,10 +155,34 @@ fn production_by_hand_needs_the_flag() {
 fn empty_variables_count_as_unset() {
     let mut case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
     for name in [
-        "ACL", "AWS_CA_BUNDLE", "AWS_ENDPOINT_URL_S3", "AWS_OIDC_ROLE_ARN", "AWS_PROFILE", "AWS_REGION", "AWS_SESSION_TOKEN",
-        "BITBUCKET_DEPLOYMENT_ENVIRONMENT", "BITBUCKET_PIPE_STORAGE_DIR", "BITBUCKET_TAG", "CACHE_CONTROL", "CDN_PREFIX",
-        "CONTAINER_NAME_COUNT", "DEBUG", "DRY_RUN", "ENVIRONMENT", "HTTPS_PROXY", "LOCAL_PATH", "MAX_SIZE", "NO_COLOR",
-        "ONLY_NEWER", "PRETTY", "PUBLIC_URL", "S3_PREFIX", "VALIDATE", "WAIT", "AWS_MAX_ATTEMPTS", "AWS_CONFIG_FILE",
+        "ACL",
+        "AWS_CA_BUNDLE",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_OIDC_ROLE_ARN",
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_SESSION_TOKEN",
+        "BITBUCKET_DEPLOYMENT_ENVIRONMENT",
+        "BITBUCKET_PIPE_STORAGE_DIR",
+        "BITBUCKET_TAG",
+        "CACHE_CONTROL",
+        "CDN_PREFIX",
+        "CONTAINER_NAME_COUNT",
+        "DEBUG",
+        "DRY_RUN",
+        "ENVIRONMENT",
+        "HTTPS_PROXY",
+        "LOCAL_PATH",
+        "MAX_SIZE",
+        "NO_COLOR",
+        "ONLY_NEWER",
+        "PRETTY",
+        "PUBLIC_URL",
+        "S3_PREFIX",
+        "VALIDATE",
+        "WAIT",
+        "AWS_MAX_ATTEMPTS",
+        "AWS_CONFIG_FILE",
     ] {
         case = case.env(name, "");
     }
@@ -155,7 +214,9 @@ fn several_containers_go_to_several_distributions_each_script_after_its_pretty_f
         .env("DISTRIBUTION_ID_1", &second)
         .env("S3_PREFIX", "/sites/acme/")
         .env("CDN_PREFIX", "acme");
-    case.run().exits(0).says("publishing containers mojito, shop, blog und mehr to development");
+    case.run()
+        .exits(0)
+        .says("publishing containers mojito, shop, blog und mehr to development");
     let names = ["blog und mehr", "mojito", "shop"];
     let expected: Vec<(String, String)> = names
         .iter()
@@ -166,16 +227,33 @@ fn several_containers_go_to_several_distributions_each_script_after_its_pretty_f
             ]
         })
         .collect();
-    let expected: Vec<(&str, String)> = expected.iter().map(|(key, content)| (key.as_str(), content.clone())).collect();
+    let expected: Vec<(&str, String)> = expected
+        .iter()
+        .map(|(key, content)| (key.as_str(), content.clone()))
+        .collect();
     assert_objects(&case, &expected, &[]);
     let paths: &[&str] = &[
-        "/acme/mojito.pretty.js", "/acme/mojito.js", "/acme/shop.pretty.js", "/acme/shop.js",
-        "/acme/blog%20und%20mehr.pretty.js", "/acme/blog%20und%20mehr.js",
+        "/acme/mojito.pretty.js",
+        "/acme/mojito.js",
+        "/acme/shop.pretty.js",
+        "/acme/shop.js",
+        "/acme/blog%20und%20mehr.pretty.js",
+        "/acme/blog%20und%20mehr.js",
     ];
     assert_invalidated(&case, &[(&first, paths), (&second, paths)]);
-    let uploads: Vec<String> = case.requests().into_iter().filter(|request| request.method == "PUT").map(|request| request.path).collect();
+    let uploads: Vec<String> = case
+        .requests()
+        .into_iter()
+        .filter(|request| request.method == "PUT")
+        .map(|request| request.path)
+        .collect();
     for name in ["mojito", "shop", "blog%20und%20mehr"] {
-        let position = |file: &str| uploads.iter().position(|path| path.contains(&format!("/{name}{file}?"))).unwrap();
+        let position = |file: &str| {
+            uploads
+                .iter()
+                .position(|path| path.contains(&format!("/{name}{file}?")))
+                .unwrap()
+        };
         assert!(position(".pretty.js") < position(".js"), "{uploads:?}");
     }
 }
@@ -197,7 +275,9 @@ fn the_pretty_form_is_published_as_asked() {
 
 #[test]
 fn headers_and_acl_are_the_ones_asked_for() {
-    let case = Case::production().env("CACHE_CONTROL", "public, max-age=60").env("ACL", "public-read");
+    let case = Case::production()
+        .env("CACHE_CONTROL", "public, max-age=60")
+        .env("ACL", "public-read");
     case.set_policy(json!([
         {"Effect": "Allow", "Action": ["s3:PutObject", "s3:PutObjectAcl"], "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
         case.may_invalidate(&case.world.distribution),
@@ -205,11 +285,21 @@ fn headers_and_acl_are_the_ones_asked_for() {
     case.run().exits(0);
     let objects: Vec<Stored> = case.objects();
     assert_eq!(objects[0].headers["cache-control"], "public, max-age=60");
-    assert!(objects[0].acl.iter().any(|grant| grant.contains("AllUsers")), "{:?}", objects[0].acl);
+    assert!(
+        objects[0]
+            .acl
+            .iter()
+            .any(|grant| grant.contains("AllUsers")),
+        "{:?}",
+        objects[0].acl
+    );
 
     let case = Case::production();
     case.run().exits(0);
-    assert!(!case.objects()[0].acl.iter().any(|grant| grant.contains("AllUsers")));
+    assert!(!case.objects()[0]
+        .acl
+        .iter()
+        .any(|grant| grant.contains("AllUsers")));
 }
 
 #[test]
@@ -241,14 +331,21 @@ fn publishing_the_same_again_stores_the_same_bytes_and_invalidates_anew() {
     assert_eq!(case.objects(), first);
     let invalidations = case.invalidations();
     assert_eq!(invalidations.len(), 2);
-    assert_ne!(invalidations[0].caller_reference, invalidations[1].caller_reference);
+    assert_ne!(
+        invalidations[0].caller_reference,
+        invalidations[1].caller_reference
+    );
     assert_eq!(invalidations[0].paths, invalidations[1].paths);
 }
 
 #[test]
 fn other_folders_are_read_where_they_are() {
     let case = Case::production().env("LOCAL_PATH", "elsewhere");
-    fs::rename(case.repository().join("dist/assets/js"), case.repository().join("elsewhere")).unwrap();
+    fs::rename(
+        case.repository().join("dist/assets/js"),
+        case.repository().join("elsewhere"),
+    )
+    .unwrap();
     case.run().exits(0);
     assert_eq!(case.objects()[0].content(), sample::minified("mojito"));
 }
@@ -257,7 +354,11 @@ fn other_folders_are_read_where_they_are() {
 fn a_dry_run_prints_the_plan_and_sends_nothing() {
     for dry in ["--dry-run", "DRY_RUN"] {
         let mut case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
-        case = if dry == "DRY_RUN" { case.env("DRY_RUN", "true") } else { case.arg(dry) };
+        case = if dry == "DRY_RUN" {
+            case.env("DRY_RUN", "true")
+        } else {
+            case.arg(dry)
+        };
         case.run().exits(0).prints(str![[r#"
 [VERSION]
 publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
@@ -307,8 +408,15 @@ waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to finish ([..] s)
   [EDGE]/js/mojito.js
 
 "#]]);
-    let polls = case.requests().iter().filter(|request| request.method == "GET").count();
-    assert!(polls >= 2, "the first look finds it in progress, and there were {polls}");
+    let polls = case
+        .requests()
+        .iter()
+        .filter(|request| request.method == "GET")
+        .count();
+    assert!(
+        polls >= 2,
+        "the first look finds it in progress, and there were {polls}"
+    );
 }
 
 #[test]
@@ -348,27 +456,46 @@ fn the_public_url_is_asked_until_its_cache_is_purged() {
     let case = case.env("PUBLIC_URL", &edge);
     case.run().exits(0);
     // The edge has it now, and keeps it until the next invalidation is finished.
-    let case = case.file("dist/assets/js/mojito.js", sample::minified("mojito") + "\n// the next build");
-    case.run().exits(0).says(&format!("waiting for {edge}/js/mojito.js to be the new container"));
+    let case = case.file(
+        "dist/assets/js/mojito.js",
+        sample::minified("mojito") + "\n// the next build",
+    );
+    case.run().exits(0).says(&format!(
+        "waiting for {edge}/js/mojito.js to be the new container"
+    ));
 }
 
 #[test]
 fn colours_are_for_ci_unless_no_color_is_set() {
     let green = "\u{1b}[32m✔ uploaded";
     let case = Case::production();
-    case.run().exits(0).says("✔ uploaded").does_not_say("\u{1b}");
+    case.run()
+        .exits(0)
+        .says("✔ uploaded")
+        .does_not_say("\u{1b}");
     let case = case.env("CI", "true");
     case.run().exits(0).says(green);
     let case = case.env("NO_COLOR", "1");
-    case.run().exits(0).says("✔ uploaded").does_not_say("\u{1b}");
+    case.run()
+        .exits(0)
+        .says("✔ uploaded")
+        .does_not_say("\u{1b}");
 }
 
 #[test]
 fn the_debug_log_shows_every_request_and_no_secret() {
-    let case = Case::production().env("DEBUG", "true").env("AWS_SESSION_TOKEN", "");
+    let case = Case::production()
+        .env("DEBUG", "true")
+        .env("AWS_SESSION_TOKEN", "");
     case.run()
         .exits(0)
-        .says(&format!("PUT {}/{}/js/mojito.js", case.world.endpoint, case.world.bucket))
+        .says(&format!(
+            "PUT {}/{}/js/mojito.js",
+            case.world.endpoint, case.world.bucket
+        ))
         .says("answered with HTTP 200, request id ")
-        .says(&format!("POST {}/2020-05-31/distribution/{}/invalidation", case.world.endpoint, case.world.distribution));
+        .says(&format!(
+            "POST {}/2020-05-31/distribution/{}/invalidation",
+            case.world.endpoint, case.world.distribution
+        ));
 }

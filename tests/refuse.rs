@@ -19,17 +19,41 @@ fn wrong_settings_are_refused_by_name_and_with_the_remedy() {
     fn case(name: &str, value: &str, remedy: &str) {
         refused(Case::production().env(name, value), name, remedy);
     }
-    case("ENVIRONMENT", "prod", "is `prod`, expected `production` or `development`");
-    case("CONTAINER_NAME", "mojito.js", "the name without the extension `.js`");
-    case("CONTAINER_NAME", "js/mojito", "the folder goes to `S3_PREFIX`");
+    case(
+        "ENVIRONMENT",
+        "prod",
+        "is `prod`, expected `production` or `development`",
+    );
+    case(
+        "CONTAINER_NAME",
+        "mojito.js",
+        "the name without the extension `.js`",
+    );
+    case(
+        "CONTAINER_NAME",
+        "js/mojito",
+        "the folder goes to `S3_PREFIX`",
+    );
     case("CONTAINER_NAME", "../mojito", "a file name");
-    case("CONTAINER_NAME", "mojito*", "IAM or CloudFront would not take literally");
+    case(
+        "CONTAINER_NAME",
+        "mojito*",
+        "IAM or CloudFront would not take literally",
+    );
     case("CONTAINER_NAME", &"m".repeat(1020), "1,024 bytes");
-    case("S3_BUCKET", "s3://acme/js", "`BUCKET` or `BUCKET/PREFIX`, without `s3://`");
+    case(
+        "S3_BUCKET",
+        "s3://acme/js",
+        "`BUCKET` or `BUCKET/PREFIX`, without `s3://`",
+    );
     case("S3_BUCKET", "arn:aws:s3:::acme", "no ARN");
     case("S3_BUCKET", "Acme_Site", "a bucket's name");
     case("S3_PREFIX", "js//x", "a folder such as");
-    case("S3_PREFIX", "js/*", "IAM or CloudFront would not take literally");
+    case(
+        "S3_PREFIX",
+        "js/*",
+        "IAM or CloudFront would not take literally",
+    );
     case("CDN_PREFIX", "../js", "a folder such as");
     case("PRETTY", "yes", "is `yes`, expected `true` or `false`");
     case("WAIT", "1", "expected `true` or `false`");
@@ -38,23 +62,75 @@ fn wrong_settings_are_refused_by_name_and_with_the_remedy() {
     case("DEBUG", "verbose", "expected `true` or `false`");
     case("ONLY_NEWER", "maybe", "expected `true` or `false`");
     case("ONLY_NEWER", "true", "leave it off by hand");
-    case("DISTRIBUTION_ID", "d111111abcdef8.cloudfront.net", "a distribution's id such as");
-    case("DISTRIBUTION_ID", "arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7", "not its ARN");
-    case("CACHE_CONTROL", "5 minutes", "directives such as `public, max-age=300`");
-    case("CACHE_CONTROL", "max-age=5m", "directives such as `public, max-age=300`");
+    case(
+        "DISTRIBUTION_ID",
+        "d111111abcdef8.cloudfront.net",
+        "a distribution's id such as",
+    );
+    case(
+        "DISTRIBUTION_ID",
+        "arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7",
+        "not its ARN",
+    );
+    case(
+        "CACHE_CONTROL",
+        "5 minutes",
+        "directives such as `public, max-age=300`",
+    );
+    case(
+        "CACHE_CONTROL",
+        "max-age=5m",
+        "directives such as `public, max-age=300`",
+    );
     case("ACL", "public", "a canned ACL such as `public-read`");
-    case("MAX_SIZE", "30 bananas", "a size above zero such as `30 kB`");
-    case("PUBLIC_URL", "d111111abcdef8.cloudfront.net", "starts with `https://`");
-    case("PUBLIC_URL", "https://d111111abcdef8.cloudfront.net/js/mojito.js", "the path is added from `CDN_PREFIX`");
-    case("PUBLIC_URL", "https://user:password@example.com", "expected one without");
-    case("AWS_DEFAULT_REGION", "Sydney", "a region such as `ap-southeast-2`");
+    case(
+        "MAX_SIZE",
+        "30 bananas",
+        "a size above zero such as `30 kB`",
+    );
+    case(
+        "PUBLIC_URL",
+        "d111111abcdef8.cloudfront.net",
+        "starts with `https://`",
+    );
+    case(
+        "PUBLIC_URL",
+        "https://d111111abcdef8.cloudfront.net/js/mojito.js",
+        "the path is added from `CDN_PREFIX`",
+    );
+    case(
+        "PUBLIC_URL",
+        "https://user:password@example.com",
+        "expected one without",
+    );
+    case(
+        "AWS_DEFAULT_REGION",
+        "Sydney",
+        "a region such as `ap-southeast-2`",
+    );
     case("AWS_ACCOUNT_ID", "acme", "the 12 digits of an AWS account");
-    case("AWS_ENDPOINT_URL_S3", "localhost:5000", "starts with `https://` or `http://`");
+    case(
+        "AWS_ENDPOINT_URL_S3",
+        "localhost:5000",
+        "starts with `https://` or `http://`",
+    );
     case("AWS_CA_BUNDLE", "/no/such/file", "cannot be read");
-    case("AWS_CA_BUNDLE", "dist/assets/js/mojito.js", "holds no certificate in PEM form");
+    case(
+        "AWS_CA_BUNDLE",
+        "dist/assets/js/mojito.js",
+        "holds no certificate in PEM form",
+    );
     case("HTTPS_PROXY", "http://", "is not the address of a proxy");
-    case("AWS_OIDC_ROLE_ARN", "mojito-production", "the ARN of a role, such as");
-    case("AWS_OIDC_ROLE_ARN", "arn:aws:iam::123456789012:role/mojito", "add `oidc: true` to the step");
+    case(
+        "AWS_OIDC_ROLE_ARN",
+        "mojito-production",
+        "the ARN of a role, such as",
+    );
+    case(
+        "AWS_OIDC_ROLE_ARN",
+        "arn:aws:iam::123456789012:role/mojito",
+        "add `oidc: true` to the step",
+    );
 }
 
 #[test]
@@ -63,10 +139,19 @@ fn missing_settings_are_refused_by_name_and_with_the_remedy() {
     fn case(name: &str, remedy: &str) {
         refused(Case::production().unset(name), name, remedy);
     }
-    case("CONTAINER_NAME", "run this in the root of the Mojito repository");
+    case(
+        "CONTAINER_NAME",
+        "run this in the root of the Mojito repository",
+    );
     case("S3_BUCKET", "no `config.js` with a `s3BucketPRD` is here");
-    case("AWS_DEFAULT_REGION", "neither `s3Region` of `config.js` nor the AWS profile names a region");
-    case("AWS_SECRET_ACCESS_KEY", "a secured variable of another deployment environment is empty here");
+    case(
+        "AWS_DEFAULT_REGION",
+        "neither `s3Region` of `config.js` nor the AWS profile names a region",
+    );
+    case(
+        "AWS_SECRET_ACCESS_KEY",
+        "a secured variable of another deployment environment is empty here",
+    );
     case("AWS_ACCESS_KEY_ID", "set both");
 }
 
@@ -80,10 +165,20 @@ fn a_build_that_does_not_say_its_environment_is_refused() {
             .env("BITBUCKET_DEPLOYMENT_ENVIRONMENT", deployment);
         refused(case, "ENVIRONMENT", remedy);
     }
-    case("BITBUCKET_BRANCH", "master", "production", "set `ENVIRONMENT` to `production` or `development`");
+    case(
+        "BITBUCKET_BRANCH",
+        "master",
+        "production",
+        "set `ENVIRONMENT` to `production` or `development`",
+    );
     case("BITBUCKET_BRANCH", "", "", "of no tag and no branch");
     case("BITBUCKET_TAG", "v1", "staging", "`deployment: staging`");
-    case("BITBUCKET_BRANCH", "develop", "production", "`deployment: production`");
+    case(
+        "BITBUCKET_BRANCH",
+        "develop",
+        "production",
+        "`deployment: production`",
+    );
 }
 
 #[test]
@@ -92,7 +187,9 @@ fn a_config_js_that_computes_is_refused_only_where_it_is_needed() {
     let case = Case::production().file("config.js", config);
     case.run().exits(0);
     refused(
-        Case::production().file("config.js", config).unset("CONTAINER_NAME"),
+        Case::production()
+            .file("config.js", config)
+            .unset("CONTAINER_NAME"),
         "config.js",
         "set `CONTAINER_NAME`, `S3_BUCKET` and `AWS_DEFAULT_REGION` instead",
     );
@@ -100,7 +197,9 @@ fn a_config_js_that_computes_is_refused_only_where_it_is_needed() {
 
 #[test]
 fn two_wrong_settings_are_both_reported() {
-    let case = Case::production().env("WAIT", "yes").env("DISTRIBUTION_ID", "E1*");
+    let case = Case::production()
+        .env("WAIT", "yes")
+        .env("DISTRIBUTION_ID", "E1*");
     case.run().exits(2).prints(snapbox::str![[r#"
 [VERSION]
 ✖ 2 wrong settings:
@@ -123,12 +222,23 @@ fn unfit_files_are_refused_by_name_and_with_the_remedy() {
     case(b" \n\t ", "is empty");
     case(b"Mojito = 1;\nvar a = '\xe9';", "is not UTF-8 (line 2)");
     case(b"\x1f\x8b\x08\x00", "is compressed already");
-    case(b"<!DOCTYPE html><title>Mojito</title>", "is HTML or XML and not a script");
-    case(b"Mojito = 1;\n<<<<<<< HEAD\n", "has a merge conflict in line 2");
+    case(
+        b"<!DOCTYPE html><title>Mojito</title>",
+        "is HTML or XML and not a script",
+    );
+    case(
+        b"Mojito = 1;\n<<<<<<< HEAD\n",
+        "has a merge conflict in line 2",
+    );
     case(b"alert(1)", "never mentions `Mojito`");
-    case(&b"Mojito=1;".repeat(1_200_000), "is larger than 10,000,000 bytes");
+    case(
+        &b"Mojito=1;".repeat(1_200_000),
+        "is larger than 10,000,000 bytes",
+    );
     refused(
-        Case::production().file("dist/assets/js/other.js/x", "").env("CONTAINER_NAME", "other"),
+        Case::production()
+            .file("dist/assets/js/other.js/x", "")
+            .env("CONTAINER_NAME", "other"),
         "dist/assets/js/other.js",
         "is not a file",
     );
@@ -148,24 +258,46 @@ fn unfit_files_are_refused_by_name_and_with_the_remedy() {
 fn a_missing_pretty_form_is_refused_before_anything_is_sent() {
     let case = Case::development();
     std::fs::remove_file(case.dist("mojito.pretty.js")).unwrap();
-    refused(case, "dist/assets/js/mojito.pretty.js", "or set `PRETTY` to `false`");
+    refused(
+        case,
+        "dist/assets/js/mojito.pretty.js",
+        "or set `PRETTY` to `false`",
+    );
 }
 
 #[test]
 fn another_script_is_published_where_validation_is_off() {
-    let case = Case::production().file("dist/assets/js/mojito.js", "alert(1)").env("VALIDATE", "false");
+    let case = Case::production()
+        .file("dist/assets/js/mojito.js", "alert(1)")
+        .env("VALIDATE", "false");
     case.run().exits(0).says("WARNING: `VALIDATE` is `false`");
     assert_eq!(case.objects()[0].content(), "alert(1)");
 }
 
 #[test]
 fn a_token_is_never_shown_and_static_keys_are_no_fall_back() {
-    let case = Case::production().env("AWS_OIDC_ROLE_ARN", "nonsense").env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
-    refused(case, "AWS_OIDC_ROLE_ARN", "is `nonsense`, expected the ARN of a role");
+    let case = Case::production()
+        .env("AWS_OIDC_ROLE_ARN", "nonsense")
+        .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+    refused(
+        case,
+        "AWS_OIDC_ROLE_ARN",
+        "is `nonsense`, expected the ARN of a role",
+    );
 }
 
 #[test]
 fn a_list_given_in_two_ways_is_refused() {
-    refused(Case::production().env("CONTAINER_NAME_COUNT", "1"), "CONTAINER_NAME", "given both as one value and as a list");
-    refused(Case::production().unset("DISTRIBUTION_ID").env("DISTRIBUTION_ID_COUNT", "two"), "DISTRIBUTION_ID", "expected a number");
+    refused(
+        Case::production().env("CONTAINER_NAME_COUNT", "1"),
+        "CONTAINER_NAME",
+        "given both as one value and as a list",
+    );
+    refused(
+        Case::production()
+            .unset("DISTRIBUTION_ID")
+            .env("DISTRIBUTION_ID_COUNT", "two"),
+        "DISTRIBUTION_ID",
+        "expected a number",
+    );
 }

@@ -10,8 +10,12 @@ fn with_folders(case: Case) -> Case {
     let own = case.repository().join("pipe/own");
     let shared = case.repository().join("pipe/shared");
     fs::create_dir_all(&shared).unwrap();
-    let (own, shared) = (own.to_str().unwrap().to_owned(), shared.to_str().unwrap().to_owned());
-    case.env("BITBUCKET_PIPE_STORAGE_DIR", &own).env("BITBUCKET_PIPE_SHARED_STORAGE_DIR", &shared)
+    let (own, shared) = (
+        own.to_str().unwrap().to_owned(),
+        shared.to_str().unwrap().to_owned(),
+    );
+    case.env("BITBUCKET_PIPE_STORAGE_DIR", &own)
+        .env("BITBUCKET_PIPE_SHARED_STORAGE_DIR", &shared)
 }
 
 fn own(case: &Case) -> Value {
@@ -29,7 +33,11 @@ fn everything_that_was_done_is_in_the_result() {
     let mut result = own(&case);
     let seconds = result["seconds"].take();
     assert!(seconds.as_f64().is_some_and(|seconds| seconds > 0.0));
-    let sizes: Vec<u64> = case.objects().iter().map(|object| object.body().len() as u64).collect();
+    let sizes: Vec<u64> = case
+        .objects()
+        .iter()
+        .map(|object| object.body().len() as u64)
+        .collect();
     let key_end = &case.world.access_key_id[case.world.access_key_id.len() - 4..];
     let invalidation = &case.invalidations()[0];
     let object = |file: &str, pretty: bool, compressed_size: u64| {
@@ -75,7 +83,10 @@ fn a_failure_is_in_the_result_with_awss_words() {
     assert_eq!(result["exit"], "not_published");
     assert_eq!(result["containers"][0]["published"], false);
     let fault = &result["containers"][0]["objects"][0]["fault"];
-    assert_eq!((&fault["code"], &fault["status"], &fault["action"]), (&json!("AccessDenied"), &json!(403), &json!("s3:PutObject")));
+    assert_eq!(
+        (&fault["code"], &fault["status"], &fault["action"]),
+        (&json!("AccessDenied"), &json!(403), &json!("s3:PutObject"))
+    );
     assert!(fault["request_id"].is_string());
 }
 
@@ -94,7 +105,10 @@ fn a_refusal_is_in_the_result_too() {
 
 #[test]
 fn what_other_pipes_share_is_kept() {
-    let case = with_folders(Case::production()).file("pipe/shared/_shared_variables.json", r#"{"other": {"key": [1]}}"#);
+    let case = with_folders(Case::production()).file(
+        "pipe/shared/_shared_variables.json",
+        r#"{"other": {"key": [1]}}"#,
+    );
     case.run().exits(0);
     let shared = read(&case, "pipe/shared/_shared_variables.json");
     assert_eq!(shared["other"], json!({"key": [1]}));
@@ -111,6 +125,8 @@ fn a_folder_that_cannot_be_written_is_a_warning() {
         .says("WARNING: the result is not in `BITBUCKET_PIPE_STORAGE_DIR`")
         .says("_shared_variables.json`: it does not hold one JSON object");
     assert_eq!(read(&case, "pipe/shared/_shared_variables.json"), json!([]));
-    let left: Vec<_> = fs::read_dir(case.repository().join("pipe/shared")).unwrap().collect();
+    let left: Vec<_> = fs::read_dir(case.repository().join("pipe/shared"))
+        .unwrap()
+        .collect();
     assert_eq!(left.len(), 1);
 }

@@ -31,7 +31,10 @@ fn config() -> ConfigJs {
 fn variables_beat_the_configuration() {
     let settings = settings(&[], config()).unwrap();
     assert_eq!(settings.containers[0].as_str(), "mojito");
-    assert_eq!((settings.bucket.as_str(), settings.prefix.as_str()), ("acme", "jsdev"));
+    assert_eq!(
+        (settings.bucket.as_str(), settings.prefix.as_str()),
+        ("acme", "jsdev")
+    );
     assert_eq!(settings.region, "ap-southeast-2");
 }
 
@@ -39,10 +42,22 @@ fn variables_beat_the_configuration() {
 fn the_configuration_beats_the_defaults_and_the_profile() {
     #[track_caller]
     fn case(production: bool, prefix: &str) {
-        let flags = Flags { production, dry_run: false };
-        let settings = Settings::new(flags, &Variables::default(), Ok(config()), Some("us-east-1".to_owned())).unwrap();
+        let flags = Flags {
+            production,
+            dry_run: false,
+        };
+        let settings = Settings::new(
+            flags,
+            &Variables::default(),
+            Ok(config()),
+            Some("us-east-1".to_owned()),
+        )
+        .unwrap();
         assert_eq!(settings.containers[0].as_str(), "other");
-        assert_eq!((settings.bucket.as_str(), settings.prefix.as_str()), ("other", prefix));
+        assert_eq!(
+            (settings.bucket.as_str(), settings.prefix.as_str()),
+            ("other", prefix)
+        );
         assert_eq!(settings.cdn_prefix.as_str(), prefix);
         assert_eq!(settings.region, "eu-west-1");
         assert_eq!(settings.pretty, !production);
@@ -53,8 +68,17 @@ fn the_configuration_beats_the_defaults_and_the_profile() {
 
 #[test]
 fn the_region_of_the_profile_is_the_last_resort() {
-    let config = ConfigJs { s3_region: None, ..config() };
-    let settings = Settings::new(Flags::default(), &Variables::default(), Ok(config), Some("us-east-1".to_owned())).unwrap();
+    let config = ConfigJs {
+        s3_region: None,
+        ..config()
+    };
+    let settings = Settings::new(
+        Flags::default(),
+        &Variables::default(),
+        Ok(config),
+        Some("us-east-1".to_owned()),
+    )
+    .unwrap();
     assert_eq!(settings.region, "us-east-1");
 }
 
@@ -71,12 +95,30 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
 #[test]
 fn all_that_is_wrong_is_reported_in_one_go() {
     let problems = settings(
-        &[("WAIT", "yes"), ("ACL", "public"), ("DISTRIBUTION_ID", "E1*"), ("S3_PREFIX", "a//b"), ("AWS_CA_BUNDLE", "/no/such/file")],
+        &[
+            ("WAIT", "yes"),
+            ("ACL", "public"),
+            ("DISTRIBUTION_ID", "E1*"),
+            ("S3_PREFIX", "a//b"),
+            ("AWS_CA_BUNDLE", "/no/such/file"),
+        ],
         ConfigJs::default(),
     )
     .unwrap_err();
-    let names: Vec<&str> = problems.iter().map(|problem| problem.split('`').nth(1).unwrap()).collect();
-    assert_eq!(names, ["S3_PREFIX", "DISTRIBUTION_ID", "WAIT", "ACL", "AWS_CA_BUNDLE"]);
+    let names: Vec<&str> = problems
+        .iter()
+        .map(|problem| problem.split('`').nth(1).unwrap())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "S3_PREFIX",
+            "DISTRIBUTION_ID",
+            "WAIT",
+            "ACL",
+            "AWS_CA_BUNDLE"
+        ]
+    );
 }
 
 #[test]
@@ -84,12 +126,19 @@ fn secrets_are_not_printed() {
     let settings = settings(&[], ConfigJs::default()).unwrap();
     assert!(!format!("{settings:?}").contains("hunter2"));
     let problems = settings_with_secret_address();
-    assert!(problems.iter().all(|problem| !problem.contains("hunter2")), "{problems:?}");
+    assert!(
+        problems.iter().all(|problem| !problem.contains("hunter2")),
+        "{problems:?}"
+    );
 }
 
 fn settings_with_secret_address() -> Vec<String> {
     settings(
-        &[("HTTPS_PROXY", "hunter2:"), ("PUBLIC_URL", "https://user:hunter2@example.com"), ("AWS_ENDPOINT_URL", "https://user:hunter2@example.com")],
+        &[
+            ("HTTPS_PROXY", "hunter2:"),
+            ("PUBLIC_URL", "https://user:hunter2@example.com"),
+            ("AWS_ENDPOINT_URL", "https://user:hunter2@example.com"),
+        ],
         ConfigJs::default(),
     )
     .unwrap_err()
@@ -98,9 +147,16 @@ fn settings_with_secret_address() -> Vec<String> {
 /// `NAME` of every row `` | `NAME`, `OTHER` | `` in the README's tables of variables.
 fn names_in_readme() -> BTreeSet<String> {
     let readme = include_str!("../../README.md");
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let rows = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
     rows.flat_map(|cell| cell.split(['`', ',', ' ']))
-        .filter(|name| !name.is_empty() && name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+        .filter(|name| {
+            !name.is_empty()
+                && name
+                    .chars()
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+        })
         .filter(|name| name.chars().any(|c| c.is_ascii_uppercase()))
         .map(str::to_owned)
         .collect()
@@ -109,12 +165,20 @@ fn names_in_readme() -> BTreeSet<String> {
 fn names_in_pipe_yml() -> BTreeSet<String> {
     let pipe = include_str!("../../pipe.yml");
     let variables = pipe.split_once("\nvariables:\n").unwrap().1;
-    let variables = variables.lines().take_while(|line| line.starts_with([' ', '#']) || line.is_empty());
-    variables.filter_map(|line| line.trim().strip_prefix("- name: ")).map(str::to_owned).collect()
+    let variables = variables
+        .lines()
+        .take_while(|line| line.starts_with([' ', '#']) || line.is_empty());
+    variables
+        .filter_map(|line| line.trim().strip_prefix("- name: "))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn names<T: for<'de> serde::Deserialize<'de>>() -> BTreeSet<String> {
-    serde_introspect::<T>().iter().map(|name| name.to_uppercase()).collect()
+    serde_introspect::<T>()
+        .iter()
+        .map(|name| name.to_uppercase())
+        .collect()
 }
 
 #[test]
@@ -134,11 +198,18 @@ fn pipe_yml_has_the_defaults_of_the_settings() {
     let default = |name: &str| {
         let after = pipe.split_once(&format!("- name: {name}\n")).unwrap().1;
         let line = after.lines().next().unwrap().trim();
-        line.strip_prefix("default: ").map(|value| value.trim_matches(['"', '\'']).to_owned())
+        line.strip_prefix("default: ")
+            .map(|value| value.trim_matches(['"', '\'']).to_owned())
     };
     let settings = settings(&[], ConfigJs::default()).unwrap();
-    assert_eq!(default("CACHE_CONTROL").unwrap(), settings.cache_control.as_str());
-    assert_eq!(default("LOCAL_PATH").unwrap(), settings.local_path.to_str().unwrap());
+    assert_eq!(
+        default("CACHE_CONTROL").unwrap(),
+        settings.cache_control.as_str()
+    );
+    assert_eq!(
+        default("LOCAL_PATH").unwrap(),
+        settings.local_path.to_str().unwrap()
+    );
     for (name, value) in [
         ("WAIT", settings.wait),
         ("ONLY_NEWER", settings.only_newer),
@@ -149,7 +220,14 @@ fn pipe_yml_has_the_defaults_of_the_settings() {
         assert_eq!(default(name).unwrap(), value.to_string(), "{name}");
     }
     // What depends on the environment or on `config.js` has no default of its own.
-    for name in ["CONTAINER_NAME", "S3_BUCKET", "S3_PREFIX", "CDN_PREFIX", "PRETTY", "ENVIRONMENT"] {
+    for name in [
+        "CONTAINER_NAME",
+        "S3_BUCKET",
+        "S3_PREFIX",
+        "CDN_PREFIX",
+        "PRETTY",
+        "ENVIRONMENT",
+    ] {
         assert_eq!(default(name), None, "{name}");
     }
 }

@@ -16,7 +16,7 @@ const REQUIREMENTS: &str = include_str!("requirements.txt");
 
 /// A running local AWS. It ends when this is dropped, or when the process that started it ends.
 #[derive(Clone)]
-pub struct LocalAws(Arc<Mutex<Server>>);
+pub(crate) struct LocalAws(Arc<Mutex<Server>>);
 
 struct Server {
     process: Child,
@@ -26,22 +26,22 @@ struct Server {
 
 /// What one test or demo works in: a bucket, a user, a distribution and its edge, at an address of their own.
 #[derive(Clone, Debug, Deserialize)]
-pub struct World {
-    pub id: u64,
-    pub endpoint: String,
+pub(crate) struct World {
+    pub(crate) id: u64,
+    pub(crate) endpoint: String,
     /// The address of the distribution, as its visitors know it.
-    pub edge: String,
-    pub bucket: String,
-    pub region: String,
-    pub account: String,
-    pub user_arn: String,
-    pub access_key_id: String,
-    pub secret_access_key: String,
-    pub distribution: String,
+    pub(crate) edge: String,
+    pub(crate) bucket: String,
+    pub(crate) region: String,
+    pub(crate) account: String,
+    pub(crate) user_arn: String,
+    pub(crate) access_key_id: String,
+    pub(crate) secret_access_key: String,
+    pub(crate) distribution: String,
 }
 
 impl LocalAws {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local_aws");
         let mut process = Command::new(python(&directory))
             .arg(directory.join("server.py"))
@@ -58,26 +58,43 @@ impl LocalAws {
         })))
     }
 
-    pub fn make_world(&self) -> World {
+    pub(crate) fn make_world(&self) -> World {
         self.call(json!({"command": "make_world"}))
     }
 
     /// Asks something of a world.
-    pub fn ask<T: DeserializeOwned>(&self, world: &World, command: &str, mut arguments: Value) -> T {
+    pub(crate) fn ask<T: DeserializeOwned>(
+        &self,
+        world: &World,
+        command: &str,
+        mut arguments: Value,
+    ) -> T {
         arguments["command"] = command.into();
         arguments["world"] = world.id.into();
         self.call(arguments)
     }
 
     fn call<T: DeserializeOwned>(&self, request: Value) -> T {
-        let mut server = self.0.lock().expect("a test that failed here failed for all");
+        let mut server = self
+            .0
+            .lock()
+            .expect("a test that failed here failed for all");
         writeln!(server.stdin, "{request}").expect("the local AWS reads");
         let mut line = String::new();
-        server.stdout.read_line(&mut line).expect("the local AWS answers");
-        let mut answer: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|error| panic!("the local AWS answered `{line}` to {request}: {error}"));
-        assert!(answer["error"].is_null(), "the local AWS failed at {request}: {}", answer["error"]);
-        serde_json::from_value(answer["result"].take()).expect("the answer has the type that is asked for")
+        server
+            .stdout
+            .read_line(&mut line)
+            .expect("the local AWS answers");
+        let mut answer: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
+            panic!("the local AWS answered `{line}` to {request}: {error}")
+        });
+        assert!(
+            answer["error"].is_null(),
+            "the local AWS failed at {request}: {}",
+            answer["error"]
+        );
+        serde_json::from_value(answer["result"].take())
+            .expect("the answer has the type that is asked for")
     }
 }
 
@@ -95,14 +112,24 @@ fn python(directory: &Path) -> PathBuf {
     let marker = environment.join("requirements.txt");
     fs::create_dir_all(&environment).expect("target/ can be written");
     let lock = File::create(environment.with_extension("lock")).expect("target/ can be written");
-    lock.lock().expect("the environment is made by one process at a time");
+    lock.lock()
+        .expect("the environment is made by one process at a time");
     if fs::read_to_string(&marker).is_ok_and(|made| made == REQUIREMENTS) {
         return python;
     }
     eprintln!("making the local AWS in {} (once)", environment.display());
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
+    run(Command::new("python3")
+        .args(["-m", "venv", "--clear"])
+        .arg(&environment));
     run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--requirement",
+        ])
         .arg(directory.join("requirements.txt")));
     fs::write(marker, REQUIREMENTS).expect("target/ can be written");
     python
@@ -112,5 +139,8 @@ fn run(command: &mut Command) {
     let status = command.status().unwrap_or_else(|error| {
         panic!("{command:?} does not start: {error}; Python 3 with its venv module is needed (Debian: python3-venv)")
     });
-    assert!(status.success(), "{command:?} failed; Python 3 with its venv module is needed (Debian: python3-venv)");
+    assert!(
+        status.success(),
+        "{command:?} failed; Python 3 with its venv module is needed (Debian: python3-venv)"
+    );
 }

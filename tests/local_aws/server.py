@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 import time
+from http import HTTPStatus
 from urllib.parse import unquote
 from urllib.request import urlopen
 
@@ -190,7 +191,8 @@ class World:
         if fault and fault.get("hang_up"):
             hang_up(environ)
         if fault and fault.get("status"):
-            return answer(start, fault["status"], fault.get("headers", {}), fault.get("body", ""))
+            headers = {"x-amz-request-id": "TESTREQUEST", "x-amz-id-2": "TESTHOST", **fault.get("headers", {})}
+            return answer(start, fault["status"], headers, fault.get("body", ""))
         problem = integrity_problem(environ, body)
         if problem:
             error = f"<Error><Code>{problem}</Code><Message>The content is not what was announced.</Message></Error>"
@@ -214,7 +216,8 @@ class World:
             key = s3.buckets[self.bucket].keys.get(unquote(path.lstrip("/")))
             if key is None:
                 return answer(start_response, 403, {"Content-Type": "application/xml"}, "<Error><Code>AccessDenied</Code></Error>")
-            metadata = {name.title(): value for name, value in key.metadata.items()}
+            # moto keeps the hash that signed the content among the headers.
+            metadata = {name.title(): value for name, value in key.metadata.items() if name != "x-amz-content-sha256"}
             cached, at = (metadata, key.value), time.monotonic()
             self.edge_cache[path] = (cached, at, seen or set())
         headers, content = cached
@@ -269,8 +272,8 @@ def integrity_problem(environ, body):
 
 def answer(start_response, status, headers, body):
     content = body.encode() if isinstance(body, str) else body
-    headers = {"x-amz-request-id": "TESTREQUEST", "x-amz-id-2": "TESTHOST", **headers, "Content-Length": str(len(content))}
-    start_response(f"{status} Status", list(headers.items()))
+    headers = {**headers, "Content-Length": str(len(content))}
+    start_response(f"{status} {HTTPStatus(status).phrase}", list(headers.items()))
     return [content]
 
 
@@ -329,7 +332,7 @@ def objects(world):
     return [
         {
             "key": name,
-            "headers": dict(key.metadata),
+            "headers": {name: value for name, value in key.metadata.items() if name != "x-amz-content-sha256"},
             "acl": [str(grant) for grant in key.acl.grants] if key.acl else [],
             "checksum_algorithm": key.checksum_algorithm,
             "body": base64.b64encode(key.value).decode(),
