@@ -12,12 +12,12 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
+use crate::aws_settings::{AwsSettings, CredentialSource};
 use crate::error::Error;
 use crate::fault::causes;
 use crate::log::LogRequests;
 use crate::oidc;
 use crate::plan::Plan;
-use crate::settings::{AwsSettings, CredentialSource};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the request's start to the answer's first byte, so it includes the upload of the largest file.
@@ -39,7 +39,7 @@ pub(crate) struct Aws {
 /// Resolves the credentials, once for the whole run, and makes the clients.
 pub(crate) async fn connect(plan: &Plan, client: SharedHttpClient) -> Result<Aws, Error> {
     let settings = &plan.settings;
-    let region = Region::new(settings.region.clone());
+    let region = Region::new(settings.target.region.clone());
     let loader = loader(client.clone()).region(region.clone());
     let (config, credentials) = match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {

@@ -60,6 +60,11 @@ impl Build {
         }
     }
 
+    /// The build number, which Bitbucket counts up within a repository.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.build_number.as_ref()?.parse().ok()
+    }
+
     /// The user-defined metadata of an S3 object. S3 takes ASCII only; the rest is percent-encoded.
     pub(crate) fn metadata(&self) -> HashMap<String, String> {
         let publisher = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));

@@ -24,8 +24,8 @@ pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
     };
     let mut gzip = Gzip::new();
     let mut unfit = Vec::new();
-    let mut containers = Vec::with_capacity(settings.containers.len());
-    for name in &settings.containers {
+    let mut containers = Vec::with_capacity(settings.target.containers.len());
+    for name in &settings.target.containers {
         let mut objects = Vec::with_capacity(bundles.len());
         for &bundle in bundles {
             let path = settings.local_path.join(bundle.file_name(name));
@@ -35,8 +35,8 @@ pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
                 let object = Object::new(
                     name,
                     bundle,
-                    &settings.prefix,
-                    &settings.cdn_prefix,
+                    &settings.target.prefix,
+                    &settings.target.cdn_prefix,
                     ByteSize(content.len() as u64),
                     body,
                 );

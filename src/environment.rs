@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::build::Build;
 use crate::error::Invalid;
+use crate::name::Prefix;
 
 /// Where a container is published to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -20,19 +21,11 @@ pub(crate) enum Environment {
 
 impl Environment {
     /// The folder in the bucket that Mojito's documentation uses.
-    pub(crate) fn default_prefix(self) -> &'static str {
-        match self {
+    pub(crate) fn default_prefix(self) -> Prefix {
+        Prefix::literal(match self {
             Self::Production => "js",
             Self::Development => "jsdev",
-        }
-    }
-
-    /// The key of Mojito's `config.js` that holds the bucket.
-    pub(crate) fn config_key(self) -> &'static str {
-        match self {
-            Self::Production => "s3BucketPRD",
-            Self::Development => "s3BucketDev",
-        }
+        })
     }
 
     fn from_name(name: &str) -> Option<Self> {

@@ -31,10 +31,6 @@ impl Invalid {
             format!("is `{}`, expected {expected}", value.escape_debug()),
         )
     }
-
-    pub(crate) fn setting(&self) -> &'static str {
-        self.setting
-    }
 }
 
 /// A file of a container that is not fit to be published.

@@ -3,7 +3,8 @@
 //! A run goes through these modules in this order:
 //!
 //! - `variables` reads the environment, `raw` gives it names, `config_js` reads Mojito's configuration, `build` says which
-//!   pipeline this is and `environment` whether it publishes to production; `settings` validates all of it in one step.
+//!   pipeline this is and `environment` whether it publishes to production; `settings` `target` and
+//!   `aws_settings` validate all of it in one step (`check` collects what is wrong).
 //! - `container` reads, checks and compresses (`gzip`) the files into `object`s, and `plan` holds what will be done to
 //!   them. `scope` is the same seen from IAM: what the run may touch, as a policy.
 //! - `aws` connects (`tls`, `oidc`), `publish` carries the plan out by way of `s3`, `newest`, `cloudfront` and `live`, and
@@ -14,9 +15,11 @@
 //! Everything up to the plan is free of requests, and nothing after the settings reads the environment.
 
 mod aws;
+mod aws_settings;
 mod build;
 mod byte_size;
 mod cache_control;
+mod check;
 mod cli;
 mod cloudfront;
 mod config_js;
@@ -43,6 +46,7 @@ mod s3;
 mod scope;
 mod settings;
 mod signal;
+mod target;
 mod tls;
 mod variables;
 
@@ -120,8 +124,8 @@ async fn publish(
     let started = Instant::now();
     let config = ConfigJs::read(Path::new("."));
     let profile_region = aws::profile_region().await;
-    let settings =
-        Settings::new(flags, variables, config, profile_region).map_err(Error::Settings)?;
+    let settings = Settings::new(flags, variables, config, profile_region.as_deref())
+        .map_err(Error::Settings)?;
     let containers = container::read(&settings).map_err(Error::Container)?;
     let plan = Plan {
         settings,

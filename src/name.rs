@@ -115,6 +115,11 @@ impl Prefix {
         Ok(Self(folder.to_owned()))
     }
 
+    /// A folder that the program itself names.
+    pub(crate) fn literal(folder: &'static str) -> Self {
+        Self(folder.to_owned())
+    }
+
     fn join(&self, file_name: &str) -> String {
         if self.0.is_empty() {
             file_name.to_owned()

@@ -59,10 +59,10 @@ async fn look(
     settings: &Settings,
     object: &Object,
 ) -> Result<Precondition, Fault> {
-    let address = s3_address(&settings.bucket, &object.key);
+    let address = s3_address(&settings.target.bucket, &object.key);
     let answer = client
         .head_object()
-        .bucket(settings.bucket.as_str())
+        .bucket(settings.target.bucket.as_str())
         .key(object.key.as_str())
         .send()
         .await;
@@ -80,11 +80,7 @@ async fn look(
     let stored = live
         .metadata()
         .and_then(|metadata| metadata.get("build-number")?.parse::<u64>().ok());
-    let own = settings
-        .build
-        .build_number
-        .as_ref()
-        .and_then(|number| number.parse::<u64>().ok());
+    let own = settings.build.number();
     if let (Some(stored), Some(own)) = (stored, own) {
         if stored > own && !settings.build.is_rerun {
             return Err(Fault::refused(

@@ -99,7 +99,7 @@ pub(crate) async fn assume_role(
     ))
 }
 
-/// Names the session after repository and build, so that CloudTrail leads back to the pipeline.
+/// Names the session after repository and build, so that `CloudTrail` leads back to the pipeline.
 fn session_name(build: &Build) -> String {
     let repository = build.repository.as_deref().unwrap_or("mojito-publish");
     let number = build

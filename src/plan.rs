@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use crate::aws_settings::CredentialSource;
 use crate::byte_size::ByteSize;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{Container, Object};
 use crate::scope::Scope;
-use crate::settings::{CredentialSource, Settings};
+use crate::settings::Settings;
 
 /// The settings and the containers that are published by them.
 #[derive(Debug)]
@@ -30,11 +31,11 @@ impl Plan {
             CredentialSource::Keys(_) | CredentialSource::DefaultChain { .. } => None,
         };
         Scope {
-            bucket: settings.bucket.clone(),
-            prefix: settings.prefix.clone(),
+            bucket: settings.target.bucket.clone(),
+            prefix: settings.target.prefix.clone(),
             keys: self.objects().map(|object| object.key.clone()).collect(),
             distributions: settings.distributions.clone(),
-            region: settings.region.clone(),
+            region: settings.target.region.clone(),
             account_id: settings.aws.account_id.clone().or(account_of_role),
             acl: settings.acl.is_some(),
             wait: settings.wait,
@@ -53,7 +54,7 @@ impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let settings = &self.settings;
         for object in self.objects() {
-            let address = s3_address(&settings.bucket, &object.key);
+            let address = s3_address(&settings.target.bucket, &object.key);
             writeln!(
                 f,
                 "would upload {address}: {}, {} compressed",

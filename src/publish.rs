@@ -58,7 +58,7 @@ async fn upload_container(aws: &Aws, container: &Container, record: &Record, rep
                 record.set_upload(&object.key, Upload::Done);
                 reporter.success(&format!(
                     "uploaded {}: {}, {} compressed",
-                    s3_address(&settings.bucket, &object.key),
+                    s3_address(&settings.target.bucket, &object.key),
                     object.size,
                     object.compressed_size()
                 ));
@@ -87,7 +87,7 @@ pub(crate) async fn invalidate(aws: &Aws, record: &Record, reporter: &Reporter) 
             .distributions
             .iter()
             .map(|distribution| async move {
-                record.set_invalidation(distribution, Invalidation::Sending);
+                record.set_invalidation(distribution, &Invalidation::Sending);
                 let mut ids = Vec::with_capacity(groups.len());
                 for (number, paths) in groups.iter().enumerate() {
                     // Other paths need another reference.
@@ -121,12 +121,12 @@ pub(crate) async fn invalidate(aws: &Aws, record: &Record, reporter: &Reporter) 
                             ids.push(id);
                         }
                         Err(fault) => {
-                            record.set_invalidation(distribution, Invalidation::Failed(fault));
+                            record.set_invalidation(distribution, &Invalidation::Failed(fault));
                             return;
                         }
                     }
                 }
-                record.set_invalidation(distribution, Invalidation::InProgress(ids));
+                record.set_invalidation(distribution, &Invalidation::InProgress(ids));
             }),
     )
     .await;
@@ -153,7 +153,7 @@ pub(crate) async fn wait(aws: &Aws, record: &Record, reporter: &Reporter) {
             }
         }
         reporter.success(&format!("{distribution} has forgotten the old container everywhere"));
-        record.set_invalidation(&distribution, Invalidation::Completed(ids));
+        record.set_invalidation(&distribution, &Invalidation::Completed(ids));
     }))
     .await;
 }

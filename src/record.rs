@@ -110,11 +110,11 @@ impl Record {
     pub(crate) fn set_invalidation(
         &self,
         distribution: &DistributionId,
-        invalidation: Invalidation,
+        invalidation: &Invalidation,
     ) {
         for (id, entry) in &mut self.state().invalidations {
             if id == distribution {
-                entry.clone_from(&invalidation);
+                entry.clone_from(invalidation);
             }
         }
     }

@@ -41,14 +41,14 @@ pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
         "publishing {what} to {} ({}{build})",
         settings.environment, settings.environment_reason
     ));
-    let folder = if settings.prefix.as_str().is_empty() {
+    let folder = if settings.target.prefix.as_str().is_empty() {
         String::new()
     } else {
-        format!("{}/", settings.prefix)
+        format!("{}/", settings.target.prefix)
     };
     reporter.info(&format!(
         "bucket: s3://{}/{folder} in {}",
-        settings.bucket, settings.region
+        settings.target.bucket, settings.target.region
     ));
     if settings.distributions.is_empty() {
         reporter.info("CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends");
@@ -74,7 +74,7 @@ pub(crate) fn closing(
     match stopped_by {
         // Only a wait was cut short.
         Some(signal) if exit == Exit::Published => {
-            reporter.warning(&format!("stopped by {signal} while waiting"))
+            reporter.warning(&format!("stopped by {signal} while waiting"));
         }
         Some(signal) => reporter.failure(&format!("stopped by {signal}")),
         None => {}
@@ -136,18 +136,26 @@ fn faults(record: &Record, faults: &[Fault], reporter: &Reporter) {
 
 fn headline(exit: Exit, plan: &Plan, elapsed: Duration) -> String {
     let environment = plan.settings.environment;
-    let seconds = elapsed.as_secs_f64();
+    let time = duration(elapsed);
     match exit {
-        Exit::Published => format!("published to {environment} in {seconds:.1} s"),
+        Exit::Published => format!("published to {environment} in {time}"),
         Exit::NotInvalidated => {
-            format!("published to {environment}, but the CDN was not told (after {seconds:.1} s)")
+            format!("published to {environment}, but the CDN was not told (after {time})")
         }
-        Exit::NotLive => format!(
-            "published to {environment}, but visitors do not get it yet (after {seconds:.1} s)"
-        ),
+        Exit::NotLive => {
+            format!("published to {environment}, but visitors do not get it yet (after {time})")
+        }
         Exit::NotPublished | Exit::Refused | Exit::Fault => {
-            format!("not published to {environment} (after {seconds:.1} s)")
+            format!("not published to {environment} (after {time})")
         }
+    }
+}
+
+/// A time as people say it: milliseconds up to a second, then tenths of one.
+fn duration(elapsed: Duration) -> String {
+    match elapsed.as_millis() {
+        millis @ 0..1000 => format!("{millis} ms"),
+        _ => format!("{:.1} s", elapsed.as_secs_f64()),
     }
 }
 
@@ -170,7 +178,7 @@ fn situation(record: &Record, state: &State) -> String {
     let published = of_state(ContainerState::Published);
     let not_published = of_state(ContainerState::NotPublished);
     let unknown = of_state(ContainerState::Unknown);
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     if !published.is_empty() {
         for container in published
             .iter()
@@ -178,39 +186,41 @@ fn situation(record: &Record, state: &State) -> String {
             .filter_map(|container| container.minified())
         {
             if let Some(public_url) = &plan.settings.public_url {
-                lines += &format!("{}\n", live::url(public_url, &container.cdn_path));
+                lines.push(live::url(public_url, &container.cdn_path));
             }
         }
         if !not_published.is_empty() || !unknown.is_empty() {
-            lines += &format!("replaced: {}\n", names(&published));
+            lines.push(format!("replaced: {}", names(&published)));
         }
     }
     if !not_published.is_empty() {
-        lines += &format!(
-            "not replaced: {}; visitors keep the old container\n",
+        lines.push(format!(
+            "not replaced: {}; visitors keep the old container",
             names(&not_published)
-        );
+        ));
     }
     if !unknown.is_empty() {
-        lines += &format!(
-            "may or may not be replaced, as S3 has not answered: {}\n",
+        lines.push(format!(
+            "may or may not be replaced, as S3 has not answered: {}",
             names(&unknown)
-        );
+        ));
     }
     let not_told = state.not_told();
     if !not_told.is_empty() && (!published.is_empty() || !unknown.is_empty()) {
         let ids: Vec<&str> = not_told.iter().map(|id| id.as_str()).collect();
-        lines += &format!(
-            "the CDN keeps the old container in {} {}\n",
+        lines.push(format!(
+            "the CDN keeps the old container in {} {}",
             shortened(&ids),
             cache_end(record, state)
-        );
+        ));
     }
     if state.exit() != Exit::Published && state.exit() != Exit::NotLive {
-        lines +=
-            "next: mend the cause and run this again; it uploads and invalidates everything anew\n";
+        lines.push(
+            "next: mend the cause and run this again; it uploads and invalidates everything anew"
+                .to_owned(),
+        );
     }
-    lines
+    lines.join("\n")
 }
 
 /// Until when a CDN that was not told serves the old container.

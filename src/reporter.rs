@@ -89,8 +89,11 @@ impl Reporter {
         } else {
             format!("{mark}{first}")
         };
-        let rest: String = rest.lines().map(|line| format!("  {line}\n")).collect();
-        write(&format!("{clear}{first}\n{rest}"));
+        let mut text = format!("{clear}{first}\n");
+        for line in rest.lines() {
+            text.extend(["  ", line, "\n"]);
+        }
+        write(&text);
     }
 }
 

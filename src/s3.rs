@@ -19,7 +19,7 @@ pub(crate) async fn put_object(
 ) -> Result<(), Fault> {
     let request = client
         .put_object()
-        .bucket(settings.bucket.as_str())
+        .bucket(settings.target.bucket.as_str())
         .key(object.key.as_str())
         .content_type(Object::CONTENT_TYPE)
         .content_encoding(Object::CONTENT_ENCODING)
@@ -36,7 +36,7 @@ pub(crate) async fn put_object(
     request.send().await.map_err(|error| {
         Fault::new(
             "s3:PutObject",
-            s3_address(&settings.bucket, &object.key),
+            s3_address(&settings.target.bucket, &object.key),
             &error,
         )
     })?;

@@ -40,14 +40,13 @@ pub(crate) fn watch(
                     Either::Right(_) => "SIGINT",
                 }
             });
-            let exit = match record.get() {
-                Some(record) => report::closing(record, Some(name), &reporter),
-                None => {
-                    reporter.failure(&format!(
-                        "stopped by {name}\nnothing was sent; visitors keep the old container"
-                    ));
-                    Some(Exit::NotPublished)
-                }
+            let exit = if let Some(record) = record.get() {
+                report::closing(record, Some(name), &reporter)
+            } else {
+                reporter.failure(&format!(
+                    "stopped by {name}\nnothing was sent; visitors keep the old container"
+                ));
+                Some(Exit::NotPublished)
             };
             // Without an exit, the run is printing its end and is left to finish.
             if let Some(exit) = exit {

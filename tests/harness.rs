@@ -61,6 +61,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) authorization: String,
     pub(crate) body: String,
+    /// What it was answered with; absent where the connection ended without an answer.
     pub(crate) status: Option<u16>,
 }
 

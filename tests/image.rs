@@ -62,7 +62,7 @@ fn image() -> Option<&'static str> {
     IMAGE.get_or_init(|| client().map(build)).as_deref()
 }
 
-/// The Docker client to use: one that has BuildKit, if a daemon runs.
+/// The Docker client to use: one that has `BuildKit`, if a daemon runs.
 fn client() -> Option<&'static str> {
     static CLIENT: OnceLock<Option<&str>> = OnceLock::new();
     *CLIENT.get_or_init(|| {
@@ -242,18 +242,20 @@ fn it_needs_no_privilege_no_writable_path_no_home_and_no_user() {
 fn it_publishes_within_24_mb_of_memory() {
     let Some(image) = image() else { return };
     // A container as large as real ones are, which compresses as scripts do.
-    let large = sample::minified("mojito")
-        + &include_str!("../Cargo.lock")
-            .lines()
-            .map(|line| format!("// {line}\n"))
-            .collect::<String>()
-            .repeat(3);
+    let lines = include_str!("../Cargo.lock")
+        .replace('\n', "\n// ")
+        .repeat(3);
+    let large = format!("{}\n// {lines}", sample::minified("mojito"));
     assert!(large.len() > 150_000);
     let case = Case::production().file("dist/assets/js/mojito.js", &large);
     run(
         &case,
         image,
-        &["--memory=24m", "--memory-swap=24m", "--memory-swappiness=0"],
+        &[
+            "--memory=24000000b",
+            "--memory-swap=24000000b",
+            "--memory-swappiness=0",
+        ],
     )
     .exits(0);
     assert_eq!(case.objects()[0].content(), large);
@@ -273,7 +275,10 @@ fn names_are_resolved_in_an_image_that_has_no_libraries() {
     });
     let case = Case::production();
     // The local AWS takes this name's bucket from the path, as it takes S3's own.
-    let endpoint = case.world.endpoint.replace("127.0.0.1", "s3.ap-southeast-2.amazonaws.com");
+    let endpoint = case
+        .world
+        .endpoint
+        .replace("127.0.0.1", "s3.ap-southeast-2.amazonaws.com");
     let case = case.env("AWS_ENDPOINT_URL_S3", &endpoint);
     run(&case, image, &["--dns=127.0.0.153"]).exits(0);
     assert_eq!(case.keys(), ["js/mojito.js"]);

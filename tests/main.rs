@@ -1,5 +1,15 @@
 //! The integration tests: the real binary against a local AWS that checks signatures and policies.
 
+#![expect(
+    clippy::needless_raw_string_hashes,
+    reason = "snapbox writes the expected output so"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "`json!` reads better without a `&` before it"
+)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod consistency;
 mod fail;
 mod harness;

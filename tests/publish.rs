@@ -59,7 +59,7 @@ credentials: [KEY]
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed[0m
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
-[32m✔ published to development in 0.1 s[0m
+[32m✔ published to development in [..][0m
 
 "#]]);
     let mut provenance = PROVENANCE.to_vec();
@@ -93,7 +93,7 @@ bucket: s3://[BUCKET]/js/ in ap-southeast-2
 credentials: [KEY]
 [32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
-[32m✔ published to production in 0.1 s[0m
+[32m✔ published to production in [..][0m
 
 "#]]);
     let mut provenance = PROVENANCE.to_vec();
@@ -123,7 +123,7 @@ CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CD
 credentials: [KEY]
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
-✔ published to development in [..] s
+✔ published to development in [..]
 
 "#]]);
     assert_objects(
@@ -404,7 +404,7 @@ credentials: [KEY]
 waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to finish ([..] s)
 ✔ [DISTRIBUTION] has forgotten the old container everywhere
 ✔ [EDGE]/js/mojito.js is the new container
-✔ published to production in [..] s
+✔ published to production in [..]
   [EDGE]/js/mojito.js
 
 "#]]);
@@ -443,7 +443,7 @@ WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has fin
       "arn:aws:cloudfront::AWS_ACCOUNT_ID:distribution/[DISTRIBUTION]"
     ]
   }
-✔ published to production in [..] s
+✔ published to production in [..]
 
 "#]]);
     assert_eq!(case.keys(), ["js/mojito.js"]);

@@ -143,7 +143,7 @@ fn missing_settings_are_refused_by_name_and_with_the_remedy() {
         "CONTAINER_NAME",
         "run this in the root of the Mojito repository",
     );
-    case("S3_BUCKET", "no `config.js` with a `s3BucketPRD` is here");
+    case("S3_BUCKET", "no `config.js s3BucketPRD` is here either");
     case(
         "AWS_DEFAULT_REGION",
         "neither `s3Region` of `config.js` nor the AWS profile names a region",

@@ -30,12 +30,15 @@ fn config() -> ConfigJs {
 #[test]
 fn variables_beat_the_configuration() {
     let settings = settings(&[], config()).unwrap();
-    assert_eq!(settings.containers[0].as_str(), "mojito");
+    assert_eq!(settings.target.containers[0].as_str(), "mojito");
     assert_eq!(
-        (settings.bucket.as_str(), settings.prefix.as_str()),
+        (
+            settings.target.bucket.as_str(),
+            settings.target.prefix.as_str()
+        ),
         ("acme", "jsdev")
     );
-    assert_eq!(settings.region, "ap-southeast-2");
+    assert_eq!(settings.target.region, "ap-southeast-2");
 }
 
 #[test]
@@ -50,16 +53,19 @@ fn the_configuration_beats_the_defaults_and_the_profile() {
             flags,
             &Variables::default(),
             Ok(config()),
-            Some("us-east-1".to_owned()),
+            Some("us-east-1"),
         )
         .unwrap();
-        assert_eq!(settings.containers[0].as_str(), "other");
+        assert_eq!(settings.target.containers[0].as_str(), "other");
         assert_eq!(
-            (settings.bucket.as_str(), settings.prefix.as_str()),
+            (
+                settings.target.bucket.as_str(),
+                settings.target.prefix.as_str()
+            ),
             ("other", prefix)
         );
-        assert_eq!(settings.cdn_prefix.as_str(), prefix);
-        assert_eq!(settings.region, "eu-west-1");
+        assert_eq!(settings.target.cdn_prefix.as_str(), prefix);
+        assert_eq!(settings.target.region, "eu-west-1");
         assert_eq!(settings.pretty, !production);
     }
     case(false, "dev");
@@ -76,10 +82,10 @@ fn the_region_of_the_profile_is_the_last_resort() {
         Flags::default(),
         &Variables::default(),
         Ok(config),
-        Some("us-east-1".to_owned()),
+        Some("us-east-1"),
     )
     .unwrap();
-    assert_eq!(settings.region, "us-east-1");
+    assert_eq!(settings.target.region, "us-east-1");
 }
 
 #[test]

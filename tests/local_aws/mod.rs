@@ -3,7 +3,7 @@
 //! The environment is made under `target/` on first use, from the pinned `requirements.txt`.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,8 +11,6 @@ use std::sync::{Arc, Mutex};
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
 use serde_json::{json, Value};
-
-const REQUIREMENTS: &str = include_str!("requirements.txt");
 
 /// A running local AWS. It ends when this is dropped, or when the process that started it ends.
 #[derive(Clone)]
@@ -43,14 +41,16 @@ pub(crate) struct World {
 impl LocalAws {
     pub(crate) fn start() -> Self {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local_aws");
-        let mut process = Command::new(python(&directory))
-            .arg(directory.join("server.py"))
-            // The machine's own AWS settings are none of its business.
-            .env_clear()
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the virtual environment's Python starts");
+        let mut process = Command::new(
+            python_environment("local-aws", &directory.join("requirements.txt")).join("bin/python"),
+        )
+        .arg(directory.join("server.py"))
+        // The machine's own AWS settings are none of its business.
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the virtual environment's Python starts");
         Self(Arc::new(Mutex::new(Server {
             stdin: process.stdin.take().expect("standard input is piped"),
             stdout: BufReader::new(process.stdout.take().expect("standard output is piped")),
@@ -59,7 +59,7 @@ impl LocalAws {
     }
 
     pub(crate) fn make_world(&self) -> World {
-        self.call(json!({"command": "make_world"}))
+        self.call(&json!({"command": "make_world"}))
     }
 
     /// Asks something of a world.
@@ -71,10 +71,10 @@ impl LocalAws {
     ) -> T {
         arguments["command"] = command.into();
         arguments["world"] = world.id.into();
-        self.call(arguments)
+        self.call(&arguments)
     }
 
-    fn call<T: DeserializeOwned>(&self, request: Value) -> T {
+    fn call<T: DeserializeOwned>(&self, request: &Value) -> T {
         let mut server = self
             .0
             .lock()
@@ -105,23 +105,31 @@ impl Drop for Server {
     }
 }
 
-/// The Python of the virtual environment, which is made if it is not there as the requirements want it.
-fn python(directory: &Path) -> PathBuf {
-    let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/local-aws");
-    let python = environment.join("bin/python");
+/// A Python virtual environment under `target/`, which is made if it is not there as the requirements want it.
+pub(crate) fn python_environment(name: &str, requirements: &Path) -> PathBuf {
+    let environment = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("target")
+        .join(name);
     let marker = environment.join("requirements.txt");
+    let wanted = fs::read_to_string(requirements).expect("the requirements are in the repository");
     fs::create_dir_all(&environment).expect("target/ can be written");
     let lock = File::create(environment.with_extension("lock")).expect("target/ can be written");
     lock.lock()
         .expect("the environment is made by one process at a time");
-    if fs::read_to_string(&marker).is_ok_and(|made| made == REQUIREMENTS) {
-        return python;
+    if fs::read_to_string(&marker).is_ok_and(|made| made == wanted) {
+        return environment;
     }
-    eprintln!("making the local AWS in {} (once)", environment.display());
+    // Not `eprintln!`, which the test runner hides.
+    let _ = writeln!(
+        io::stderr(),
+        "installing {} into {} (once)",
+        wanted.trim(),
+        environment.display()
+    );
     run(Command::new("python3")
         .args(["-m", "venv", "--clear"])
         .arg(&environment));
-    run(Command::new(&python)
+    run(Command::new(environment.join("bin/python"))
         .args([
             "-m",
             "pip",
@@ -130,9 +138,9 @@ fn python(directory: &Path) -> PathBuf {
             "--disable-pip-version-check",
             "--requirement",
         ])
-        .arg(directory.join("requirements.txt")));
-    fs::write(marker, REQUIREMENTS).expect("target/ can be written");
-    python
+        .arg(requirements));
+    fs::write(marker, wanted).expect("target/ can be written");
+    environment
 }
 
 fn run(command: &mut Command) {

@@ -1,0 +1,153 @@
+//! The settings of how AWS is reached and as whom.
+
+use aws_credential_types::Credentials;
+use http::Uri;
+
+use crate::check::Check;
+use crate::error::Invalid;
+use crate::oidc::{RoleArn, Token};
+use crate::raw::{RawAws, RawSettings};
+use crate::tls;
+
+/// How AWS is reached and as whom.
+#[derive(Debug)]
+pub(crate) struct AwsSettings {
+    pub(crate) credentials: CredentialSource,
+    /// The 12 digits of `AWS_ACCOUNT_ID`.
+    pub(crate) account_id: Option<String>,
+    /// Whether S3 is an endpoint of one's own, whose buckets are addressed by path.
+    pub(crate) own_s3_endpoint: bool,
+    /// Certificates to trust besides the embedded and the system's, PEM.
+    pub(crate) ca_bundle: Option<Vec<u8>>,
+}
+
+/// Where the credentials come from.
+#[derive(Debug)]
+pub(crate) enum CredentialSource {
+    Oidc {
+        role: RoleArn,
+        token: Token,
+    },
+    Keys(Credentials),
+    /// AWS's default chain, with the profile that `AWS_PROFILE` names.
+    DefaultChain {
+        profile: Option<String>,
+    },
+}
+
+impl AwsSettings {
+    /// `token` is the step's OIDC token. `None` if anything that it needs is wrong, which `check` then knows.
+    pub(crate) fn new(
+        check: &mut Check,
+        raw: &RawSettings,
+        raw_aws: RawAws,
+        token: Option<String>,
+    ) -> Option<Self> {
+        let account_id = raw
+            .aws_account_id
+            .as_ref()
+            .and_then(|id| check.parse("AWS_ACCOUNT_ID", id, parse_account_id));
+        for (setting, value) in [
+            ("AWS_ENDPOINT_URL", &raw_aws.aws_endpoint_url),
+            ("AWS_ENDPOINT_URL_S3", &raw_aws.aws_endpoint_url_s3),
+            (
+                "AWS_ENDPOINT_URL_CLOUDFRONT",
+                &raw_aws.aws_endpoint_url_cloudfront,
+            ),
+            ("AWS_ENDPOINT_URL_STS", &raw_aws.aws_endpoint_url_sts),
+        ] {
+            if let Some(url) = value {
+                check.web_address(setting, url, |_| Ok(()));
+            }
+        }
+        // It may hold a password, so it is not shown.
+        let is_address =
+            |proxy: &String| proxy.parse::<Uri>().is_ok_and(|uri| uri.host().is_some());
+        if raw_aws.https_proxy.is_some_and(|proxy| !is_address(&proxy)) {
+            check.push(
+                "HTTPS_PROXY",
+                "is not the address of a proxy, such as `http://proxy.example.com:3128`",
+            );
+        }
+        let ca_bundle = raw_aws.aws_ca_bundle.and_then(|path| {
+            let bundle = tls::read_ca_bundle(&path);
+            check.ok(bundle.map_err(|problem| Invalid::new("AWS_CA_BUNDLE", problem)))
+        });
+        Some(Self {
+            credentials: credentials(check, raw, raw_aws.aws_profile, token)?,
+            account_id,
+            own_s3_endpoint: raw_aws.aws_endpoint_url_s3.is_some()
+                || raw_aws.aws_endpoint_url.is_some(),
+            ca_bundle,
+        })
+    }
+}
+
+fn credentials(
+    check: &mut Check,
+    raw: &RawSettings,
+    profile: Option<String>,
+    token: Option<String>,
+) -> Option<CredentialSource> {
+    if let Some(arn) = &raw.aws_oidc_role_arn {
+        let role = check.parse("AWS_OIDC_ROLE_ARN", arn, RoleArn::parse);
+        let Some(token) = token else {
+            check.push(
+                "AWS_OIDC_ROLE_ARN",
+                "is set, but the step has no OIDC token (`BITBUCKET_STEP_OIDC_TOKEN`): add `oidc: true` to the step in \
+                 `bitbucket-pipelines.yml`",
+            );
+            return None;
+        };
+        let token = Token::new(token);
+        return Some(CredentialSource::Oidc { role: role?, token });
+    }
+    match (&raw.aws_access_key_id, &raw.aws_secret_access_key) {
+        (Some(id), Some(secret)) => {
+            let token = raw
+                .aws_session_token
+                .as_ref()
+                .map(|token| token.trim().to_owned());
+            let credentials =
+                Credentials::new(id.trim(), secret.trim(), token, None, "environment");
+            Some(CredentialSource::Keys(credentials))
+        }
+        (Some(_), None) => {
+            check.push(
+                "AWS_SECRET_ACCESS_KEY",
+                "is not set, but `AWS_ACCESS_KEY_ID` is; in Bitbucket, a secured variable of another deployment environment is \
+                 empty here",
+            );
+            None
+        }
+        (None, Some(_)) => {
+            check.push(
+                "AWS_ACCESS_KEY_ID",
+                "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
+            );
+            None
+        }
+        (None, None) => Some(CredentialSource::DefaultChain { profile }),
+    }
+}
+
+/// On failure, what is expected of a region.
+pub(crate) fn parse_region(region: &str) -> Result<String, &'static str> {
+    let valid = region.split('-').count() >= 3
+        && region
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if valid {
+        Ok(region.to_owned())
+    } else {
+        Err("a region such as `ap-southeast-2`")
+    }
+}
+
+fn parse_account_id(id: &str) -> Result<String, &'static str> {
+    if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(id.to_owned())
+    } else {
+        Err("the 12 digits of an AWS account")
+    }
+}
