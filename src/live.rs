@@ -10,10 +10,10 @@ use aws_smithy_types::byte_stream::ByteStream;
 use http::Uri;
 use tokio::time::Instant;
 
+use crate::cache_control::CacheControl;
 use crate::fault::causes;
 use crate::name::CdnPath;
 use crate::object::Object;
-use crate::settings::Settings;
 
 /// How long the new container is waited for, all containers of a run together.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(5);
@@ -33,14 +33,14 @@ pub(crate) async fn until_served(
     connector: &Connector,
     url: &str,
     object: &Object,
-    settings: &Settings,
+    cache_control: &CacheControl,
     deadline: Instant,
     on_wait: impl Fn(&str, Duration),
 ) -> Result<(), String> {
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        let Err(problem) = look(connector, url, object, settings).await else {
+        let Err(problem) = look(connector, url, object, cache_control).await else {
             return Ok(());
         };
         if Instant::now() + pause > deadline {
@@ -56,7 +56,7 @@ async fn look(
     connector: &Connector,
     url: &str,
     object: &Object,
-    settings: &Settings,
+    cache_control: &CacheControl,
 ) -> Result<(), String> {
     let mut request = HttpRequest::get(url).map_err(|error| causes(&error))?;
     request
@@ -70,13 +70,13 @@ async fn look(
         .call(request)
         .await
         .map_err(|error| format!("it was not reached: {}", causes(&error)))?;
-    compare(response, object, settings).await
+    compare(response, object, cache_control).await
 }
 
 async fn compare(
     mut response: HttpResponse,
     object: &Object,
-    settings: &Settings,
+    cache_control: &CacheControl,
 ) -> Result<(), String> {
     let status = response.status().as_u16();
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
@@ -92,7 +92,7 @@ async fn compare(
     for (name, expected) in [
         ("content-type", Object::CONTENT_TYPE),
         ("content-encoding", Object::CONTENT_ENCODING),
-        ("cache-control", settings.cache_control.as_str()),
+        ("cache-control", cache_control.as_str()),
     ] {
         let value = header(name);
         if value != Some(expected) {
@@ -118,5 +118,125 @@ async fn compare(
         Err(format!(
             "it is another container than the one published{origin}"
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::byte_size::ByteSize;
+    use crate::name::{ContainerName, Prefix};
+    use crate::object::Bundle;
+    use crate::tls::Https;
+
+    const BODY: &[u8] = b"compressed";
+
+    /// Serves the same answer for ever, and says where.
+    fn server(head: &str, body: &[u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let length = body.len();
+        let head = format!("{head}Content-Length: {length}\r\nConnection: close\r\n\r\n");
+        let answer = [head.as_bytes(), body].concat();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(&answer);
+            }
+        });
+        format!("http://{address}/js/mojito.js")
+    }
+
+    fn head(status: &str, headers: &str) -> String {
+        format!("HTTP/1.1 {status}\r\n{headers}\r\n")
+    }
+
+    /// The headers of a published object.
+    fn published() -> String {
+        format!(
+            "Content-Type: {}\r\nContent-Encoding: gzip\r\nCache-Control: {}",
+            Object::CONTENT_TYPE,
+            CacheControl::default()
+        )
+    }
+
+    async fn result(url: &str) -> (Result<(), String>, Duration) {
+        let name = ContainerName::parse("mojito").unwrap();
+        let prefix = Prefix::literal("js");
+        let object = Object::new(
+            &name,
+            Bundle::Minified,
+            &prefix,
+            &prefix,
+            ByteSize(99),
+            BODY.to_vec(),
+        );
+        let connector = Https::new(None).connector(None);
+        let started = Instant::now();
+        let deadline = started + LONGEST_WAIT;
+        let result = until_served(
+            &connector,
+            url,
+            &object,
+            &CacheControl::default(),
+            deadline,
+            |_, _| {},
+        )
+        .await;
+        (result, started.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_published_object_is_recognised_at_once() {
+        let (result, waited) = result(&server(&head("200 OK", &published()), BODY)).await;
+        assert_eq!((result, waited.as_secs()), (Ok(()), 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_five_minutes_it_says_what_is_served_instead() {
+        async fn case(head: String, body: &[u8], expected: &str) {
+            let (result, waited) = result(&server(&head, body)).await;
+            assert_eq!(result.unwrap_err(), expected);
+            assert!((290..=300).contains(&waited.as_secs()), "{waited:?}");
+        }
+        let cached = published() + "\r\nAge: 240\r\nX-Cache: Hit from cloudfront";
+        case(
+            head("200 OK", &cached),
+            b"the old",
+            "it is another container than the one published, age: 240, x-cache: Hit from cloudfront",
+        )
+        .await;
+        case(
+            head("403 Forbidden", "Server: AmazonS3"),
+            b"",
+            "it answers HTTP 403, server: AmazonS3",
+        )
+        .await;
+        case(
+            head("200 OK", &published().replace("application/javascript", "text/html")),
+            BODY,
+            "its content-type is `text/html; charset=utf-8`, expected `application/javascript; charset=utf-8`",
+        )
+        .await;
+        case(
+            head(
+                "200 OK",
+                &published().replace("Content-Encoding: gzip\r\n", ""),
+            ),
+            BODY,
+            "its content-encoding is `absent`, expected `gzip`",
+        )
+        .await;
+        case(
+            head("200 OK", &published().replace("max-age=300", "max-age=60")),
+            BODY,
+            "its cache-control is `public, max-age=60, s-maxage=300, must-revalidate`, \
+             expected `public, max-age=300, s-maxage=300, must-revalidate`",
+        )
+        .await;
     }
 }

@@ -224,7 +224,7 @@ pub(crate) async fn verify(https: &Https, record: &Record, reporter: &Reporter) 
             &connector,
             &url,
             object,
-            settings,
+            &settings.cache_control,
             deadline,
             |problem, waited| {
                 record.state().live[number].problem = Some(problem.to_owned());

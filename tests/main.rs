@@ -15,6 +15,7 @@ mod fail;
 mod harness;
 mod image;
 mod local_aws;
+mod network;
 mod publish;
 mod refuse;
 mod result;

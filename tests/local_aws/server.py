@@ -7,17 +7,24 @@ injected for each address alone. What moto does not do as AWS does is mended her
 
 import base64
 import hashlib
+import ipaddress
 import itertools
 import json
+import os
 import re
 import socket
+import ssl
 import sys
+import tempfile
 import threading
 import time
 from http import HTTPStatus
 from urllib.parse import unquote
 from urllib.request import urlopen
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from moto import settings
 from moto.backends import get_backend
 from moto.cloudfront import models as cloudfront_models
@@ -26,7 +33,7 @@ from moto.core.exceptions import ServiceException
 from moto.iam import access_control
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.sts.responses import TokenResponse
-from werkzeug.serving import make_server
+from werkzeug.serving import generate_adhoc_ssl_pair, make_server
 
 ACCOUNT = "123456789012"
 REGION = "ap-southeast-2"
@@ -146,8 +153,8 @@ class World:
         self.user_arn = user.arn
         self.key = iam.create_access_key(self.user)
         self.distributions = [self.new_distribution()]
-        self.endpoint = serve(self.respond)
-        self.edge = serve(self.respond_as_edge)
+        self.endpoint = f"http://{serve(self.respond)}"
+        self.edge = f"http://{serve(self.respond_as_edge)}"
 
     def new_distribution(self):
         config = {
@@ -283,10 +290,11 @@ def hang_up(environ):
     raise ConnectionResetError
 
 
-def serve(respond):
-    server = make_server("127.0.0.1", 0, respond, threaded=True, request_handler=QuietHandler)
+def serve(respond, ssl_context=None):
+    """Listens on a port of its own, and returns the port's address."""
+    server = make_server("127.0.0.1", 0, respond, threaded=True, request_handler=QuietHandler, ssl_context=ssl_context)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"http://127.0.0.1:{server.server_address[1]}"
+    return f"127.0.0.1:{server.server_address[1]}"
 
 
 def make_world():
@@ -363,6 +371,33 @@ def set_edge_stale(world, stale):
     world.edge_is_stale = stale
 
 
+def serve_tls(world):
+    """Listens with TLS as well; the certificate is signed by itself, and is for 127.0.0.1 alone."""
+    certificate, key = generate_adhoc_ssl_pair("127.0.0.1")
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(certificate.subject)
+        .issuer_name(certificate.subject)
+        .public_key(key.public_key())
+        .serial_number(certificate.serial_number)
+        .not_valid_before(certificate.not_valid_before_utc)
+        .not_valid_after(certificate.not_valid_after_utc)
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(Encoding.PEM)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    with tempfile.TemporaryDirectory() as directory:
+        paths = [os.path.join(directory, name) for name in ("certificate", "key")]
+        for path, content in zip(paths, (pem, private)):
+            with open(path, "wb") as file:
+                file.write(content)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*paths)
+    return {"endpoint": f"https://{serve(world.respond, context)}", "certificate": pem.decode()}
+
+
 def visit(world, path):
     urlopen(world.edge + path).read()
 
@@ -370,7 +405,7 @@ def visit(world, path):
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, add_distribution, add_role, put_object, objects, invalidations, add_fault, requests, set_edge_stale, visit,
+        set_policy, add_distribution, add_role, put_object, objects, invalidations, add_fault, requests, serve_tls, set_edge_stale, visit,
     )
 }
 
