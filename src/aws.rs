@@ -45,7 +45,7 @@ pub(crate) async fn connect(plan: &Plan, client: SharedHttpClient) -> Result<Aws
         CredentialSource::Oidc { role, token } => {
             let config = loader.no_credentials().load().await;
             let credentials =
-                oidc::assume_role(&config, role, token, &settings.build, &plan.scope())
+                oidc::assume_role(&config, role, token, &settings.build, &settings.scope())
                     .await
                     .map_err(|fault| Error::Aws(Box::new(fault)))?;
             let phrase = format!("role {role}, assumed by OpenID Connect");

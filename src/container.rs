@@ -17,11 +17,7 @@ const LARGEST_FILE: ByteSize = ByteSize(10_000_000);
 
 /// Reads, checks and compresses every file that is to be published.
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
-    let bundles: &[Bundle] = if settings.pretty {
-        &[Bundle::Pretty, Bundle::Minified]
-    } else {
-        &[Bundle::Minified]
-    };
+    let bundles = settings.bundles();
     let mut gzip = Gzip::new();
     let mut unfit = Vec::new();
     let mut containers = Vec::with_capacity(settings.target.containers.len());

@@ -2,11 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use crate::aws_settings::CredentialSource;
 use crate::byte_size::ByteSize;
 use crate::name::{BucketName, ObjectKey};
 use crate::object::{Container, Object};
-use crate::scope::Scope;
 use crate::settings::Settings;
 
 /// The settings and the containers that are published by them.
@@ -21,26 +19,6 @@ impl Plan {
         self.containers
             .iter()
             .flat_map(|container| container.objects.iter())
-    }
-
-    /// The keys that are written and the distributions that are told.
-    pub(crate) fn scope(&self) -> Scope {
-        let settings = &self.settings;
-        let account_of_role = match &settings.aws.credentials {
-            CredentialSource::Oidc { role, .. } => Some(role.account_id().to_owned()),
-            CredentialSource::Keys(_) | CredentialSource::DefaultChain { .. } => None,
-        };
-        Scope {
-            bucket: settings.target.bucket.clone(),
-            prefix: settings.target.prefix.clone(),
-            keys: self.objects().map(|object| object.key.clone()).collect(),
-            distributions: settings.distributions.clone(),
-            region: settings.target.region.clone(),
-            account_id: settings.aws.account_id.clone().or(account_of_role),
-            acl: settings.acl.is_some(),
-            wait: settings.wait,
-            only_newer: settings.only_newer,
-        }
     }
 }
 

@@ -114,7 +114,7 @@ pub(crate) fn closing(
 
 /// Every fault, but the remedy and the missing statement once for all that have the same reason.
 fn faults(record: &Record, faults: &[Fault], reporter: &Reporter) {
-    let scope = record.plan.scope();
+    let scope = record.plan.settings.scope();
     let mut told: Vec<(&str, Option<&str>)> = Vec::new();
     for fault in faults {
         let reason = (fault.action, fault.code.as_deref());

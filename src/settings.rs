@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use aws_sdk_s3::types::ObjectCannedAcl;
 use http::Uri;
 
-use crate::aws_settings::AwsSettings;
+use crate::aws_settings::{AwsSettings, CredentialSource};
 use crate::build::Build;
 use crate::byte_size::ByteSize;
 use crate::cache_control::CacheControl;
@@ -16,8 +16,10 @@ use crate::check::Check;
 use crate::config_js::ConfigJs;
 use crate::environment::{self, Environment};
 use crate::error::Invalid;
-use crate::name::DistributionId;
+use crate::name::{DistributionId, ObjectKey};
+use crate::object::Bundle;
 use crate::raw::{RawAws, RawBuild, RawSettings};
+use crate::scope::Scope;
 use crate::target::Target;
 use crate::variables::Variables;
 
@@ -161,6 +163,41 @@ impl Settings {
             dry_run,
             aws,
         })
+    }
+}
+
+impl Settings {
+    /// The files of a container that are published, in the order in which they must be uploaded.
+    pub(crate) fn bundles(&self) -> &'static [Bundle] {
+        if self.pretty {
+            &[Bundle::Pretty, Bundle::Minified]
+        } else {
+            &[Bundle::Minified]
+        }
+    }
+
+    /// The keys that are written and the distributions that are told.
+    pub(crate) fn scope(&self) -> Scope {
+        let target = &self.target;
+        let keys = target.containers.iter().flat_map(|name| {
+            let key = |bundle: &Bundle| ObjectKey::new(&target.prefix, &bundle.file_name(name));
+            self.bundles().iter().map(key)
+        });
+        let account_of_role = match &self.aws.credentials {
+            CredentialSource::Oidc { role, .. } => Some(role.account_id().to_owned()),
+            CredentialSource::Keys(_) | CredentialSource::DefaultChain { .. } => None,
+        };
+        Scope {
+            bucket: target.bucket.clone(),
+            prefix: target.prefix.clone(),
+            keys: keys.collect(),
+            distributions: self.distributions.clone(),
+            region: target.region.clone(),
+            account_id: self.aws.account_id.clone().or(account_of_role),
+            acl: self.acl.is_some(),
+            wait: self.wait,
+            only_newer: self.only_newer,
+        }
     }
 }
 
