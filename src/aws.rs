@@ -15,9 +15,11 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use crate::aws_settings::{AwsSettings, CredentialSource};
 use crate::error::Error;
 use crate::fault::causes;
+use crate::identity;
 use crate::log::LogRequests;
 use crate::oidc;
-use crate::plan::Plan;
+use crate::scope::Scope;
+use crate::settings::Settings;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the request's start to the answer's first byte, so it includes the upload of the largest file.
@@ -25,6 +27,8 @@ const READ_TIMEOUT: Duration = Duration::from_mins(1);
 /// One operation with all its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(3);
 const ATTEMPTS: u32 = 5;
+/// For an answer that is nice to have and that nothing depends on.
+const LONGEST_QUESTION: Duration = Duration::from_secs(3);
 /// The metadata service of an EC2 instance answers in a millisecond or is not there; CI must not wait for it.
 const INSTANCE_METADATA_TIMEOUT: Duration = Duration::from_millis(250);
 
@@ -32,41 +36,48 @@ const INSTANCE_METADATA_TIMEOUT: Duration = Duration::from_millis(250);
 pub(crate) struct Aws {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) cloudfront: aws_sdk_cloudfront::Client,
+    /// What the clients of other services are made from.
+    pub(crate) config: SdkConfig,
     /// Whose credentials these are: a phrase for the log.
     pub(crate) credentials: String,
 }
 
 /// Resolves the credentials, once for the whole run, and makes the clients.
-pub(crate) async fn connect(plan: &Plan, client: SharedHttpClient) -> Result<Aws, Error> {
-    let settings = &plan.settings;
+///
+/// `limit` is what a session of a role is limited to.
+pub(crate) async fn connect(
+    settings: &Settings,
+    client: SharedHttpClient,
+    limit: Option<&Scope>,
+) -> Result<Aws, Error> {
     let region = Region::new(settings.target.region.clone());
-    let loader = loader(client.clone()).region(region.clone());
-    let (config, credentials) = match &settings.aws.credentials {
+    let config = loader(client.clone())
+        .region(region.clone())
+        .no_credentials()
+        .load()
+        .await;
+    let (resolved, credentials) = match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {
-            let config = loader.no_credentials().load().await;
-            let credentials =
-                oidc::assume_role(&config, role, token, &settings.build, &settings.scope())
-                    .await
-                    .map_err(|fault| Error::Aws(Box::new(fault)))?;
-            let phrase = format!("role {role}, assumed by OpenID Connect");
-            (with_credentials(config, credentials), phrase)
+            let resolved = oidc::assume_role(&config, role, token, &settings.build, limit)
+                .await
+                .map_err(|fault| Error::Aws(Box::new(fault)))?;
+            (resolved, format!("role {role}, assumed by OpenID Connect"))
         }
-        CredentialSource::Keys(credentials) => {
-            let config = loader.no_credentials().load().await;
-            let phrase = format!("access key {}", ending(credentials));
-            (with_credentials(config, credentials.clone()), phrase)
-        }
+        CredentialSource::Keys(keys) => (keys.clone(), format!("access key {}", ending(keys))),
         CredentialSource::DefaultChain { profile } => {
-            let config = loader.no_credentials().load().await;
-            let credentials = of_default_chain(profile.as_deref(), region, client).await?;
+            let resolved = of_default_chain(profile.as_deref(), region, client).await?;
             let source = profile.as_ref().map_or_else(
                 || "AWS's default chain".to_owned(),
                 |profile| format!("profile `{profile}`"),
             );
-            let phrase = format!("{source}, access key {}", ending(&credentials));
-            (with_credentials(config, credentials), phrase)
+            let phrase = format!("{source}, access key {}", ending(&resolved));
+            (resolved, phrase)
         }
     };
+    let config = config
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(resolved))
+        .build();
     Ok(Aws {
         s3: s3_client(&config, &settings.aws),
         cloudfront: aws_sdk_cloudfront::Client::from_conf(
@@ -74,8 +85,22 @@ pub(crate) async fn connect(plan: &Plan, client: SharedHttpClient) -> Result<Aws
                 .interceptor(LogRequests)
                 .build(),
         ),
+        config,
         credentials,
     })
+}
+
+/// The account of whoever the credentials belong to, if there are any and STS answers soon.
+pub(crate) async fn account_of_caller(
+    settings: &Settings,
+    client: SharedHttpClient,
+) -> Option<String> {
+    let ask = async {
+        let aws = connect(settings, client, None).await.ok()?;
+        identity::of_caller(&aws.config).await.ok()
+    };
+    let answer = tokio::time::timeout(LONGEST_QUESTION, ask).await.ok()??;
+    Some(answer.account_id)
 }
 
 /// The region that the AWS profile names, if any. Reads files only.
@@ -108,13 +133,6 @@ fn s3_client(config: &SdkConfig, settings: &AwsSettings) -> aws_sdk_s3::Client {
             .interceptor(LogRequests)
             .build(),
     )
-}
-
-fn with_credentials(config: SdkConfig, credentials: Credentials) -> SdkConfig {
-    config
-        .into_builder()
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build()
 }
 
 async fn of_default_chain(

@@ -7,13 +7,14 @@ use crate::check::Check;
 use crate::error::Invalid;
 use crate::oidc::{RoleArn, Token};
 use crate::raw::{RawAws, RawSettings};
+use crate::settings::Flags;
 use crate::tls;
 
 /// How AWS is reached and as whom.
 #[derive(Debug)]
 pub(crate) struct AwsSettings {
     pub(crate) credentials: CredentialSource,
-    /// The 12 digits of `AWS_ACCOUNT_ID`.
+    /// 12 digits: `AWS_ACCOUNT_ID`, or the account of the role.
     pub(crate) account_id: Option<String>,
     /// Whether S3 is an endpoint of one's own, whose buckets are addressed by path.
     pub(crate) own_s3_endpoint: bool,
@@ -42,11 +43,17 @@ impl AwsSettings {
         raw: &RawSettings,
         raw_aws: RawAws,
         token: Option<String>,
+        flags: Flags,
     ) -> Option<Self> {
         let account_id = raw
             .aws_account_id
             .as_ref()
             .and_then(|id| check.parse("AWS_ACCOUNT_ID", id, parse_account_id));
+        let role = raw
+            .aws_oidc_role_arn
+            .as_ref()
+            .and_then(|arn| check.parse("AWS_OIDC_ROLE_ARN", arn, RoleArn::parse));
+        let account_of_role = role.as_ref().map(|role| role.account_id().to_owned());
         for (setting, value) in [
             ("AWS_ENDPOINT_URL", &raw_aws.aws_endpoint_url),
             ("AWS_ENDPOINT_URL_S3", &raw_aws.aws_endpoint_url_s3),
@@ -73,9 +80,19 @@ impl AwsSettings {
             let bundle = tls::read_ca_bundle(&path);
             check.ok(bundle.map_err(|problem| Invalid::new("AWS_CA_BUNDLE", problem)))
         });
+        let profile = raw_aws.aws_profile.clone();
+        let credentials = if flags.needs_no_credentials {
+            credentials(&mut Check::default(), raw, role, profile, token).unwrap_or(
+                CredentialSource::DefaultChain {
+                    profile: raw_aws.aws_profile,
+                },
+            )
+        } else {
+            credentials(check, raw, role, profile, token)?
+        };
         Some(Self {
-            credentials: credentials(check, raw, raw_aws.aws_profile, token)?,
-            account_id,
+            credentials,
+            account_id: account_id.or(account_of_role),
             own_s3_endpoint: raw_aws.aws_endpoint_url_s3.is_some()
                 || raw_aws.aws_endpoint_url.is_some(),
             ca_bundle,
@@ -86,11 +103,11 @@ impl AwsSettings {
 fn credentials(
     check: &mut Check,
     raw: &RawSettings,
+    role: Option<RoleArn>,
     profile: Option<String>,
     token: Option<String>,
 ) -> Option<CredentialSource> {
-    if let Some(arn) = &raw.aws_oidc_role_arn {
-        let role = check.parse("AWS_OIDC_ROLE_ARN", arn, RoleArn::parse);
+    if raw.aws_oidc_role_arn.is_some() {
         let Some(token) = token else {
             check.push(
                 "AWS_OIDC_ROLE_ARN",

@@ -1,7 +1,8 @@
-//! The command line. A pipe has none; by hand it chooses the environment and the dry run.
+//! The command line. A pipe has none; by hand it chooses the command, the environment and the dry run.
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::raw::RawTrust;
 use crate::settings::Flags;
 
 /// Publishes a built Mojito container to exactly the S3 keys it may write, and invalidates CloudFront.
@@ -9,41 +10,104 @@ use crate::settings::Flags;
 /// All settings are environment variables; the README has a table of them. In the root of a Mojito repository, none but
 /// credentials is needed.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
     #[command(flatten)]
     publish: PublishArgs,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum CliCommand {
     /// Publish the container (the default)
     Publish(PublishArgs),
+    /// Show who the credentials are and prove what they can and cannot write, changing nothing
+    Check(CheckArgs),
+    /// Print the least-privilege IAM policy for the same settings, as JSON
+    Policy(PolicyArgs),
 }
 
-#[derive(Args, Clone, Copy, Debug)]
+#[derive(Args, Debug, Default)]
 struct PublishArgs {
     /// Publish to production; by hand, the default is development
     #[arg(long)]
     production: bool,
-    /// Say what would happen, and write nothing
+    /// Say what would happen, and send nothing
     #[arg(long)]
     dry_run: bool,
 }
 
+#[derive(Args, Debug)]
+struct CheckArgs {
+    /// Check what production needs; by hand, the default is development
+    #[arg(long)]
+    production: bool,
+}
+
+#[derive(Args, Debug)]
+struct PolicyArgs {
+    /// The policy for production; by hand, the default is development
+    #[arg(long)]
+    production: bool,
+    /// Print the trust policy of a role for Bitbucket's OIDC instead
+    #[arg(long)]
+    trust: bool,
+    /// The workspace whose pipelines are trusted
+    #[arg(long, requires = "trust", value_name = "ID")]
+    workspace: Option<String>,
+    /// The workspace's UUID
+    #[arg(long, requires = "trust", value_name = "UUID")]
+    workspace_uuid: Option<String>,
+    /// The UUID of the repository whose steps are trusted
+    #[arg(long, requires = "trust", value_name = "UUID")]
+    repository_uuid: Option<String>,
+    /// The UUID of the deployment environment whose steps are trusted
+    #[arg(long, requires = "trust", value_name = "UUID")]
+    environment_uuid: Option<String>,
+}
+
+/// What to do, and with which flags.
+pub(crate) enum Command {
+    Publish(Flags),
+    Check(Flags),
+    /// With who is trusted, where that is what is asked for.
+    Policy(Flags, Option<RawTrust>),
+}
+
 impl Cli {
-    pub(crate) fn flags(&self) -> Flags {
-        let of_command = self
-            .command
-            .as_ref()
-            .map(|Command::Publish(arguments)| arguments);
-        let given =
-            |flag: fn(&PublishArgs) -> bool| flag(&self.publish) || of_command.is_some_and(flag);
-        Flags {
-            production: given(|arguments| arguments.production),
-            dry_run: given(|arguments| arguments.dry_run),
+    pub(crate) fn into_command(self) -> Command {
+        match self.command {
+            None => Command::Publish(self.publish.into()),
+            Some(CliCommand::Publish(arguments)) => Command::Publish(arguments.into()),
+            Some(CliCommand::Check(arguments)) => Command::Check(Flags {
+                production: arguments.production,
+                ..Flags::default()
+            }),
+            Some(CliCommand::Policy(arguments)) => {
+                let flags = Flags {
+                    production: arguments.production,
+                    needs_no_credentials: true,
+                    ..Flags::default()
+                };
+                let trust = arguments.trust.then_some(RawTrust {
+                    bitbucket_workspace: arguments.workspace,
+                    bitbucket_repo_owner_uuid: arguments.workspace_uuid,
+                    bitbucket_repo_uuid: arguments.repository_uuid,
+                    bitbucket_deployment_environment_uuid: arguments.environment_uuid,
+                });
+                Command::Policy(flags, trust)
+            }
+        }
+    }
+}
+
+impl From<PublishArgs> for Flags {
+    fn from(arguments: PublishArgs) -> Self {
+        Self {
+            production: arguments.production,
+            dry_run: arguments.dry_run,
+            ..Self::default()
         }
     }
 }

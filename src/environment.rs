@@ -28,6 +28,14 @@ impl Environment {
         })
     }
 
+    /// The other one.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Production => Self::Development,
+            Self::Development => Self::Production,
+        }
+    }
+
     fn from_name(name: &str) -> Option<Self> {
         match name.to_ascii_lowercase().as_str() {
             "production" => Some(Self::Production),

@@ -12,6 +12,9 @@
 //! - `report` says how it ended, through `reporter`, and `result_file` stores it; `exit` is the code. `signal` does the
 //!   same when the run is stopped.
 //!
+//! `policy` prints the policies, `trust` the one of a role. `check_credentials` proves what credentials can do, by trying what
+//! `probe` lists; `identity` asks whose they are.
+//!
 //! Everything up to the plan is free of requests, and nothing after the settings reads the environment.
 
 mod aws;
@@ -20,6 +23,7 @@ mod build;
 mod byte_size;
 mod cache_control;
 mod check;
+mod check_credentials;
 mod cli;
 mod cloudfront;
 mod config_js;
@@ -29,6 +33,7 @@ mod error;
 mod exit;
 mod fault;
 mod gzip;
+mod identity;
 mod live;
 mod log;
 mod name;
@@ -36,6 +41,8 @@ mod newest;
 mod object;
 mod oidc;
 mod plan;
+mod policy;
+mod probe;
 mod publish;
 mod raw;
 mod record;
@@ -48,6 +55,7 @@ mod settings;
 mod signal;
 mod target;
 mod tls;
+mod trust;
 mod variables;
 
 use std::panic;
@@ -59,16 +67,18 @@ use std::time::Instant;
 use clap::Parser;
 
 use crate::build::Build;
-use crate::cli::Cli;
+use crate::cli::{Cli, Command};
 use crate::config_js::ConfigJs;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::plan::Plan;
-use crate::raw::RawBuild;
+use crate::raw::{RawBuild, RawTrust};
 use crate::record::Record;
 use crate::reporter::Reporter;
 use crate::settings::{Flags, Settings};
+use crate::signal::Signals;
 use crate::tls::Https;
+use crate::trust::Trust;
 use crate::variables::Variables;
 
 /// Runs the program with the arguments and the environment of the process.
@@ -86,12 +96,7 @@ pub fn main() -> ExitCode {
     if settings::debug(&variables) {
         log::init();
     }
-    reporter.info(concat!(
-        env!("CARGO_PKG_NAME"),
-        " ",
-        env!("CARGO_PKG_VERSION")
-    ));
-    match run(cli.flags(), &variables, &reporter) {
+    match run(cli.into_command(), &variables, &reporter) {
         Ok(exit) => exit,
         Err(error) => {
             reporter.failure(&format!("{error}\n{}", error.state()));
@@ -104,28 +109,41 @@ pub fn main() -> ExitCode {
     .into()
 }
 
-fn run(flags: Flags, variables: &Variables, reporter: &Arc<Reporter>) -> Result<Exit, Error> {
-    let record = Arc::new(OnceLock::new());
-    signal::watch(Arc::clone(&record), Arc::clone(reporter)).map_err(Error::Start)?;
-    tokio::runtime::Builder::new_current_thread()
+fn run(command: Command, variables: &Variables, reporter: &Arc<Reporter>) -> Result<Exit, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(Error::Start)?
-        .block_on(publish(flags, variables, &record, reporter))
+        .map_err(Error::Start)?;
+    runtime.block_on(async {
+        match command {
+            Command::Publish(flags) => publish(flags, variables, reporter).await,
+            Command::Check(flags) => check(flags, variables, reporter).await,
+            Command::Policy(flags, trust) => print_policy(flags, trust, variables).await,
+        }
+    })
+}
+
+async fn settings(flags: Flags, variables: &Variables) -> Result<Settings, Error> {
+    let config = ConfigJs::read(Path::new("."));
+    let profile_region = aws::profile_region().await;
+    Settings::new(flags, variables, config, profile_region.as_deref()).map_err(Error::Settings)
 }
 
 /// The story of a publish: settings, containers, plan, uploads, invalidations, waits, report.
 async fn publish(
     flags: Flags,
     variables: &Variables,
-    record: &OnceLock<Arc<Record>>,
-    reporter: &Reporter,
+    reporter: &Arc<Reporter>,
 ) -> Result<Exit, Error> {
     let started = Instant::now();
-    let config = ConfigJs::read(Path::new("."));
-    let profile_region = aws::profile_region().await;
-    let settings = Settings::new(flags, variables, config, profile_region.as_deref())
-        .map_err(Error::Settings)?;
+    let record = Arc::new(OnceLock::new());
+    signal::watch(Arc::clone(&record), Arc::clone(reporter)).map_err(Error::Start)?;
+    reporter.info(concat!(
+        env!("CARGO_PKG_NAME"),
+        " ",
+        env!("CARGO_PKG_VERSION")
+    ));
+    let settings = settings(flags, variables).await?;
     let containers = container::read(&settings).map_err(Error::Container)?;
     let plan = Plan {
         settings,
@@ -141,7 +159,7 @@ async fn publish(
     let record = record.get_or_init(|| Arc::new(Record::new(plan, started)));
     let settings = &record.plan.settings;
     let https = Arc::new(Https::new(settings.aws.ca_bundle.as_deref()));
-    let aws = aws::connect(&record.plan, https.client()).await?;
+    let aws = aws::connect(settings, https.client(), Some(&settings.scope())).await?;
     reporter.info(&format!("credentials: {}", aws.credentials));
     record.state().credentials = Some(aws.credentials.clone());
 
@@ -157,6 +175,35 @@ async fn publish(
             std::thread::park();
         }),
     )
+}
+
+/// Proves what the credentials can and cannot do.
+async fn check(flags: Flags, variables: &Variables, reporter: &Reporter) -> Result<Exit, Error> {
+    let signals = Signals::new().map_err(Error::Start)?;
+    let settings = settings(flags, variables).await?;
+    reporter.info(&format!(
+        "checking what the credentials may do in {} ({})",
+        settings.environment, settings.environment_reason
+    ));
+    let https = Arc::new(Https::new(settings.aws.ca_bundle.as_deref()));
+    let aws = aws::connect(&settings, https.client(), None).await?;
+    reporter.info(&format!("credentials: {}", aws.credentials));
+    Ok(check_credentials::check(&aws, &settings, signals, reporter).await)
+}
+
+/// Prints a policy and nothing else.
+async fn print_policy(
+    flags: Flags,
+    trust: Option<RawTrust>,
+    variables: &Variables,
+) -> Result<Exit, Error> {
+    let settings = settings(flags, variables).await?;
+    let trust = trust
+        .map(|flags| Trust::new(flags, variables, settings.environment))
+        .transpose()
+        .map_err(Error::Settings)?;
+    Reporter::json(&policy::policy(&settings, trust.as_ref()).await);
+    Ok(Exit::Published)
 }
 
 /// A fault of the program ends it with exit code 1, in its own words and without a core dump.

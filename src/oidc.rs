@@ -66,20 +66,20 @@ impl Display for RoleArn {
     }
 }
 
-/// Assumes the role, with a session policy that allows what the run needs and nothing else.
+/// Assumes the role, with a session policy that allows what `limit` needs and nothing else.
 pub(crate) async fn assume_role(
     config: &SdkConfig,
     role: &RoleArn,
     token: &Token,
     build: &Build,
-    scope: &Scope,
+    limit: Option<&Scope>,
 ) -> Result<Credentials, Fault> {
     let output = aws_sdk_sts::Client::new(config)
         .assume_role_with_web_identity()
         .role_arn(&role.0)
         .role_session_name(session_name(build))
         .web_identity_token(&token.0)
-        .policy(scope.session_policy())
+        .set_policy(limit.map(Scope::session_policy))
         .send()
         .await
         .map_err(|error| Fault::new("sts:AssumeRoleWithWebIdentity", role.to_string(), &error))?;

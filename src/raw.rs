@@ -65,3 +65,18 @@ pub(crate) struct RawBuild {
     pub(crate) bitbucket_step_run_number: Option<String>,
     pub(crate) bitbucket_tag: Option<String>,
 }
+
+/// Who a role trusts: Bitbucket's own variables, which the flags of `policy --trust` stand in for by hand.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "they are the names of the variables"
+)]
+pub(crate) struct RawTrust {
+    pub(crate) bitbucket_workspace: Option<String>,
+    /// The UUID of the workspace, which owns the repository.
+    pub(crate) bitbucket_repo_owner_uuid: Option<String>,
+    pub(crate) bitbucket_repo_uuid: Option<String>,
+    pub(crate) bitbucket_deployment_environment_uuid: Option<String>,
+}

@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 /// In CI, a line about a wait is printed this often.
 const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
 
@@ -52,6 +54,11 @@ impl Reporter {
 
     pub(crate) fn warning(&self, text: &str) {
         self.print(YELLOW, "WARNING: ", text);
+    }
+
+    /// Prints JSON and no more, for another program to read.
+    pub(crate) fn json(value: &Value) {
+        write(&format!("{value:#}\n"));
     }
 
     /// Says that a wait goes on: a live line on a terminal, elsewhere a line now and then.

@@ -4,9 +4,10 @@
 //! which statement is missing.
 
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{json, Value};
 
 use crate::name::{BucketName, DistributionId, ObjectKey, Prefix};
+use crate::trust::ACCOUNT_PLACEHOLDER;
 
 /// STS's limit for a session policy, in characters.
 const LONGEST_SESSION_POLICY: usize = 2048;
@@ -74,24 +75,31 @@ impl Scope {
         statements
     }
 
-    /// The policy of a session, as JSON.
-    ///
-    /// Where the keys of many containers exceed what STS takes, the session is limited to their folder instead.
-    pub(crate) fn session_policy(&self) -> String {
-        let policy = |resources| {
-            json!({"Version": "2012-10-17", "Statement": self.statements(resources)}).to_string()
-        };
-        let exact = policy(
+    /// The least-privilege policy.
+    pub(crate) fn policy(&self) -> Value {
+        self.policy_for(
             self.keys
                 .iter()
                 .map(|key| self.object_arn(key.as_str()))
                 .collect(),
-        );
+        )
+    }
+
+    fn policy_for(&self, objects: Vec<String>) -> Value {
+        json!({"Version": "2012-10-17", "Statement": self.statements(objects)})
+    }
+
+    /// The policy of a session, as JSON.
+    ///
+    /// Where the keys of many containers exceed what STS takes, the session is limited to their folder instead.
+    pub(crate) fn session_policy(&self) -> String {
+        let exact = self.policy().to_string();
         if exact.chars().count() <= LONGEST_SESSION_POLICY {
             return exact;
         }
         let everything_in_folder = ObjectKey::new(&self.prefix, "*");
-        policy(vec![self.object_arn(everything_in_folder.as_str())])
+        self.policy_for(vec![self.object_arn(everything_in_folder.as_str())])
+            .to_string()
     }
 
     /// The statement that allows an action on an object.
@@ -110,7 +118,7 @@ impl Scope {
     }
 
     fn distribution_arn(&self, id: &DistributionId) -> String {
-        let account = self.account_id.as_deref().unwrap_or("AWS_ACCOUNT_ID");
+        let account = self.account_id.as_deref().unwrap_or(ACCOUNT_PLACEHOLDER);
         format!(
             "arn:{}:cloudfront::{account}:distribution/{id}",
             self.partition()
@@ -118,7 +126,7 @@ impl Scope {
     }
 
     /// The part of an ARN that tells AWS's separate worlds apart.
-    fn partition(&self) -> &'static str {
+    pub(crate) fn partition(&self) -> &'static str {
         if self.region.starts_with("cn-") {
             "aws-cn"
         } else if self.region.starts_with("us-gov-") {

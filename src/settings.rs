@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use aws_sdk_s3::types::ObjectCannedAcl;
 use http::Uri;
 
-use crate::aws_settings::{AwsSettings, CredentialSource};
+use crate::aws_settings::AwsSettings;
 use crate::build::Build;
 use crate::byte_size::ByteSize;
 use crate::cache_control::CacheControl;
@@ -31,6 +31,8 @@ const DEFAULT_LOCAL_PATH: &str = "dist/assets/js";
 pub(crate) struct Flags {
     pub(crate) production: bool,
     pub(crate) dry_run: bool,
+    /// Incomplete credentials, or none, are no reason to refuse.
+    pub(crate) needs_no_credentials: bool,
 }
 
 /// Everything that a run is told.
@@ -122,7 +124,7 @@ impl Settings {
                 "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); leave it off by hand",
             );
         }
-        let aws = AwsSettings::new(&mut check, &raw, raw_aws, token);
+        let aws = AwsSettings::new(&mut check, &raw, raw_aws, token, flags);
 
         let (
             true,
@@ -183,17 +185,13 @@ impl Settings {
             let key = |bundle: &Bundle| ObjectKey::new(&target.prefix, &bundle.file_name(name));
             self.bundles().iter().map(key)
         });
-        let account_of_role = match &self.aws.credentials {
-            CredentialSource::Oidc { role, .. } => Some(role.account_id().to_owned()),
-            CredentialSource::Keys(_) | CredentialSource::DefaultChain { .. } => None,
-        };
         Scope {
             bucket: target.bucket.clone(),
             prefix: target.prefix.clone(),
             keys: keys.collect(),
             distributions: self.distributions.clone(),
             region: target.region.clone(),
-            account_id: self.aws.account_id.clone().or(account_of_role),
+            account_id: self.aws.account_id.clone(),
             acl: self.acl.is_some(),
             wait: self.wait,
             only_newer: self.only_newer,

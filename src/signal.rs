@@ -4,6 +4,7 @@
 //! of a container the program would otherwise not even be ended by them: the kernel ignores signals without a handler
 //! there.
 
+use std::io;
 use std::pin::pin;
 use std::process;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +12,7 @@ use std::thread;
 
 use futures_util::future::{select, Either};
 use tokio::runtime;
-use tokio::signal::unix::{signal, SignalKind};
+use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use crate::exit::Exit;
 use crate::record::Record;
@@ -19,27 +20,16 @@ use crate::report;
 use crate::reporter::Reporter;
 
 /// Starts to wait for the signals. `record` is filled once there is something to tell.
-pub(crate) fn watch(
-    record: Arc<OnceLock<Arc<Record>>>,
-    reporter: Arc<Reporter>,
-) -> std::io::Result<()> {
+pub(crate) fn watch(record: Arc<OnceLock<Arc<Record>>>, reporter: Arc<Reporter>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
-    let (mut terminate, mut interrupt) = {
+    let signals = {
         let _guard = runtime.enter();
-        (
-            signal(SignalKind::terminate())?,
-            signal(SignalKind::interrupt())?,
-        )
+        Signals::new()?
     };
     thread::Builder::new()
         .name("signals".to_owned())
         .spawn(move || {
-            let name = runtime.block_on(async {
-                match select(pin!(terminate.recv()), pin!(interrupt.recv())).await {
-                    Either::Left(_) => "SIGTERM",
-                    Either::Right(_) => "SIGINT",
-                }
-            });
+            let name = runtime.block_on(signals.received());
             let exit = if let Some(record) = record.get() {
                 report::closing(record, Some(name), &reporter)
             } else {
@@ -54,4 +44,28 @@ pub(crate) fn watch(
             }
         })?;
     Ok(())
+}
+
+/// SIGTERM and SIGINT of this process.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Must be called in a runtime; from then on, the signals no longer end the process by themselves.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the first, and names it.
+    pub(crate) async fn received(mut self) -> &'static str {
+        match select(pin!(self.terminate.recv()), pin!(self.interrupt.recv())).await {
+            Either::Left(_) => "SIGTERM",
+            Either::Right(_) => "SIGINT",
+        }
+    }
 }

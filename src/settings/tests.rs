@@ -47,7 +47,7 @@ fn the_configuration_beats_the_defaults_and_the_profile() {
     fn case(production: bool, prefix: &str) {
         let flags = Flags {
             production,
-            dry_run: false,
+            ..Flags::default()
         };
         let settings = Settings::new(
             flags,

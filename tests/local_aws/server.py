@@ -73,6 +73,9 @@ check_action_permitted = access_control.IAMRequestBase.check_action_permitted
 
 def within_the_session_policy(request, resource):
     """moto ignores the policy of a session; at AWS, the session may do what both it and the role allow."""
+    if request._action == "s3:AbortMultipartUpload":
+        # At AWS, whoever created a multipart upload may abort it without any permission.
+        return
     check_action_permitted(request, resource)
     for role in sts.assumed_roles:
         if role.access_key_id == request._access_key._access_key_id and role.policy:
@@ -349,6 +352,10 @@ def objects(world):
     ]
 
 
+def multipart_uploads(world):
+    return [upload.key_name for upload in s3.buckets[world.bucket].multiparts.values()]
+
+
 def invalidations(world):
     return [
         {"distribution": distribution, "id": made.id, "caller_reference": made.caller_ref, "paths": made.paths}
@@ -405,7 +412,7 @@ def visit(world, path):
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, add_distribution, add_role, put_object, objects, invalidations, add_fault, requests, serve_tls, set_edge_stale, visit,
+        set_policy, add_distribution, add_role, put_object, objects, multipart_uploads, invalidations, add_fault, requests, serve_tls, set_edge_stale, visit,
     )
 }
 
