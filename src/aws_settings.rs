@@ -18,6 +18,8 @@ pub(crate) struct AwsSettings {
     pub(crate) account_id: Option<String>,
     /// Whether S3 is an endpoint of one's own, whose buckets are addressed by path.
     pub(crate) own_s3_endpoint: bool,
+    /// Whether STS can tell whose credentials these are: not where S3 alone is an endpoint of one's own.
+    pub(crate) knows_identity: bool,
     /// Certificates to trust besides the embedded and the system's, PEM.
     pub(crate) ca_bundle: Option<Vec<u8>>,
 }
@@ -95,6 +97,9 @@ impl AwsSettings {
             account_id: account_id.or(account_of_role),
             own_s3_endpoint: raw_aws.aws_endpoint_url_s3.is_some()
                 || raw_aws.aws_endpoint_url.is_some(),
+            knows_identity: raw_aws.aws_endpoint_url_s3.is_none()
+                || raw_aws.aws_endpoint_url.is_some()
+                || raw_aws.aws_endpoint_url_sts.is_some(),
             ca_bundle,
         })
     }

@@ -12,6 +12,9 @@ use serde::Serialize;
 
 use crate::scope::{Scope, Statement};
 
+/// The action by which a role is assumed with an OIDC token.
+pub(crate) const ASSUME_ROLE: &str = "sts:AssumeRoleWithWebIdentity";
+
 /// A request to AWS that failed for good.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Fault {
@@ -139,12 +142,12 @@ impl Fault {
     /// What to do, as a sentence.
     pub(crate) fn remedy(&self) -> String {
         match &self.kind {
-            Kind::AccessDenied if self.action.starts_with("sts:") => "the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience and this repository (and deployment environment) as subject".into(),
+            Kind::AccessDenied if self.action == ASSUME_ROLE => "the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience and this repository (and deployment environment) as subject".into(),
             Kind::AccessDenied => format!("the credentials may not do `{}` here: give their user or role the statement below, and look for a bucket policy that denies it", self.action),
             Kind::AclNotSupported => "the bucket has ACLs disabled, as new buckets have: leave `ACL` empty".into(),
             Kind::Changed => "somebody else published at the same moment: look at what is live and run this again if it is not the newest".into(),
             Kind::ClockSkew => "the clock of this machine is wrong by more than AWS accepts: set it and run this again".into(),
-            Kind::ExpiredSession if self.action.starts_with("sts:") => "the step's OIDC token has expired: run the step again, and publish early in it".into(),
+            Kind::ExpiredSession if self.action == ASSUME_ROLE => "the step's OIDC token has expired: run the step again, and publish early in it".into(),
             Kind::ExpiredSession => "the session's credentials have expired: sign in again by hand, or run the step again in CI".into(),
             Kind::Kms => "the bucket encrypts with a KMS key that these credentials may not use: allow `kms:GenerateDataKey` on the key".into(),
             Kind::NoSuchBucket => "there is no such bucket: check `S3_BUCKET`, or `s3BucketPRD` and `s3BucketDev` of `config.js`".into(),

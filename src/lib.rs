@@ -163,12 +163,7 @@ async fn publish(
     reporter.info(&format!("credentials: {}", aws.credentials));
     record.state().credentials = Some(aws.credentials.clone());
 
-    publish::upload(&aws, record, reporter).await;
-    publish::invalidate(&aws, record, reporter).await;
-    if settings.wait {
-        publish::wait(&aws, record, reporter).await;
-    }
-    publish::verify(&https, record, reporter).await;
+    publish::publish(&aws, &https, record, reporter).await;
     Ok(
         report::closing(record, None, reporter).unwrap_or_else(|| loop {
             // The thread of the signals is printing the end and exits the process.

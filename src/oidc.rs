@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 
 use crate::build::Build;
-use crate::fault::Fault;
+use crate::fault::{Fault, ASSUME_ROLE};
 use crate::scope::Scope;
 
 /// The longest session name that STS takes.
@@ -82,10 +82,10 @@ pub(crate) async fn assume_role(
         .set_policy(limit.map(Scope::session_policy))
         .send()
         .await
-        .map_err(|error| Fault::new("sts:AssumeRoleWithWebIdentity", role.to_string(), &error))?;
+        .map_err(|error| Fault::new(ASSUME_ROLE, role.to_string(), &error))?;
     let credentials = output.credentials().ok_or_else(|| {
         Fault::unexpected(
-            "sts:AssumeRoleWithWebIdentity",
+            ASSUME_ROLE,
             role.to_string(),
             "the answer has no credentials",
         )

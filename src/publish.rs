@@ -1,15 +1,17 @@
 //! Carries the plan out: uploads, then invalidations, then the waits that were asked for.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select, Either};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::aws::Aws;
 use crate::cloudfront;
 use crate::fault::Fault;
+use crate::identity::{self, Identity};
 use crate::live;
 use crate::name::DistributionId;
 use crate::newest::{self, Precondition};
@@ -27,11 +29,41 @@ const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// The first pause between two looks at an invalidation; it doubles up to the longest.
 const FIRST_POLL: Duration = Duration::from_secs(1);
 const LONGEST_POLL: Duration = Duration::from_secs(10);
+/// How long the answer to whose credentials these are may take after everything else is done.
+const LAST_WORD: Duration = Duration::from_millis(300);
 /// How long an answer of the public URL may take.
 const PUBLIC_URL_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Carries the plan out, and asks meanwhile whose credentials these are. Nothing depends on that answer, nor waits for it.
+pub(crate) async fn publish(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) {
+    let settings = &record.plan.settings;
+    let work = pin!(async {
+        upload(aws, record, reporter).await;
+        invalidate(aws, record, reporter).await;
+        if settings.wait {
+            wait(aws, record, reporter).await;
+        }
+        verify(https, record, reporter).await;
+    });
+    let identity = pin!(async {
+        if settings.aws.knows_identity {
+            let answer = identity::of_caller(&aws.config).await;
+            record.state().identity = answer.ok();
+        }
+    });
+    match select(work, identity).await {
+        Either::Left(((), identity)) => {
+            let _ = tokio::time::timeout(LAST_WORD, identity).await;
+        }
+        Either::Right(((), work)) => work.await,
+    }
+    if let Some(Identity { arn, account_id }) = &record.state().identity {
+        reporter.info(&format!("identity: {arn} in account {account_id}"));
+    }
+}
+
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
-pub(crate) async fn upload(aws: &Aws, record: &Record, reporter: &Reporter) {
+async fn upload(aws: &Aws, record: &Record, reporter: &Reporter) {
     stream::iter(&record.plan.containers)
         .map(|container| upload_container(aws, container, record, reporter))
         .buffer_unordered(CONCURRENT_UPLOADS)
@@ -74,7 +106,7 @@ async fn upload_container(aws: &Aws, container: &Container, record: &Record, rep
 /// Invalidates exactly the paths that were published, in every distribution; none waits for another's failure.
 ///
 /// It is done even where the bytes did not change, so that a run that failed here before is mended by running it again.
-pub(crate) async fn invalidate(aws: &Aws, record: &Record, reporter: &Reporter) {
+async fn invalidate(aws: &Aws, record: &Record, reporter: &Reporter) {
     let groups = record.published_paths();
     if groups.is_empty() {
         return;
@@ -133,7 +165,7 @@ pub(crate) async fn invalidate(aws: &Aws, record: &Record, reporter: &Reporter) 
 }
 
 /// Waits until CloudFront has carried the invalidations out. Waiting too long, or in vain, is a warning.
-pub(crate) async fn wait(aws: &Aws, record: &Record, reporter: &Reporter) {
+async fn wait(aws: &Aws, record: &Record, reporter: &Reporter) {
     let in_progress: Vec<(DistributionId, Vec<String>)> = record
         .state()
         .invalidations
@@ -195,7 +227,7 @@ async fn wait_for(
 }
 
 /// Fetches every container from the public URL until it is the new one.
-pub(crate) async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
+async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
     let settings = &record.plan.settings;
     let Some(public_url) = &settings.public_url else {
         return;

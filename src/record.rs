@@ -10,6 +10,7 @@ use std::time::{Instant, SystemTime};
 use crate::cloudfront::MOST_PATHS;
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::identity::Identity;
 use crate::name::{CdnPath, DistributionId, ObjectKey};
 use crate::object::{Bundle, Container};
 use crate::plan::Plan;
@@ -56,6 +57,7 @@ pub(crate) struct Record {
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) credentials: Option<String>,
+    pub(crate) identity: Option<Identity>,
     pub(crate) uploads: BTreeMap<ObjectKey, Upload>,
     pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,
     pub(crate) live: Vec<Live>,

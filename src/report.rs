@@ -6,7 +6,6 @@ use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
 
 use crate::exit::Exit;
-use crate::fault::Fault;
 use crate::live;
 use crate::object::Container;
 use crate::plan::Plan;
@@ -79,7 +78,7 @@ pub(crate) fn closing(
         Some(signal) => reporter.failure(&format!("stopped by {signal}")),
         None => {}
     }
-    faults(record, &state.faults(), reporter);
+    faults(record, &state, reporter);
     for live in &state.live {
         if let Some(problem) = &live.problem {
             let within = match stopped_by {
@@ -113,10 +112,15 @@ pub(crate) fn closing(
 }
 
 /// Every fault, but the remedy and the missing statement once for all that have the same reason.
-fn faults(record: &Record, faults: &[Fault], reporter: &Reporter) {
-    let scope = record.plan.settings.scope();
+fn faults(record: &Record, state: &State, reporter: &Reporter) {
+    let account_id = state
+        .identity
+        .as_ref()
+        .map(|identity| identity.account_id.clone());
+    let scope = record.plan.settings.scope().of_account(account_id);
+    let faults = state.faults();
     let mut told: Vec<(&str, Option<&str>)> = Vec::new();
-    for fault in faults {
+    for fault in &faults {
         let reason = (fault.action, fault.code.as_deref());
         if told.contains(&reason) {
             reporter.failure(&fault.to_string());

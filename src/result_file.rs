@@ -147,6 +147,7 @@ pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
         "bucket": settings.target.bucket,
         "region": settings.target.region,
         "credentials": state.credentials,
+        "identity": state.identity,
         "containers": containers,
         "invalidations": invalidations,
         "live": live,

@@ -75,6 +75,12 @@ impl Scope {
         statements
     }
 
+    /// With the account of the caller, where no setting names one.
+    pub(crate) fn of_account(mut self, account_id: Option<String>) -> Self {
+        self.account_id = self.account_id.or(account_id);
+        self
+    }
+
     /// The least-privilege policy.
     pub(crate) fn policy(&self) -> Value {
         self.policy_for(

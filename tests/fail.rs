@@ -29,6 +29,7 @@ fn a_failed_pretty_form_leaves_the_container_untouched() {
 publishing container mojito to development (by hand, without `--production`)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 credentials: [KEY]
+identity: [USER] in account 123456789012
 ✖ s3:PutObject on s3://[BUCKET]/jsdev/mojito.pretty.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
   what to do: the credentials may not do `s3:PutObject` here: give their user or role the statement below, and look for a bucket policy that denies it
   {
@@ -93,6 +94,7 @@ publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 credentials: [KEY]
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
+identity: [USER] in account 123456789012
 ✖ cloudfront:CreateInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:CreateInvalidation (request id [..])
   what to do: the credentials may not do `cloudfront:CreateInvalidation` here: give their user or role the statement below, and look for a bucket policy that denies it
   {
@@ -102,7 +104,7 @@ credentials: [KEY]
       "cloudfront:CreateInvalidation"
     ],
     "Resource": [
-      "arn:aws:cloudfront::AWS_ACCOUNT_ID:distribution/[DISTRIBUTION]"
+      "arn:aws:cloudfront::123456789012:distribution/[DISTRIBUTION]"
     ]
   }
 ✖ published to production, but the CDN was not told (after [..])
@@ -321,6 +323,7 @@ fn what_passes_is_tried_again() {
         let answers: Vec<Option<u16>> = case
             .requests()
             .iter()
+            .filter(|request| request.path != "/")
             .map(|request| request.status)
             .collect();
         assert_eq!(answers.len(), 3);
@@ -354,7 +357,7 @@ fn a_lost_answer_does_not_make_a_second_invalidation() {
     assert_eq!(
         case.requests()
             .iter()
-            .filter(|request| request.method == "POST")
+            .filter(|request| request.method == "POST" && request.path != "/")
             .count(),
         2
     );

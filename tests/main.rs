@@ -10,12 +10,14 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod check;
 mod consistency;
 mod fail;
 mod harness;
 mod image;
 mod local_aws;
 mod network;
+mod policy;
 mod publish;
 mod refuse;
 mod result;

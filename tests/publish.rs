@@ -59,7 +59,8 @@ credentials: [KEY]
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed[0m
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
-[32m✔ published to development in [..][0m
+identity: [USER] in account 123456789012
+[32m✔ published to development in 58 ms[0m
 
 "#]]);
     let mut provenance = PROVENANCE.to_vec();
@@ -93,7 +94,8 @@ bucket: s3://[BUCKET]/js/ in ap-southeast-2
 credentials: [KEY]
 [32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
-[32m✔ published to production in [..][0m
+identity: [USER] in account 123456789012
+[32m✔ published to production in 56 ms[0m
 
 "#]]);
     let mut provenance = PROVENANCE.to_vec();
@@ -123,6 +125,7 @@ CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CD
 credentials: [KEY]
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
+identity: [USER] in account 123456789012
 ✔ published to development in [..]
 
 "#]]);
@@ -404,6 +407,7 @@ credentials: [KEY]
 waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to finish ([..] s)
 ✔ [DISTRIBUTION] has forgotten the old container everywhere
 ✔ [EDGE]/js/mojito.js is the new container
+identity: [USER] in account 123456789012
 ✔ published to production in [..]
   [EDGE]/js/mojito.js
 
@@ -443,6 +447,7 @@ WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has fin
       "arn:aws:cloudfront::AWS_ACCOUNT_ID:distribution/[DISTRIBUTION]"
     ]
   }
+identity: [USER] in account 123456789012
 ✔ published to production in [..]
 
 "#]]);

@@ -62,6 +62,7 @@ fn everything_that_was_done_is_in_the_result() {
             "bucket": case.world.bucket,
             "region": "ap-southeast-2",
             "credentials": format!("access key ending in `{key_end}`"),
+            "identity": {"arn": case.world.user_arn, "account_id": case.world.account},
             "containers": [{
                 "name": "mojito", "published": true,
                 "objects": [object("mojito.pretty.js", true, sizes[1]), object("mojito.js", false, sizes[0])],

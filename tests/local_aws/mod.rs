@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::Deserialize;
 use serde_json::{json, Value};
 
+const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/local_aws");
+
 /// A running local AWS. It ends when this is dropped, or when the process that started it ends.
 #[derive(Clone)]
 pub(crate) struct LocalAws(Arc<Mutex<Server>>);
@@ -40,17 +42,14 @@ pub(crate) struct World {
 
 impl LocalAws {
     pub(crate) fn start() -> Self {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/local_aws");
-        let mut process = Command::new(
-            python_environment("local-aws", &directory.join("requirements.txt")).join("bin/python"),
-        )
-        .arg(directory.join("server.py"))
-        // The machine's own AWS settings are none of its business.
-        .env_clear()
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the virtual environment's Python starts");
+        let mut process = Command::new(python())
+            .arg(Path::new(DIRECTORY).join("server.py"))
+            // The machine's own AWS settings are none of its business.
+            .env_clear()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the virtual environment's Python starts");
         Self(Arc::new(Mutex::new(Server {
             stdin: process.stdin.take().expect("standard input is piped"),
             stdout: BufReader::new(process.stdout.take().expect("standard output is piped")),
@@ -103,6 +102,12 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// The Python that runs the local AWS.
+pub(crate) fn python() -> PathBuf {
+    let requirements = Path::new(DIRECTORY).join("requirements.txt");
+    python_environment("local-aws", &requirements).join("bin/python")
 }
 
 /// A Python virtual environment under `target/`, which is made if it is not there as the requirements want it.

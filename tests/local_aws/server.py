@@ -22,6 +22,9 @@ from http import HTTPStatus
 from urllib.parse import unquote
 from urllib.request import urlopen
 
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -207,8 +210,8 @@ class World:
         if problem:
             error = f"<Error><Code>{problem}</Code><Message>The content is not what was announced.</Message></Error>"
             return answer(start, 400, {"Content-Type": "application/xml"}, error)
-        if path.startswith("/2020-05-31/"):
-            return as_cloudfront(environ, start)
+        if path == "/" or path.startswith("/2020-05-31/"):
+            return with_flat_errors(environ, start)
         return application(environ, start)
 
     def respond_as_edge(self, environ, start_response):
@@ -239,8 +242,8 @@ class World:
         return answer(start_response, 200, headers, content)
 
 
-def as_cloudfront(environ, start):
-    """moto puts CloudFront's errors into one element too many."""
+def with_flat_errors(environ, start):
+    """moto puts the errors of CloudFront and STS into one element too many."""
     sent = []
     body = b"".join(application(environ, lambda status, headers, exc_info=None: sent.append((status, headers))))
     (status, headers), = sent
@@ -378,6 +381,58 @@ def set_edge_stale(world, stale):
     world.edge_is_stale = stale
 
 
+def what_the_user_may_do(world, key, distribution):
+    """Tries what a publishing user has no business with, and the one thing that it has; returns what was allowed."""
+    session = boto3.Session(world.key.access_key_id, world.key.secret_access_key, region_name=REGION)
+
+    def client(service):
+        return session.client(service, endpoint_url=world.endpoint, config=Config(retries={"total_max_attempts": 1}))
+
+    s3, cdn, iam = client("s3"), client("cloudfront"), client("iam")
+    folder, file = key.rsplit("/", 1)
+    bucket = {"Bucket": world.bucket}
+    own = {**bucket, "Key": key}
+    batch = {"Paths": {"Quantity": 1, "Items": ["/*"]}, "CallerReference": "tried"}
+    attempts = {
+        "put the container": lambda: s3.create_multipart_upload(**own),
+        "put a neighbour": lambda: s3.put_object(**bucket, Key=key.replace(".js", "x.js")),
+        "put a longer name": lambda: s3.put_object(**bucket, Key=key + ".map"),
+        "put a shorter name": lambda: s3.put_object(**bucket, Key=key[:-1]),
+        "put another case": lambda: s3.put_object(**bucket, Key=key.upper()),
+        "put below the key": lambda: s3.put_object(**bucket, Key=key + "/x"),
+        "put the other environment's": lambda: s3.put_object(**bucket, Key=("js/" if folder == "jsdev" else "jsdev/") + file),
+        "put into another folder": lambda: s3.put_object(**bucket, Key="other/" + file),
+        "put into the root": lambda: s3.put_object(**bucket, Key=file),
+        "get the container": lambda: s3.get_object(**own),
+        "head the container": lambda: s3.head_object(**own),
+        "delete the container": lambda: s3.delete_object(**own),
+        "put an ACL": lambda: s3.put_object_acl(**own, ACL="public-read"),
+        "get the ACL": lambda: s3.get_object_acl(**own),
+        "tag the container": lambda: s3.put_object_tagging(**own, Tagging={"TagSet": []}),
+        "list the bucket": lambda: s3.list_objects_v2(**bucket),
+        "list all buckets": lambda: s3.list_buckets(),
+        "get the bucket's policy": lambda: s3.get_bucket_policy(**bucket),
+        "put a bucket policy": lambda: s3.put_bucket_policy(**bucket, Policy="{}"),
+        "delete the bucket": lambda: s3.delete_bucket(**bucket),
+        "make a bucket": lambda: s3.create_bucket(Bucket=world.bucket + "-2"),
+        "invalidate another distribution": lambda: cdn.create_invalidation(DistributionId=distribution, InvalidationBatch=batch),
+        "list the invalidations": lambda: cdn.list_invalidations(DistributionId=world.distributions[0]),
+        "get the distribution": lambda: cdn.get_distribution(Id=world.distributions[0]),
+        "list the distributions": lambda: cdn.list_distributions(),
+        "make itself a key": lambda: iam.create_access_key(UserName=world.user),
+        "change its own policy": lambda: iam.put_user_policy(UserName=world.user, PolicyName="more", PolicyDocument="{}"),
+    }
+    allowed = []
+    for name, attempt in attempts.items():
+        try:
+            attempt()
+            allowed.append(name)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 403:
+                raise
+    return allowed
+
+
 def serve_tls(world):
     """Listens with TLS as well; the certificate is signed by itself, and is for 127.0.0.1 alone."""
     certificate, key = generate_adhoc_ssl_pair("127.0.0.1")
@@ -412,7 +467,7 @@ def visit(world, path):
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, add_distribution, add_role, put_object, objects, multipart_uploads, invalidations, add_fault, requests, serve_tls, set_edge_stale, visit,
+        set_policy, add_distribution, add_role, put_object, objects, multipart_uploads, invalidations, add_fault, requests, serve_tls, set_edge_stale, what_the_user_may_do, visit,
     )
 }
 
