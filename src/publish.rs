@@ -30,7 +30,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(15);
 const FIRST_POLL: Duration = Duration::from_secs(1);
 const LONGEST_POLL: Duration = Duration::from_secs(10);
 /// How long the answer to whose credentials these are may take after everything else is done.
-const LAST_WORD: Duration = Duration::from_millis(300);
+const LAST_WORD: Duration = Duration::from_secs(1);
 /// How long an answer of the public URL may take.
 const PUBLIC_URL_TIMEOUT: Duration = Duration::from_secs(30);
 

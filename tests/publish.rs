@@ -60,7 +60,7 @@ credentials: [KEY]
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
 identity: [USER] in account 123456789012
-[32m✔ published to development in 58 ms[0m
+[32m✔ published to development in [..][0m
 
 "#]]);
     let mut provenance = PROVENANCE.to_vec();
@@ -95,7 +95,7 @@ credentials: [KEY]
 [32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
 identity: [USER] in account 123456789012
-[32m✔ published to production in 56 ms[0m
+[32m✔ published to production in [..][0m
 
 "#]]);
     let mut provenance = PROVENANCE.to_vec();
