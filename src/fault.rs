@@ -45,6 +45,7 @@ pub(crate) enum Kind {
     NoSuchBucket,
     NoSuchDistribution,
     NoSuchKey,
+    PolicyTooLarge,
     Refused(&'static str),
     Throttled,
     TooManyInvalidations,
@@ -126,7 +127,7 @@ impl Fault {
 
     /// The statement of the policy that is missing, where that is what is wrong.
     pub(crate) fn missing_statement(&self, scope: &Scope) -> Option<Statement> {
-        if self.kind != Kind::AccessDenied {
+        if self.kind != Kind::AccessDenied || self.is_explicit() {
             return None;
         }
         if self.action.starts_with("cloudfront:") {
@@ -139,10 +140,17 @@ impl Fault {
         Some(scope.statement_for_object(key))
     }
 
+    /// Whether a policy denies it, rather than none allowing it.
+    fn is_explicit(&self) -> bool {
+        self.message.contains("explicit deny")
+    }
+
     /// What to do, as a sentence.
     pub(crate) fn remedy(&self) -> String {
         match &self.kind {
             Kind::AccessDenied if self.action == ASSUME_ROLE => "the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience and this repository (and deployment environment) as subject".into(),
+            // The one thing that AWS says only in words.
+            Kind::AccessDenied if self.is_explicit() => "a policy denies this explicitly, which no statement of the user's can allow: if it is the bucket's own, it may demand encryption, conditional writes (`ONLY_NEWER` makes them) or a network; AWS's words above name the kind of policy".into(),
             Kind::AccessDenied => format!("the credentials may not do `{}` here: give their user or role the statement below, and look for a bucket policy that denies it", self.action),
             Kind::AclNotSupported => "the bucket has ACLs disabled, as new buckets have: leave `ACL` empty".into(),
             Kind::Changed => "somebody else published at the same moment: look at what is live and run this again if it is not the newest".into(),
@@ -153,6 +161,7 @@ impl Fault {
             Kind::NoSuchBucket => "there is no such bucket: check `S3_BUCKET`, or `s3BucketPRD` and `s3BucketDev` of `config.js`".into(),
             Kind::NoSuchDistribution => "there is no such distribution in this account: check `DISTRIBUTION_ID` and whose credentials these are".into(),
             Kind::NoSuchKey => "there is no such object".into(),
+            Kind::PolicyTooLarge => "the session policy of this run's keys is too large when packed: publish fewer containers in one run".into(),
             Kind::Refused(remedy) => (*remedy).into(),
             Kind::Throttled => "AWS throttled the requests all the time: run this again in some minutes".into(),
             Kind::TooManyInvalidations => "the distribution still works on too many invalidations (3,000 paths at a time): run this again in some minutes".into(),
@@ -215,6 +224,7 @@ fn classify(
         "NoSuchBucket" => Kind::NoSuchBucket,
         "NoSuchDistribution" => Kind::NoSuchDistribution,
         "NoSuchKey" | "NotFound" => Kind::NoSuchKey,
+        "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => Kind::PolicyTooLarge,
         "TooManyInvalidationsInProgress" => Kind::TooManyInvalidations,
         "RequestLimitExceeded"
         | "SlowDown"

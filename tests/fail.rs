@@ -202,6 +202,19 @@ fn each_refusal_of_s3_has_its_own_remedy() {
 }
 
 #[test]
+fn what_a_bucket_policy_denies_is_not_to_be_allowed_by_a_statement() {
+    let case = Case::production();
+    let body = s3_error("AccessDenied", "User: u is not authorized to perform: s3:PutObject with an explicit deny in a resource-based policy");
+    case.fault(
+        json!({"method": "PUT", "path": "/js/mojito.js", "status": 403, "body": body, "times": 9}),
+    );
+    case.run()
+        .exits(3)
+        .says("it may demand encryption, conditional writes (`ONLY_NEWER` makes them) or a network")
+        .does_not_say("WriteContainer");
+}
+
+#[test]
 fn each_refusal_of_cloudfront_has_its_own_remedy() {
     #[track_caller]
     fn case(status: u16, code: &str, remedy: &str) {
@@ -431,23 +444,6 @@ fn a_role_is_assumed_with_a_session_policy_of_exactly_this_run() {
     let sent = form_field(&assume.body, "Policy");
     assert_eq!(serde_json::from_str::<Value>(&sent).unwrap(), policy);
     assert_eq!(form_field(&assume.body, "RoleSessionName"), "acme-site-57");
-}
-
-#[test]
-fn a_trust_that_is_refused_is_explained() {
-    let case = Case::production()
-        .env("AWS_OIDC_ROLE_ARN", "arn:aws:iam::123456789012:role/mojito")
-        .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
-    let body = service_error(
-        "AccessDenied",
-        "Not authorized to perform sts:AssumeRoleWithWebIdentity",
-    );
-    case.fault(json!({"method": "POST", "path": "/", "status": 403, "body": body, "times": 9}));
-    case.run()
-        .exits(3)
-        .says("sts:AssumeRoleWithWebIdentity on arn:aws:iam::123456789012:role/mojito failed: AccessDenied (HTTP 403)")
-        .says("its trust policy must name Bitbucket's identity provider")
-        .says("nothing was published; visitors keep the old container");
 }
 
 fn form_field(body: &str, name: &str) -> String {

@@ -60,6 +60,8 @@ pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) authorization: String,
+    /// The token of temporary credentials.
+    pub(crate) security_token: String,
     pub(crate) body: String,
     /// What it was answered with; absent where the connection ended without an answer.
     pub(crate) status: Option<u16>,
@@ -75,7 +77,7 @@ pub(crate) struct Ended {
 impl Case {
     /// The container `mojito`, built; its user holds the documented development policy.
     pub(crate) fn development() -> Self {
-        let case = Self::new();
+        let case = Self::without_rights();
         let world = &case.world;
         case.set_policy(json!([
             {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/jsdev/mojito*", world.bucket)},
@@ -87,7 +89,7 @@ impl Case {
 
     /// The container `mojito`, built; its user holds the documented production policy, which allows one key.
     pub(crate) fn production() -> Self {
-        let case = Self::new();
+        let case = Self::without_rights();
         case.set_policy(json!([
             {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
             case.may_invalidate(&case.world.distribution),
@@ -95,7 +97,8 @@ impl Case {
         case.env("ENVIRONMENT", "production")
     }
 
-    fn new() -> Self {
+    /// The container `mojito`, built; its user may do nothing.
+    pub(crate) fn without_rights() -> Self {
         let world = local_aws().make_world();
         let repository = tempfile::tempdir().expect("a temporary folder can be made");
         sample::build(repository.path(), "mojito");
@@ -248,8 +251,19 @@ impl Case {
     pub(crate) fn ended(&self, output: Output) -> Ended {
         let text = String::from_utf8(output.stdout).expect("the output is UTF-8")
             + &String::from_utf8(output.stderr).expect("the output is UTF-8");
-        for secret in [&self.world.secret_access_key, OIDC_TOKEN, "Signature="] {
-            assert!(!text.contains(secret), "a secret was printed:\n{text}");
+        let requests = self.requests();
+        let of_requests = requests.iter().flat_map(|request| {
+            let signature = request.authorization.split_once("Signature=");
+            [
+                signature.map_or("", |(_, signature)| signature),
+                &request.security_token,
+            ]
+        });
+        for secret in of_requests.chain([self.world.secret_access_key.as_str(), OIDC_TOKEN]) {
+            assert!(
+                secret.is_empty() || !text.contains(secret),
+                "a secret was printed:\n{text}"
+            );
         }
         let mut redactions = Redactions::new();
         let key_end = &self.world.access_key_id[self.world.access_key_id.len() - 4..];

@@ -12,6 +12,7 @@
 
 mod check;
 mod consistency;
+mod credentials;
 mod fail;
 mod harness;
 mod image;
@@ -23,3 +24,4 @@ mod refuse;
 mod result;
 mod sample;
 mod stop;
+mod walkthrough;

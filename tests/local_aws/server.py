@@ -183,6 +183,7 @@ class World:
             "method": method,
             "path": path,
             "authorization": environ.get("HTTP_AUTHORIZATION", ""),
+            "security_token": environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""),
             "body": body.decode("utf-8", "replace") if method == "POST" else "",
             "status": None,
         }
@@ -381,9 +382,30 @@ def set_edge_stale(world, stale):
     world.edge_is_stale = stale
 
 
+def make_administrator(world):
+    """Keys of somebody who may do everything, as whoever sets up an account must."""
+    name = f"administrator-{world.number}"
+    iam.create_user(REGION, name)
+    statements = [{"Effect": "Allow", "Action": "*", "Resource": "*"}]
+    iam.put_user_policy(name, "policy", json.dumps({"Version": "2012-10-17", "Statement": statements}))
+    key = iam.create_access_key(name)
+    return {"access_key_id": key.access_key_id, "secret_access_key": key.secret_access_key}
+
+
 def what_the_user_may_do(world, key, distribution):
-    """Tries what a publishing user has no business with, and the one thing that it has; returns what was allowed."""
     session = boto3.Session(world.key.access_key_id, world.key.secret_access_key, region_name=REGION)
+    return what_is_allowed(session, world, key, distribution)
+
+
+def what_the_session_may_do(world, role, key, distribution):
+    """Of the session that was made last for the role."""
+    made = [made for made in sts.assumed_roles if made.role_arn == role][-1]
+    session = boto3.Session(made.access_key_id, made.secret_access_key, made.session_token, region_name=REGION)
+    return what_is_allowed(session, world, key, distribution)
+
+
+def what_is_allowed(session, world, key, distribution):
+    """Tries what a publishing user has no business with, and the one thing that it has; returns what was allowed."""
 
     def client(service):
         return session.client(service, endpoint_url=world.endpoint, config=Config(retries={"total_max_attempts": 1}))
@@ -467,7 +489,8 @@ def visit(world, path):
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, add_distribution, add_role, put_object, objects, multipart_uploads, invalidations, add_fault, requests, serve_tls, set_edge_stale, what_the_user_may_do, visit,
+        set_policy, make_administrator, add_role, add_distribution, put_object, add_fault, set_edge_stale, visit, serve_tls,
+        objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
     )
 }
 

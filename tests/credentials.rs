@@ -1,0 +1,166 @@
+//! Where credentials come from, by hand and in CI, and what is said where they are refused.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use crate::harness::{Case, OIDC_TOKEN};
+
+/// A case whose keys are in the home of a developer, as a profile.
+fn with_profile(profile: &str) -> Case {
+    let case = Case::production();
+    let home = case.repository().to_str().unwrap().to_owned();
+    let (id, secret) = (
+        case.world.access_key_id.clone(),
+        case.world.secret_access_key.clone(),
+    );
+    let keys = format!("[{profile}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    case.unset("AWS_ACCESS_KEY_ID")
+        .unset("AWS_SECRET_ACCESS_KEY")
+        .env("HOME", &home)
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .file(".aws/credentials", keys)
+}
+
+#[test]
+fn a_profile_gives_keys_and_region() {
+    let case = with_profile("acme")
+        .unset("AWS_DEFAULT_REGION")
+        .file(".aws/config", "[profile acme]\nregion = ap-southeast-2\n")
+        .env("AWS_PROFILE", "acme");
+    case.run()
+        .exits(0)
+        .says("bucket: s3://")
+        .says(" in ap-southeast-2")
+        .says("credentials: profile `acme`, access key ending in");
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+}
+
+#[test]
+fn the_default_profile_needs_no_name() {
+    let case = with_profile("default");
+    case.run()
+        .exits(0)
+        .says("credentials: AWS's default chain, access key ending in");
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_named() {
+    let case = with_profile("acme").env("AWS_PROFILE", "other");
+    case.run()
+        .exits(3)
+        .says("no credentials were found")
+        .says("other");
+    assert!(case.keys().is_empty());
+}
+
+#[test]
+fn a_credential_process_is_asked() {
+    let case = with_profile("unused");
+    let answer = json!({
+        "Version": 1, "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key,
+    });
+    let config = "[profile acme]\ncredential_process = /bin/cat keys.json\n";
+    let case = case
+        .file("keys.json", answer.to_string())
+        .file(".aws/config", config)
+        .env("AWS_PROFILE", "acme");
+    case.run().exits(0).says("credentials: profile `acme`");
+}
+
+#[test]
+fn a_containers_role_is_asked() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/credentials", listener.local_addr().unwrap());
+    let case = with_profile("unused").env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &address);
+    let answer = json!({
+        "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key, "Token": "",
+        "Expiration": "2099-01-01T00:00:00Z",
+    })
+    .to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        let _ = stream.write_all((head + &answer).as_bytes());
+    });
+    // An empty token is none; the local AWS's users have keys and no sessions.
+    let ended = case.run();
+    assert!(
+        ended
+            .output
+            .contains("credentials: AWS's default chain, access key ending in"),
+        "{}",
+        ended.output
+    );
+}
+
+#[test]
+fn each_refusal_of_the_role_is_explained() {
+    #[track_caller]
+    fn case(status: u16, code: &str, remedy: &str) {
+        let case = Case::production()
+            .env("AWS_OIDC_ROLE_ARN", "arn:aws:iam::123456789012:role/mojito")
+            .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+        let body = format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>In AWS's words.</Message></Error></ErrorResponse>");
+        case.fault(
+            json!({"method": "POST", "path": "/", "status": status, "body": body, "times": 9}),
+        );
+        case.run()
+            .exits(3)
+            .says(&format!("sts:AssumeRoleWithWebIdentity on arn:aws:iam::123456789012:role/mojito failed: {code} (HTTP {status}): In AWS's words."))
+            .says("request id TESTREQUEST")
+            .says(remedy)
+            .says("nothing was published; visitors keep the old container");
+        assert!(case.keys().is_empty());
+    }
+    case(
+        403,
+        "AccessDenied",
+        "its trust policy must name Bitbucket's identity provider",
+    );
+    case(
+        400,
+        "ExpiredTokenException",
+        "the step's OIDC token has expired: run the step again",
+    );
+    case(
+        400,
+        "InvalidIdentityToken",
+        "the audience of the identity provider",
+    );
+    case(
+        400,
+        "PackedPolicyTooLarge",
+        "publish fewer containers in one run",
+    );
+}
+
+#[test]
+fn a_broad_role_cannot_be_used_beyond_the_keys_of_the_run() {
+    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
+    let role: String = case.ask(
+        "add_role",
+        json!({"statements": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}),
+    );
+    let case = case
+        .env("AWS_OIDC_ROLE_ARN", &role)
+        .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+    case.run().exits(0);
+    let other: String = case.ask("add_distribution", json!({}));
+    let may: Vec<String> = case.ask(
+        "what_the_session_may_do",
+        json!({"role": role, "key": "js/mojito.js", "distribution": other}),
+    );
+    assert_eq!(may, ["put the container"]);
+    // `check` looks at the role itself, which is far too broad.
+    let mut check = case.command();
+    check.arg("check");
+    case.ended(check.output().unwrap())
+        .exits(3)
+        .says("too much: may write");
+}
