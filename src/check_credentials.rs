@@ -11,8 +11,9 @@ use futures_util::future::{select, Either};
 
 use crate::aws::Aws;
 use crate::exit::Exit;
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
 use crate::identity;
+use crate::kind::Kind;
 use crate::name::ObjectKey;
 use crate::plan::s3_address;
 use crate::probe::{probes, Probe};

@@ -6,7 +6,8 @@ use std::time::Duration;
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
 use aws_sdk_cloudfront::Client;
 
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
+use crate::kind::Kind;
 use crate::name::{CdnPath, DistributionId};
 
 /// CloudFront works on this many paths of a distribution at a time, and takes no more in one request.

@@ -1,7 +1,6 @@
 //! What AWS refused, or why it was not reached: code, message and request id, and a sentence on what to do about it.
 //!
-//! The SDK prints only `service error` for its errors, and hundreds of codes mean a dozen things. They are sorted into
-//! those here, by code and never by message, as the messages are not part of AWS's contract.
+//! The SDK prints only `service error` for its errors, so they are taken apart here.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Display, Formatter};
@@ -10,10 +9,8 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
 
+use crate::kind::Kind;
 use crate::scope::{Scope, Statement};
-
-/// The action by which a role is assumed with an OIDC token.
-pub(crate) const ASSUME_ROLE: &str = "sts:AssumeRoleWithWebIdentity";
 
 /// A request to AWS that failed for good.
 #[derive(Clone, Debug, Serialize)]
@@ -33,30 +30,6 @@ pub(crate) struct Fault {
     pub(crate) kind: Kind,
 }
 
-/// What a fault means.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
-    AccessDenied,
-    AclNotSupported,
-    Changed,
-    ClockSkew,
-    ExpiredSession,
-    Kms,
-    NoSuchBucket,
-    NoSuchDistribution,
-    NoSuchKey,
-    PolicyTooLarge,
-    Refused(&'static str),
-    Throttled,
-    TooManyInvalidations,
-    UnknownKey,
-    Unreachable,
-    WrongRegion(Option<String>),
-    WrongSecret,
-    WrongToken,
-    Other,
-}
-
 impl Fault {
     pub(crate) fn new<E>(
         action: &'static str,
@@ -74,18 +47,15 @@ impl Fault {
         };
         let status = response.map(|response| response.status().as_u16());
         let code = error.code().map(str::to_owned);
-        let kind = classify(
-            action,
-            code.as_deref(),
-            status,
-            header("x-amz-bucket-region"),
-        );
+        let message = error
+            .message()
+            .map_or_else(|| unexplained(error), str::to_owned);
+        let region = header("x-amz-bucket-region");
+        let kind = Kind::of(action, code.as_deref(), status, &message, region);
         Self {
             action,
             resource,
-            message: error
-                .message()
-                .map_or_else(|| unexplained(error), str::to_owned),
+            message,
             code,
             status,
             request_id: response.and_then(request_id).map(str::to_owned),
@@ -127,7 +97,7 @@ impl Fault {
 
     /// The statement of the policy that is missing, where that is what is wrong.
     pub(crate) fn missing_statement(&self, scope: &Scope) -> Option<Statement> {
-        if self.kind != Kind::AccessDenied || self.is_explicit() {
+        if self.kind != Kind::AccessDenied {
             return None;
         }
         if self.action.starts_with("cloudfront:") {
@@ -140,22 +110,17 @@ impl Fault {
         Some(scope.statement_for_object(key))
     }
 
-    /// Whether a policy denies it, rather than none allowing it.
-    fn is_explicit(&self) -> bool {
-        self.message.contains("explicit deny")
-    }
-
     /// What to do, as a sentence.
     pub(crate) fn remedy(&self) -> String {
         match &self.kind {
-            Kind::AccessDenied if self.action == ASSUME_ROLE => "the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience and this repository (and deployment environment) as subject".into(),
-            // The one thing that AWS says only in words.
-            Kind::AccessDenied if self.is_explicit() => "a policy denies this explicitly, which no statement of the user's can allow: if it is the bucket's own, it may demand encryption, conditional writes (`ONLY_NEWER` makes them) or a network; AWS's words above name the kind of policy".into(),
+            Kind::TrustRefused => "the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience and this repository (and deployment environment) as subject".into(),
+            Kind::ExplicitlyDenied => "a policy denies this explicitly, which no statement of the user's can allow: if it is the bucket's own, it may demand encryption, conditional writes (`ONLY_NEWER` makes them) or a network; AWS's words above name the kind of policy".into(),
+            Kind::AccessDenied if self.action.starts_with("cloudfront:") => format!("the credentials may not do `{}` here: give their user or role the statement below; if they have it, the distribution belongs to another account", self.action),
             Kind::AccessDenied => format!("the credentials may not do `{}` here: give their user or role the statement below, and look for a bucket policy that denies it", self.action),
             Kind::AclNotSupported => "the bucket has ACLs disabled, as new buckets have: leave `ACL` empty".into(),
             Kind::Changed => "somebody else published at the same moment: look at what is live and run this again if it is not the newest".into(),
             Kind::ClockSkew => "the clock of this machine is wrong by more than AWS accepts: set it and run this again".into(),
-            Kind::ExpiredSession if self.action == ASSUME_ROLE => "the step's OIDC token has expired: run the step again, and publish early in it".into(),
+            Kind::OidcTokenExpired => "the step's OIDC token has expired: run the step again, and publish early in it".into(),
             Kind::ExpiredSession => "the session's credentials have expired: sign in again by hand, or run the step again in CI".into(),
             Kind::Kms => "the bucket encrypts with a KMS key that these credentials may not use: allow `kms:GenerateDataKey` on the key".into(),
             Kind::NoSuchBucket => "there is no such bucket: check `S3_BUCKET`, or `s3BucketPRD` and `s3BucketDev` of `config.js`".into(),
@@ -170,7 +135,8 @@ impl Fault {
             Kind::WrongRegion(Some(region)) => format!("the bucket is in another region: set `AWS_DEFAULT_REGION` to `{region}`"),
             Kind::WrongRegion(None) => "the bucket is in another region: set `AWS_DEFAULT_REGION` to it".into(),
             Kind::WrongSecret => "the secret does not belong to this access key: check `AWS_SECRET_ACCESS_KEY` of this deployment environment for a cut or a blank".into(),
-            Kind::WrongToken => "the token does not belong to this access key or is not valid: check `AWS_SESSION_TOKEN` (leave it empty for a user's own keys), or the audience of the identity provider with OIDC".into(),
+            Kind::WrongToken => "the token does not belong to this access key or is not valid: check `AWS_SESSION_TOKEN` (leave it empty for a user's own keys)".into(),
+            Kind::OidcTokenRefused => "AWS does not accept the step's OIDC token: IAM must have an identity provider with the URL of this workspace and the audience `ari:cloud:bitbucket::workspace/WORKSPACE_UUID`; both are shown in Repository settings > OpenID Connect".into(),
             Kind::Other => "run this again; if it stays, AWS's support can look the request id up".into(),
         }
     }
@@ -195,58 +161,6 @@ impl Display for Fault {
             write!(f, ")")?;
         }
         Ok(())
-    }
-}
-
-fn classify(
-    action: &str,
-    code: Option<&str>,
-    status: Option<u16>,
-    bucket_region: Option<String>,
-) -> Kind {
-    let Some(code) = code else {
-        return match status {
-            None => Kind::Unreachable,
-            Some(301 | 307) => Kind::WrongRegion(bucket_region),
-            Some(403) => Kind::AccessDenied,
-            Some(404) => Kind::NoSuchKey,
-            Some(409 | 412) => Kind::Changed,
-            Some(429 | 503) => Kind::Throttled,
-            Some(_) => Kind::Other,
-        };
-    };
-    match code {
-        "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" => Kind::AccessDenied,
-        "AccessControlListNotSupported" => Kind::AclNotSupported,
-        "ConditionalRequestConflict" | "PreconditionFailed" => Kind::Changed,
-        "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Kind::ClockSkew,
-        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => Kind::ExpiredSession,
-        "NoSuchBucket" => Kind::NoSuchBucket,
-        "NoSuchDistribution" => Kind::NoSuchDistribution,
-        "NoSuchKey" | "NotFound" => Kind::NoSuchKey,
-        "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => Kind::PolicyTooLarge,
-        "TooManyInvalidationsInProgress" => Kind::TooManyInvalidations,
-        "RequestLimitExceeded"
-        | "SlowDown"
-        | "ServiceUnavailable"
-        | "Throttling"
-        | "ThrottlingException"
-        | "TooManyRequests"
-        | "TooManyRequestsException" => Kind::Throttled,
-        "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => {
-            Kind::UnknownKey
-        }
-        "AuthorizationHeaderMalformed"
-        | "IllegalLocationConstraintException"
-        | "PermanentRedirect"
-        | "TemporaryRedirect" => Kind::WrongRegion(bucket_region),
-        "SignatureDoesNotMatch" => Kind::WrongSecret,
-        "InvalidToken" | "InvalidIdentityToken" | "IDPRejectedClaim" => Kind::WrongToken,
-        code if code.starts_with("KMS.") || code.starts_with("Kms") => Kind::Kms,
-        _ if action.starts_with("s3:") && matches!(status, Some(301 | 307)) => {
-            Kind::WrongRegion(bucket_region)
-        }
-        _ => Kind::Other,
     }
 }
 
@@ -297,33 +211,6 @@ pub(crate) fn causes(error: &dyn StdError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn codes_are_sorted_into_what_they_mean() {
-        #[track_caller]
-        fn case(code: Option<&str>, status: Option<u16>, expected: &Kind) {
-            assert_eq!(
-                &classify("s3:PutObject", code, status, Some("eu-west-1".into())),
-                expected
-            );
-        }
-        let right_region = Kind::WrongRegion(Some("eu-west-1".to_owned()));
-        case(Some("AccessDenied"), Some(403), &Kind::AccessDenied);
-        case(None, Some(403), &Kind::AccessDenied);
-        case(Some("PermanentRedirect"), Some(301), &right_region);
-        case(Some("Unheard"), Some(301), &right_region);
-        case(None, Some(307), &right_region);
-        case(Some("SlowDown"), Some(503), &Kind::Throttled);
-        case(Some("Throttling"), Some(400), &Kind::Throttled);
-        case(
-            Some("TooManyInvalidationsInProgress"),
-            Some(400),
-            &Kind::TooManyInvalidations,
-        );
-        case(Some("KMS.DisabledException"), Some(400), &Kind::Kms);
-        case(Some("InternalError"), Some(500), &Kind::Other);
-        case(None, None, &Kind::Unreachable);
-    }
 
     #[test]
     fn a_fault_says_what_where_and_in_awss_words() {

@@ -8,7 +8,8 @@
 //! - `container` reads, checks and compresses (`gzip`) the files into `object`s, and `plan` holds what will be done to
 //!   them. `scope` is the same seen from IAM: what the run may touch, as a policy.
 //! - `aws` connects (`tls`, `oidc`), `publish` carries the plan out by way of `s3`, `newest`, `cloudfront` and `live`, and
-//!   `record` remembers what was done. `fault` is what AWS refused.
+//!   `record` remembers what was done. `fault` is what AWS refused, and `kind`
+//!   what that means.
 //! - `report` says how it ended, through `reporter`, and `result_file` stores it; `exit` is the code. `signal` does the
 //!   same when the run is stopped.
 //!
@@ -34,6 +35,7 @@ mod exit;
 mod fault;
 mod gzip;
 mod identity;
+mod kind;
 mod live;
 mod log;
 mod name;

@@ -5,7 +5,8 @@
 
 use aws_sdk_s3::Client;
 
-use crate::fault::{Fault, Kind};
+use crate::fault::Fault;
+use crate::kind::Kind;
 use crate::object::Object;
 use crate::plan::s3_address;
 use crate::s3;

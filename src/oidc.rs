@@ -8,7 +8,8 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 
 use crate::build::Build;
-use crate::fault::{Fault, ASSUME_ROLE};
+use crate::fault::Fault;
+use crate::kind::ASSUME_ROLE;
 use crate::scope::Scope;
 
 /// The longest session name that STS takes.

@@ -210,7 +210,7 @@ async fn wait_for(
             }
             Ok(false) => {}
             Err(fault) => {
-                let statement = fault.missing_statement(&record.plan.settings.scope());
+                let statement = fault.missing_statement(&record.state().scope(&record.plan));
                 let statement = statement
                     .map(|statement| format!("\n{}", statement.pretty()))
                     .unwrap_or_default();

@@ -14,6 +14,7 @@ use crate::identity::Identity;
 use crate::name::{CdnPath, DistributionId, ObjectKey};
 use crate::object::{Bundle, Container};
 use crate::plan::Plan;
+use crate::scope::Scope;
 
 /// How far the upload of an object is.
 #[derive(Clone, Debug)]
@@ -183,6 +184,15 @@ impl State {
             })
             .map(|(id, _)| id)
             .collect()
+    }
+
+    /// The scope of the run, with the account of the caller where it is known by now.
+    pub(crate) fn scope(&self, plan: &Plan) -> Scope {
+        let account_id = self
+            .identity
+            .as_ref()
+            .map(|identity| identity.account_id.clone());
+        plan.settings.scope().of_account(account_id)
     }
 
     /// How the run ends if it ends now.

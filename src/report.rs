@@ -113,11 +113,7 @@ pub(crate) fn closing(
 
 /// Every fault, but the remedy and the missing statement once for all that have the same reason.
 fn faults(record: &Record, state: &State, reporter: &Reporter) {
-    let account_id = state
-        .identity
-        .as_ref()
-        .map(|identity| identity.account_id.clone());
-    let scope = record.plan.settings.scope().of_account(account_id);
+    let scope = state.scope(&record.plan);
     let faults = state.faults();
     let mut told: Vec<(&str, Option<&str>)> = Vec::new();
     for fault in &faults {

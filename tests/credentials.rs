@@ -131,7 +131,7 @@ fn each_refusal_of_the_role_is_explained() {
     case(
         400,
         "InvalidIdentityToken",
-        "the audience of the identity provider",
+        "IAM must have an identity provider with the URL of this workspace and the audience",
     );
     case(
         400,
@@ -163,4 +163,99 @@ fn a_broad_role_cannot_be_used_beyond_the_keys_of_the_run() {
     case.ended(check.output().unwrap())
         .exits(3)
         .says("too much: may write");
+}
+
+/// What an EC2 instance's metadata service answers to one path after the other.
+fn instance_metadata(role: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let body = match request.split(' ').nth(1) {
+                Some("/latest/api/token") => "token",
+                Some(path) if path.ends_with("/security-credentials/") => "publisher",
+                Some(path) if path.ends_with("/security-credentials-extended/") => "publisher",
+                _ => &role,
+            };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nX-aws-ec2-metadata-token-ttl-seconds: 600\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all((head + body).as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn an_instances_role_is_asked() {
+    let case = with_profile("unused");
+    let role = json!({
+        "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z", "Expiration": "2099-01-01T00:00:00Z",
+        "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key, "Token": "",
+    });
+    let address = instance_metadata(role.to_string());
+    let case = case
+        .unset("AWS_EC2_METADATA_DISABLED")
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &address);
+    let ended = case.run();
+    assert!(
+        ended
+            .output
+            .contains("credentials: AWS's default chain, access key ending in"),
+        "{}",
+        ended.output
+    );
+}
+
+#[test]
+fn metadata_that_does_not_answer_is_not_waited_for() {
+    // It listens, and never accepts.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let case = with_profile("unused")
+        .unset("AWS_EC2_METADATA_DISABLED")
+        .env("CI", "true")
+        .env(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            &format!("http://{}", listener.local_addr().unwrap()),
+        );
+    let started = std::time::Instant::now();
+    case.run().exits(3).says("no credentials were found");
+    assert!(
+        started.elapsed().as_secs() < 20,
+        "the service was waited for"
+    );
+}
+
+#[test]
+fn no_secret_is_in_the_debug_log_of_any_failure() {
+    // `run` itself searches the output for the secrets that were used.
+    let role = "arn:aws:iam::123456789012:role/mojito";
+    let wrong_secret = "c2VjcmV0LXRoYXQtbXVzdC1ub3QtYmUtc2hvd24";
+    let cases = [
+        Case::production().env("AWS_SECRET_ACCESS_KEY", wrong_secret),
+        Case::production().env("AWS_SESSION_TOKEN", wrong_secret),
+        Case::production().env("S3_PREFIX", "other"),
+        Case::production().env("DISTRIBUTION_ID", "E0000000000000"),
+        Case::production().env("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        Case::production().env("AWS_OIDC_ROLE_ARN", role),
+        Case::production()
+            .env("AWS_OIDC_ROLE_ARN", role)
+            .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN),
+        Case::production()
+            .arg("check")
+            .env("AWS_SECRET_ACCESS_KEY", wrong_secret),
+        Case::production()
+            .unset("AWS_ACCESS_KEY_ID")
+            .env("AWS_SECRET_ACCESS_KEY", wrong_secret),
+    ];
+    for case in cases {
+        let case = case.env("DEBUG", "true").env("RUST_LOG", "trace");
+        let ended = case.run().does_not_say(wrong_secret);
+        assert!(ended.code != Some(0), "{}", ended.output);
+    }
 }

@@ -96,7 +96,7 @@ credentials: [KEY]
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 identity: [USER] in account 123456789012
 ✖ cloudfront:CreateInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:CreateInvalidation (request id [..])
-  what to do: the credentials may not do `cloudfront:CreateInvalidation` here: give their user or role the statement below, and look for a bucket policy that denies it
+  what to do: the credentials may not do `cloudfront:CreateInvalidation` here: give their user or role the statement below; if they have it, the distribution belongs to another account
   {
     "Sid": "InvalidateContainer",
     "Effect": "Allow",
@@ -215,6 +215,21 @@ fn what_a_bucket_policy_denies_is_not_to_be_allowed_by_a_statement() {
 }
 
 #[test]
+fn a_key_of_kms_that_may_not_be_used_is_no_matter_of_the_buckets_policy() {
+    let case = Case::production();
+    let words = "User: u is not authorized to perform: kms:GenerateDataKey on resource: k because no identity-based policy allows the kms:GenerateDataKey action";
+    let body = s3_error("AccessDenied", words);
+    case.fault(
+        json!({"method": "PUT", "path": "/js/mojito.js", "status": 403, "body": body, "times": 9}),
+    );
+    case.run()
+        .exits(3)
+        .says(words)
+        .says("allow `kms:GenerateDataKey` on the key")
+        .does_not_say("WriteContainer");
+}
+
+#[test]
 fn each_refusal_of_cloudfront_has_its_own_remedy() {
     #[track_caller]
     fn case(status: u16, code: &str, remedy: &str) {
@@ -233,6 +248,11 @@ fn each_refusal_of_cloudfront_has_its_own_remedy() {
         "check `DISTRIBUTION_ID` and whose credentials these are",
     );
     case(403, "AccessDenied", "\"cloudfront:CreateInvalidation\"");
+    case(
+        403,
+        "AccessDenied",
+        "the distribution belongs to another account",
+    );
     case(
         403,
         "InvalidClientTokenId",

@@ -69,7 +69,7 @@ pub(crate) struct Request {
 
 /// How a run ended.
 pub(crate) struct Ended {
-    code: Option<i32>,
+    pub(crate) code: Option<i32>,
     pub(crate) output: String,
     redactions: Redactions,
 }

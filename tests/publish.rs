@@ -435,7 +435,7 @@ credentials: [KEY]
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has finished; it goes on by itself
   cloudfront:GetInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:GetInvalidation (request id [..])
-  the credentials may not do `cloudfront:GetInvalidation` here: give their user or role the statement below, and look for a bucket policy that denies it
+  the credentials may not do `cloudfront:GetInvalidation` here: give their user or role the statement below; if they have it, the distribution belongs to another account
   {
     "Sid": "InvalidateContainer",
     "Effect": "Allow",
@@ -444,7 +444,7 @@ WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has fin
       "cloudfront:GetInvalidation"
     ],
     "Resource": [
-      "arn:aws:cloudfront::AWS_ACCOUNT_ID:distribution/[DISTRIBUTION]"
+      "arn:aws:cloudfront::123456789012:distribution/[DISTRIBUTION]"
     ]
   }
 identity: [USER] in account 123456789012

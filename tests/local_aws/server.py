@@ -300,6 +300,7 @@ def hang_up(environ):
 def serve(respond, ssl_context=None):
     """Listens on a port of its own, and returns the port's address."""
     server = make_server("127.0.0.1", 0, respond, threaded=True, request_handler=QuietHandler, ssl_context=ssl_context)
+    server.log = lambda *_: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return f"127.0.0.1:{server.server_address[1]}"
 
