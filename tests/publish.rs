@@ -444,7 +444,7 @@ WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has fin
       "cloudfront:GetInvalidation"
     ],
     "Resource": [
-      "arn:aws:cloudfront::123456789012:distribution/[DISTRIBUTION]"
+      "arn:aws:cloudfront::[..]:distribution/[DISTRIBUTION]"
     ]
   }
 identity: [USER] in account 123456789012
