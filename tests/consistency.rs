@@ -86,3 +86,37 @@ fn pipe_yml_has_what_bitbucket_reads() {
         ]
     );
 }
+
+/// A colon and a blank make a mapping of what is meant as a command, which Bitbucket refuses only when it runs.
+#[test]
+fn the_pipelines_are_yaml_whose_scripts_are_commands_and_pipes() {
+    let check = "
+import sys, yaml
+def scripts(node):
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node if isinstance(node, list) else []):
+        if key == 'script':
+            yield from value
+        else:
+            yield from scripts(value)
+for path in sys.argv[1:]:
+    commands = list(scripts(yaml.safe_load(open(path))))
+    assert commands, path
+    for command in commands:
+        assert isinstance(command, str) or command.keys() == {'pipe', 'variables'}, (path, command)
+";
+    let output = std::process::Command::new(crate::local_aws::python())
+        .args([
+            "-c",
+            check,
+            "bitbucket-pipelines.yml",
+            "bitbucket-pipelines.yml.example",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("Python starts");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
