@@ -7,9 +7,11 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
 
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::future::{select, Either};
 
-use crate::aws::Aws;
+use crate::aws::{self, Aws};
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::identity;
@@ -34,47 +36,47 @@ enum Finding {
 
 /// Tries every key and says how it went.
 pub(crate) async fn check(
-    aws: &Aws,
     settings: &Settings,
+    client: SharedHttpClient,
     signals: Signals,
     reporter: &Reporter,
-) -> Exit {
-    match identity::of_caller(&aws.config).await {
-        Ok(identity) => {
-            reporter.info(&format!(
-                "identity: {} in account {}",
-                identity.arn, identity.account_id
-            ));
-        }
-        Err(fault) => {
-            reporter.failure(&format!("{fault}\nwhat to do: {}", fault.remedy()));
-            return Exit::NotPublished;
-        }
-    }
+) -> Result<Exit, Error> {
     let probes = probes(settings);
     let stopped = Cell::new(false);
+    let has_tried = Cell::new(false);
     let mut trying = pin!(async {
+        let aws = aws::connect(settings, client, None).await?;
+        reporter.info(&format!("credentials: {}", aws.credentials));
+        let identity = identity::of_caller(&aws.config)
+            .await
+            .map_err(|fault| Error::Aws(Box::new(fault)))?;
+        reporter.info(&format!(
+            "identity: {} in account {}",
+            identity.arn, identity.account_id
+        ));
         let mut findings = Vec::with_capacity(probes.len());
         for probe in &probes {
             if stopped.get() {
                 break;
             }
-            findings.push(try_key(aws, settings, &probe.key, reporter).await);
+            has_tried.set(true);
+            findings.push(try_key(&aws, settings, &probe.key, reporter).await);
         }
-        findings
+        Ok(findings)
     });
     match select(trying.as_mut(), pin!(signals.received())).await {
-        Either::Left((findings, _)) => report(settings, &probes, &findings, reporter),
+        Either::Left((findings, _)) => Ok(report(settings, &probes, &findings?, reporter)),
         Either::Right((signal, _)) => {
             stopped.set(true);
-            let finished = tokio::time::timeout(LAST_REQUEST, trying).await.is_ok();
-            let left = if finished {
-                ""
-            } else {
-                "; the request on its way may leave an unfinished multipart upload behind"
-            };
+            // The request that is on its way is let finish, so that its upload can be aborted.
+            let left =
+                if has_tried.get() && tokio::time::timeout(LAST_REQUEST, trying).await.is_err() {
+                    "; the request on its way may leave an unfinished multipart upload behind"
+                } else {
+                    ""
+                };
             reporter.failure(&format!("stopped by {signal}; nothing was changed{left}"));
-            Exit::NotPublished
+            Ok(Exit::NotPublished)
         }
     }
 }

@@ -183,9 +183,7 @@ async fn check(flags: Flags, variables: &Variables, reporter: &Reporter) -> Resu
         settings.environment, settings.environment_reason
     ));
     let https = Arc::new(Https::new(settings.aws.ca_bundle.as_deref()));
-    let aws = aws::connect(&settings, https.client(), None).await?;
-    reporter.info(&format!("credentials: {}", aws.credentials));
-    Ok(check_credentials::check(&aws, &settings, signals, reporter).await)
+    check_credentials::check(&settings, https.client(), signals, reporter).await
 }
 
 /// Prints a policy and nothing else.

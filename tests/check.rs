@@ -186,3 +186,21 @@ fn stopped_in_the_middle_it_leaves_nothing_behind() {
     );
     leaves_nothing(&case);
 }
+
+#[test]
+fn stopped_before_anything_was_tried_it_ends_at_once() {
+    let case = Case::production().arg("check");
+    case.fault(json!({"method": "POST", "path": "/", "delay": 30}));
+    let child = case.start();
+    while case.requests().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    case.ended(child.wait_with_output().unwrap())
+        .exits(3)
+        .says("stopped by SIGINT; nothing was changed\n");
+    assert_eq!(case.requests().len(), 1);
+}
