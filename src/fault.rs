@@ -28,6 +28,9 @@ pub(crate) struct Fault {
     pub(crate) host_id: Option<String>,
     #[serde(skip)]
     pub(crate) kind: Kind,
+    /// Whether the request may have been carried out, as it was sent and its answer never came.
+    #[serde(skip)]
+    pub(crate) may_be_done: bool,
 }
 
 impl Fault {
@@ -50,6 +53,8 @@ impl Fault {
         let message = error
             .message()
             .map_or_else(|| unexplained(error), str::to_owned);
+        // Of the failures without an answer, only one to connect is sure to have sent nothing.
+        let may_be_done = response.is_none() && !causes(error).contains("(Connect)");
         let region = header("x-amz-bucket-region");
         let kind = Kind::of(action, code.as_deref(), status, &message, region);
         Self {
@@ -61,6 +66,7 @@ impl Fault {
             request_id: response.and_then(request_id).map(str::to_owned),
             host_id: header("x-amz-id-2"),
             kind,
+            may_be_done,
         }
     }
 
@@ -79,6 +85,7 @@ impl Fault {
             request_id: None,
             host_id: None,
             kind: Kind::Other,
+            may_be_done: false,
         }
     }
 

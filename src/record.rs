@@ -152,6 +152,7 @@ impl State {
         match minified.and_then(|object| self.uploads.get(&object.key)) {
             Some(Upload::Done) => ContainerState::Published,
             Some(Upload::Sending) => ContainerState::Unknown,
+            Some(Upload::Failed(fault)) if fault.may_be_done => ContainerState::Unknown,
             _ => ContainerState::NotPublished,
         }
     }
@@ -184,6 +185,17 @@ impl State {
             })
             .map(|(id, _)| id)
             .collect()
+    }
+
+    /// Whether a distribution may have been told all the same, as CloudFront has not answered.
+    pub(crate) fn may_be_told(&self) -> bool {
+        self.invalidations
+            .iter()
+            .any(|(_, invalidation)| match invalidation {
+                Invalidation::Sending => true,
+                Invalidation::Failed(fault) => fault.may_be_done,
+                _ => false,
+            })
     }
 
     /// The scope of the run, with the account of the caller where it is known by now.

@@ -209,7 +209,12 @@ fn situation(record: &Record, state: &State) -> String {
     if !not_told.is_empty() && (!published.is_empty() || !unknown.is_empty()) {
         let ids: Vec<&str> = not_told.iter().map(|id| id.as_str()).collect();
         lines.push(format!(
-            "the CDN keeps the old container in {} {}",
+            "the CDN {} the old container in {} {}",
+            if state.may_be_told() {
+                "may keep"
+            } else {
+                "keeps"
+            },
             shortened(&ids),
             cache_end(record, state)
         ));

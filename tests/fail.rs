@@ -320,6 +320,7 @@ fn an_address_that_nobody_listens_at_is_a_failure_with_its_cause() {
     case.run()
         .exits(3)
         .says("Connection refused")
+        .says("not replaced: mojito; visitors keep the old container")
         .says("any `AWS_ENDPOINT_URL`");
 }
 
@@ -379,6 +380,17 @@ fn too_many_invalidations_are_waited_out_with_a_word_in_the_log() {
         .says("CloudFront is busy (TooManyInvalidationsInProgress): trying ")
         .says(" again in ");
     assert_eq!(case.invalidations().len(), 1);
+}
+
+#[test]
+fn an_upload_whose_answer_never_comes_is_not_said_to_have_failed() {
+    let case = Case::production();
+    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "after": true, "hang_up": true, "times": 99}));
+    case.run()
+        .exits(3)
+        .says("may or may not be replaced, as S3 has not answered: mojito")
+        .does_not_say("not replaced:");
+    assert_eq!(case.keys(), ["js/mojito.js"]);
 }
 
 #[test]
