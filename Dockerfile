@@ -1,7 +1,8 @@
-# The image of the pipe: one static binary and nothing else. `docker build .` makes all of it.
+# The image of the pipe: one static binary and nothing else. `docker build .` makes all of it, with BuildKit, which is
+# Docker's builder since version 23 (before that, set DOCKER_BUILDKIT=1).
 #
 # Where the builder's base image cannot be pulled, or the binary is built already, give the folder that holds the binary
-# as the context, and the final stage takes it from there (needs BuildKit):
+# as the context, and the final stage takes it from there:
 #   docker build --build-arg BINARY=prebuilt -f Dockerfile target/x86_64-unknown-linux-gnu/release
 ARG BINARY=built
 

@@ -166,15 +166,27 @@ async fn of_default_chain(
             }
             _ => causes(&error),
         };
+        let found = match profile {
+            Some(profile) => format!("{found} (`AWS_PROFILE` is `{profile}`)"),
+            None => found,
+        };
         let remedy = "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` or `AWS_OIDC_ROLE_ARN` in CI (a variable of another \
                       deployment environment is empty here); by hand, set `AWS_PROFILE` or sign in with `aws sso login`";
         Error::NoCredentials(found, remedy.to_owned())
     })
 }
 
-/// The end of the key's id, which tells keys apart and helps nobody else.
+/// The end of the key's id, which tells keys apart and helps nobody else. What is no id, such as a secret in its place, is
+/// not shown at all.
 fn ending(credentials: &Credentials) -> String {
     let id = credentials.access_key_id();
-    let start = id.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
-    format!("ending in `{}`", &id[start..])
+    let is_id = id.len() >= 16
+        && id
+            .bytes()
+            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'));
+    if is_id {
+        format!("ending in `{}`", &id[id.len() - 4..])
+    } else {
+        "of a form that AWS does not have".to_owned()
+    }
 }

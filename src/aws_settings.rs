@@ -124,14 +124,23 @@ fn credentials(
         let token = Token::new(token);
         return Some(CredentialSource::Oidc { role: role?, token });
     }
-    match (&raw.aws_access_key_id, &raw.aws_secret_access_key) {
+    let [id, secret, session] = [
+        ("AWS_ACCESS_KEY_ID", &raw.aws_access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &raw.aws_secret_access_key),
+        ("AWS_SESSION_TOKEN", &raw.aws_session_token),
+    ]
+    .map(|(setting, value)| {
+        let value = value.as_ref().map(|value| value.trim()).filter(|value| !value.is_empty());
+        if value.is_some_and(|value| !value.bytes().all(|byte| byte.is_ascii_graphic())) {
+            // It is a secret, so it is not shown.
+            check.push(setting, "has a blank, a line break or another character that no key has: copy it again, alone");
+        }
+        value
+    });
+    match (id, secret) {
         (Some(id), Some(secret)) => {
-            let token = raw
-                .aws_session_token
-                .as_ref()
-                .map(|token| token.trim().to_owned());
             let credentials =
-                Credentials::new(id.trim(), secret.trim(), token, None, "environment");
+                Credentials::new(id, secret, session.map(str::to_owned), None, "environment");
             Some(CredentialSource::Keys(credentials))
         }
         (Some(_), None) => {

@@ -17,8 +17,8 @@ impl CacheControl {
         let value = value.trim();
         let directives = value.split(',').all(|directive| {
             let (name, argument) = directive.split_once('=').unwrap_or((directive, ""));
-            let name = name.trim();
-            let seconds = matches!(name, "max-age" | "s-maxage");
+            let name = name.trim().to_ascii_lowercase();
+            let seconds = matches!(name.as_str(), "max-age" | "s-maxage");
             !name.is_empty()
                 && name
                     .bytes()
@@ -41,7 +41,9 @@ impl CacheControl {
         let seconds = |wanted: &str| {
             self.0.split(',').find_map(|directive| {
                 let (name, argument) = directive.split_once('=')?;
-                (name.trim() == wanted).then(|| argument.trim().parse().ok())?
+                name.trim()
+                    .eq_ignore_ascii_case(wanted)
+                    .then(|| argument.trim().parse().ok())?
             })
         };
         seconds("s-maxage").or_else(|| seconds("max-age"))
@@ -78,6 +80,7 @@ mod tests {
             "300 seconds",
             "max-age",
             "max-age=5m",
+            "Max-Age=5m",
             "public,,max-age=1",
             "max-age=-1",
             "no-störe",

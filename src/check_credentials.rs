@@ -139,7 +139,7 @@ fn report(
             }
             (Finding::MayNotWrite(fault), None) => {
                 too_little += 1;
-                let statement = scope.statement_for_object(&probe.key).pretty();
+                let statement = scope.statement_for_objects(&[&probe.key]).pretty();
                 reporter.failure(&format!("too little: may not write {address}\n{fault}\nthe statement that is missing:\n{statement}"));
             }
             (Finding::MayWrite, Some(reason)) => {

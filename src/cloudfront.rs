@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
 use aws_sdk_cloudfront::Client;
 
+use crate::attempts::Attempts;
 use crate::fault::Fault;
 use crate::kind::Kind;
 use crate::name::{CdnPath, DistributionId};
@@ -52,14 +53,18 @@ pub(crate) async fn create_invalidation(
         .caller_reference(caller_reference)
         .build()
         .map_err(|error| fault(error.to_string()))?;
+    let attempts = Attempts::default();
     let answer = client
         .create_invalidation()
         .distribution_id(distribution.as_str())
         .invalidation_batch(batch)
+        .customize()
+        .interceptor(attempts.clone())
         .send()
         .await
-        .map_err(|error| {
-            Fault::new(
+        .map_err(|error| Fault {
+            may_be_done: attempts.may_be_done(),
+            ..Fault::new(
                 "cloudfront:CreateInvalidation",
                 distribution.to_string(),
                 &error,

@@ -14,6 +14,9 @@ use crate::error::Invalid;
 /// The name of the file, in the working directory.
 const FILE: &str = "config.js";
 
+/// Far beyond any real configuration; the parser calls itself for each level.
+const DEEPEST: usize = 100;
+
 /// Far beyond any real configuration; a larger file is not read.
 const LARGEST_FILE: u64 = 1 << 20;
 
@@ -56,8 +59,8 @@ impl ConfigJs {
                 Invalid::new(
                     FILE,
                     format!(
-                        "{problem}; it is read as data and never run, so set `CONTAINER_NAME`, `S3_BUCKET` and \
-                         `AWS_DEFAULT_REGION` instead of values that it computes"
+                        "{problem}; only `module.exports = {{...}}` with plain values is read, and never run: set \
+                         `CONTAINER_NAME`, `S3_BUCKET` and `AWS_DEFAULT_REGION` instead of what it computes"
                     ),
                 )
             })
@@ -114,8 +117,13 @@ fn object_length(source: &str) -> Option<usize> {
     let mut at = 0;
     while at < bytes.len() {
         match bytes[at] {
-            b'{' => depth += 1,
-            b'}' => {
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > DEEPEST {
+                    return None;
+                }
+            }
+            b'}' | b']' => {
                 depth = depth.checked_sub(1)?;
                 if depth == 0 {
                     return Some(at + 1);
@@ -225,5 +233,10 @@ mod tests {
         case("module.exports = { containerName: 'a' /* open");
         case("export default { containerName: 'a' };");
         case("\\");
+        case(&format!(
+            "module.exports = {{ a: {}{} }};",
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        ));
     }
 }

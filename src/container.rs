@@ -2,7 +2,7 @@
 //!
 //! All of it happens before the first request, and everything that is wrong is reported in one go.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
@@ -63,16 +63,17 @@ pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    let file = File::open(path).map_err(|error| match error.kind() {
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => "does not exist: run `npm run build` first, and in CI pass `dist/**` on as an artifact of the build step; \
                                 check `CONTAINER_NAME` and `LOCAL_PATH`"
             .to_owned(),
         _ => unreadable(error),
     })?;
-    let metadata = file.metadata().map_err(unreadable)?;
+    // Before it is opened: a pipe would wait for its writer.
     if !metadata.is_file() {
         return Err("is not a file; check `CONTAINER_NAME` and `LOCAL_PATH`".to_owned());
     }
+    let file = File::open(path).map_err(unreadable)?;
     // The limit is also that of the read, as the file may grow meanwhile.
     let mut content = Vec::with_capacity(
         usize::try_from(metadata.len().min(LARGEST_FILE.0)).unwrap_or_default() + 1,

@@ -10,6 +10,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
 
 use crate::kind::Kind;
+use crate::name::ObjectKey;
+use crate::plan::s3_address;
 use crate::scope::{Scope, Statement};
 
 /// A request to AWS that failed for good.
@@ -53,10 +55,15 @@ impl Fault {
         let message = error
             .message()
             .map_or_else(|| unexplained(error), str::to_owned);
-        // Of the failures without an answer, only one to connect is sure to have sent nothing.
-        let may_be_done = response.is_none() && !causes(error).contains("(Connect)");
         let region = header("x-amz-bucket-region");
-        let kind = Kind::of(action, code.as_deref(), status, &message, region);
+        let has_body = response
+            .and_then(|response| response.body().bytes())
+            .is_some_and(|body| !body.is_empty());
+        let kind = if code.is_none() && has_body && !matches!(status, Some(301 | 307)) {
+            Kind::NotAws
+        } else {
+            Kind::of(action, code.as_deref(), status, &message, region)
+        };
         Self {
             action,
             resource,
@@ -66,7 +73,7 @@ impl Fault {
             request_id: response.and_then(request_id).map(str::to_owned),
             host_id: header("x-amz-id-2"),
             kind,
-            may_be_done,
+            may_be_done: false,
         }
     }
 
@@ -102,21 +109,6 @@ impl Fault {
         }
     }
 
-    /// The statement of the policy that is missing, where that is what is wrong.
-    pub(crate) fn missing_statement(&self, scope: &Scope) -> Option<Statement> {
-        if self.kind != Kind::AccessDenied {
-            return None;
-        }
-        if self.action.starts_with("cloudfront:") {
-            return scope.statement_for_distributions();
-        }
-        let key = scope
-            .keys
-            .iter()
-            .find(|key| self.resource.ends_with(&format!("/{key}")))?;
-        Some(scope.statement_for_object(key))
-    }
-
     /// What to do, as a sentence.
     pub(crate) fn remedy(&self) -> String {
         match &self.kind {
@@ -127,6 +119,7 @@ impl Fault {
             Kind::AclNotSupported => "the bucket has ACLs disabled, as new buckets have: leave `ACL` empty".into(),
             Kind::Changed => "somebody else published at the same moment: look at what is live and run this again if it is not the newest".into(),
             Kind::ClockSkew => "the clock of this machine is wrong by more than AWS accepts: set it and run this again".into(),
+            Kind::NotAws => "something that is not AWS answered: check `HTTPS_PROXY`, any `AWS_ENDPOINT_URL`, and what filters the network here".into(),
             Kind::OidcTokenExpired => "the step's OIDC token has expired: run the step again, and publish early in it".into(),
             Kind::ExpiredSession => "the session's credentials have expired: sign in again by hand, or run the step again in CI".into(),
             Kind::Kms => "the bucket encrypts with a KMS key that these credentials may not use: allow `kms:GenerateDataKey` on the key".into(),
@@ -147,6 +140,25 @@ impl Fault {
             Kind::Other => "run this again; if it stays, AWS's support can look the request id up".into(),
         }
     }
+}
+
+/// The statement of the policy that is missing, where that is what is wrong with all of these faults.
+pub(crate) fn missing_statement<'a>(
+    faults: impl Iterator<Item = &'a Fault>,
+    scope: &Scope,
+) -> Option<Statement> {
+    let denied: Vec<&Fault> = faults
+        .filter(|fault| fault.kind == Kind::AccessDenied)
+        .collect();
+    if denied.first()?.action.starts_with("cloudfront:") {
+        return scope.statement_for_distributions();
+    }
+    let is_denied = |key: &&ObjectKey| {
+        let address = s3_address(&scope.bucket, key);
+        denied.iter().any(|fault| fault.resource == address)
+    };
+    let keys: Vec<&ObjectKey> = scope.keys.iter().filter(is_denied).collect();
+    (!keys.is_empty()).then(|| scope.statement_for_objects(&keys))
 }
 
 impl Display for Fault {

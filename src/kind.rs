@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     NoSuchBucket,
     NoSuchDistribution,
     NoSuchKey,
+    /// The answer is not of AWS's making.
+    NotAws,
     OidcTokenExpired,
     OidcTokenRefused,
     PolicyTooLarge,

@@ -8,9 +8,10 @@
 //! - `container` reads, checks and compresses (`gzip`) the files into `object`s, and `plan` holds what will be done to
 //!   them. `scope` is the same seen from IAM: what the run may touch, as a policy.
 //! - `aws` connects (`tls`, `oidc`), `publish` carries the plan out by way of `s3`, `newest`, `cloudfront` and `live`, and
-//!   `record` remembers what was done. `fault` is what AWS refused, and `kind`
+//!   `record` remembers what was done (`attempts` what may have been). `fault` is what AWS refused, and `kind`
 //!   what that means.
-//! - `report` says how it ended, through `reporter`, and `result_file` stores it; `exit` is the code. `signal` does the
+//! - `report` says how it ended, through `reporter`, and `result_file` stores it; `exit` is the code, and `secrets` are
+//!   cut out of all of it. `signal` does the
 //!   same when the run is stopped.
 //!
 //! `policy` prints the policies, `trust` the one of a role. `check_credentials` proves what credentials can do, by trying what
@@ -18,6 +19,7 @@
 //!
 //! Everything up to the plan is free of requests, and nothing after the settings reads the environment.
 
+mod attempts;
 mod aws;
 mod aws_settings;
 mod build;
@@ -53,6 +55,7 @@ mod reporter;
 mod result_file;
 mod s3;
 mod scope;
+mod secrets;
 mod settings;
 mod signal;
 mod target;
@@ -89,36 +92,40 @@ use crate::variables::Variables;
 #[must_use]
 pub fn main() -> ExitCode {
     let variables = Variables::of_process();
+    secrets::learn(&variables);
     let cli = Cli::parse();
     let raw_build: RawBuild = variables.read().unwrap_or_default();
     let no_color = raw_build.no_color.is_some();
     let build = Build::new(raw_build);
     let reporter = Arc::new(Reporter::new(build.in_ci, no_color));
-    report_panics(&reporter);
+    report_panics(&build, &reporter);
     if settings::debug(&variables) {
         log::init();
     }
-    match run(cli.into_command(), &variables, &reporter) {
+    match run(cli.into_command(), &variables, &build, &reporter) {
         Ok(exit) => exit,
         Err(error) => {
             reporter.failure(&format!("{error}\n{}", error.state()));
-            for warning in result_file::write(&build, &result_file::of_error(&error)) {
-                reporter.warning(&warning);
-            }
+            result_file::write(&build, &result_file::of_error(&error), &reporter);
             error.exit()
         }
     }
     .into()
 }
 
-fn run(command: Command, variables: &Variables, reporter: &Arc<Reporter>) -> Result<Exit, Error> {
+fn run(
+    command: Command,
+    variables: &Variables,
+    build: &Build,
+    reporter: &Arc<Reporter>,
+) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::Start)?;
     runtime.block_on(async {
         match command {
-            Command::Publish(flags) => publish(flags, variables, reporter).await,
+            Command::Publish(flags) => publish(flags, variables, build, reporter).await,
             Command::Check(flags) => check(flags, variables, reporter).await,
             Command::Policy(flags, trust) => print_policy(flags, trust, variables).await,
         }
@@ -135,11 +142,13 @@ async fn settings(flags: Flags, variables: &Variables) -> Result<Settings, Error
 async fn publish(
     flags: Flags,
     variables: &Variables,
+    build: &Build,
     reporter: &Arc<Reporter>,
 ) -> Result<Exit, Error> {
     let started = Instant::now();
     let record = Arc::new(OnceLock::new());
-    signal::watch(Arc::clone(&record), Arc::clone(reporter)).map_err(Error::Start)?;
+    signal::watch(build.clone(), Arc::clone(&record), Arc::clone(reporter))
+        .map_err(Error::Start)?;
     reporter.info(concat!(
         env!("CARGO_PKG_NAME"),
         " ",
@@ -153,8 +162,15 @@ async fn publish(
     };
     report::opening(&plan, reporter);
     if plan.settings.dry_run {
-        reporter.info(&plan.to_string());
+        for line in plan.to_string().lines() {
+            reporter.info(line);
+        }
         reporter.success("dry run: nothing was sent");
+        result_file::write(
+            &plan.settings.build,
+            &result_file::of_end("dry_run", Exit::Published),
+            reporter,
+        );
         return Ok(Exit::Published);
     }
 
@@ -202,13 +218,18 @@ async fn print_policy(
 }
 
 /// A fault of the program ends it with exit code 1, in its own words and without a core dump.
-fn report_panics(reporter: &Arc<Reporter>) {
-    let reporter = Arc::clone(reporter);
+fn report_panics(build: &Build, reporter: &Arc<Reporter>) {
+    let (build, reporter) = (build.clone(), Arc::clone(reporter));
     panic::set_hook(Box::new(move |panic| {
         reporter.failure(&format!(
             "{} has a fault: {panic}\nplease report it with this output; what was published before it is said above",
             env!("CARGO_PKG_NAME")
         ));
+        result_file::write(
+            &build,
+            &result_file::of_end("fault", Exit::Fault),
+            &reporter,
+        );
         process::exit(Exit::Fault.code().into());
     }));
 }

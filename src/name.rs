@@ -5,19 +5,30 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use percent_encoding::{utf8_percent_encode, AsciiSet, NON_ALPHANUMERIC};
+use percent_encoding::{utf8_percent_encode, AsciiSet, CONTROLS};
 use serde::Serialize;
 
 /// S3's limit for a key, in bytes of UTF-8.
 const LONGEST_KEY: usize = 1024;
 
-/// What CloudFront wants encoded in a path: all but the unreserved characters of RFC 3986 and the slash.
-const CDN_PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
+/// What CloudFront wants encoded in a path, and nothing else, or it invalidates another path: what is not ASCII, and the
+/// unsafe characters of RFC 1738.
+const CDN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}')
+    .add(b'~');
 
 macro_rules! text_newtype {
     ($($name:ident),+) => {$(
@@ -107,8 +118,10 @@ impl BucketName {
 impl Prefix {
     /// On failure, what is expected of a folder. `/` is the root.
     pub(crate) fn parse(folder: &str) -> Result<Self, &'static str> {
+        let doubled = folder.contains("//");
         let folder = folder.trim_matches('/');
-        if folder.split('/').any(|part| matches!(part, "." | "..")) || folder.contains("//") {
+        let is_wrong = |part: &str| matches!(part, "." | "..") || part.trim() != part;
+        if doubled || folder.split('/').any(is_wrong) {
             return Err("a folder such as `js` or `sites/acme/js`, or `/` for the root");
         }
         only_literal(folder)?;
@@ -227,7 +240,9 @@ mod tests {
         for (folder, expected) in [("js", "js"), ("/js/", "js"), ("a/b", "a/b"), ("/", "")] {
             assert_eq!(Prefix::parse(folder).unwrap().as_str(), expected);
         }
-        for folder in ["a//b", "../js", "a/./b", "js*", "a\tb"] {
+        for folder in [
+            "a//b", "../js", "a/./b", "js ", " ", "a/ b", "js//", "js*", "a\tb",
+        ] {
             assert!(Prefix::parse(folder).is_err(), "{folder}");
         }
     }
@@ -242,12 +257,12 @@ mod tests {
         }
         case("js", "mojito.js", "js/mojito.js", "/js/mojito.js");
         case("/", "mojito.js", "mojito.js", "/mojito.js");
-        case("a/b", "m~1_x-y.js", "a/b/m~1_x-y.js", "/a/b/m~1_x-y.js");
+        case("a/b", "m~1_x-y.js", "a/b/m~1_x-y.js", "/a/b/m%7E1_x-y.js");
         case(
             "größe",
             "a b+c.js",
             "größe/a b+c.js",
-            "/gr%C3%B6%C3%9Fe/a%20b%2Bc.js",
+            "/gr%C3%B6%C3%9Fe/a%20b+c.js",
         );
     }
 

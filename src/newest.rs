@@ -33,24 +33,24 @@ pub(crate) async fn put_if_newer(
     settings: &Settings,
     object: &Object,
 ) -> Result<(), Fault> {
-    let mut last = None;
-    for _ in 0..ROUNDS {
+    let mut absent = 0;
+    let mut round = 1;
+    loop {
         let precondition = look(client, settings, object).await?;
+        absent += usize::from(matches!(precondition, Precondition::Absent));
         match s3::put_object(client, settings, object, &precondition).await {
-            Err(fault) if fault.kind == Kind::Changed => last = Some((fault, precondition)),
+            // It exists, and looking at it was answered twice as if it did not: so S3 answers without the permission.
+            Err(fault) if fault.kind == Kind::Changed && absent == 2 => {
+                return Err(Fault::refused(
+                    "s3:GetObject",
+                    fault.resource,
+                    "the object exists, but its build number may not be read".to_owned(),
+                    "`ONLY_NEWER` needs `s3:GetObject` on the key: give it to the credentials, or leave `ONLY_NEWER` off",
+                ));
+            }
+            Err(fault) if fault.kind == Kind::Changed && round < ROUNDS => round += 1,
             result => return result,
         }
-    }
-    let (fault, precondition) = last.expect("every round but the last answers or fails");
-    match precondition {
-        // It exists, and looking at it was answered as if it did not: that is how S3 answers without the permission.
-        Precondition::Absent => Err(Fault::refused(
-            "s3:GetObject",
-            fault.resource,
-            "the object exists, but its build number may not be read".to_owned(),
-            "`ONLY_NEWER` needs `s3:GetObject` on the key: give it to the credentials, or leave `ONLY_NEWER` off",
-        )),
-        _ => Err(fault),
     }
 }
 
@@ -74,6 +74,8 @@ async fn look(
             return match fault.kind {
                 // Without `s3:ListBucket`, S3 answers 403 for a missing key as well.
                 Kind::AccessDenied | Kind::NoSuchKey => Ok(Precondition::Absent),
+                // The answer to a HEAD has no code; the upload's will have one.
+                _ if fault.code.is_none() && fault.status.is_some() => Ok(Precondition::Absent),
                 _ => Err(fault),
             };
         }

@@ -10,7 +10,7 @@ use aws_credential_types::Credentials;
 use crate::build::Build;
 use crate::fault::Fault;
 use crate::kind::ASSUME_ROLE;
-use crate::scope::Scope;
+use crate::scope::{Scope, LONGEST_SESSION_POLICY};
 
 /// The longest session name that STS takes.
 const LONGEST_SESSION_NAME: usize = 64;
@@ -75,12 +75,24 @@ pub(crate) async fn assume_role(
     build: &Build,
     limit: Option<&Scope>,
 ) -> Result<Credentials, Fault> {
+    let policy = limit.map(Scope::session_policy);
+    if policy
+        .as_ref()
+        .is_some_and(|policy| policy.chars().count() > LONGEST_SESSION_POLICY)
+    {
+        return Err(Fault::refused(
+            ASSUME_ROLE,
+            role.to_string(),
+            "the distributions do not fit into the 2,048 characters of a session policy".to_owned(),
+            "name fewer distributions in `DISTRIBUTION_ID` of one run",
+        ));
+    }
     let output = aws_sdk_sts::Client::new(config)
         .assume_role_with_web_identity()
         .role_arn(&role.0)
         .role_session_name(session_name(build))
         .web_identity_token(&token.0)
-        .set_policy(limit.map(Scope::session_policy))
+        .set_policy(policy)
         .send()
         .await
         .map_err(|error| Fault::new(ASSUME_ROLE, role.to_string(), &error))?;

@@ -3,21 +3,20 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 use futures_util::future::{join_all, select, Either};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::aws::Aws;
 use crate::cloudfront;
-use crate::fault::Fault;
+use crate::fault::{self, Fault};
 use crate::identity::{self, Identity};
 use crate::live;
 use crate::name::DistributionId;
 use crate::newest::{self, Precondition};
-use crate::object::{Container, Object};
+use crate::object::Container;
 use crate::plan::s3_address;
-use crate::record::{Invalidation, Live, Record, Upload};
+use crate::record::{Invalidation, Record, Upload};
 use crate::reporter::Reporter;
 use crate::s3;
 use crate::tls::Https;
@@ -31,14 +30,13 @@ const FIRST_POLL: Duration = Duration::from_secs(1);
 const LONGEST_POLL: Duration = Duration::from_secs(10);
 /// How long the answer to whose credentials these are may take after everything else is done.
 const LAST_WORD: Duration = Duration::from_secs(1);
-/// How long an answer of the public URL may take.
-const PUBLIC_URL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Carries the plan out, and asks meanwhile whose credentials these are. Nothing depends on that answer, nor waits for it.
 pub(crate) async fn publish(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) {
     let settings = &record.plan.settings;
     let work = pin!(async {
         upload(aws, record, reporter).await;
+        record.expect_live();
         invalidate(aws, record, reporter).await;
         if settings.wait {
             wait(aws, record, reporter).await;
@@ -210,7 +208,8 @@ async fn wait_for(
             }
             Ok(false) => {}
             Err(fault) => {
-                let statement = fault.missing_statement(&record.state().scope(&record.plan));
+                let scope = record.state().scope(&record.plan);
+                let statement = fault::missing_statement(std::iter::once(&fault), &scope);
                 let statement = statement
                     .map(|statement| format!("\n{}", statement.pretty()))
                     .unwrap_or_default();
@@ -232,26 +231,14 @@ async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
     let Some(public_url) = &settings.public_url else {
         return;
     };
-    let timeouts = HttpConnectorSettings::builder()
-        .connect_timeout(PUBLIC_URL_TIMEOUT)
-        .read_timeout(PUBLIC_URL_TIMEOUT)
-        .build();
-    let connector = https.connector(Some(timeouts));
+    let connector = https.connector(None);
     let deadline = Instant::now() + live::LONGEST_WAIT;
     let published = record.published_containers();
-    let objects: Vec<(String, &Object)> = published
+    let objects = published
         .iter()
         .filter_map(|container| container.minified())
-        .map(|object| (live::url(public_url, &object.cdn_path), object))
-        .collect();
-    record.state().live = objects
-        .iter()
-        .map(|(url, _)| Live {
-            url: url.clone(),
-            problem: Some("it was not looked at".to_owned()),
-        })
-        .collect();
-    for (number, (url, object)) in objects.into_iter().enumerate() {
+        .map(|object| (live::url(public_url, &object.cdn_path), object));
+    for (number, (url, object)) in objects.enumerate() {
         let result = live::until_served(
             &connector,
             &url,

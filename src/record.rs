@@ -11,6 +11,7 @@ use crate::cloudfront::MOST_PATHS;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::identity::Identity;
+use crate::live;
 use crate::name::{CdnPath, DistributionId, ObjectKey};
 use crate::object::{Bundle, Container};
 use crate::plan::Plan;
@@ -130,13 +131,34 @@ impl Record {
         self.plan.containers.iter().filter(published).collect()
     }
 
-    /// The paths of what was published, in the groups that one request each can hold.
+    /// From here on, the run has succeeded only when the public URL, if one is set, shows what was published.
+    pub(crate) fn expect_live(&self) {
+        let Some(public_url) = &self.plan.settings.public_url else {
+            return;
+        };
+        let published = self.published_containers();
+        let objects = published
+            .iter()
+            .filter_map(|container| container.minified());
+        self.state().live = objects
+            .map(|object| Live {
+                url: live::url(public_url, &object.cdn_path),
+                problem: Some("it was not looked at yet".to_owned()),
+            })
+            .collect();
+    }
+
+    /// The paths of what was published, or may be, in the groups that one request each can hold.
     pub(crate) fn published_paths(&self) -> Vec<Vec<CdnPath>> {
         let state = self.state();
         let paths: Vec<CdnPath> = self
             .plan
             .objects()
-            .filter(|object| matches!(state.uploads.get(&object.key), Some(Upload::Done)))
+            .filter(|object| match state.uploads.get(&object.key) {
+                Some(Upload::Done) => true,
+                Some(Upload::Failed(fault)) => fault.may_be_done,
+                _ => false,
+            })
             .map(|object| object.cdn_path.clone())
             .collect();
         paths.chunks(MOST_PATHS).map(<[CdnPath]>::to_vec).collect()

@@ -1,11 +1,13 @@
 //! The report: what a run is about to do, and how it ended, for a marketer to read and for whoever is called at night.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
 
 use crate::exit::Exit;
+use crate::fault::{self, Fault};
+use crate::kind::Kind;
 use crate::live;
 use crate::object::Container;
 use crate::plan::Plan;
@@ -88,7 +90,7 @@ pub(crate) fn closing(
             reporter.failure(&format!(
                 "{} was not the new container{within}: {problem}\nwhat to do: {}",
                 live.url,
-                "check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, and that `DISTRIBUTION_ID` is its distribution"
+                "check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, that `DISTRIBUTION_ID` is its distribution, and that the CDN changes neither content nor headers"
             ));
         }
     }
@@ -102,12 +104,8 @@ pub(crate) fn closing(
     } else {
         reporter.failure(text.trim_end());
     }
-    for warning in result_file::write(
-        &record.plan.settings.build,
-        &result_file::of_record(record, &state, exit),
-    ) {
-        reporter.warning(&warning);
-    }
+    let result = result_file::of_record(record, &state, exit);
+    result_file::write(&record.plan.settings.build, &result, reporter);
     Some(exit)
 }
 
@@ -115,16 +113,18 @@ pub(crate) fn closing(
 fn faults(record: &Record, state: &State, reporter: &Reporter) {
     let scope = state.scope(&record.plan);
     let faults = state.faults();
-    let mut told: Vec<(&str, Option<&str>)> = Vec::new();
+    let mut told: Vec<(&str, &Kind)> = Vec::new();
     for fault in &faults {
-        let reason = (fault.action, fault.code.as_deref());
+        let reason = (fault.action, &fault.kind);
         if told.contains(&reason) {
             reporter.failure(&fault.to_string());
             continue;
         }
         told.push(reason);
-        let statement = fault
-            .missing_statement(&scope)
+        let alike = faults
+            .iter()
+            .filter(|other| (other.action, &other.kind) == reason);
+        let statement = fault::missing_statement(alike, &scope)
             .map(|statement| format!("\n{}", statement.pretty()));
         reporter.failure(&format!(
             "{fault}\nwhat to do: {}{}",
@@ -219,7 +219,10 @@ fn situation(record: &Record, state: &State) -> String {
             cache_end(record, state)
         ));
     }
-    if state.exit() != Exit::Published && state.exit() != Exit::NotLive {
+    let refused = |fault: &Fault| matches!(fault.kind, Kind::Refused(_));
+    let faults = state.faults();
+    let only_refused = !faults.is_empty() && faults.iter().all(refused);
+    if !matches!(state.exit(), Exit::Published | Exit::NotLive) && !only_refused {
         lines.push(
             "next: mend the cause and run this again; it uploads and invalidates everything anew"
                 .to_owned(),
@@ -231,9 +234,10 @@ fn situation(record: &Record, state: &State) -> String {
 /// Until when a CDN that was not told serves the old container.
 fn cache_end(record: &Record, state: &State) -> String {
     let seconds = record.plan.settings.cache_control.shared_max_age();
-    let (Some(seconds), Some(published_at)) = (seconds, state.published_at) else {
+    let Some(seconds) = seconds else {
         return "until its cache ends, which `CACHE_CONTROL` does not say; CloudFront's default is 24 hours".to_owned();
     };
+    let published_at = state.published_at.unwrap_or_else(SystemTime::now);
     let end = published_at + Duration::from_secs(seconds.into());
     let end = DateTime::from_secs(DateTime::from(end).secs())
         .fmt(Format::DateTime)

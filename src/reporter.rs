@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::secrets;
+
 /// In CI, a line about a wait is printed this often.
 const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
 
@@ -107,6 +109,6 @@ impl Reporter {
 /// Where nobody reads any more, printing is no reason to stop publishing.
 fn write(text: &str) {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.write_all(secrets::redact(text).as_bytes());
     let _ = stdout.flush();
 }

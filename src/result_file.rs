@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::object::Bundle;
 use crate::record::{ContainerState, Invalidation, Record, State, Upload};
+use crate::reporter::Reporter;
+use crate::secrets;
 
 /// The file in `BITBUCKET_PIPE_STORAGE_DIR`.
 const OWN_FILE: &str = "mojito-publish.json";
@@ -19,8 +21,8 @@ const SHARED_FILE: &str = "_shared_variables.json";
 /// The key in the shared object.
 const SHARED_KEY: &str = "mojito_publish";
 
-/// Writes the files. A folder that cannot be written is a warning, which is returned.
-pub(crate) fn write(build: &Build, result: &Value) -> Vec<String> {
+/// Writes the files. A folder that cannot be written is a warning.
+pub(crate) fn write(build: &Build, result: &Value, reporter: &Reporter) {
     let own = build
         .storage_dir
         .as_ref()
@@ -29,11 +31,9 @@ pub(crate) fn write(build: &Build, result: &Value) -> Vec<String> {
         .shared_storage_dir
         .as_ref()
         .map(|directory| write_shared(directory, result));
-    [own, shared]
-        .into_iter()
-        .flatten()
-        .filter_map(Result::err)
-        .collect()
+    for warning in [own, shared].into_iter().flatten().filter_map(Result::err) {
+        reporter.warning(&warning);
+    }
 }
 
 fn write_own(directory: &Path, result: &Value) -> Result<(), String> {
@@ -51,6 +51,7 @@ fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
     let not_shared =
         |problem: String| format!("the result is not in `{}`: {problem}", path.display());
     let mut shared: Map<String, Value> = match fs::read(&path) {
+        Ok(content) if content.trim_ascii().is_empty() => Map::new(),
         Ok(content) => serde_json::from_slice(&content)
             .map_err(|error| not_shared(format!("it does not hold one JSON object: {error}")))?,
         Err(error) if error.kind() == ErrorKind::NotFound => Map::new(),
@@ -61,14 +62,25 @@ fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
         .map_err(|error| not_shared(error.to_string()))
 }
 
-/// Writes a file beside and renames it, so that a reader never finds half of it.
+/// Writes a file beside and renames it, so that a reader never finds half of it. The mode of the old one is kept.
 fn replace(directory: &Path, file: &str, content: &Value) -> io::Result<()> {
     fs::create_dir_all(directory)?;
+    let path = directory.join(file);
     let temporary = directory.join(format!("{file}.{}.tmp", std::process::id()));
-    fs::write(&temporary, content.to_string())?;
-    fs::rename(&temporary, directory.join(file)).inspect_err(|_| {
+    let written = fs::write(&temporary, secrets::redact(&content.to_string()).as_bytes())
+        .and_then(|()| match fs::metadata(&path) {
+            Ok(old) => fs::set_permissions(&temporary, old.permissions()),
+            Err(_) => Ok(()),
+        })
+        .and_then(|()| fs::rename(&temporary, &path));
+    written.inspect_err(|_| {
         let _ = fs::remove_file(&temporary);
     })
+}
+
+/// The result of a run that ended with nothing to record, as `exit` says.
+pub(crate) fn of_end(name: &str, exit: Exit) -> Value {
+    json!({"version": env!("CARGO_PKG_VERSION"), "exit": name, "exit_code": exit.code()})
 }
 
 /// The result of a run that ended before there was anything to record.

@@ -4,6 +4,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_sdk_s3::Client;
 
+use crate::attempts::Attempts;
 use crate::fault::Fault;
 use crate::newest::Precondition;
 use crate::object::Object;
@@ -33,12 +34,19 @@ pub(crate) async fn put_object(
         Precondition::Absent => request.if_none_match("*"),
         Precondition::Unchanged { etag } => request.if_match(etag),
     };
-    request.send().await.map_err(|error| {
-        Fault::new(
-            "s3:PutObject",
-            s3_address(&settings.target.bucket, &object.key),
-            &error,
-        )
-    })?;
+    let attempts = Attempts::default();
+    request
+        .customize()
+        .interceptor(attempts.clone())
+        .send()
+        .await
+        .map_err(|error| Fault {
+            may_be_done: attempts.may_be_done(),
+            ..Fault::new(
+                "s3:PutObject",
+                s3_address(&settings.target.bucket, &object.key),
+                &error,
+            )
+        })?;
     Ok(())
 }

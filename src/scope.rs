@@ -10,7 +10,7 @@ use crate::name::{BucketName, DistributionId, ObjectKey, Prefix};
 use crate::trust::ACCOUNT_PLACEHOLDER;
 
 /// STS's limit for a session policy, in characters.
-const LONGEST_SESSION_POLICY: usize = 2048;
+pub(crate) const LONGEST_SESSION_POLICY: usize = 2048;
 
 /// What a run touches.
 #[derive(Clone, Debug)]
@@ -108,10 +108,13 @@ impl Scope {
             .to_string()
     }
 
-    /// The statement that allows an action on an object.
-    pub(crate) fn statement_for_object(&self, key: &ObjectKey) -> Statement {
-        let mut statements = self.statements(vec![self.object_arn(key.as_str())]);
-        statements.swap_remove(0)
+    /// The statement that allows what is done to these objects.
+    pub(crate) fn statement_for_objects(&self, keys: &[&ObjectKey]) -> Statement {
+        let arns = keys
+            .iter()
+            .map(|key| self.object_arn(key.as_str()))
+            .collect();
+        self.statements(arns).swap_remove(0)
     }
 
     /// The statement that allows the invalidations. `None` if there are none.
@@ -195,10 +198,9 @@ mod tests {
         (scope.acl, scope.wait, scope.only_newer) = (true, true, true);
         scope.region = "cn-north-1".to_owned();
         scope.account_id = None;
-        let key = scope.keys[0].clone();
         assert_eq!(
             serde_json::to_value([
-                scope.statement_for_object(&key),
+                scope.statement_for_objects(&[&scope.keys[0]]),
                 scope.statement_for_distributions().unwrap()
             ])
             .unwrap(),

@@ -9,18 +9,28 @@ use std::pin::pin;
 use std::process;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use futures_util::future::{select, Either};
 use tokio::runtime;
 use tokio::signal::unix::{signal, Signal, SignalKind};
 
+use crate::build::Build;
 use crate::exit::Exit;
 use crate::record::Record;
 use crate::report;
 use crate::reporter::Reporter;
+use crate::result_file;
+
+/// How long saying what was done may take.
+const LAST_WORDS: Duration = Duration::from_millis(900);
 
 /// Starts to wait for the signals. `record` is filled once there is something to tell.
-pub(crate) fn watch(record: Arc<OnceLock<Arc<Record>>>, reporter: Arc<Reporter>) -> io::Result<()> {
+pub(crate) fn watch(
+    build: Build,
+    record: Arc<OnceLock<Arc<Record>>>,
+    reporter: Arc<Reporter>,
+) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     let signals = {
         let _guard = runtime.enter();
@@ -30,12 +40,22 @@ pub(crate) fn watch(record: Arc<OnceLock<Arc<Record>>>, reporter: Arc<Reporter>)
         .name("signals".to_owned())
         .spawn(move || {
             let name = runtime.block_on(signals.received());
+            // Where nobody reads the output any more, printing never ends.
+            thread::spawn(|| {
+                thread::sleep(LAST_WORDS);
+                process::exit(Exit::NotPublished.code().into());
+            });
             let exit = if let Some(record) = record.get() {
                 report::closing(record, Some(name), &reporter)
             } else {
                 reporter.failure(&format!(
                     "stopped by {name}\nnothing was sent; visitors keep the old container"
                 ));
+                result_file::write(
+                    &build,
+                    &result_file::of_end("not_published", Exit::NotPublished),
+                    &reporter,
+                );
                 Some(Exit::NotPublished)
             };
             // Without an exit, the run is printing its end and is left to finish.

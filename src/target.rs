@@ -99,7 +99,9 @@ impl Config {
         missing: impl FnOnce() -> String,
     ) -> Option<String> {
         self.wanted = true;
-        let value = value(&self.values).cloned();
+        let value = value(&self.values)
+            .filter(|value| !value.is_empty())
+            .cloned();
         if value.is_none() && self.problem.is_none() {
             check.push(setting, missing());
         }
@@ -163,7 +165,7 @@ fn bucket(
             config.get(check, of_environment, "S3_BUCKET", missing)?,
         )
     };
-    if value.contains("://") || value.starts_with("arn:") {
+    if value.contains("//") || value.starts_with("arn:") {
         let expected = "`BUCKET` or `BUCKET/PREFIX`, without `s3://` and no ARN";
         check.ok::<()>(Err(Invalid::value(setting, &value, expected)));
         return None;

@@ -391,6 +391,57 @@ fn an_upload_whose_answer_never_comes_is_not_said_to_have_failed() {
         .says("may or may not be replaced, as S3 has not answered: mojito")
         .does_not_say("not replaced:");
     assert_eq!(case.keys(), ["js/mojito.js"]);
+    // It may be there, so the CDN is told all the same.
+    assert_eq!(case.invalidations().len(), 1);
+}
+
+#[test]
+fn of_a_lost_answer_no_later_refusal_makes_a_certainty() {
+    let case = Case::production();
+    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "after": true, "hang_up": true, "times": 1}));
+    let body = s3_error("AccessDenied", "Access Denied");
+    case.fault(
+        json!({"method": "PUT", "path": "/js/mojito.js", "status": 403, "body": body, "times": 9}),
+    );
+    case.run().exits(3).says("may or may not be replaced");
+}
+
+#[test]
+fn the_missing_statement_is_for_all_that_were_denied() {
+    let case = Case::without_rights().env("ENVIRONMENT", "production");
+    sample::build(case.repository(), "shop");
+    let case = case
+        .unset("CONTAINER_NAME")
+        .env("CONTAINER_NAME_COUNT", "2")
+        .env("CONTAINER_NAME_0", "shop")
+        .env("CONTAINER_NAME_1", "mojito");
+    let bucket = case.world.bucket.clone();
+    case.run().exits(3).says(&format!(
+        "\"arn:aws:s3:::{bucket}/js/shop.js\",\n      \"arn:aws:s3:::{bucket}/js/mojito.js\"\n"
+    ));
+}
+
+#[test]
+fn what_is_not_aws_is_not_blamed_on_the_policy() {
+    let case = Case::production();
+    let page = "<html><title>Blocked by the web filter</title></html>";
+    case.fault(
+        json!({"method": "PUT", "path": "/js/mojito.js", "status": 403, "body": page, "times": 9}),
+    );
+    case.run()
+        .exits(3)
+        .says("something that is not AWS answered")
+        .says("Blocked by the web filter")
+        .does_not_say("WriteContainer");
+}
+
+#[test]
+fn a_secret_that_aws_quotes_is_cut_out() {
+    let case = Case::production();
+    let words = format!("The string was {} or so", case.world.secret_access_key);
+    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "status": 400, "body": s3_error("Strange", &words), "times": 9}));
+    // `run` searches the output for the secret.
+    case.run().exits(3).says("The string was *** or so");
 }
 
 #[test]

@@ -367,19 +367,19 @@ fn a_dry_run_prints_the_plan_and_sends_nothing() {
 publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 would upload s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
-  would upload s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
-    Content-Type: application/javascript; charset=utf-8
-    Content-Encoding: gzip
-    Cache-Control: public, max-age=300, s-maxage=300, must-revalidate
-    x-amz-meta-branch: develop
-    x-amz-meta-build-number: 57
-    x-amz-meta-commit: 1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c
-    x-amz-meta-published-by: mojito-publish/0.1.0
-    x-amz-meta-repository: acme/site
-  would invalidate in [DISTRIBUTION]:
-    /jsdev/mojito.pretty.js
-    /jsdev/mojito.js
-  1,775 bytes in all
+would upload s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
+  Content-Type: application/javascript; charset=utf-8
+  Content-Encoding: gzip
+  Cache-Control: public, max-age=300, s-maxage=300, must-revalidate
+  x-amz-meta-branch: develop
+  x-amz-meta-build-number: 57
+  x-amz-meta-commit: 1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c
+  x-amz-meta-published-by: mojito-publish/0.1.0
+  x-amz-meta-repository: acme/site
+would invalidate in [DISTRIBUTION]:
+  /jsdev/mojito.pretty.js
+  /jsdev/mojito.js
+1,775 bytes in all
 [32m✔ dry run: nothing was sent[0m
 
 "#]]);

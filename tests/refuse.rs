@@ -277,6 +277,14 @@ fn another_script_is_published_where_validation_is_off() {
 #[test]
 fn a_token_is_never_shown_and_static_keys_are_no_fall_back() {
     let case = Case::production()
+        .env("AWS_OIDC_ROLE_ARN", OIDC_TOKEN)
+        .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+    refused(
+        case,
+        "AWS_OIDC_ROLE_ARN",
+        "is `***`, expected the ARN of a role",
+    );
+    let case = Case::production()
         .env("AWS_OIDC_ROLE_ARN", "nonsense")
         .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
     refused(

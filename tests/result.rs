@@ -131,3 +131,12 @@ fn a_folder_that_cannot_be_written_is_a_warning() {
         .collect();
     assert_eq!(left.len(), 1);
 }
+
+#[test]
+fn a_result_of_an_earlier_run_does_not_stay() {
+    let case = with_folders(Case::production())
+        .file("pipe/own/mojito-publish.json", "{}")
+        .arg("--dry-run");
+    case.run().exits(0);
+    assert_eq!(own(&case)["exit"], "dry_run");
+}

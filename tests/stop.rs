@@ -55,7 +55,9 @@ fn stopped_during_the_upload_it_does_not_claim_to_know() {
     stopped(&case, "-TERM", "credentials: ")
         .exits(3)
         .says("✖ stopped by SIGTERM")
-        .says("may or may not be replaced, as S3 has not answered: mojito");
+        .says("may or may not be replaced, as S3 has not answered: mojito")
+        .says("(5 min after the upload)")
+        .does_not_say("does not say");
 }
 
 #[test]
