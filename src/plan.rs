@@ -40,6 +40,7 @@ impl Display for Plan {
                 object.compressed_size()
             )?;
         }
+        writeln!(f, "each with")?;
         writeln!(f, "  Content-Type: {}", Object::CONTENT_TYPE)?;
         writeln!(f, "  Content-Encoding: {}", Object::CONTENT_ENCODING)?;
         writeln!(f, "  Cache-Control: {}", settings.cache_control)?;

@@ -238,7 +238,9 @@ fn each_refusal_of_cloudfront_has_its_own_remedy() {
         case.fault(json!({"method": "POST", "path": "/invalidation", "status": status, "body": body, "times": 99}));
         case.run()
             .exits(4)
-            .says(&format!("failed: {code} (HTTP {status}): In AWS's words."))
+            .says(&format!(
+                "failed: {code} (HTTP {status}): In AWS's words. (request id TESTREQUEST"
+            ))
             .says(remedy);
         assert_eq!(case.keys(), ["js/mojito.js"]);
     }

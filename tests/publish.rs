@@ -368,6 +368,7 @@ publishing container mojito to development (branch `develop`, build 57, commit 1
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 would upload s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
 would upload s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
+each with
   Content-Type: application/javascript; charset=utf-8
   Content-Encoding: gzip
   Cache-Control: public, max-age=300, s-maxage=300, must-revalidate
