@@ -120,11 +120,7 @@ fn the_credentials_of_the_other_environment_are_recognised() {
 
 #[test]
 fn without_credentials_or_with_wrong_ones_nothing_is_tried() {
-    let case = Case::production()
-        .arg("check")
-        .unset("AWS_ACCESS_KEY_ID")
-        .unset("AWS_SECRET_ACCESS_KEY")
-        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let case = Case::production().arg("check").without_credentials();
     case.run().exits(3).says("no credentials were found");
     let case = Case::production()
         .arg("check")

@@ -16,10 +16,8 @@ fn with_profile(profile: &str) -> Case {
         case.world.secret_access_key.clone(),
     );
     let keys = format!("[{profile}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
-    case.unset("AWS_ACCESS_KEY_ID")
-        .unset("AWS_SECRET_ACCESS_KEY")
+    case.without_credentials()
         .env("HOME", &home)
-        .env("AWS_EC2_METADATA_DISABLED", "true")
         .file(".aws/credentials", keys)
 }
 
@@ -143,13 +141,7 @@ fn each_refusal_of_the_role_is_explained() {
 #[test]
 fn a_broad_role_cannot_be_used_beyond_the_keys_of_the_run() {
     let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
-    let role: String = case.ask(
-        "add_role",
-        json!({"statements": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}),
-    );
-    let case = case
-        .env("AWS_OIDC_ROLE_ARN", &role)
-        .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+    let (case, role) = case.with_broad_role();
     case.run().exits(0);
     let other: String = case.ask("add_distribution", json!({}));
     let may: Vec<String> = case.ask(

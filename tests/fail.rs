@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use serde_json::{json, Value};
 use snapbox::str;
 
-use crate::harness::{Case, OIDC_TOKEN};
+use crate::harness::Case;
 use crate::sample;
 
 const SLOW_DOWN: &str =
@@ -70,11 +70,7 @@ fn a_key_out_of_reach_is_reported_with_the_statement_that_is_missing() {
 fn of_several_containers_those_that_can_be_are_published_and_invalidated() {
     let case = Case::production();
     sample::build(case.repository(), "shop");
-    let case = case
-        .unset("CONTAINER_NAME")
-        .env("CONTAINER_NAME_COUNT", "2")
-        .env("CONTAINER_NAME_0", "shop")
-        .env("CONTAINER_NAME_1", "mojito");
+    let case = case.list("CONTAINER_NAME", &["shop", "mojito"]);
     case.run()
         .exits(3)
         .says("replaced: mojito\n")
@@ -299,10 +295,7 @@ fn a_bucket_or_distribution_that_does_not_exist_is_named() {
 
 #[test]
 fn without_credentials_it_says_what_was_looked_for() {
-    let case = Case::production()
-        .unset("AWS_ACCESS_KEY_ID")
-        .unset("AWS_SECRET_ACCESS_KEY")
-        .env("AWS_EC2_METADATA_DISABLED", "true");
+    let case = Case::production().without_credentials();
     case.run()
         .exits(3)
         .says("no credentials were found: looked for `AWS_ACCESS_KEY_ID`, the AWS profile")
@@ -412,11 +405,7 @@ fn of_a_lost_answer_no_later_refusal_makes_a_certainty() {
 fn the_missing_statement_is_for_all_that_were_denied() {
     let case = Case::without_rights().env("ENVIRONMENT", "production");
     sample::build(case.repository(), "shop");
-    let case = case
-        .unset("CONTAINER_NAME")
-        .env("CONTAINER_NAME_COUNT", "2")
-        .env("CONTAINER_NAME_0", "shop")
-        .env("CONTAINER_NAME_1", "mojito");
+    let case = case.list("CONTAINER_NAME", &["shop", "mojito"]);
     let bucket = case.world.bucket.clone();
     case.run().exits(3).says(&format!(
         "\"arn:aws:s3:::{bucket}/js/shop.js\",\n      \"arn:aws:s3:::{bucket}/js/mojito.js\"\n"
@@ -501,13 +490,8 @@ fn only_newer_without_the_right_to_look_is_an_error_and_no_silent_skip() {
 #[test]
 fn a_role_is_assumed_with_a_session_policy_of_exactly_this_run() {
     let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
-    let role: String = case.ask(
-        "add_role",
-        json!({"statements": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}),
-    );
+    let (case, role) = case.with_broad_role();
     let case = case
-        .env("AWS_OIDC_ROLE_ARN", &role)
-        .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN)
         // They must not be used.
         .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
     case.run().exits(0).says(&format!(

@@ -133,6 +133,36 @@ impl Case {
         self
     }
 
+    /// Sets a variable to Bitbucket's form of a list.
+    pub(crate) fn list(self, name: &str, values: &[&str]) -> Self {
+        let case = self
+            .unset(name)
+            .env(&format!("{name}_COUNT"), &values.len().to_string());
+        values
+            .iter()
+            .enumerate()
+            .fold(case, |case, (number, value)| {
+                case.env(&format!("{name}_{number}"), value)
+            })
+    }
+
+    /// Takes the keys away, and what would be looked for in their place on an instance.
+    pub(crate) fn without_credentials(self) -> Self {
+        self.unset("AWS_ACCESS_KEY_ID")
+            .unset("AWS_SECRET_ACCESS_KEY")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+    }
+
+    /// Assumes a role that may do everything; returns its ARN as well.
+    pub(crate) fn with_broad_role(self) -> (Self, String) {
+        let everything = json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]);
+        let role: String = self.ask("add_role", json!({"statements": everything}));
+        let case = self
+            .env("AWS_OIDC_ROLE_ARN", &role)
+            .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+        (case, role)
+    }
+
     /// Adds an argument to the next run.
     pub(crate) fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
