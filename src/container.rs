@@ -7,40 +7,36 @@ use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use crate::byte_size::ByteSize;
+use crate::columns::columns;
 use crate::error::Unfit;
+use crate::experiment::{Experiment, Percent};
 use crate::gzip::Gzip;
+use crate::name::ContainerName;
 use crate::object::{Bundle, Container, Object};
+use crate::script::Script;
 use crate::settings::Settings;
+use crate::validate;
 
 /// CloudFront compresses, and pages can bear, nothing larger. Real containers have some hundred kilobytes.
-const LARGEST_FILE: ByteSize = ByteSize(10_000_000);
+pub(crate) const LARGEST_FILE: ByteSize = ByteSize(10_000_000);
+/// Experiments that a refusal for the size lists.
+const HEAVIEST: usize = 5;
 
 /// Reads, checks and compresses every file that is to be published.
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
-    let bundles = settings.bundles();
     let mut gzip = Gzip::new();
     let mut unfit = Vec::new();
     let mut containers = Vec::with_capacity(settings.target.containers.len());
     for name in &settings.target.containers {
-        let mut objects = Vec::with_capacity(bundles.len());
-        for &bundle in bundles {
+        let mut objects = Vec::with_capacity(settings.bundles().len());
+        let mut scripts = Vec::with_capacity(settings.bundles().len());
+        for &bundle in settings.bundles() {
             let path = settings.local_path.join(bundle.file_name(name));
-            let result = read_file(&path).and_then(|content| {
-                check(&content, settings.validate)?;
-                let body = gzip.compress(&content);
-                let object = Object::new(
-                    name,
-                    bundle,
-                    &settings.target.prefix,
-                    &settings.target.cdn_prefix,
-                    ByteSize(content.len() as u64),
-                    body,
-                );
-                check_budget(&object, settings.max_size)?;
-                Ok(object)
-            });
-            match result {
-                Ok(object) => objects.push(object),
+            match read_bundle(&path, name, bundle, settings, &mut gzip) {
+                Ok((object, script)) => {
+                    objects.push(object);
+                    scripts.extend(script);
+                }
                 Err(mut problem) => {
                     if bundle == Bundle::Pretty && problem.starts_with("does not exist") {
                         problem.push_str(", or set `PRETTY` to `false` to publish without it");
@@ -52,6 +48,8 @@ pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
         containers.push(Container {
             name: name.clone(),
             objects: objects.into(),
+            oddities: validate::oddities(name, &scripts, &settings.build),
+            script: scripts.pop(),
         });
     }
     if unfit.is_empty() {
@@ -59,6 +57,33 @@ pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
     } else {
         Err(unfit)
     }
+}
+
+fn read_bundle(
+    path: &Path,
+    name: &ContainerName,
+    bundle: Bundle,
+    settings: &Settings,
+    gzip: &mut Gzip,
+) -> Result<(Object, Option<Script>), String> {
+    let content = read_file(path)?;
+    let text = check_text(&content)?;
+    let script = if settings.validate {
+        Some(validate::validate(path, text, name)?)
+    } else {
+        None
+    };
+    let body = gzip.compress(&content);
+    let object = Object::new(
+        name,
+        bundle,
+        &settings.target.prefix,
+        &settings.target.cdn_prefix,
+        ByteSize(content.len() as u64),
+        body,
+    );
+    check_budget(&object, script.as_ref(), settings.max_size)?;
+    Ok((object, script))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
@@ -89,7 +114,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     Ok(content)
 }
 
-fn check(content: &[u8], validate: bool) -> Result<(), String> {
+fn check_text(content: &[u8]) -> Result<&str, String> {
     if content.starts_with(&[0x1f, 0x8b]) {
         return Err(
             "is compressed already: publish it as `npm run build` made it, it is compressed here"
@@ -104,45 +129,54 @@ fn check(content: &[u8], validate: bool) -> Result<(), String> {
     if text.trim().is_empty() {
         return Err("is empty: run `npm run build` again and look at its output".to_owned());
     }
-    if validate {
-        check_mojito(text)?;
-    }
-    Ok(())
+    Ok(text)
 }
 
-/// Refuses what is plainly no Mojito container: a page saved under the script's name, a merge left unfinished, another script.
-fn check_mojito(text: &str) -> Result<(), String> {
-    const HOW_TO_PUBLISH: &str = "to publish it all the same, set `VALIDATE` to `false`";
-    if text
-        .trim_start_matches('\u{feff}')
-        .trim_start()
-        .starts_with('<')
-    {
-        return Err(format!(
-            "is HTML or XML and not a script: look at what `npm run build` wrote; {HOW_TO_PUBLISH}"
-        ));
+/// Refuses a `NAME.js` that is over `MAX_SIZE`, and says which experiments weigh most.
+fn check_budget(
+    object: &Object,
+    script: Option<&Script>,
+    max_size: Option<ByteSize>,
+) -> Result<(), String> {
+    let Some(max) = max_size.filter(|max| object.compressed_size() > *max) else {
+        return Ok(());
+    };
+    if object.bundle != Bundle::Minified {
+        return Ok(());
     }
-    let conflict = text
-        .lines()
-        .position(|line| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> "));
-    if let Some(line) = conflict {
-        return Err(format!(
-            "has a merge conflict in line {}: resolve it and build again; {HOW_TO_PUBLISH}",
-            line + 1
-        ));
+    let mut problem = format!(
+        "has {} compressed, and `MAX_SIZE` allows {max}: stop or shrink experiments, or raise `MAX_SIZE`",
+        object.compressed_size()
+    );
+    let mut experiments: Vec<&Experiment> = script
+        .map(|script| script.experiments.iter().collect())
+        .unwrap_or_default();
+    if !experiments.is_empty() {
+        experiments.sort_by_key(|experiment| std::cmp::Reverse(experiment.size));
+        let rows: Vec<_> = experiments
+            .iter()
+            .take(HEAVIEST)
+            .map(|experiment| {
+                #[expect(
+                    clippy::cast_precision_loss,
+                    reason = "files have at most ten million bytes"
+                )]
+                let share =
+                    Percent((experiment.size as f64 / object.size.0 as f64 * 1e3).round() / 1e3);
+                vec![
+                    experiment.id.clone(),
+                    experiment.name.clone(),
+                    experiment.traffic_shown(),
+                    ByteSize(experiment.size).to_string(),
+                    format!("{share} of the file"),
+                ]
+            })
+            .collect();
+        problem.push_str("\nthe experiments that weigh most, before compression:");
+        for row in columns(&rows) {
+            problem.push_str("\n  ");
+            problem.push_str(&row);
+        }
     }
-    if !text.contains("Mojito") {
-        return Err(format!("never mentions `Mojito`, so it is no Mojito container: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"));
-    }
-    Ok(())
-}
-
-fn check_budget(object: &Object, max_size: Option<ByteSize>) -> Result<(), String> {
-    match max_size {
-        Some(max) if object.bundle == Bundle::Minified && object.compressed_size() > max => Err(format!(
-            "has {} compressed, and `MAX_SIZE` allows {max}: stop or shrink experiments, or raise `MAX_SIZE`",
-            object.compressed_size()
-        )),
-        _ => Ok(()),
-    }
+    Err(problem)
 }

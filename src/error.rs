@@ -65,6 +65,15 @@ impl Error {
         }
     }
 
+    /// The first sentence.
+    pub(crate) fn summary(&self) -> String {
+        self.to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+
     /// The state that things are in.
     pub(crate) fn state(&self) -> &'static str {
         match self {

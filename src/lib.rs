@@ -29,11 +29,16 @@ mod check;
 mod check_credentials;
 mod cli;
 mod cloudfront;
+mod columns;
 mod config_js;
 mod container;
+mod current;
+mod difference;
 mod environment;
 mod error;
+mod excerpt;
 mod exit;
+mod experiment;
 mod fault;
 mod gzip;
 mod identity;
@@ -44,6 +49,7 @@ mod name;
 mod newest;
 mod object;
 mod oidc;
+mod overview;
 mod plan;
 mod policy;
 mod probe;
@@ -55,13 +61,17 @@ mod reporter;
 mod result_file;
 mod s3;
 mod scope;
+mod script;
 mod secrets;
+mod served;
 mod settings;
 mod signal;
 mod target;
 mod tls;
 mod trust;
+mod validate;
 mod variables;
+mod visitor;
 
 use std::panic;
 use std::path::Path;
@@ -161,22 +171,14 @@ async fn publish(
         containers,
     };
     report::opening(&plan, reporter);
+    let https = Arc::new(Https::new(plan.settings.aws.ca_bundle.as_deref()));
     if plan.settings.dry_run {
-        for line in plan.to_string().lines() {
-            reporter.info(line);
-        }
-        reporter.success("dry run: nothing was sent");
-        result_file::write(
-            &plan.settings.build,
-            &result_file::of_end("dry_run", Exit::Published),
-            reporter,
-        );
+        dry_run(&plan, &https, reporter).await;
         return Ok(Exit::Published);
     }
 
     let record = record.get_or_init(|| Arc::new(Record::new(plan, started)));
     let settings = &record.plan.settings;
-    let https = Arc::new(Https::new(settings.aws.ca_bundle.as_deref()));
     let aws = aws::connect(settings, https.client(), Some(&settings.scope())).await?;
     reporter.info(&format!("credentials: {}", aws.credentials));
     record.state().credentials = Some(aws.credentials.clone());
@@ -188,6 +190,24 @@ async fn publish(
             std::thread::park();
         }),
     )
+}
+
+/// Shows the plan, and what it would change. It reads what is published now, where it may, and writes nothing.
+async fn dry_run(plan: &Plan, https: &Arc<Https>, reporter: &Reporter) {
+    for line in plan.to_string().lines() {
+        reporter.info(line);
+    }
+    let scope = plan.settings.scope();
+    let aws = aws::connect(&plan.settings, https.client(), Some(&scope)).await;
+    let aws = aws.as_ref().map_err(Error::summary);
+    let differences = current::differences(aws, https, plan).await;
+    for (number, difference) in differences.iter().enumerate() {
+        let told = differences[..number].iter().any(Result::is_err);
+        report::difference(difference, told, reporter);
+    }
+    reporter.success("dry run: nothing was written");
+    let result = result_file::of_dry_run(plan, &differences);
+    result_file::write(&plan.settings.build, &result, reporter);
 }
 
 /// Proves what the credentials can and cannot do.

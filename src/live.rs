@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use aws_smithy_http_client::Connector;
-use aws_smithy_runtime_api::client::http::HttpConnector;
-use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
-use http::Uri;
 use tokio::time::Instant;
 
 use crate::cache_control::CacheControl;
-use crate::fault::causes;
-use crate::name::CdnPath;
+use crate::container::LARGEST_FILE;
+use crate::gzip;
 use crate::object::Object;
+use crate::served::Served;
+use crate::visitor;
 
 /// How long the new container is waited for, all containers of a run together.
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(5);
@@ -24,11 +21,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// An answer that is larger than this beyond the container's size is something else, and is not read on.
 const SPARE_BYTES: usize = 64 * 1024;
-
-/// The address of an object at the CDN.
-pub(crate) fn url(public_url: &Uri, path: &CdnPath) -> String {
-    format!("{}{path}", public_url.to_string().trim_end_matches('/'))
-}
 
 /// Fetches until the answer is the published object. On failure, what is served instead.
 pub(crate) async fn until_served(
@@ -64,67 +56,57 @@ async fn look(
     object: &Object,
     cache_control: &CacheControl,
 ) -> Result<(), String> {
-    let mut request = HttpRequest::get(url).map_err(|error| causes(&error))?;
-    request
-        .headers_mut()
-        .insert("accept-encoding", Object::CONTENT_ENCODING);
-    request.headers_mut().insert(
-        "user-agent",
-        concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")),
-    );
-    let response = connector
-        .call(request)
-        .await
-        .map_err(|error| format!("it was not reached: {}", causes(&error)))?;
-    compare(response, object, cache_control).await
+    let limit = object.body.len() + SPARE_BYTES;
+    let (status, served) = visitor::get(connector, url, limit).await?;
+    judge(status, &served, object, cache_control).map_err(|problem| match served.cache() {
+        cache if cache.is_empty() => problem,
+        cache => format!("{problem}; {cache}"),
+    })
 }
 
-async fn compare(
-    mut response: HttpResponse,
+/// Whether what is served is the published object, to the byte. If not, what it is instead.
+fn judge(
+    status: u16,
+    served: &Served,
     object: &Object,
     cache_control: &CacheControl,
 ) -> Result<(), String> {
-    let status = response.status().as_u16();
-    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-    let header = |name: &str| response.headers().get(name);
-    // Who answered from where and how old it is, in the CDN's own words.
-    let origin: String = ["age", "x-cache", "via", "server"]
-        .iter()
-        .filter_map(|name| header(name).map(|value| format!(", {name}: {value}")))
-        .collect();
     if status != 200 {
-        return Err(format!("it answers HTTP {status}{origin}"));
+        let page = if served.is_html() {
+            " with an HTML page"
+        } else {
+            ""
+        };
+        return Err(format!("it answers HTTP {status}{page}"));
     }
-    for (name, expected) in [
-        ("content-type", Object::CONTENT_TYPE),
-        ("content-encoding", Object::CONTENT_ENCODING),
-        ("cache-control", cache_control.as_str()),
-    ] {
-        let value = header(name);
+    if served.is_html() {
+        return Err("it is an HTML page and no script".to_owned());
+    }
+    if served.body != object.body {
+        let is_same_content = served.text().is_ok_and(|text| {
+            gzip::decompress(&object.body, LARGEST_FILE).is_some_and(|own| own == text.as_bytes())
+        });
+        return Err(if !is_same_content {
+            match served.provenance() {
+                old if old.is_empty() => "it is something else than what was published".to_owned(),
+                old => format!("it is another container than the one published: {old}"),
+            }
+        } else if served.header("content-encoding").is_none() {
+            "it is the new container, but not compressed".to_owned()
+        } else {
+            "it is the new container, but the CDN has compressed it anew".to_owned()
+        });
+    }
+    for (name, expected) in Object::headers(cache_control) {
+        let value = served.header(name);
         if value != Some(expected) {
             return Err(format!(
-                "its {name} is `{}`, expected `{expected}`{origin}",
+                "it is the new container, but its {name} is `{}`, expected `{expected}`",
                 value.unwrap_or("absent")
             ));
         }
     }
-    let mut stream = ByteStream::new(body);
-    let mut content = Vec::with_capacity(object.body.len());
-    while let Some(part) = stream.next().await {
-        content.extend_from_slice(
-            &part.map_err(|error| format!("its content broke off: {}", causes(&error)))?,
-        );
-        if content.len() > object.body.len() + SPARE_BYTES {
-            break;
-        }
-    }
-    if content == object.body {
-        Ok(())
-    } else {
-        Err(format!(
-            "it is another container than the one published{origin}"
-        ))
-    }
+    Ok(())
 }
 
 #[cfg(test)]

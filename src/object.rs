@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::byte_size::ByteSize;
+use crate::cache_control::CacheControl;
 use crate::name::{CdnPath, ContainerName, ObjectKey, Prefix};
+use crate::script::Script;
 
 /// One of the two files that Mojito builds for a container.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,6 +43,15 @@ impl Object {
     pub(crate) const CONTENT_TYPE: &'static str = "application/javascript; charset=utf-8";
     pub(crate) const CONTENT_ENCODING: &'static str = "gzip";
 
+    /// The headers that visitors get, by lower-case name.
+    pub(crate) fn headers(cache_control: &CacheControl) -> [(&'static str, &str); 3] {
+        [
+            ("content-type", Self::CONTENT_TYPE),
+            ("content-encoding", Self::CONTENT_ENCODING),
+            ("cache-control", cache_control.as_str()),
+        ]
+    }
+
     pub(crate) fn new(
         container: &ContainerName,
         bundle: Bundle,
@@ -70,6 +81,10 @@ impl Object {
 pub(crate) struct Container {
     pub(crate) name: ContainerName,
     pub(crate) objects: Arc<[Object]>,
+    /// What `NAME.js` holds. `None` where `VALIDATE` is off, as it is not looked into then.
+    pub(crate) script: Option<Script>,
+    /// What is odd about it, and may be meant.
+    pub(crate) oddities: Vec<String>,
 }
 
 impl Container {

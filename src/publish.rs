@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::aws::Aws;
 use crate::cloudfront;
+use crate::current;
 use crate::fault::{self, Fault};
 use crate::identity::{self, Identity};
 use crate::live;
@@ -17,9 +18,11 @@ use crate::newest::{self, Precondition};
 use crate::object::Container;
 use crate::plan::s3_address;
 use crate::record::{Invalidation, Record, Upload};
+use crate::report;
 use crate::reporter::Reporter;
 use crate::s3;
 use crate::tls::Https;
+use crate::visitor;
 
 /// Containers that are uploaded at the same time.
 const CONCURRENT_UPLOADS: usize = 16;
@@ -35,7 +38,7 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub(crate) async fn publish(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) {
     let settings = &record.plan.settings;
     let work = pin!(async {
-        upload(aws, record, reporter).await;
+        upload(aws, https, record, reporter).await;
         record.expect_live();
         invalidate(aws, record, reporter).await;
         if settings.wait {
@@ -61,9 +64,20 @@ pub(crate) async fn publish(aws: &Aws, https: &Https, record: &Record, reporter:
 }
 
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
-async fn upload(aws: &Aws, record: &Record, reporter: &Reporter) {
+async fn upload(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) {
+    let connector = &https.connector(None);
     stream::iter(&record.plan.containers)
-        .map(|container| upload_container(aws, container, record, reporter))
+        .map(|container| async move {
+            let settings = &record.plan.settings;
+            let difference = current::difference(&Ok(aws), connector, settings, container).await;
+            let told = record.state().differences.values().any(Result::is_err);
+            report::difference(&difference, told, reporter);
+            record
+                .state()
+                .differences
+                .insert(container.name.clone(), difference);
+            upload_container(aws, container, record, reporter).await;
+        })
         .buffer_unordered(CONCURRENT_UPLOADS)
         .collect::<()>()
         .await;
@@ -237,7 +251,7 @@ async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
     let objects = published
         .iter()
         .filter_map(|container| container.minified())
-        .map(|object| (live::url(public_url, &object.cdn_path), object));
+        .map(|object| (visitor::url(public_url, &object.cdn_path), object));
     for (number, (url, object)) in objects.enumerate() {
         let result = live::until_served(
             &connector,

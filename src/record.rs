@@ -8,14 +8,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use crate::cloudfront::MOST_PATHS;
+use crate::difference::Difference;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::identity::Identity;
-use crate::live;
-use crate::name::{CdnPath, DistributionId, ObjectKey};
+use crate::name::{CdnPath, ContainerName, DistributionId, ObjectKey};
 use crate::object::{Bundle, Container};
 use crate::plan::Plan;
 use crate::scope::Scope;
+use crate::visitor;
 
 /// How far the upload of an object is.
 #[derive(Clone, Debug)]
@@ -62,6 +63,8 @@ pub(crate) struct State {
     pub(crate) identity: Option<Identity>,
     pub(crate) uploads: BTreeMap<ObjectKey, Upload>,
     pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,
+    /// What is changed for visitors, by container, or why that is not known.
+    pub(crate) differences: BTreeMap<ContainerName, Result<Difference, String>>,
     pub(crate) live: Vec<Live>,
     pub(crate) published_at: Option<SystemTime>,
     /// Set once the closing lines are being printed, so that they are printed once.
@@ -142,7 +145,7 @@ impl Record {
             .filter_map(|container| container.minified());
         self.state().live = objects
             .map(|object| Live {
-                url: live::url(public_url, &object.cdn_path),
+                url: visitor::url(public_url, &object.cdn_path),
                 problem: Some("it was not looked at yet".to_owned()),
             })
             .collect();

@@ -5,16 +5,22 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
 
+use crate::difference::Difference;
 use crate::exit::Exit;
 use crate::fault::{self, Fault};
 use crate::kind::Kind;
 use crate::live;
 use crate::object::Container;
+use crate::overview;
 use crate::plan::Plan;
 use crate::publish::shortened;
 use crate::record::{ContainerState, Record, State};
 use crate::reporter::Reporter;
 use crate::result_file;
+use crate::visitor;
+
+/// Containers of a run whose experiments are listed.
+const LISTED: usize = 10;
 
 /// Says what is published where, and why.
 pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
@@ -56,6 +62,39 @@ pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
     }
     if !settings.validate {
         reporter.warning("`VALIDATE` is `false`: any script is published, whether or not it is a Mojito container");
+    }
+    for container in plan.containers.iter().take(LISTED) {
+        if let Some(script) = &container.script {
+            let (heading, rows) = overview::experiments(container, script);
+            reporter.table(&heading, &rows);
+        }
+    }
+    if plan.containers.len() > LISTED {
+        reporter.info(&format!(
+            "(the experiments of {} more containers are not listed)",
+            plan.containers.len() - LISTED
+        ));
+    }
+    for oddity in plan
+        .containers
+        .iter()
+        .flat_map(|container| &container.oddities)
+    {
+        reporter.warning(oddity);
+    }
+}
+
+/// Says what publishing a container changes for visitors. Why that is not known is said once.
+pub(crate) fn difference(difference: &Result<Difference, String>, told: bool, reporter: &Reporter) {
+    match difference {
+        Ok(difference) => {
+            let (heading, rows) = overview::difference(difference);
+            reporter.table(&heading, &rows);
+        }
+        Err(problem) if !told => reporter.info(&format!(
+            "what visitors get now was not read, so what changes is not listed: {problem}"
+        )),
+        Err(_) => {}
     }
 }
 
@@ -182,15 +221,20 @@ fn situation(record: &Record, state: &State) -> String {
     if !published.is_empty() {
         for container in published
             .iter()
-            .take(10)
+            .take(LISTED)
             .filter_map(|container| container.minified())
         {
             if let Some(public_url) = &plan.settings.public_url {
-                lines.push(live::url(public_url, &container.cdn_path));
+                lines.push(visitor::url(public_url, &container.cdn_path));
             }
         }
         if !not_published.is_empty() || !unknown.is_empty() {
             lines.push(format!("replaced: {}", names(&published)));
+        }
+        for container in published.iter().take(LISTED) {
+            let difference = state.differences.get(&container.name);
+            let summary = difference.and_then(|it| overview::summary(it.as_ref().ok()?));
+            lines.extend(summary.map(|changes| format!("{}: {changes}", container.name)));
         }
     }
     if !not_published.is_empty() {

@@ -17,6 +17,24 @@ const YELLOW: &str = "\u{1b}[33m";
 const RESET: &str = "\u{1b}[0m";
 const CLEAR_LINE: &str = "\r\u{1b}[2K";
 
+/// What a row is to its reader.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Notable,
+    Bad,
+}
+
+/// A line of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) tone: Tone,
+    /// Bytes at the start that are in the tone's colour.
+    pub(crate) toned: usize,
+    pub(crate) text: String,
+}
+
 /// Prints.
 pub(crate) struct Reporter {
     colour: bool,
@@ -58,6 +76,24 @@ impl Reporter {
         self.print(YELLOW, "WARNING: ", text);
     }
 
+    /// A heading and the rows below it.
+    pub(crate) fn table(&self, heading: &str, rows: &[Row]) {
+        let mut text = heading.to_owned();
+        for row in rows {
+            let colour = match row.tone {
+                Tone::Plain => "",
+                Tone::Good => GREEN,
+                Tone::Notable => YELLOW,
+                Tone::Bad => RED,
+            };
+            let (toned, rest) = row.text.split_at(row.toned.min(row.text.len()));
+            text.push('\n');
+            text.push_str(&self.coloured(colour, toned));
+            text.push_str(rest);
+        }
+        self.info(&text);
+    }
+
     /// Prints JSON and no more, for another program to read.
     pub(crate) fn json(value: &Value) {
         write(&format!("{value:#}\n"));
@@ -81,6 +117,14 @@ impl Reporter {
         }
     }
 
+    fn coloured(&self, colour: &str, text: &str) -> String {
+        if self.colour && !colour.is_empty() {
+            format!("{colour}{text}{RESET}")
+        } else {
+            text.to_owned()
+        }
+    }
+
     /// A mark and a first line in colour, further lines plain and indented.
     fn print(&self, colour: &str, mark: &str, text: &str) {
         let mut wait = self
@@ -93,11 +137,7 @@ impl Reporter {
             ""
         };
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
-        let first = if self.colour && !colour.is_empty() {
-            format!("{colour}{mark}{first}{RESET}")
-        } else {
-            format!("{mark}{first}")
-        };
+        let first = self.coloured(colour, &format!("{mark}{first}"));
         let mut text = format!("{clear}{first}\n");
         for line in rest.lines() {
             text.extend(["  ", line, "\n"]);

@@ -7,9 +7,11 @@ use std::path::Path;
 use serde_json::{json, Map, Value};
 
 use crate::build::Build;
+use crate::difference::Difference;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::object::Bundle;
+use crate::object::{Bundle, Container};
+use crate::plan::Plan;
 use crate::record::{ContainerState, Invalidation, Record, State, Upload};
 use crate::reporter::Reporter;
 use crate::secrets;
@@ -93,6 +95,29 @@ pub(crate) fn of_error(error: &Error) -> Value {
     })
 }
 
+/// The result of a dry run.
+pub(crate) fn of_dry_run(plan: &Plan, differences: &[Result<Difference, String>]) -> Value {
+    let containers = plan.containers.iter().zip(differences);
+    let containers: Vec<Value> = containers
+        .map(|(container, difference)| of_container(container, Some(difference)))
+        .collect();
+    let mut result = of_end("dry_run", Exit::Published);
+    result["containers"] = json!(containers);
+    result
+}
+
+/// What a container holds and what it changes. `changes` is null where that is not known.
+fn of_container(container: &Container, difference: Option<&Result<Difference, String>>) -> Value {
+    let script = container.script.as_ref();
+    json!({
+        "name": container.name,
+        "build_info": script.and_then(|script| script.build_info.as_ref()),
+        "experiments": script.map(|script| &script.experiments),
+        "changes": difference.and_then(|difference| difference.as_ref().ok()),
+        "changes_unknown": difference.and_then(|difference| difference.as_ref().err()),
+    })
+}
+
 /// The result of a run.
 pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
     let settings = &record.plan.settings;
@@ -127,7 +152,10 @@ pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
                 ContainerState::NotPublished => Some(false),
                 ContainerState::Unknown => None,
             };
-            json!({"name": container.name, "published": published, "objects": objects})
+            let mut result = of_container(container, state.differences.get(&container.name));
+            result["published"] = json!(published);
+            result["objects"] = json!(objects);
+            result
         })
         .collect();
     let invalidations: Vec<Value> = state

@@ -1,0 +1,82 @@
+//! Lays rows out in columns, for a terminal and for CI's log.
+
+use unicode_width::UnicodeWidthStr;
+
+/// Columns that a cell may take. What is longer is cut, so that one long name does not push the rest out of sight.
+const WIDEST: usize = 48;
+
+/// Each column as wide as its widest cell. The last cell of a row is free, so rows may have fewer cells than others.
+pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
+    let rows: Vec<(Vec<String>, &str)> = rows
+        .iter()
+        .filter_map(|row| {
+            let (last, cells) = row.split_last()?;
+            Some((cells.iter().map(|cell| cut(cell)).collect(), last.as_str()))
+        })
+        .collect();
+    let count = rows.iter().map(|(cells, _)| cells.len()).max();
+    let widths: Vec<usize> = (0..count.unwrap_or_default())
+        .map(|column| {
+            let cells = rows.iter().filter_map(|(cells, _)| cells.get(column));
+            cells.map(|cell| cell.width()).max().unwrap_or_default()
+        })
+        .collect();
+    rows.iter()
+        .map(|(cells, last)| {
+            let mut line = String::new();
+            for (cell, width) in cells.iter().zip(&widths).filter(|(_, width)| **width > 0) {
+                line.push_str(cell);
+                line.push_str(&" ".repeat(width - cell.width() + 2));
+            }
+            (line + last).trim_end().to_owned()
+        })
+        .collect()
+}
+
+fn cut(text: &str) -> String {
+    if text.width() <= WIDEST {
+        return text.to_owned();
+    }
+    let mut shown = String::new();
+    for c in text.chars() {
+        if shown.width() + 2 > WIDEST {
+            break;
+        }
+        shown.push(c);
+    }
+    shown + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [
+            vec!["w1".to_owned(), "Größe".to_owned(), "50%".to_owned()],
+            vec!["w12".to_owned(), "大きさ".to_owned(), "staged".to_owned()],
+        ];
+        assert_eq!(columns(&rows), ["w1   Größe   50%", "w12  大きさ  staged"]);
+    }
+
+    #[test]
+    fn a_row_may_have_fewer_cells() {
+        let rows = [
+            vec!["+ starts".to_owned(), "w1".to_owned(), "50%".to_owned()],
+            vec!["size".to_owned(), "more than before".to_owned()],
+        ];
+        assert_eq!(
+            columns(&rows),
+            ["+ starts  w1  50%", "size      more than before"]
+        );
+    }
+
+    #[test]
+    fn an_empty_column_takes_no_room_and_a_long_cell_is_cut() {
+        let long = "x".repeat(100);
+        let rows = [vec![long.clone(), String::new(), long.clone()]];
+        let cut = "x".repeat(WIDEST - 1);
+        assert_eq!(columns(&rows), [format!("{cut}…  {long}")]);
+    }
+}

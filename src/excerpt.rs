@@ -1,0 +1,70 @@
+//! Shows a place in a file: line, column, and the line itself with a mark under the place.
+
+use std::ops::Range;
+use std::path::Path;
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// Columns of the output. A minified file has lines of hundred thousands, which are cut around the place.
+const WIDTH: usize = 120;
+/// Bytes that are marked at most, so that the start of what is wrong stays in sight.
+const LONGEST_MARK: usize = 40;
+
+/// The place, for a log.
+pub(crate) fn excerpt(path: &Path, text: &str, place: Range<usize>) -> String {
+    let start = text.floor_char_boundary(place.start);
+    let marked = text[start..].lines().next().unwrap_or_default();
+    let length = place.len().min(LONGEST_MARK).min(marked.len());
+    let end = text.ceil_char_boundary(start + length);
+    let snippet = Snippet::source(text)
+        .path(path.display().to_string())
+        .annotation(AnnotationKind::Primary.span(start..end));
+    Renderer::plain()
+        .term_width(WIDTH)
+        .render(&[Group::with_level(Level::ERROR).element(snippet)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn case(text: &str, place: Range<usize>, expected: &str) {
+        assert_eq!(excerpt(Path::new("a.js"), text, place), expected);
+    }
+
+    #[test]
+    fn the_line_is_shown_with_a_mark() {
+        case(
+            "var a;\n\tif (ü {\n}\n",
+            14..15,
+            " --> a.js:2:8\n  |\n2 |     if (ü {\n  |           ^",
+        );
+    }
+
+    #[test]
+    fn the_end_of_a_file_is_a_place() {
+        case("f(", 2..2, " --> a.js:1:3\n  |\n1 | f(\n  |   ^");
+    }
+
+    #[test]
+    fn a_place_of_several_lines_is_marked_in_the_first() {
+        case(
+            "a = `\nb\nc",
+            4..9,
+            " --> a.js:1:5\n  |\n1 | a = `\n  |     ^",
+        );
+    }
+
+    #[test]
+    fn a_minified_line_is_cut_around_the_place() {
+        let text = "f(1);".repeat(1000) + "f((;" + &"f(2);".repeat(1000);
+        let shown = excerpt(Path::new("a.js"), &text, 5003..5004);
+        assert!(shown.contains("a.js:1:5004"), "{shown}");
+        assert!(shown.contains("f(1);f((;f(2);"), "{shown}");
+        assert!(
+            shown.lines().all(|line| line.chars().count() <= WIDTH),
+            "{shown}"
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! An experiment as Mojito runs it: who sees it, at what share of traffic, in which recipes.
+//!
+//! What each property means, and what stands for one that is absent, is what Mojito's own `lib/mojito.js` makes of it.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+/// A value that stands in the script.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Value {
+    Text(String),
+    Number(f64),
+    Boolean(bool),
+    /// `null` or `undefined`.
+    Nothing,
+}
+
+/// Properties by name. `None` where only running the script would tell the value.
+pub(crate) type Properties = BTreeMap<&'static str, Option<Value>>;
+
+/// What one call of `Mojito.addTest` adds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Experiment {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    #[serde(flatten)]
+    pub(crate) traffic: Traffic,
+    pub(crate) recipes: Vec<Recipe>,
+    /// Bytes of the script that it takes.
+    pub(crate) size: u64,
+    /// What Mojito will stumble over or ignore.
+    #[serde(skip)]
+    pub(crate) problems: Vec<String>,
+    /// What identifies each part of its code, such as `trigger` or `recipe 1 js`.
+    #[serde(skip)]
+    pub(crate) code: BTreeMap<String, u64>,
+}
+
+/// Which visitors get an experiment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub(crate) enum Traffic {
+    /// A share of them, from 0 to 1.
+    Live { share: f64 },
+    /// All of them get this recipe.
+    Diverted { recipe: String },
+    /// Nobody who does not ask for a preview.
+    Staged,
+    /// Only running the script would tell.
+    Computed,
+}
+
+/// One of the forms that an experiment tries.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Recipe {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// Its share of the experiment's visitors, from 0 to 1. `None` where all recipes share alike.
+    pub(crate) share: Option<f64>,
+}
+
+impl Recipe {
+    pub(crate) const PROPERTIES: &[&str] = &["name", "sampleRate"];
+
+    pub(crate) fn new(id: &str, properties: &Properties) -> Self {
+        Self {
+            id: printable(id),
+            name: text(properties.get("name")).unwrap_or_else(|| printable(id)),
+            share: properties.get("sampleRate").and_then(number),
+        }
+    }
+}
+
+impl Experiment {
+    pub(crate) const PROPERTIES: &[&str] = &["id", "name", "state", "sampleRate", "divertTo"];
+
+    /// `recipes` is `None` where only running the script would tell which there are.
+    pub(crate) fn new(
+        properties: &Properties,
+        recipes: Option<Vec<Recipe>>,
+        code: BTreeMap<String, u64>,
+        size: u64,
+    ) -> Self {
+        let id = text(properties.get("id"));
+        let mut problems = Vec::new();
+        if id.is_none() && properties.get("id").is_none_or(Option::is_some) {
+            problems.push("has no id".to_owned());
+        }
+        let id = id.unwrap_or_else(|| "?".to_owned());
+        if let Some(recipes) = &recipes {
+            if recipes.len() < 2 {
+                problems.push("has fewer than 2 recipes".to_owned());
+            }
+            let shares = recipes
+                .iter()
+                .filter(|recipe| recipe.share.is_some())
+                .count();
+            if shares != 0 && shares != recipes.len() {
+                problems.push("has a sample rate for some recipes and none for others".to_owned());
+            }
+        }
+        let rate = match properties.get("sampleRate") {
+            None => Some(1.0),
+            Some(Some(Value::Nothing)) => Some(0.0),
+            given => given.and_then(number),
+        };
+        if let Some(rate) = rate.filter(|rate| *rate > 1.0) {
+            problems.push(format!("has the sample rate {rate}, which is above 1"));
+        }
+        for problem in &mut problems {
+            problem.push_str(": Mojito stops at it, and no experiment after it runs");
+        }
+        let divert_to = match properties.get("divertTo") {
+            None | Some(Some(Value::Nothing)) => None,
+            Some(Some(Value::Text(recipe))) => Some(Some(printable(recipe))),
+            Some(Some(value)) => {
+                problems.push(format!("has the `divertTo` {value}, which Mojito ignores: it must be the recipe's id in quotes"));
+                None
+            }
+            Some(None) => Some(None),
+        };
+        let traffic = match properties.get("state") {
+            Some(None) => Traffic::Computed,
+            Some(Some(Value::Text(state))) if state.eq_ignore_ascii_case("live") => match divert_to
+            {
+                Some(None) => Traffic::Computed,
+                Some(Some(recipe)) if is_one_of(recipes.as_deref(), &recipe) => {
+                    Traffic::Diverted { recipe }
+                }
+                other => {
+                    if let Some(Some(recipe)) = other {
+                        problems.push(format!("has the `divertTo` `{recipe}`, which Mojito ignores: it is none of its recipes"));
+                    }
+                    rate.map_or(Traffic::Computed, |rate| Traffic::Live {
+                        share: rate.clamp(0.0, 1.0),
+                    })
+                }
+            },
+            Some(Some(Value::Text(state))) if !state.eq_ignore_ascii_case("staging") => {
+                problems.push(format!(
+                    "has the state `{}`, which Mojito takes for `staging`",
+                    printable(state)
+                ));
+                Traffic::Staged
+            }
+            _ => Traffic::Staged,
+        };
+        Self {
+            name: text(properties.get("name")).unwrap_or_else(|| id.clone()),
+            id,
+            traffic,
+            recipes: recipes.unwrap_or_default(),
+            size,
+            problems,
+            code,
+        }
+    }
+
+    /// Who gets it: `50%`, ``all get `Treatment` ``, `staged`.
+    pub(crate) fn traffic_shown(&self) -> String {
+        match &self.traffic {
+            Traffic::Live { share } => Percent(*share).to_string(),
+            Traffic::Diverted { recipe } => format!("all get `{}`", self.recipe_name(recipe)),
+            Traffic::Staged => "staged".to_owned(),
+            Traffic::Computed => "computed by code".to_owned(),
+        }
+    }
+
+    /// The name of a recipe, for people.
+    pub(crate) fn recipe_name<'a>(&'a self, id: &'a str) -> &'a str {
+        let recipe = self.recipes.iter().find(|recipe| recipe.id == id);
+        recipe.map_or(id, |recipe| &recipe.name)
+    }
+}
+
+fn is_one_of(recipes: Option<&[Recipe]>, id: &str) -> bool {
+    recipes.is_none_or(|recipes| recipes.iter().any(|recipe| recipe.id == id))
+}
+
+fn text(value: Option<&Option<Value>>) -> Option<String> {
+    match value? {
+        Some(Value::Text(text)) => Some(printable(text)),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn number(value: &Option<Value>) -> Option<f64> {
+    match value.as_ref()? {
+        Value::Number(number) => Some(*number),
+        Value::Text(text) => text.trim().parse().ok(),
+        Value::Boolean(boolean) => Some(f64::from(u8::from(*boolean))),
+        Value::Nothing => None,
+    }
+}
+
+/// Text of a container, which may come from anywhere, without what would disturb a log.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "`{}`", printable(text)),
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Boolean(boolean) => write!(f, "{boolean}"),
+            Self::Nothing => write!(f, "null"),
+        }
+    }
+}
+
+/// A share from 0 to 1 as people say it: `50%`, `12.5%`.
+pub(crate) struct Percent(pub(crate) f64);
+
+impl Display for Percent {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        // Rounded to what a share is ever given in; a float's `{}` drops what is not needed.
+        write!(f, "{}%", (self.0 * 1e6).round() / 1e4)
+    }
+}
+
+/// What a script says of itself in `Mojito.buildInfo`, where Mojito's build wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct BuildInfo {
+    pub(crate) container: Option<String>,
+    pub(crate) commit: Option<String>,
+    pub(crate) mojito_version: Option<String>,
+    /// When it was built, in ISO 8601.
+    pub(crate) built_at: Option<String>,
+}
+
+impl BuildInfo {
+    /// When it was built, for people: `2026-11-24 05:00 UTC`.
+    pub(crate) fn built_at(&self) -> Option<String> {
+        let built_at = self.built_at.as_deref()?;
+        let minutes = built_at.get(..16).filter(|_| built_at.ends_with('Z'));
+        Some(match minutes {
+            Some(minutes) => format!("{} UTC", minutes.replace('T', " ")),
+            None => built_at.to_owned(),
+        })
+    }
+}

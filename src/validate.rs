@@ -1,0 +1,139 @@
+//! `VALIDATE`: whether a file is a sound Mojito container, and what is odd about one that is.
+//!
+//! What is refused would break every page that loads it. What is odd may be meant, and is a warning.
+
+use std::path::Path;
+
+use crate::build::Build;
+use crate::excerpt::excerpt;
+use crate::experiment::Experiment;
+use crate::name::ContainerName;
+use crate::script::{self, Script, SyntaxError};
+
+const HOW_TO_PUBLISH: &str = "to publish it all the same, set `VALIDATE` to `false`";
+
+/// Reads the script of a container, or says why it must not be published.
+pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<Script, String> {
+    let script = script::read(text).map_err(|error| unsound(path, text, &error))?;
+    if !script.is_mojito {
+        return Err(format!(
+            "neither defines `Mojito` nor asks for it, so it is no Mojito container: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
+        ));
+    }
+    let built_as = script
+        .build_info
+        .as_ref()
+        .and_then(|info| info.container.as_deref());
+    match built_as {
+        Some(built_as) if built_as != name.as_str() => Err(format!(
+            "was built as the container `{built_as}` (`Mojito.buildInfo`): set `containerName` of `config.js` to `{name}` and build \
+             it again, or check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
+        )),
+        _ => Ok(script),
+    }
+}
+
+/// What a text is that is no sound script: the likeliest story, and the place.
+fn unsound(path: &Path, text: &str, error: &SyntaxError) -> String {
+    let start = text.trim_start_matches('\u{feff}').trim_start();
+    if start.starts_with('<') && !start.starts_with("<<<<") {
+        return format!(
+            "is HTML or XML and not a script: look at what `npm run build` wrote; {HOW_TO_PUBLISH}"
+        );
+    }
+    let is_marker = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
+    if let Some(marker) = text.lines().find(is_marker) {
+        let at = marker.as_ptr() as usize - text.as_ptr() as usize;
+        let shown = excerpt(path, text, at..at + marker.len());
+        return format!(
+            "has a merge conflict: resolve it and build again\n{shown}\n{HOW_TO_PUBLISH}"
+        );
+    }
+    let shown = excerpt(path, text, error.place.clone());
+    let message = &error.message;
+    if error.is_module {
+        return format!(
+            "is a module (`import` or `export`), and pages load it as a script: {message}\n{shown}\n{HOW_TO_PUBLISH}"
+        );
+    }
+    let story = if error.place.end >= text.trim_end().len() {
+        "is not whole; it is cut off, or something in it is never closed"
+    } else {
+        "is no sound script"
+    };
+    format!("{story}: {message}\n{shown}\nno browser would run any of it; build it again, and look at what was built into it; {HOW_TO_PUBLISH}")
+}
+
+/// What is odd about the container whose forms these are, `NAME.js` last.
+pub(crate) fn oddities(name: &ContainerName, scripts: &[Script], build: &Build) -> Vec<String> {
+    let [others @ .., script] = scripts else {
+        return Vec::new();
+    };
+    let mut odd = Vec::new();
+    let built_from = script
+        .build_info
+        .as_ref()
+        .and_then(|info| info.commit.as_deref());
+    if let (Some(built_from), Some(commit)) = (built_from, build.commit.as_deref()) {
+        if !is_same_commit(built_from, commit) {
+            odd.push(format!(
+                "{name} was built from commit {built_from}, and this pipeline runs for {commit}: check that `dist` is of this pipeline's build"
+            ));
+        }
+    }
+    if script.experiments.is_empty() && script.unreadable.is_empty() {
+        odd.push(format!(
+            "{name} has no experiments; that is right if they were taken away on purpose (`nuke.lock`)"
+        ));
+    }
+    if !script.unreadable.is_empty() {
+        let count = script.unreadable.len();
+        let calls = if count == 1 {
+            "1 call"
+        } else {
+            &format!("{count} calls")
+        };
+        odd.push(format!(
+            "{name} has {calls} of `Mojito.addTest` with something that only running it would tell; what is added there is not listed"
+        ));
+    }
+    for (number, experiment) in script.experiments.iter().enumerate() {
+        for problem in &experiment.problems {
+            odd.push(format!("experiment {} {problem}", experiment.id));
+        }
+        let twice = |other: &Experiment| other.id == experiment.id && other.id != "?";
+        if script.experiments[..number].iter().any(twice) {
+            odd.push(format!(
+                "experiment {} is there twice: visitors get both",
+                experiment.id
+            ));
+        }
+    }
+    if others.iter().any(|other| !is_same_build(other, script)) {
+        odd.push(format!(
+            "{name}.js and {name}.pretty.js are not of the same build: build them again"
+        ));
+    }
+    odd
+}
+
+/// Whether one is the other or its beginning.
+fn is_same_commit(one: &str, other: &str) -> bool {
+    let length = one.len().min(other.len());
+    length > 0 && one.as_bytes()[..length].eq_ignore_ascii_case(&other.as_bytes()[..length])
+}
+
+fn is_same_build(one: &Script, other: &Script) -> bool {
+    let experiments = |script: &Script| -> Vec<_> {
+        let of = |it: &Experiment| {
+            (
+                it.id.clone(),
+                it.name.clone(),
+                it.traffic.clone(),
+                it.recipes.clone(),
+            )
+        };
+        script.experiments.iter().map(of).collect()
+    };
+    one.build_info == other.build_info && experiments(one) == experiments(other)
+}

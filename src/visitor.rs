@@ -1,0 +1,52 @@
+//! Fetches a container from the site's public address as a visitor's browser does.
+
+use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use aws_smithy_types::byte_stream::ByteStream;
+use bytes::Bytes;
+use http::Uri;
+
+use crate::fault::causes;
+use crate::name::CdnPath;
+use crate::object::Object;
+use crate::served::Served;
+
+/// The address of an object at the CDN.
+pub(crate) fn url(public_url: &Uri, path: &CdnPath) -> String {
+    format!("{}{path}", public_url.to_string().trim_end_matches('/'))
+}
+
+/// What is served, and its HTTP status. Of an answer larger than `limit` bytes, no more than that is read.
+pub(crate) async fn get(
+    connector: &Connector,
+    url: &str,
+    limit: usize,
+) -> Result<(u16, Served), String> {
+    let mut request = HttpRequest::get(url).map_err(|error| causes(&error))?;
+    request
+        .headers_mut()
+        .insert("accept-encoding", Object::CONTENT_ENCODING);
+    request.headers_mut().insert(
+        "user-agent",
+        concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")),
+    );
+    let mut response = connector
+        .call(request)
+        .await
+        .map_err(|error| format!("it was not reached: {}", causes(&error)))?;
+    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+    let mut stream = ByteStream::new(body);
+    let mut content = Vec::new();
+    while let Some(part) = stream.next().await {
+        content.extend_from_slice(
+            &part.map_err(|error| format!("its content broke off: {}", causes(&error)))?,
+        );
+        if content.len() > limit {
+            break;
+        }
+    }
+    let served = Served::new(url, response.headers().iter(), Bytes::from(content));
+    Ok((response.status().as_u16(), served))
+}
