@@ -37,7 +37,7 @@ mod tests {
     fn the_line_is_shown_with_a_mark() {
         case(
             "var a;\n\tif (ü {\n}\n",
-            14..15,
+            15..16,
             " --> a.js:2:8\n  |\n2 |     if (ü {\n  |           ^",
         );
     }

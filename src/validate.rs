@@ -81,13 +81,13 @@ pub(crate) fn oddities(name: &ContainerName, scripts: &[Script], build: &Build) 
             ));
         }
     }
-    if script.experiments.is_empty() && script.unreadable.is_empty() {
+    if script.experiments.is_empty() && script.unreadable == 0 {
         odd.push(format!(
             "{name} has no experiments; that is right if they were taken away on purpose (`nuke.lock`)"
         ));
     }
-    if !script.unreadable.is_empty() {
-        let count = script.unreadable.len();
+    if script.unreadable != 0 {
+        let count = script.unreadable;
         let calls = if count == 1 {
             "1 call"
         } else {

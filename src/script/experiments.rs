@@ -1,0 +1,161 @@
+//! Reads what `Mojito.addTest` and `Mojito.buildInfo` are given, from the syntax tree.
+
+use std::collections::BTreeMap;
+
+use oxc_ast::ast::{
+    BinaryOperator, Expression, ObjectExpression, ObjectPropertyKind, UnaryOperator,
+};
+use oxc_span::{GetSpan, Span};
+
+use super::fingerprint::Normalizer;
+use crate::experiment::{printable, BuildInfo, Experiment, Properties, Recipe, Value};
+
+pub(super) fn read_build_info(object: &ObjectExpression) -> BuildInfo {
+    let text = |name| match property(object, name).and_then(constant) {
+        Some(Value::Text(text)) => Some(printable(&text)),
+        _ => None,
+    };
+    BuildInfo {
+        container: text("container"),
+        commit: text("commitHash"),
+        mojito_version: text("mojitoVersion"),
+        built_at: text("timestamp"),
+    }
+}
+
+pub(super) fn read_experiment(
+    object: &ObjectExpression,
+    call: Span,
+    normalizer: &Normalizer,
+) -> Experiment {
+    let mut code = BTreeMap::new();
+    let values = values(object, Experiment::PROPERTIES, "", normalizer, &mut code);
+    let recipes = match property(object, "recipes") {
+        None => Some(Vec::new()),
+        Some(Expression::ObjectExpression(recipes)) => {
+            let read = properties(recipes)
+                .map(|(id, recipe)| read_recipe(&id, recipe, normalizer, &mut code))
+                .collect();
+            (!has_computed_parts(recipes)).then_some(read)
+        }
+        Some(_) => None,
+    };
+    if has_computed_parts(object) || recipes.is_none() {
+        code.insert(
+            "computed parts".to_owned(),
+            normalizer.hash(object.span, &[]),
+        );
+    }
+    Experiment::new(&values, recipes, code, u64::from(call.size()))
+}
+
+fn read_recipe(
+    id: &str,
+    recipe: &Expression,
+    normalizer: &Normalizer,
+    code: &mut BTreeMap<String, u64>,
+) -> Recipe {
+    let values = match recipe {
+        Expression::ObjectExpression(object) => {
+            let place = format!("recipe {id} ");
+            values(object, Recipe::PROPERTIES, &place, normalizer, code)
+        }
+        computed => {
+            code.insert(
+                format!("recipe {id}"),
+                normalizer.hash(computed.span(), &[]),
+            );
+            Properties::new()
+        }
+    };
+    Recipe::new(id, &values)
+}
+
+/// The values of the properties with these names. Every other property is code, and so is what only running it would tell.
+fn values(
+    object: &ObjectExpression,
+    names: &[&'static str],
+    place: &str,
+    normalizer: &Normalizer,
+    code: &mut BTreeMap<String, u64>,
+) -> Properties {
+    let mut values = Properties::new();
+    for (name, expression) in properties(object) {
+        let known = names.iter().find(|known| **known == name);
+        let value = known.and_then(|_| constant(expression));
+        if value.is_none()
+            && !matches!(expression, Expression::ObjectExpression(_) if name == "recipes")
+        {
+            code.insert(
+                format!("{place}{name}"),
+                normalizer.hash(expression.span(), &[]),
+            );
+        }
+        if let Some(known) = known {
+            values.insert(known, value);
+        }
+    }
+    values
+}
+
+/// The properties whose names are known without running anything.
+fn properties<'a>(
+    object: &'a ObjectExpression<'a>,
+) -> impl Iterator<Item = (String, &'a Expression<'a>)> {
+    object
+        .properties
+        .iter()
+        .filter_map(|property| match property {
+            ObjectPropertyKind::ObjectProperty(property) => {
+                Some((property.key.static_name()?.into_owned(), &property.value))
+            }
+            ObjectPropertyKind::SpreadProperty(_) => None,
+        })
+}
+
+fn has_computed_parts(object: &ObjectExpression) -> bool {
+    properties(object).count() < object.properties.len()
+}
+
+fn property<'a>(object: &'a ObjectExpression<'a>, name: &str) -> Option<&'a Expression<'a>> {
+    properties(object).find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// The value of an expression that says it, in any form that a minifier may give it. `None` where only running it would tell.
+fn constant(expression: &Expression) -> Option<Value> {
+    Some(match expression {
+        Expression::StringLiteral(text) => Value::Text(text.value.to_string()),
+        Expression::TemplateLiteral(text) => Value::Text(text.single_quasi()?.to_string()),
+        Expression::NumericLiteral(number) => Value::Number(number.value),
+        Expression::BooleanLiteral(boolean) => Value::Boolean(boolean.value),
+        Expression::NullLiteral(_) => Value::Nothing,
+        Expression::Identifier(id) if id.name == "undefined" => Value::Nothing,
+        Expression::UnaryExpression(unary) => {
+            let argument = constant(&unary.argument)?;
+            match (unary.operator, argument) {
+                (UnaryOperator::Void, _) => Value::Nothing,
+                (UnaryOperator::UnaryNegation, Value::Number(number)) => Value::Number(-number),
+                (UnaryOperator::UnaryPlus, number @ Value::Number(_)) => number,
+                (UnaryOperator::LogicalNot, Value::Boolean(boolean)) => Value::Boolean(!boolean),
+                (UnaryOperator::LogicalNot, Value::Number(number)) => Value::Boolean(number == 0.0),
+                _ => return None,
+            }
+        }
+        Expression::BinaryExpression(binary) => {
+            match (
+                binary.operator,
+                constant(&binary.left)?,
+                constant(&binary.right)?,
+            ) {
+                (BinaryOperator::Addition, Value::Text(left), Value::Text(right)) => {
+                    Value::Text(left + &right)
+                }
+                (BinaryOperator::Division, Value::Number(left), Value::Number(right)) => {
+                    Value::Number(left / right)
+                }
+                _ => return None,
+            }
+        }
+        _ => return None,
+    })
+}
