@@ -245,3 +245,92 @@ impl BuildInfo {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An experiment with these properties and recipes, and what Mojito would stumble over.
+    fn problems(properties: &[(&'static str, Value)], shares: &[Option<f64>]) -> Vec<String> {
+        let properties = properties.iter().cloned();
+        let properties = properties
+            .map(|(name, value)| (name, Some(value)))
+            .collect();
+        let recipes = shares.iter().enumerate().map(|(number, share)| Recipe {
+            id: number.to_string(),
+            name: format!("Recipe {number}"),
+            share: *share,
+        });
+        Experiment::new(&properties, Some(recipes.collect()), BTreeMap::new(), 0).problems
+    }
+
+    #[test]
+    fn what_mojito_stumbles_over_is_known() {
+        #[track_caller]
+        fn case(property: (&'static str, Value), shares: &[Option<f64>], expected: &str) {
+            let id = ("id", Value::Text("w1".to_owned()));
+            let found = problems(&[id, property], shares);
+            assert!(
+                matches!(&found[..], [one] if one.starts_with(expected)),
+                "{found:?}"
+            );
+        }
+        let live = || ("state", Value::Text("live".to_owned()));
+        let two = &[None, None];
+        case(("id", Value::Nothing), two, "has no id: Mojito stops at it");
+        case(
+            live(),
+            &[None],
+            "has fewer than 2 recipes: Mojito stops at it",
+        );
+        case(
+            live(),
+            &[Some(0.5), None],
+            "has a sample rate for some recipes",
+        );
+        case(
+            ("sampleRate", Value::Number(50.0)),
+            two,
+            "has the sample rate 50, which is above 1: Mojito stops at it",
+        );
+        case(
+            ("divertTo", Value::Number(1.0)),
+            two,
+            "has the `divertTo` 1, which Mojito ignores",
+        );
+        case(
+            ("state", Value::Text("paused".to_owned())),
+            two,
+            "has the state `paused`, which Mojito takes for `staging`",
+        );
+        let to_nowhere = ("divertTo", Value::Text("9".to_owned()));
+        let id = ("id", Value::Text("w1".to_owned()));
+        assert_eq!(
+            problems(&[id.clone(), live(), to_nowhere], two),
+            ["has the `divertTo` `9`, which Mojito ignores: it is none of its recipes"]
+        );
+        assert!(problems(&[id, live()], two).is_empty());
+    }
+
+    #[test]
+    fn text_of_a_container_cannot_disturb_a_log() {
+        assert_eq!(
+            printable("a\u{1b}[31m\nb\u{9b}"),
+            "a\u{fffd}[31m\u{fffd}b\u{fffd}"
+        );
+    }
+
+    #[test]
+    fn shares_are_shown_as_people_say_them() {
+        for (share, shown) in [
+            (0.5, "50%"),
+            (1.0, "100%"),
+            (0.0, "0%"),
+            (0.125, "12.5%"),
+            (0.1 + 0.2, "30%"),
+            (1.0 / 3.0, "33.3333%"),
+        ] {
+            assert_eq!(Percent(share).to_string(), shown);
+        }
+    }
+}

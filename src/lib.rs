@@ -199,11 +199,19 @@ async fn dry_run(plan: &Plan, https: &Arc<Https>, reporter: &Reporter) {
     }
     let scope = plan.settings.scope();
     let aws = aws::connect(&plan.settings, https.client(), Some(&scope)).await;
-    let aws = aws.as_ref().map_err(Error::summary);
-    let differences = current::differences(aws, https, plan).await;
+    let aws = aws.as_ref();
+    let readable = aws.map_err(Error::summary);
+    let differences = current::differences(readable, https, plan).await;
     for (number, difference) in differences.iter().enumerate() {
         let told = differences[..number].iter().any(Result::is_err);
         report::difference(difference, told, reporter);
+    }
+    if let (Ok(aws), true) = (aws, plan.settings.only_newer) {
+        for object in plan.objects() {
+            if let Err(fault) = newest::look(&aws.s3, &plan.settings, object).await {
+                reporter.warning(&format!("it would be refused: {fault}"));
+            }
+        }
     }
     reporter.success("dry run: nothing was written");
     let result = result_file::of_dry_run(plan, &differences);

@@ -114,13 +114,22 @@ mod tests {
     use std::io::{Read, Write};
     use std::net::TcpListener;
 
+    use libdeflater::{CompressionLvl, Compressor};
+
     use super::*;
     use crate::byte_size::ByteSize;
+    use crate::gzip::Gzip;
     use crate::name::{ContainerName, Prefix};
     use crate::object::Bundle;
     use crate::tls::Https;
 
-    const BODY: &[u8] = b"compressed";
+    const SCRIPT: &str =
+        "Mojito={};Mojito.buildInfo={commitHash:'1f2e3d4c',timestamp:'2026-11-24T05:00:00.000Z'}";
+
+    fn compressed(text: &str) -> Vec<u8> {
+        Gzip::new().compress(text.as_bytes())
+    }
+
     /// Time for two looks.
     const DEADLINE: Duration = Duration::from_millis(800);
 
@@ -163,7 +172,7 @@ mod tests {
             &prefix,
             &prefix,
             ByteSize(99),
-            BODY.to_vec(),
+            compressed(SCRIPT),
         );
         let connector = Https::new(None).connector(None);
         let started = Instant::now();
@@ -182,7 +191,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_published_object_is_recognised_at_once() {
-        let (result, waited) = result(&server(&head("200 OK", &published()), BODY)).await;
+        let url = server(&head("200 OK", &published()), &compressed(SCRIPT));
+        let (result, waited) = result(&url).await;
         assert_eq!((result, waited.as_secs()), (Ok(()), 0));
     }
 
@@ -193,39 +203,73 @@ mod tests {
             assert_eq!(result.unwrap_err(), expected);
             assert!(waited >= FIRST_PAUSE, "{waited:?}");
         }
+        let new = &compressed(SCRIPT);
+        let old = &compressed(&SCRIPT.replace("1f2e", "abcd"));
         let cached = published() + "\r\nAge: 240\r\nX-Cache: Hit from cloudfront";
         case(
             head("200 OK", &cached),
-            b"the old",
-            "it is another container than the one published, age: 240, x-cache: Hit from cloudfront",
+            old,
+            "it is another container than the one published: commit abcd3d4, built 2026-11-24 05:00 UTC; \
+             cached by CloudFront for 4 min (age: 240, x-cache: Hit from cloudfront)",
+        )
+        .await;
+        case(
+            head("200 OK", &published()),
+            b"no gzip",
+            "it is something else than what was published",
         )
         .await;
         case(
             head("403 Forbidden", "Server: AmazonS3"),
             b"",
-            "it answers HTTP 403, server: AmazonS3",
+            "it answers HTTP 403; not from a cache, as it seems (server: AmazonS3)",
         )
         .await;
         case(
-            head("200 OK", &published().replace("application/javascript", "text/html")),
-            BODY,
-            "its content-type is `text/html; charset=utf-8`, expected `application/javascript; charset=utf-8`",
+            head("503 Service Unavailable", "Content-Type: text/html"),
+            b"<h1>Sorry</h1>",
+            "it answers HTTP 503 with an HTML page",
         )
         .await;
         case(
             head(
                 "200 OK",
-                &published().replace("Content-Encoding: gzip\r\n", ""),
+                "Content-Type: text/html; charset=utf-8\r\nCF-Cache-Status: HIT",
             ),
-            BODY,
-            "its content-encoding is `absent`, expected `gzip`",
+            b"<!DOCTYPE html>",
+            "it is an HTML page and no script; cached by Cloudflare (cf-cache-status: HIT)",
+        )
+        .await;
+        let is_new = "it is the new container, but";
+        case(
+            head("200 OK", &published().replace("application/javascript", "text/plain")),
+            new,
+            &format!("{is_new} its content-type is `text/plain; charset=utf-8`, expected `application/javascript; charset=utf-8`"),
+        )
+        .await;
+        let not_compressed = published().replace("Content-Encoding: gzip\r\n", "");
+        case(
+            head("200 OK", &not_compressed),
+            SCRIPT.as_bytes(),
+            &format!("{is_new} not compressed"),
+        )
+        .await;
+        let mut anew = Compressor::new(CompressionLvl::fastest());
+        let mut fast = vec![0; 1000];
+        let length = anew.gzip_compress(SCRIPT.as_bytes(), &mut fast).unwrap();
+        case(
+            head("200 OK", &published()),
+            &fast[..length],
+            &format!("{is_new} the CDN has compressed it anew"),
         )
         .await;
         case(
             head("200 OK", &published().replace("max-age=300", "max-age=60")),
-            BODY,
-            "its cache-control is `public, max-age=60, s-maxage=300, must-revalidate`, \
-             expected `public, max-age=300, s-maxage=300, must-revalidate`",
+            new,
+            &format!(
+                "{is_new} its cache-control is `public, max-age=60, s-maxage=300, must-revalidate`, \
+                 expected `public, max-age=300, s-maxage=300, must-revalidate`"
+            ),
         )
         .await;
     }

@@ -55,7 +55,7 @@ pub(crate) async fn put_if_newer(
 }
 
 /// Compares the builds, and says what must still hold at the upload.
-async fn look(
+pub(crate) async fn look(
     client: &Client,
     settings: &Settings,
     object: &Object,
@@ -75,7 +75,9 @@ async fn look(
                 // Without `s3:ListBucket`, S3 answers 403 for a missing key as well.
                 Kind::AccessDenied | Kind::NoSuchKey => Ok(Precondition::Absent),
                 // The answer to a HEAD has no code; the upload's will have one.
-                _ if fault.code.is_none() && fault.status.is_some() => Ok(Precondition::Absent),
+                _ if fault.code.is_none() && matches!(fault.status, Some(300..500)) => {
+                    Ok(Precondition::Absent)
+                }
                 _ => Err(fault),
             };
         }

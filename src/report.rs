@@ -92,7 +92,7 @@ pub(crate) fn difference(difference: &Result<Difference, String>, told: bool, re
             reporter.table(&heading, &rows);
         }
         Err(problem) if !told => reporter.info(&format!(
-            "what visitors get now was not read, so what changes is not listed: {problem}"
+            "not compared with what visitors get now: {problem}"
         )),
         Err(_) => {}
     }

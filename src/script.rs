@@ -27,6 +27,8 @@ use crate::experiment::{BuildInfo, Experiment};
 const STACK_OF_BRACKET: usize = 4_800;
 const STACK_OF_BYTE: usize = 400;
 const LEAST_STACK: usize = 1 << 20;
+/// Open brackets at one place. Real containers have some tens; the time to check absurd ones grows with the square.
+const DEEPEST: usize = 10_000;
 
 /// What a sound script holds.
 #[derive(Clone, Debug)]
@@ -53,38 +55,52 @@ pub(crate) struct SyntaxError {
 
 /// Reads a script. Nesting that is too deep for the machine's memory is an error as well.
 pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
-    // The parser recurses: without enough stack, deep nesting would end the program.
+    let (brackets, depth) = brackets(text);
+    let not_checked = |problem: String| SyntaxError {
+        message: problem,
+        place: 0..0,
+        is_module: false,
+    };
+    if depth > DEEPEST {
+        return Err(not_checked(format!(
+            "It has more than {DEEPEST} brackets open at once, which no browser is sure to bear"
+        )));
+    }
+    // The parser recurses: without enough stack, deep nesting would end the program. Only what is used takes memory.
+    let stack = LEAST_STACK + brackets.min(DEEPEST) * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE;
     let reader = thread::Builder::new()
         .name("parser".to_owned())
-        .stack_size(stack_for(text));
+        .stack_size(stack);
     thread::scope(|scope| {
         let thread = reader.spawn_scoped(scope, || read_here(text));
         match thread {
             Ok(thread) => thread
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(error) => Err(SyntaxError {
-                message: format!("there is not enough memory to check it: {error}"),
-                place: 0..0,
-                is_module: false,
-            }),
+            Err(error) => Err(not_checked(format!(
+                "There is not enough memory to check it ({error})"
+            ))),
         }
     })
 }
 
-/// An upper bound: only what is used of it takes memory.
-fn stack_for(text: &str) -> usize {
+/// How many brackets are opened, and how many of them are open at once, as far as that is seen without parsing.
+fn brackets(text: &str) -> (usize, usize) {
+    let mut opened = 0;
     let mut depth = 0_usize;
     let mut deepest = 0;
     for byte in text.bytes() {
         match byte {
-            b'(' | b'[' | b'{' => depth += 1,
+            b'(' | b'[' | b'{' => {
+                opened += 1;
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        deepest = deepest.max(depth);
     }
-    LEAST_STACK + deepest * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE
+    (opened, deepest)
 }
 
 fn read_here(text: &str) -> Result<Script, SyntaxError> {

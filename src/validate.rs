@@ -137,3 +137,70 @@ fn is_same_build(one: &Script, other: &Script) -> bool {
     };
     one.build_info == other.build_info && experiments(one) == experiments(other)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(text: &str) -> Script {
+        script::read(text).unwrap()
+    }
+
+    /// What is odd about a container of this script in the build of commit 1f2e3d4c5b6a.
+    fn odd(scripts: &[&str]) -> Vec<String> {
+        let name = ContainerName::parse("mojito").unwrap();
+        let build = Build {
+            commit: Some("1f2e3d4c5b6a".to_owned()),
+            ..Build::default()
+        };
+        let scripts: Vec<Script> = scripts.iter().map(|text| script(text)).collect();
+        oddities(&name, &scripts, &build)
+    }
+
+    #[test]
+    fn what_may_be_meant_is_a_warning() {
+        #[track_caller]
+        fn case(text: &str, expected: &[&str]) {
+            assert_eq!(odd(&[text]), expected, "{text}");
+        }
+        let sound = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}});";
+        case(sound, &[]);
+        case(
+            &format!("{sound}Mojito.buildInfo={{commitHash:'1F2E3D4'}}"),
+            &[],
+        );
+        case(
+            &format!("{sound}Mojito.buildInfo={{commitHash:'abc1234'}}"),
+            &["mojito was built from commit abc1234, and this pipeline runs for 1f2e3d4c5b6a: check that `dist` is of this pipeline's build"],
+        );
+        case(
+            "Mojito={}",
+            &["mojito has no experiments; that is right if they were taken away on purpose (`nuke.lock`)"],
+        );
+        case(
+            "Mojito.addTest(a)",
+            &["mojito has 1 call of `Mojito.addTest` with something that only running it would tell; what is added there is not listed"],
+        );
+        case(
+            &sound.repeat(2),
+            &["experiment w1 is there twice: visitors get both"],
+        );
+        case(
+            "Mojito.addTest({id:'w1'})",
+            &["experiment w1 has fewer than 2 recipes: Mojito stops at it, and no experiment after it runs"],
+        );
+    }
+
+    #[test]
+    fn two_forms_of_different_builds_are_a_warning() {
+        let (one, other) = (
+            "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})",
+            "Mojito.addTest({id:'w2',recipes:{0:{},1:{}}})",
+        );
+        assert!(odd(&[one, one]).is_empty());
+        assert_eq!(
+            odd(&[one, other]),
+            ["mojito.js and mojito.pretty.js are not of the same build: build them again"]
+        );
+    }
+}

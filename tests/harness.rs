@@ -247,6 +247,15 @@ impl Case {
         self.ask("requests", json!({}))
     }
 
+    /// What was requested can only have read; the bucket is as it was.
+    #[track_caller]
+    pub(crate) fn assert_nothing_written(&self) {
+        for Request { method, path, .. } in self.requests() {
+            assert!(matches!(method.as_str(), "GET" | "HEAD"), "{method} {path}");
+        }
+        assert!(self.invalidations().is_empty());
+    }
+
     /// The keys in the bucket.
     pub(crate) fn keys(&self) -> Vec<String> {
         self.objects()

@@ -55,7 +55,11 @@ fn a_push_to_develop_publishes_both_files_to_development() {
 [VERSION]
 publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  [32mlive[0m    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                    w2  W2 Headline              Control / Treatment
 credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed[0m
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
@@ -91,7 +95,11 @@ fn a_tag_publishes_one_file_to_production_with_the_right_to_one_key() {
 [VERSION]
 publishing container mojito to production (tag `v1.4.0`, build 57, commit 1f2e3d4, of acme/site)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  [32mlive[0m    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                    w2  W2 Headline              Control / Treatment
 credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 [32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
 identity: [USER] in account 123456789012
@@ -122,7 +130,11 @@ fn by_hand_a_mojito_repository_needs_no_setting_but_credentials() {
 publishing container mojito to development (by hand, without `--production`)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  live    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                    w2  W2 Headline              Control / Treatment
 credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
 identity: [USER] in account 123456789012
@@ -354,7 +366,7 @@ fn other_folders_are_read_where_they_are() {
 }
 
 #[test]
-fn a_dry_run_prints_the_plan_and_sends_nothing() {
+fn a_dry_run_prints_the_plan_and_writes_nothing() {
     for dry in ["--dry-run", "DRY_RUN"] {
         let mut case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
         case = if dry == "DRY_RUN" {
@@ -366,6 +378,9 @@ fn a_dry_run_prints_the_plan_and_sends_nothing() {
 [VERSION]
 publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  [32mlive[0m    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                    w2  W2 Headline              Control / Treatment
 would upload s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
 would upload s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
 each with
@@ -381,10 +396,11 @@ would invalidate in [DISTRIBUTION]:
   /jsdev/mojito.pretty.js
   /jsdev/mojito.js
 1,775 bytes in all
-[32m✔ dry run: nothing was sent[0m
+not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+[32m✔ dry run: nothing was written[0m
 
 "#]]);
-        assert!(case.requests().is_empty());
+        case.assert_nothing_written();
     }
 }
 
@@ -402,7 +418,11 @@ fn it_waits_for_the_invalidation_and_for_the_public_url_where_asked() {
 [VERSION]
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  live    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                    w2  W2 Headline              Control / Treatment
 credentials: [KEY]
+not compared with what visitors get now: [EDGE]/js/mojito.js: HTTP 403, which is the answer where nothing is published yet; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to finish ([..] s)
@@ -431,7 +451,11 @@ fn waiting_without_the_permission_is_a_warning_that_names_it() {
 [VERSION]
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  live    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                    w2  W2 Headline              Control / Treatment
 credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has finished; it goes on by itself

@@ -228,9 +228,9 @@ fn unfit_files_are_refused_by_name_and_with_the_remedy() {
     );
     case(
         b"Mojito = 1;\n<<<<<<< HEAD\n",
-        "has a merge conflict in line 2",
+        "has a merge conflict: resolve it",
     );
-    case(b"alert(1)", "never mentions `Mojito`");
+    case(b"alert(1)", "neither defines `Mojito` nor asks for it");
     case(
         &b"Mojito=1;".repeat(1_200_000),
         "is larger than 10,000,000 bytes",

@@ -47,6 +47,10 @@ fn everything_that_was_done_is_in_the_result() {
             "size": size, "compressed_size": compressed_size,
         })
     };
+    let recipes = json!([
+        {"id": "0", "name": "Control", "share": null},
+        {"id": "1", "name": "Treatment", "share": null},
+    ]);
     assert_eq!(
         result,
         json!({
@@ -65,6 +69,20 @@ fn everything_that_was_done_is_in_the_result() {
             "identity": {"arn": case.world.user_arn, "account_id": case.world.account},
             "containers": [{
                 "name": "mojito", "published": true,
+                "build_info": {
+                    "container": "mojito", "commit": "1f2e3d4c5b6a", "mojito_version": "2.7.1",
+                    "built_at": "2026-11-24T05:00:00.000Z",
+                },
+                "experiments": [
+                    {"id": "w1", "name": "W1 Größere Schaltfläche", "state": "live", "share": 0.5, "size": 231, "recipes": recipes},
+                    {"id": "w2", "name": "W2 Headline", "state": "staged", "size": 226, "recipes": recipes},
+                ],
+                "changes": null,
+                "changes_unknown": format!(
+                    "`PUBLIC_URL` is not set; s3://{}/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), \
+                     or nothing is published yet",
+                    case.world.bucket
+                ),
                 "objects": [object("mojito.pretty.js", true, sizes[1]), object("mojito.js", false, sizes[0])],
             }],
             "invalidations": [{

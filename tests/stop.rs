@@ -52,7 +52,7 @@ fn stopped_during_the_upload_it_does_not_claim_to_know() {
     case.fault(
         json!({"method": "PUT", "path": "/js/mojito.js", "delay": ANSWER_TAKES, "status": 500}),
     );
-    stopped(&case, "-TERM", "credentials: ")
+    stopped(&case, "-TERM", "not compared with")
         .exits(3)
         .says("✖ stopped by SIGTERM")
         .says("may or may not be replaced, as S3 has not answered: mojito")
@@ -64,7 +64,7 @@ fn stopped_during_the_upload_it_does_not_claim_to_know() {
 fn stopped_before_the_container_it_says_that_the_old_one_stays() {
     let case = Case::development();
     case.fault(json!({"method": "PUT", "path": "/jsdev/mojito.pretty.js", "delay": ANSWER_TAKES, "status": 500}));
-    stopped(&case, "-INT", "credentials: ")
+    stopped(&case, "-INT", "not compared with")
         .exits(3)
         .says("✖ stopped by SIGINT")
         .says("not replaced: mojito; visitors keep the old container");

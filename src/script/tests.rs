@@ -319,7 +319,7 @@ fn the_shared_code_is_the_same_with_other_experiments() {
 
 #[test]
 fn nesting_as_deep_as_a_file_can_hold_does_not_end_the_program() {
-    const LEVELS: usize = 20_000;
+    const LEVELS: usize = DEEPEST / 2;
     for (open, middle, close) in [
         ("(", "1", ")"),
         ("(", "", ""),
@@ -344,6 +344,10 @@ fn nesting_as_deep_as_a_file_can_hold_does_not_end_the_program() {
         // Whether it is sound is not the question.
         let _ = read(&text);
     }
+    let without_brackets = "!".repeat(100 * DEEPEST) + "1";
+    assert!(read(&without_brackets).is_ok());
+    let error = read(&"(".repeat(DEEPEST + 1)).unwrap_err();
+    assert!(error.message.contains("10000 brackets"), "{error:?}");
 }
 
 /// A container with some of its bytes changed, taken away or put in.
