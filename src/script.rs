@@ -166,6 +166,24 @@ fn parse<'a>(
     if let Some(error) = first_error(&parsed.diagnostics) {
         return Err(error);
     }
+    // The parser takes them for spaces, as TypeScript does; browsers do not.
+    let no_space = |c: char| matches!(c, '\u{85}' | '\u{200b}');
+    for spaces in &parsed.irregular_whitespaces {
+        if let Some((at, c)) = text[range(*spaces)]
+            .char_indices()
+            .find(|(_, c)| no_space(*c))
+        {
+            let at = spaces.start as usize + at;
+            return Err(SyntaxError {
+                message: format!(
+                    "Invisible character U+{:04X}, as it comes with text that is copied from a page",
+                    u32::from(c)
+                ),
+                place: at..at + c.len_utf8(),
+                is_module: false,
+            });
+        }
+    }
     let program = allocator.alloc(parsed.program);
     let checked = SemanticBuilder::new()
         .with_build_nodes(true)

@@ -202,6 +202,8 @@ fn what_a_browser_refuses_is_refused_with_its_place() {
     case("break", 0);
     case("(b, b) => 1", 1);
     case("<a></a>", 0);
+    case("a = '\u{200b}';\u{a0}\u{200b}b", 12);
+    case("a;\u{85}b", 2);
     case("a: number = 1; let b: string", 20);
     for module in [
         "import a from 'b'",
