@@ -12,6 +12,7 @@ use crate::error::Unfit;
 use crate::experiment::{Experiment, Percent};
 use crate::gzip::Gzip;
 use crate::name::ContainerName;
+use crate::newest;
 use crate::object::{Bundle, Container, Object};
 use crate::script::Script;
 use crate::settings::Settings;
@@ -73,7 +74,8 @@ fn read_bundle(
     } else {
         None
     };
-    let body = gzip.compress(&content);
+    let stamp = newest::stamp(settings);
+    let body = gzip.compress(&content, stamp.as_deref());
     let object = Object::new(
         name,
         bundle,

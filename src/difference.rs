@@ -301,14 +301,14 @@ mod tests {
     fn object(text: &str) -> Object {
         let prefix = Prefix::literal("js");
         let name = ContainerName::parse("mojito").unwrap();
-        let body = Gzip::new().compress(text.as_bytes());
+        let body = Gzip::new().compress(text.as_bytes(), None);
         let size = ByteSize(text.len() as u64);
         Object::new(&name, Bundle::Minified, &prefix, &prefix, size, body)
     }
 
     fn served(text: &str) -> Served {
         let cache_control = CacheControl::default();
-        let body = Bytes::from(Gzip::new().compress(text.as_bytes()));
+        let body = Bytes::from(Gzip::new().compress(text.as_bytes(), None));
         Served::new(
             "s3://acme/js/mojito.js",
             Object::headers(&cache_control),

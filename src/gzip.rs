@@ -7,6 +7,11 @@ use libdeflater::{CompressionLvl, Compressor, Decompressor};
 
 use crate::byte_size::ByteSize;
 
+/// RFC 1952: where the flags stand, the one for a comment, and the length of the header before it.
+const FLAGS: usize = 3;
+const HAS_COMMENT: u8 = 0x10;
+const HEADER: usize = 10;
+
 /// Compresses file after file with one set of tables, which are some megabytes.
 pub(crate) struct Gzip(Compressor);
 
@@ -15,14 +20,19 @@ impl Gzip {
         Self(Compressor::new(CompressionLvl::best()))
     }
 
-    /// Compresses a file into one gzip member.
-    pub(crate) fn compress(&mut self, content: &[u8]) -> Vec<u8> {
+    /// Compresses a file into one gzip member, with a comment in its header if one is given.
+    pub(crate) fn compress(&mut self, content: &[u8], comment: Option<&str>) -> Vec<u8> {
         let mut compressed = vec![0; self.0.gzip_compress_bound(content.len())];
         let length = self
             .0
             .gzip_compress(content, &mut compressed)
             .expect("the buffer has the size that libdeflate asks for");
         compressed.truncate(length);
+        if let Some(comment) = comment {
+            compressed[FLAGS] |= HAS_COMMENT;
+            let comment = comment.bytes().chain([0]);
+            compressed.splice(HEADER..HEADER, comment);
+        }
         compressed.shrink_to_fit();
         compressed
     }
@@ -84,7 +94,7 @@ mod tests {
         samples.extend((3..14).map(|power| source[..source.len().min(1 << power)].to_vec()));
         let mut gzip = Gzip::new();
         for sample in samples {
-            let compressed = gzip.compress(&sample);
+            let compressed = gzip.compress(&sample, None);
             let expected = gzip_9(&sample).len();
             assert!(
                 compressed.len() <= expected,

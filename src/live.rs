@@ -12,8 +12,10 @@ use crate::object::Object;
 use crate::served::Served;
 use crate::visitor;
 
-/// How long the new container is waited for, all containers of a run together.
-pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// How long the new container is waited for, all containers of a run together. An invalidation takes up to some minutes.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+/// The same where CloudFront has said that it has finished (`WAIT`), and nothing is left to wait for.
+const LONGEST_WAIT_AFTER_PURGE: Duration = Duration::from_secs(30);
 /// How long one answer may take, from the request to its last byte.
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
 /// The first pause between two looks; it doubles up to the longest.
@@ -21,6 +23,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// An answer that is larger than this beyond the container's size is something else, and is not read on.
 const SPARE_BYTES: usize = 64 * 1024;
+
+/// How long the new container is waited for. `is_purged` says whether CloudFront has finished.
+pub(crate) fn longest_wait(is_purged: bool) -> Duration {
+    if is_purged {
+        LONGEST_WAIT_AFTER_PURGE
+    } else {
+        LONGEST_WAIT
+    }
+}
 
 /// Fetches until the answer is the published object. On failure, what is served instead.
 pub(crate) async fn until_served(
@@ -127,7 +138,7 @@ mod tests {
         "Mojito={};Mojito.buildInfo={commitHash:'1f2e3d4c',timestamp:'2026-11-24T05:00:00.000Z'}";
 
     fn compressed(text: &str) -> Vec<u8> {
-        Gzip::new().compress(text.as_bytes())
+        Gzip::new().compress(text.as_bytes(), None)
     }
 
     /// Time for two looks.

@@ -15,6 +15,15 @@ use crate::settings::Settings;
 /// How often an upload that lost a race looks again. Each time another pipeline must have published in between.
 const ROUNDS: usize = 10;
 
+/// What makes the objects of two builds differ even where their scripts are the same: a comment in gzip's header.
+///
+/// S3's `If-Match` compares contents only. Without it, an older build of the same script could take the place of a newer
+/// one unnoticed, and the build number that is stored would go back.
+pub(crate) fn stamp(settings: &Settings) -> Option<String> {
+    let number = settings.only_newer.then(|| settings.build.number())??;
+    Some(format!("build {number}"))
+}
+
 /// What must still hold when an object is written.
 #[derive(Debug)]
 pub(crate) enum Precondition {

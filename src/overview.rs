@@ -115,8 +115,8 @@ fn bar(traffic: &Traffic) -> String {
 
 fn share(traffic: &Traffic) -> String {
     match traffic {
-        Traffic::Live { share } => format!("{:>4}", Percent(*share).to_string()),
-        Traffic::Diverted { .. } => " all".to_owned(),
+        Traffic::Live { share } => format!("{:>5}", Percent(*share).to_string()),
+        Traffic::Diverted { .. } => "  all".to_owned(),
         Traffic::Staged | Traffic::Computed => String::new(),
     }
 }

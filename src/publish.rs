@@ -246,7 +246,8 @@ async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
         return;
     };
     let connector = https.connector(None);
-    let deadline = Instant::now() + live::LONGEST_WAIT;
+    let is_purged = record.state().is_purged();
+    let deadline = Instant::now() + live::longest_wait(is_purged);
     let published = record.published_containers();
     let objects = published
         .iter()

@@ -212,6 +212,13 @@ impl State {
             .collect()
     }
 
+    /// Whether every distribution has said that it has forgotten the old container.
+    pub(crate) fn is_purged(&self) -> bool {
+        let mut invalidations = self.invalidations.iter();
+        !self.invalidations.is_empty()
+            && invalidations.all(|(_, it)| matches!(it, Invalidation::Completed(_)))
+    }
+
     /// Whether a distribution may have been told all the same, as CloudFront has not answered.
     pub(crate) fn may_be_told(&self) -> bool {
         self.invalidations

@@ -124,7 +124,10 @@ pub(crate) fn closing(
         if let Some(problem) = &live.problem {
             let within = match stopped_by {
                 Some(_) => String::new(),
-                None => format!(" within {} minutes", live::LONGEST_WAIT.as_secs() / 60),
+                None => format!(
+                    " within {} s",
+                    live::longest_wait(state.is_purged()).as_secs()
+                ),
             };
             reporter.failure(&format!(
                 "{} was not the new container{within}: {problem}\nwhat to do: {}",

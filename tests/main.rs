@@ -12,7 +12,9 @@
 
 mod check;
 mod consistency;
+mod container;
 mod credentials;
+mod difference;
 mod fail;
 mod harness;
 mod image;
@@ -20,6 +22,7 @@ mod local_aws;
 mod network;
 mod policy;
 mod publish;
+mod race;
 mod refuse;
 mod result;
 mod sample;

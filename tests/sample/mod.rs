@@ -15,12 +15,76 @@ pub(crate) fn pretty(name: &str) -> String {
 
 /// Writes both files where Mojito's build puts them.
 pub(crate) fn build(repository: &Path, name: &str) {
+    write(repository, name, &minified(name), &pretty(name));
+}
+
+fn write(repository: &Path, name: &str, minified: &str, pretty: &str) {
     let directory = repository.join("dist/assets/js");
     fs::create_dir_all(&directory).expect("a temporary folder can be written");
-    fs::write(directory.join(format!("{name}.js")), minified(name))
-        .expect("a temporary folder can be written");
-    fs::write(directory.join(format!("{name}.pretty.js")), pretty(name))
-        .expect("a temporary folder can be written");
+    for (file, content) in [
+        (format!("{name}.js"), minified),
+        (format!("{name}.pretty.js"), pretty),
+    ] {
+        fs::write(directory.join(file), content).expect("a temporary folder can be written");
+    }
+}
+
+/// An experiment of a container that is made to order.
+pub(crate) struct Experiment {
+    pub(crate) id: &'static str,
+    pub(crate) name: &'static str,
+    /// `state`, `sampleRate` and `divertTo`, as JSON without braces.
+    pub(crate) properties: &'static str,
+    /// What the treatment sets the headline to.
+    pub(crate) headline: &'static str,
+}
+
+/// Writes both files of a container with these experiments, as Mojito's build would make them.
+///
+/// `variable` is the name that the minifier gives to variables; the more code there is, the more often it changes.
+pub(crate) fn build_with(
+    repository: &Path,
+    name: &str,
+    experiments: &[Experiment],
+    variable: &str,
+    commit: &str,
+) {
+    let with = |text: String, pretty: bool| {
+        let library = text
+            .find("Mojito.addTest(")
+            .expect("the sample has experiments");
+        let added: Vec<String> = experiments
+            .iter()
+            .map(|experiment| experiment.added(if pretty { "test" } else { variable }))
+            .collect();
+        let library = text[..library].replace("1f2e3d4c5b6a", commit);
+        let library = library.trim_end_matches(',');
+        if pretty {
+            let added = added.iter().map(|added| format!("{added};\n"));
+            format!("{library}{}}}\n", added.collect::<String>())
+        } else {
+            let added = added.iter().map(|added| format!(",{added}"));
+            format!("{library}{})", added.collect::<String>())
+        }
+    };
+    let minified = with(minified(name), false);
+    write(repository, name, &minified, &with(pretty(name), true));
+}
+
+impl Experiment {
+    fn added(&self, variable: &str) -> String {
+        let Self {
+            id,
+            name,
+            properties,
+            headline,
+        } = self;
+        format!(
+            "Mojito.addTest({{{properties},\"id\":\"{id}\",\"name\":\"{name}\",\"recipes\":{{\"0\":{{\"name\":\"Control\"}},\
+             \"1\":{{\"name\":\"Treatment\",\"js\":function({variable}){{document.querySelector(\"h1\").textContent=\
+             \"{headline}\";{variable}.done=!0}}}}}},\"trigger\":function({variable}){{{variable}.activate()}}}})"
+        )
+    }
 }
 
 /// Mojito's configuration, as its repository has it.

@@ -1,0 +1,224 @@
+//! What changes for visitors: printed by a dry run, and by a publish before it changes it.
+
+use serde_json::{json, Value};
+use snapbox::str;
+
+use crate::harness::{Case, Ended};
+use crate::sample::{self, Experiment};
+
+const HERO: Experiment = Experiment {
+    id: "w1",
+    name: "W1 Hero",
+    properties: "\"state\":\"live\",\"sampleRate\":0.1",
+    headline: "Welcome",
+};
+const HEADLINE: Experiment = Experiment {
+    id: "w2",
+    name: "W2 Headline",
+    properties: "\"state\":\"live\",\"sampleRate\":0.5",
+    headline: "Hello",
+};
+const FOOTER: Experiment = Experiment {
+    id: "w3",
+    name: "W3 Footer",
+    properties: "\"state\":\"staging\",\"sampleRate\":1",
+    headline: "Bye",
+};
+const DELIVERY: Experiment = Experiment {
+    id: "w4",
+    name: "W4 Free delivery",
+    properties: "\"state\":\"live\",\"sampleRate\":0.25",
+    headline: "Free",
+};
+
+/// Builds these experiments; each build calls its variables otherwise, as minifiers do.
+fn build(case: &Case, experiments: &[Experiment], variable: &str) {
+    sample::build_with(
+        case.repository(),
+        "mojito",
+        experiments,
+        variable,
+        "1f2e3d4",
+    );
+}
+
+fn ramped() -> Experiment {
+    Experiment {
+        properties: "\"state\":\"live\",\"sampleRate\":0.5",
+        ..HERO
+    }
+}
+
+/// What is listed of the difference.
+#[track_caller]
+fn changes(ended: &Ended) -> Vec<String> {
+    let mut lines = ended
+        .output
+        .lines()
+        .skip_while(|line| !line.starts_with("changes to what"));
+    assert!(lines.next().is_some(), "no changes in:\n{}", ended.output);
+    let lines = lines.take_while(|line| line.starts_with("  ") && !line.starts_with("    size"));
+    lines.map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn one_more_one_ramped_and_one_stopped_is_exactly_that() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge);
+    build(&case, &[HERO, HEADLINE, FOOTER], "e");
+    case.run().exits(0);
+    build(&case, &[ramped(), FOOTER, DELIVERY], "t");
+    let expected = [
+        "+ starts  w4  W4 Free delivery  25%",
+        "↗ ramps   w1  W1 Hero           10% → 50%",
+        "- stops   w2  W2 Headline       50% → removed",
+    ];
+    let case = case.env("DRY_RUN", "true");
+    assert_eq!(changes(&case.run().exits(0)), expected);
+    let case = case.env("DRY_RUN", "false");
+    let ended = case.run().exits(0);
+    assert_eq!(changes(&ended), expected);
+    // It is known before anything is changed, and is part of the report.
+    let at = |text: &str| ended.output.find(text).unwrap();
+    assert!(at("changes to what visitors get now") < at("✔ uploaded"));
+    ended.says("mojito: w4 starts, w1 ramps 10% → 50%, w2 stops");
+}
+
+#[test]
+fn a_rebuild_with_other_variables_changes_no_experiment() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge);
+    build(&case, &[HERO, FOOTER], "e");
+    case.run().exits(0);
+    build(&case, &[HERO, FOOTER], "t");
+    case.run()
+        .exits(0)
+        .says("nothing changes for visitors; they have this already");
+}
+
+#[test]
+fn it_is_read_from_s3_where_that_is_permitted() {
+    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
+    build(&case, &[HERO, HEADLINE], "e");
+    case.run()
+        .exits(0)
+        .says("not compared with what visitors get now: `PUBLIC_URL` is not set; s3://")
+        .says("these credentials may not read it (`s3:GetObject`), or nothing is published yet");
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    let other = Experiment {
+        headline: "Hi",
+        ..HEADLINE
+    };
+    build(&case, &[HERO, other], "t");
+    let case = case.env("CACHE_CONTROL", "max-age=60");
+    case.run().exits(0).prints(str![[r#"
+[VERSION]
+publishing container mojito to production (`ENVIRONMENT` is `production`, build 57, commit 1f2e3d4, of acme/site)
+bucket: s3://[BUCKET]/js/ in ap-southeast-2
+container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 2 live
+  [32mlive[0m  █████░░░░░   50%  w2  W2 Headline  Control / Treatment
+  [32mlive[0m  █░░░░░░░░░   10%  w1  W1 Hero      Control / Treatment
+credentials: [KEY]
+changes to what visitors get now (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
+  [33m~ changes[0m  w2  W2 Headline  recipe 1 js
+  [33m~ header[0m   cache-control: public, max-age=300, s-maxage=300, must-revalidate → max-age=60
+    size     749 bytes → 747 bytes compressed (-0.3%)
+[32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,521 bytes, 747 bytes compressed[0m
+[32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
+identity: [USER] in account 123456789012
+[32m✔ published to production in [..][0m
+  mojito: w2 changes
+
+"#]]);
+}
+
+#[test]
+fn it_is_read_from_s3_where_the_public_url_does_not_serve_it() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .env("CDN_PREFIX", "elsewhere")
+        .env("DRY_RUN", "true");
+    case.set_policy(json!([{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]));
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
+    case.run()
+        .exits(0)
+        .says(&format!(
+            "changes to what visitors get now (s3://{}/js/mojito.js: build 56):",
+            case.world.bucket
+        ))
+        .says("! unsound  what is served now is no sound script: ")
+        .says("~ header   content-encoding: none → gzip");
+}
+
+#[test]
+fn a_dry_run_writes_nothing_even_with_the_right_to() {
+    let (case, _) = Case::production().with_broad_role();
+    let edge = case.world.edge.clone();
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .env("DRY_RUN", "true")
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
+    let before = case.objects();
+    case.run()
+        .exits(0)
+        .says("would upload")
+        .says("WARNING: it would be refused: ")
+        .says("build 58 is live, which is newer than this build 57")
+        .says("dry run: nothing was written");
+    assert_eq!(case.objects(), before);
+    assert!(case.invalidations().is_empty());
+    let (mut reads, mut roles) = (0, 0);
+    for request in case.requests() {
+        match request.method.as_str() {
+            "GET" | "HEAD" => reads += 1,
+            // A role is assumed, which writes nothing.
+            "POST" if request.body.contains("AssumeRoleWithWebIdentity") => roles += 1,
+            method => panic!("{method} {}", request.path),
+        }
+    }
+    assert_eq!((reads > 0, roles), (true, 1));
+}
+
+#[test]
+fn a_dry_run_without_credentials_says_why_it_does_not_compare() {
+    let case = Case::production()
+        .without_credentials()
+        .env("DRY_RUN", "true");
+    case.run()
+        .exits(0)
+        .says("not compared with what visitors get now: `PUBLIC_URL` is not set; no credentials were found")
+        .says("dry run: nothing was written");
+}
+
+#[test]
+fn the_result_holds_the_changes() {
+    let case = Case::production();
+    let (edge, folder) = (case.world.edge.clone(), case.repository().join("result"));
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .env("BITBUCKET_PIPE_STORAGE_DIR", folder.to_str().unwrap());
+    build(&case, &[HERO], "e");
+    case.run().exits(0);
+    build(&case, &[ramped()], "t");
+    let case = case.arg("--dry-run");
+    case.run().exits(0);
+    let result: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("mojito-publish.json")).unwrap())
+            .unwrap();
+    assert_eq!(result["exit"], "dry_run");
+    let container = &result["containers"][0];
+    assert_eq!(container["experiments"][0]["share"], 0.5);
+    assert_eq!(
+        container["changes"]["changes"][0],
+        json!({"kind": "ramps", "subject": "w1", "name": "W1 Hero", "detail": "10% → 50%"})
+    );
+}
