@@ -33,7 +33,7 @@ struct PublishArgs {
     /// Publish to production; by hand, the default is development
     #[arg(long)]
     production: bool,
-    /// Say what would happen, and send nothing
+    /// Say what would happen and what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
 }

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::byte_size::ByteSize;
 use crate::cache_control::CacheControl;
-use crate::experiment::{Experiment, Percent, Recipe, Traffic};
+use crate::experiment::{Experiment, Part, Percent, Recipe, Traffic};
 use crate::object::Object;
 use crate::script::Script;
 use crate::served::Served;
@@ -227,25 +227,25 @@ fn of_traffic(before: Option<&Experiment>, experiment: &Experiment) -> Option<Ch
 
 fn of_content(before: &Experiment, experiment: &Experiment) -> Vec<Change> {
     let mut changes = Vec::new();
-    let parts: BTreeSet<&String> = before.code.keys().chain(experiment.code.keys()).collect();
-    let mut changed: Vec<String> = parts
+    let parts: BTreeSet<&Part> = before.code.keys().chain(experiment.code.keys()).collect();
+    let mut details: Vec<String> = parts
         .into_iter()
         .filter(|part| before.code.get(*part) != experiment.code.get(*part))
-        .cloned()
+        .map(|part| experiment.part_shown(part))
         .collect();
     let recipes = |recipes: &[Recipe]| recipes_shown(recipes);
     if before.recipes != experiment.recipes {
-        changed.push(format!(
+        details.push(format!(
             "recipes {} → {}",
             recipes(&before.recipes),
             recipes(&experiment.recipes)
         ));
     }
-    if !changed.is_empty() {
+    if !details.is_empty() {
         changes.push(Change::of(
             experiment,
             ChangeKind::Changes,
-            changed.join(", "),
+            details.join(", "),
         ));
     }
     if before.name != experiment.name {
@@ -357,13 +357,13 @@ mod tests {
             "id:'w1',name:'Hero',state:'live',trigger:function(e){e.b()}",
         ));
         let new = old.replace("e.a()", "e.c()");
-        assert_eq!(between(&old, &new), ["~ changes  w1  Hero  recipe 1 js"]);
+        assert_eq!(between(&old, &new), ["~ changes  w1  Hero  js of `Blue`"]);
         let new = old
             .replace("e.b()", "e.c()")
             .replace("'Blue',", "'Blue',css:'a{}',");
         assert_eq!(
             between(&old, &new),
-            ["~ changes  w1  Hero  recipe 1 css, trigger"]
+            ["~ changes  w1  Hero  trigger, css of `Blue`"]
         );
         let new = old.replace("'Blue'", "'Red'").replace("'Hero'", "'Footer'");
         assert_eq!(

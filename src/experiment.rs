@@ -33,9 +33,27 @@ pub(crate) struct Experiment {
     /// What Mojito will stumble over or ignore.
     #[serde(skip)]
     pub(crate) problems: Vec<String>,
-    /// What identifies each part of its code, such as `trigger` or `recipe 1 js`.
+    /// What identifies each part of its code.
     #[serde(skip)]
-    pub(crate) code: BTreeMap<String, u64>,
+    pub(crate) code: BTreeMap<Part, u64>,
+}
+
+/// A part of an experiment's code.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Part {
+    /// The id of the recipe that it belongs to. `None`: the experiment itself.
+    recipe: Option<String>,
+    /// The property, such as `js`, `css` or `trigger`.
+    name: String,
+}
+
+impl Part {
+    pub(crate) fn new(recipe: Option<&str>, name: &str) -> Self {
+        Self {
+            recipe: recipe.map(printable),
+            name: printable(name),
+        }
+    }
 }
 
 /// Which visitors get an experiment.
@@ -68,7 +86,7 @@ impl Recipe {
         Self {
             id: printable(id),
             name: text(properties.get("name")).unwrap_or_else(|| printable(id)),
-            share: properties.get("sampleRate").and_then(number),
+            share: number(properties.get("sampleRate").and_then(Option::as_ref)),
         }
     }
 }
@@ -80,7 +98,7 @@ impl Experiment {
     pub(crate) fn new(
         properties: &Properties,
         recipes: Option<Vec<Recipe>>,
-        code: BTreeMap<String, u64>,
+        code: BTreeMap<Part, u64>,
         size: u64,
     ) -> Self {
         let id = text(properties.get("id"));
@@ -104,7 +122,7 @@ impl Experiment {
         let rate = match properties.get("sampleRate") {
             None => Some(1.0),
             Some(Some(Value::Nothing)) => Some(0.0),
-            given => given.and_then(number),
+            given => number(given.and_then(Option::as_ref)),
         };
         if let Some(rate) = rate.filter(|rate| *rate > 1.0) {
             problems.push(format!("has the sample rate {rate}, which is above 1"));
@@ -168,6 +186,14 @@ impl Experiment {
         }
     }
 
+    /// A part of its code, for people: ``trigger``, ``js of `Treatment` ``.
+    pub(crate) fn part_shown(&self, part: &Part) -> String {
+        match &part.recipe {
+            Some(recipe) => format!("{} of `{}`", part.name, self.recipe_name(recipe)),
+            None => part.name.clone(),
+        }
+    }
+
     /// The name of a recipe, for people.
     pub(crate) fn recipe_name<'a>(&'a self, id: &'a str) -> &'a str {
         let recipe = self.recipes.iter().find(|recipe| recipe.id == id);
@@ -187,8 +213,8 @@ fn text(value: Option<&Option<Value>>) -> Option<String> {
     }
 }
 
-fn number(value: &Option<Value>) -> Option<f64> {
-    match value.as_ref()? {
+fn number(value: Option<&Value>) -> Option<f64> {
+    match value? {
         Value::Number(number) => Some(*number),
         Value::Text(text) => text.trim().parse().ok(),
         Value::Boolean(boolean) => Some(f64::from(u8::from(*boolean))),

@@ -107,9 +107,31 @@ mod tests {
 
     #[test]
     fn its_header_holds_no_time_and_no_name() {
-        let compressed = Gzip::new().compress(b"Mojito");
+        let compressed = Gzip::new().compress(b"Mojito", None);
         // RFC 1952: magic, deflate, no flags, time 0.
         assert_eq!(compressed[..8], [0x1f, 0x8b, 8, 0, 0, 0, 0, 0]);
-        assert_eq!(compressed, Gzip::new().compress(b"Mojito"));
+        assert_eq!(compressed, Gzip::new().compress(b"Mojito", None));
+    }
+
+    #[test]
+    fn a_comment_in_the_header_is_nothing_to_whoever_decompresses_it() {
+        let content = include_bytes!("gzip.rs");
+        let mut gzip = Gzip::new();
+        let compressed = gzip.compress(content, Some("build 57"));
+        assert_eq!(decompress(&compressed, content.len()), content);
+        let limit = ByteSize(content.len() as u64);
+        assert_eq!(super::decompress(&compressed, limit).unwrap(), content);
+        assert_eq!(super::decompress(&compressed, ByteSize(limit.0 - 1)), None);
+        assert_eq!(compressed.len(), gzip.compress(content, None).len() + 9);
+        assert_ne!(compressed, gzip.compress(content, Some("build 58")));
+        let mut gunzip = Command::new("gzip")
+            .arg("-dc")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = gunzip.stdin.take().unwrap();
+        std::thread::spawn(move || stdin.write_all(&compressed));
+        assert_eq!(gunzip.wait_with_output().unwrap().stdout, content);
     }
 }

@@ -5,8 +5,11 @@
 //! - `variables` reads the environment, `raw` gives it names, `config_js` reads Mojito's configuration, `build` says which
 //!   pipeline this is and `environment` whether it publishes to production; `settings` `target` and
 //!   `aws_settings` validate all of it in one step (`check` collects what is wrong).
-//! - `container` reads, checks and compresses (`gzip`) the files into `object`s, and `plan` holds what will be done to
-//!   them. `scope` is the same seen from IAM: what the run may touch, as a policy.
+//! - `container` reads and compresses (`gzip`) the files into `object`s; `validate` refuses what would break a page
+//!   (`excerpt` shows the place). `script` parses, and knows which `experiment`s there are. `plan` holds what will be done.
+//!   `scope` is the same seen from IAM: what the run may touch, as a policy.
+//! - `current` reads what is `served` now, from S3 or as a `visitor` gets it, `difference` is what changes, and `overview`
+//!   lays experiments and changes out in `columns`.
 //! - `aws` connects (`tls`, `oidc`), `publish` carries the plan out by way of `s3`, `newest`, `cloudfront` and `live`, and
 //!   `record` remembers what was done (`attempts` what may have been). `fault` is what AWS refused, and `kind`
 //!   what that means.

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "it shows")]
 
 mod local_aws;
+#[expect(dead_code, reason = "the tests use all of it")]
 mod sample;
 
 use std::collections::BTreeMap;
@@ -50,28 +51,39 @@ fn main() {
     aws.ask::<()>(&world, "set_policy", json!({"statements": statements}));
 
     let repository = env::temp_dir().join(format!("mojito-publish-demo-{}", std::process::id()));
-    sample::build(&repository, "mojito");
+    sample::build_with(&repository, "mojito", sample::BEFORE, "e", "0a1b2c3");
     let config = sample::config_js("mojito", &world.bucket, &world.region);
     fs::write(repository.join("config.js"), config).expect("a temporary folder can be written");
-    println!("A sample Mojito repository is built. Its pipeline runs for the tag v1.4.0:\n");
-    let status = Command::new(binary)
-        .current_dir(&repository)
-        .env_clear()
-        .env("AWS_ENDPOINT_URL", &world.endpoint)
-        .env("AWS_ACCESS_KEY_ID", &world.access_key_id)
-        .env("AWS_SECRET_ACCESS_KEY", &world.secret_access_key)
-        .env("DISTRIBUTION_ID", &world.distribution)
-        .env("PUBLIC_URL", &world.edge)
-        .env("BITBUCKET_TAG", "v1.4.0")
-        .env("BITBUCKET_BUILD_NUMBER", "57")
-        .env(
-            "BITBUCKET_COMMIT",
-            "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c",
-        )
-        .env("BITBUCKET_REPO_FULL_NAME", "acme/site")
-        .status()
-        .expect("the binary was just built");
-    let expected = sample::minified("mojito");
+    let publish = |build: &str, tag: &str, commit: &str| {
+        let mut command = Command::new(&binary);
+        command
+            .current_dir(&repository)
+            .env_clear()
+            .env("AWS_ENDPOINT_URL", &world.endpoint)
+            .env("AWS_ACCESS_KEY_ID", &world.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &world.secret_access_key)
+            .env("DISTRIBUTION_ID", &world.distribution)
+            .env("PUBLIC_URL", &world.edge)
+            .env("BITBUCKET_TAG", tag)
+            .env("BITBUCKET_BUILD_NUMBER", build)
+            .env("BITBUCKET_COMMIT", commit)
+            .env("BITBUCKET_REPO_FULL_NAME", "acme/site");
+        command
+    };
+    println!("A sample Mojito repository was published by build 56, for the tag v1.3.0.");
+    let before = publish("56", "v1.3.0", "0a1b2c3").output();
+    let before = before.expect("the binary was just built");
+    assert!(
+        before.status.success(),
+        "{}",
+        String::from_utf8_lossy(&before.stdout)
+    );
+    println!("Since then its experiments were changed. It is built again, and its pipeline runs for the tag v1.4.0:\n");
+    sample::build_with(&repository, "mojito", sample::AFTER, "t", "1f2e3d4");
+    let status = publish("57", "v1.4.0", "1f2e3d4").status();
+    let status = status.expect("the binary was just built");
+    let expected =
+        fs::read_to_string(repository.join("dist/assets/js/mojito.js")).expect("it was just built");
     fs::remove_dir_all(&repository).expect("the temporary folder is ours");
     if !status.success() {
         exit(status.code().unwrap_or(1));

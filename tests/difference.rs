@@ -1,7 +1,7 @@
 //! What changes for visitors: printed by a dry run, and by a publish before it changes it.
 
 use serde_json::{json, Value};
-use snapbox::str;
+use snapbox::{assert_data_eq, file, str};
 
 use crate::harness::{Case, Ended};
 use crate::sample::{self, Experiment};
@@ -121,11 +121,11 @@ fn it_is_read_from_s3_where_that_is_permitted() {
 publishing container mojito to production (`ENVIRONMENT` is `production`, build 57, commit 1f2e3d4, of acme/site)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 2 live
-  [32mlive[0m  █████░░░░░   50%  w2  W2 Headline  Control / Treatment
-  [32mlive[0m  █░░░░░░░░░   10%  w1  W1 Hero      Control / Treatment
+  [32mlive[0m  █████░░░░░    50%  w2  W2 Headline  Control / Treatment
+  [32mlive[0m  █░░░░░░░░░    10%  w1  W1 Hero      Control / Treatment
 credentials: [KEY]
 changes to what visitors get now (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
-  [33m~ changes[0m  w2  W2 Headline  recipe 1 js
+  [33m~ changes[0m  w2  W2 Headline  js of `Treatment`
   [33m~ header[0m   cache-control: public, max-age=300, s-maxage=300, must-revalidate → max-age=60
     size     749 bytes → 747 bytes compressed (-0.3%)
 [32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,521 bytes, 747 bytes compressed[0m
@@ -221,4 +221,69 @@ fn the_result_holds_the_changes() {
         container["changes"]["changes"][0],
         json!({"kind": "ramps", "subject": "w1", "name": "W1 Hero", "detail": "10% → 50%"})
     );
+}
+
+/// The README's picture is the real output, with the names of its examples in the place of the world's.
+#[test]
+fn the_picture_in_the_readme_is_the_real_output() {
+    let case = Case::production()
+        .unset("ENVIRONMENT")
+        .in_bitbucket("BITBUCKET_TAG", "v1.4.0");
+    let world = &case.world;
+    let names = [
+        (world.edge.clone(), "https://d111111abcdef8.cloudfront.net"),
+        (world.bucket.clone(), "acme-mojito"),
+        (world.distribution.clone(), "E1A2B3C4D5E6F7"),
+        (
+            world.user_arn.clone(),
+            "arn:aws:iam::123456789012:user/mojito-ci-production",
+        ),
+        (
+            world.access_key_id[world.access_key_id.len() - 4..].to_owned(),
+            "QW3T",
+        ),
+    ];
+    let case = case
+        .env("PUBLIC_URL", &names[0].0.clone())
+        .env("BITBUCKET_BUILD_NUMBER", "56");
+    sample::build_with(case.repository(), "mojito", sample::BEFORE, "e", "0a1b2c3");
+    let commit = case.environment()["BITBUCKET_COMMIT"].clone();
+    let case = case.env("BITBUCKET_COMMIT", "0a1b2c3");
+    case.run().exits(0);
+    let case = case
+        .env("BITBUCKET_COMMIT", &commit)
+        .env("BITBUCKET_BUILD_NUMBER", "57");
+    sample::build_with(case.repository(), "mojito", sample::AFTER, "t", "1f2e3d4");
+    let mut output = case.run().exits(0).output;
+    for (name, shown) in names {
+        output = output.replace(&name, shown);
+    }
+    let invalidation = case.invalidations().pop().unwrap().id;
+    output = output.replace(&invalidation, "I2J0EXAMPLE");
+    // What depends on the machine's speed is left out.
+    let lines = output
+        .lines()
+        .filter(|line| !line.starts_with("waiting for "));
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    for line in &mut lines {
+        for (before, after) in [
+            ("cached ", " ago):"),
+            ("published to production in ", "\u{1b}"),
+        ] {
+            let Some(start) = line.find(before) else {
+                continue;
+            };
+            let start = start + before.len();
+            let end = start + line[start..].find(after).unwrap();
+            line.replace_range(
+                start..end,
+                if before == "cached " {
+                    "2 min"
+                } else {
+                    "1.6 s"
+                },
+            );
+        }
+    }
+    assert_data_eq!(lines.join("\n"), file!["picture/publish.term.svg"]);
 }

@@ -8,7 +8,10 @@ use oxc_ast::ast::{
 use oxc_span::{GetSpan, Span};
 
 use super::fingerprint::Normalizer;
-use crate::experiment::{printable, BuildInfo, Experiment, Properties, Recipe, Value};
+use crate::experiment::{printable, BuildInfo, Experiment, Part, Properties, Recipe, Value};
+
+/// The name of what only running the script would tell.
+const COMPUTED: &str = "computed parts";
 
 pub(super) fn read_build_info(object: &ObjectExpression) -> BuildInfo {
     let text = |name| match property(object, name).and_then(constant) {
@@ -29,7 +32,7 @@ pub(super) fn read_experiment(
     normalizer: &Normalizer,
 ) -> Experiment {
     let mut code = BTreeMap::new();
-    let values = values(object, Experiment::PROPERTIES, "", normalizer, &mut code);
+    let values = values(object, Experiment::PROPERTIES, None, normalizer, &mut code);
     let recipes = match property(object, "recipes") {
         None => Some(Vec::new()),
         Some(Expression::ObjectExpression(recipes)) => {
@@ -40,11 +43,8 @@ pub(super) fn read_experiment(
         }
         Some(_) => None,
     };
-    if has_computed_parts(object) || recipes.is_none() {
-        code.insert(
-            "computed parts".to_owned(),
-            normalizer.hash(object.span, &[]),
-        );
+    if recipes.is_none() {
+        code.insert(Part::new(None, COMPUTED), normalizer.hash(object.span, &[]));
     }
     Experiment::new(&values, recipes, code, u64::from(call.size()))
 }
@@ -53,18 +53,15 @@ fn read_recipe(
     id: &str,
     recipe: &Expression,
     normalizer: &Normalizer,
-    code: &mut BTreeMap<String, u64>,
+    code: &mut BTreeMap<Part, u64>,
 ) -> Recipe {
     let values = match recipe {
         Expression::ObjectExpression(object) => {
-            let place = format!("recipe {id} ");
-            values(object, Recipe::PROPERTIES, &place, normalizer, code)
+            values(object, Recipe::PROPERTIES, Some(id), normalizer, code)
         }
         computed => {
-            code.insert(
-                format!("recipe {id}"),
-                normalizer.hash(computed.span(), &[]),
-            );
+            let part = Part::new(Some(id), COMPUTED);
+            code.insert(part, normalizer.hash(computed.span(), &[]));
             Properties::new()
         }
     };
@@ -75,25 +72,27 @@ fn read_recipe(
 fn values(
     object: &ObjectExpression,
     names: &[&'static str],
-    place: &str,
+    recipe: Option<&str>,
     normalizer: &Normalizer,
-    code: &mut BTreeMap<String, u64>,
+    code: &mut BTreeMap<Part, u64>,
 ) -> Properties {
     let mut values = Properties::new();
     for (name, expression) in properties(object) {
         let known = names.iter().find(|known| **known == name);
         let value = known.and_then(|_| constant(expression));
-        if value.is_none()
-            && !matches!(expression, Expression::ObjectExpression(_) if name == "recipes")
-        {
-            code.insert(
-                format!("{place}{name}"),
-                normalizer.hash(expression.span(), &[]),
-            );
+        let holds_recipes =
+            name == "recipes" && matches!(expression, Expression::ObjectExpression(_));
+        if value.is_none() && !holds_recipes {
+            let part = Part::new(recipe, &name);
+            code.insert(part, normalizer.hash(expression.span(), &[]));
         }
         if let Some(known) = known {
             values.insert(known, value);
         }
+    }
+    if has_computed_parts(object) {
+        let part = Part::new(recipe, COMPUTED);
+        code.insert(part, normalizer.hash(object.span, &[]));
     }
     values
 }
@@ -117,8 +116,10 @@ fn has_computed_parts(object: &ObjectExpression) -> bool {
     properties(object).count() < object.properties.len()
 }
 
+/// The property of that name; of several, the last one, which is the one that counts.
 fn property<'a>(object: &'a ObjectExpression<'a>, name: &str) -> Option<&'a Expression<'a>> {
-    properties(object).find_map(|(key, value)| (key == name).then_some(value))
+    let named = properties(object).filter(|(key, _)| key == name);
+    named.last().map(|(_, value)| value)
 }
 
 /// The value of an expression that says it, in any form that a minifier may give it. `None` where only running it would tell.

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::experiment::{Recipe, Traffic};
+use crate::experiment::{Part, Recipe, Traffic};
 
 const MINIFIED: &str = include_str!("../../tests/sample/mojito.js");
 const PRETTY: &str = include_str!("../../tests/sample/mojito.pretty.js");
@@ -159,7 +159,11 @@ fn experiments_are_found_however_they_are_added() {
 fn what_is_computed_is_said_to_be() {
     let read = experiment("...base,id:'w1',[key]:1,recipes:{...more,0:{name:'A'}}");
     assert_eq!(read.recipes, []);
-    assert!(read.code.contains_key("computed parts"), "{:?}", read.code);
+    assert!(
+        read.code.contains_key(&Part::new(None, "computed parts")),
+        "{:?}",
+        read.code
+    );
 }
 
 #[test]
@@ -245,7 +249,7 @@ fn code_in_block(helpers: &str, function: &str) -> u64 {
     let text =
         format!("{{{helpers};Mojito.addTest({{id:'w1',recipes:{{0:{{}},1:{{js:{function}}}}}}})}}");
     let script = read(&text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
-    script.experiments[0].code["recipe 1 js"]
+    script.experiments[0].code[&Part::new(Some("1"), "js")]
 }
 
 #[test]

@@ -29,6 +29,55 @@ fn write(repository: &Path, name: &str, minified: &str, pretty: &str) {
     }
 }
 
+/// Experiments that are live, and those of the next build: one more, one ramped, one diverted, one stopped, one staged
+/// with other code.
+pub(crate) const BEFORE: &[Experiment] = &[
+    Experiment {
+        id: "w12",
+        name: "Larger buy button",
+        properties: "\"state\":\"live\",\"sampleRate\":0.1",
+        headline: "Buy now",
+    },
+    Experiment {
+        id: "w9",
+        name: "Shorter checkout",
+        properties: "\"state\":\"live\",\"sampleRate\":0.5",
+        headline: "Checkout",
+    },
+    Experiment {
+        id: "w7",
+        name: "Free returns in the footer",
+        properties: "\"state\":\"live\",\"sampleRate\":0.5",
+        headline: "Returns",
+    },
+    Experiment {
+        id: "w14",
+        name: "Gift wrapping",
+        properties: "\"state\":\"staging\",\"sampleRate\":0",
+        headline: "Gifts",
+    },
+];
+pub(crate) const AFTER: &[Experiment] = &[
+    Experiment {
+        properties: "\"state\":\"live\",\"sampleRate\":0.5",
+        ..BEFORE[0]
+    },
+    Experiment {
+        properties: "\"state\":\"live\",\"sampleRate\":0.5,\"divertTo\":\"1\"",
+        ..BEFORE[1]
+    },
+    Experiment {
+        id: "w13",
+        name: "Free delivery above 50 €",
+        properties: "\"state\":\"live\",\"sampleRate\":0.25",
+        headline: "Free delivery",
+    },
+    Experiment {
+        headline: "Gift wrapping",
+        ..BEFORE[3]
+    },
+];
+
 /// An experiment of a container that is made to order.
 pub(crate) struct Experiment {
     pub(crate) id: &'static str,
