@@ -16,6 +16,8 @@ use crate::served::Served;
 pub(crate) struct Difference {
     /// Where the old container was read, and what it is.
     pub(crate) against: String,
+    /// Whether the very same bytes are served already.
+    pub(crate) is_same: bool,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -105,11 +107,8 @@ impl Difference {
                 });
             }
         }
-        let same = if served.body == object.body {
-            ", the same bytes"
-        } else {
-            ""
-        };
+        let is_same = served.body == object.body;
+        let same = if is_same { ", the same bytes" } else { "" };
         let (old, new) = (ByteSize(served.body.len() as u64), object.compressed_size());
         let detail = if old == new {
             format!("{new} compressed{same}")
@@ -120,6 +119,7 @@ impl Difference {
         changes.sort_by_key(|change| change.kind);
         Self {
             against: served.to_string(),
+            is_same,
             changes,
         }
     }

@@ -16,13 +16,15 @@ const BAR: usize = 10;
 pub(crate) fn experiments(container: &Container, script: &Script) -> (String, Vec<Row>) {
     let mut experiments: Vec<&Experiment> = script.experiments.iter().collect();
     experiments.sort_by(|one, other| order(one).total_cmp(&order(other)));
+    let shares = experiments.iter().map(|it| share(&it.traffic).len());
+    let widest = shares.max().unwrap_or_default();
     let cells: Vec<Vec<String>> = experiments
         .iter()
         .map(|experiment| {
             vec![
                 state(&experiment.traffic).to_owned(),
                 bar(&experiment.traffic),
-                share(&experiment.traffic),
+                format!("{:>widest$}", share(&experiment.traffic)),
                 experiment.id.clone(),
                 experiment.name.clone(),
                 recipes(experiment),
@@ -115,8 +117,8 @@ fn bar(traffic: &Traffic) -> String {
 
 fn share(traffic: &Traffic) -> String {
     match traffic {
-        Traffic::Live { share } => format!("{:>5}", Percent(*share).to_string()),
-        Traffic::Diverted { .. } => "  all".to_owned(),
+        Traffic::Live { share } => Percent(*share).to_string(),
+        Traffic::Diverted { .. } => "all".to_owned(),
         Traffic::Staged | Traffic::Computed => String::new(),
     }
 }

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use aws_smithy_http_client::Connector;
 use futures_util::future::{join_all, select, Either};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 use crate::aws::Aws;
 use crate::cloudfront;
 use crate::current;
+use crate::difference::Difference;
 use crate::fault::{self, Fault};
 use crate::identity::{self, Identity};
 use crate::live;
@@ -31,7 +33,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// The first pause between two looks at an invalidation; it doubles up to the longest.
 const FIRST_POLL: Duration = Duration::from_secs(1);
 const LONGEST_POLL: Duration = Duration::from_secs(10);
-/// How long the answer to whose credentials these are may take after everything else is done.
+/// How long an answer may take that is nice to have, after everything else is done.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Carries the plan out, and asks meanwhile whose credentials these are. Nothing depends on that answer, nor waits for it.
@@ -67,24 +69,65 @@ pub(crate) async fn publish(aws: &Aws, https: &Https, record: &Record, reporter:
 async fn upload(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) {
     let connector = &https.connector(None);
     stream::iter(&record.plan.containers)
-        .map(|container| async move {
-            let settings = &record.plan.settings;
-            let difference = current::difference(&Ok(aws), connector, settings, container).await;
-            let told = record.state().differences.values().any(Result::is_err);
-            report::difference(&difference, told, reporter);
-            record
-                .state()
-                .differences
-                .insert(container.name.clone(), difference);
-            upload_container(aws, container, record, reporter).await;
-        })
+        .map(|container| publish_container(aws, connector, container, record, reporter))
         .buffer_unordered(CONCURRENT_UPLOADS)
         .collect::<()>()
         .await;
 }
 
-async fn upload_container(aws: &Aws, container: &Container, record: &Record, reporter: &Reporter) {
+/// Uploads a container, and says what that changes for visitors before it says that it is done.
+///
+/// Where S3 alone can tell, it is asked while the upload is under way: most credentials may not read, and the question
+/// then costs no time.
+async fn publish_container(
+    aws: &Aws,
+    connector: &Connector,
+    container: &Container,
+    record: &Record,
+    reporter: &Reporter,
+) {
     let settings = &record.plan.settings;
+    let aws_to_read = Ok(aws);
+    let difference = current::difference(&aws_to_read, connector, settings, container);
+    let upload = upload_container(aws, container, record);
+    let tell = |difference: Result<Difference, String>| {
+        let told = record.state().differences.values().any(Result::is_err);
+        report::difference(&difference, told, reporter);
+        let name = container.name.clone();
+        record.state().differences.insert(name, difference);
+    };
+    let uploaded = if settings.public_url.is_some() || settings.only_newer {
+        tell(difference.await);
+        upload.await
+    } else {
+        match select(pin!(difference), pin!(upload)).await {
+            Either::Left((difference, upload)) => {
+                tell(difference);
+                upload.await
+            }
+            Either::Right((uploaded, difference)) => {
+                let difference = tokio::time::timeout(LAST_WORD, difference).await;
+                tell(match difference {
+                    // It may be the old container or the one that was just uploaded.
+                    Ok(Ok(difference)) if difference.is_same => {
+                        Err("S3 was too slow to say what was there before".to_owned())
+                    }
+                    Ok(difference) => difference,
+                    Err(_) => Err("S3 did not say in time what was there before".to_owned()),
+                });
+                uploaded
+            }
+        }
+    };
+    for uploaded in uploaded {
+        reporter.success(&uploaded);
+    }
+}
+
+/// Returns what was uploaded, for the log.
+async fn upload_container(aws: &Aws, container: &Container, record: &Record) -> Vec<String> {
+    let settings = &record.plan.settings;
+    let mut uploaded = Vec::with_capacity(container.objects.len());
     let mut failed = false;
     for object in container.objects.iter() {
         if failed {
@@ -100,7 +143,7 @@ async fn upload_container(aws: &Aws, container: &Container, record: &Record, rep
         match result {
             Ok(()) => {
                 record.set_upload(&object.key, Upload::Done);
-                reporter.success(&format!(
+                uploaded.push(format!(
                     "uploaded {}: {}, {} compressed",
                     s3_address(&settings.target.bucket, &object.key),
                     object.size,
@@ -113,6 +156,7 @@ async fn upload_container(aws: &Aws, container: &Container, record: &Record, rep
             }
         }
     }
+    uploaded
 }
 
 /// Invalidates exactly the paths that were published, in every distribution; none waits for another's failure.

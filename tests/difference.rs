@@ -121,8 +121,8 @@ fn it_is_read_from_s3_where_that_is_permitted() {
 publishing container mojito to production (`ENVIRONMENT` is `production`, build 57, commit 1f2e3d4, of acme/site)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 2 live
-  [32mlive[0m  █████░░░░░    50%  w2  W2 Headline  Control / Treatment
-  [32mlive[0m  █░░░░░░░░░    10%  w1  W1 Hero      Control / Treatment
+  [32mlive[0m  █████░░░░░  50%  w2  W2 Headline  Control / Treatment
+  [32mlive[0m  █░░░░░░░░░  10%  w1  W1 Hero      Control / Treatment
 credentials: [KEY]
 changes to what visitors get now (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
   [33m~ changes[0m  w2  W2 Headline  js of `Treatment`

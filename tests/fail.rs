@@ -29,8 +29,8 @@ fn a_failed_pretty_form_leaves_the_container_untouched() {
 publishing container mojito to development (by hand, without `--production`)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
-  live    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
-  staged                    w2  W2 Headline              Control / Treatment
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
 not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 identity: [USER] in account 123456789012
@@ -93,8 +93,8 @@ fn a_failed_invalidation_says_how_long_the_old_one_stays_and_running_again_mends
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
-  live    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
-  staged                    w2  W2 Headline              Control / Treatment
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
 not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed

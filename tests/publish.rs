@@ -56,8 +56,8 @@ fn a_push_to_develop_publishes_both_files_to_development() {
 publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
-  [32mlive[0m    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
-  staged                    w2  W2 Headline              Control / Treatment
+  [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
 not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed[0m
@@ -96,8 +96,8 @@ fn a_tag_publishes_one_file_to_production_with_the_right_to_one_key() {
 publishing container mojito to production (tag `v1.4.0`, build 57, commit 1f2e3d4, of acme/site)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
-  [32mlive[0m    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
-  staged                    w2  W2 Headline              Control / Treatment
+  [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
 not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 [32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed[0m
@@ -131,8 +131,8 @@ publishing container mojito to development (by hand, without `--production`)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends
 container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
-  live    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
-  staged                    w2  W2 Headline              Control / Treatment
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
 not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
@@ -379,8 +379,8 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
 publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
-  [32mlive[0m    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
-  staged                    w2  W2 Headline              Control / Treatment
+  [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
 would upload s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
 would upload s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
 each with
@@ -419,8 +419,8 @@ fn it_waits_for_the_invalidation_and_for_the_public_url_where_asked() {
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
-  live    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
-  staged                    w2  W2 Headline              Control / Treatment
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
 not compared with what visitors get now: [EDGE]/js/mojito.js: HTTP 403, which is the answer where nothing is published yet; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
@@ -452,8 +452,8 @@ fn waiting_without_the_permission_is_a_warning_that_names_it() {
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
-  live    █████░░░░░   50%  w1  W1 Größere Schaltfläche  Control / Treatment
-  staged                    w2  W2 Headline              Control / Treatment
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
 not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
