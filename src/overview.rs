@@ -176,16 +176,18 @@ fn mark(kind: ChangeKind) -> char {
     }
 }
 
-/// The experiments that change, in one line: `starts w3, ramps w1 10% → 50%`. `None` if none does.
+/// All that changes, in one line: `w3 starts, w1 ramps 10% → 50%`. `None` if nothing does.
 pub(crate) fn summary(difference: &Difference) -> Option<String> {
     let changes = difference
         .changes
         .iter()
-        .filter(|change| !change.subject.is_empty() && change.kind != ChangeKind::Header);
+        .filter(|change| change.kind != ChangeKind::Size);
     let changes: Vec<String> = changes
         .map(|change| match change.kind {
             ChangeKind::Ramps => format!("{} ramps {}", change.subject, change.detail),
-            ChangeKind::Changes => format!("{} changes", change.subject),
+            ChangeKind::Header => format!("{} changes", change.subject),
+            ChangeKind::SharedCode => "the shared code changes".to_owned(),
+            ChangeKind::Unsound => "what was served before could not be compared".to_owned(),
             kind => format!("{} {}", change.subject, kind.word()),
         })
         .collect();

@@ -132,7 +132,7 @@ changes to what visitors get now (s3://[BUCKET]/js/mojito.js: build 57, commit 1
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
 identity: [USER] in account 123456789012
 [32m✔ published to production in [..][0m
-  mojito: w2 changes
+  mojito: w2 changes, cache-control changes
 
 "#]]);
 }
