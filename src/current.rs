@@ -2,6 +2,7 @@
 //!
 //! Nothing depends on it: where it cannot be read, the log says why, and the publish goes on.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::time::Duration;
 
@@ -11,12 +12,11 @@ use aws_smithy_http_client::Connector;
 use futures_util::stream::{self, StreamExt};
 
 use crate::aws::Aws;
-use crate::container::LARGEST_FILE;
 use crate::difference::Difference;
 use crate::fault::Fault;
 use crate::kind::Kind;
 use crate::object::{Container, Object};
-use crate::plan::{s3_address, Plan};
+use crate::plan::s3_address;
 use crate::served::Served;
 use crate::settings::Settings;
 use crate::tls::Https;
@@ -28,84 +28,118 @@ const LONGEST_READ: Duration = Duration::from_secs(5);
 /// Containers that are read at the same time.
 const CONCURRENT_READS: usize = 16;
 
-/// What publishing each container would change, in their order.
-pub(crate) async fn differences(
-    aws: Result<&Aws, String>,
-    https: &Https,
-    plan: &Plan,
-) -> Vec<Result<Difference, String>> {
-    let connector = &https.connector(None);
-    let aws = &aws;
-    stream::iter(&plan.containers)
-        .map(|container| difference(aws, connector, &plan.settings, container))
-        .buffered(CONCURRENT_READS)
-        .collect()
-        .await
+/// Where the containers of a run may be read.
+pub(crate) struct Current<'a> {
+    /// S3, or why it cannot be asked.
+    aws: Result<&'a Aws, String>,
+    connector: Connector,
+    settings: &'a Settings,
+    /// It had no answer in time once, and is not asked again: each container would cost as long.
+    cdn_is_slow: Cell<bool>,
+    s3_is_slow: Cell<bool>,
 }
 
-/// What publishing a container changes, or why that is not known.
-pub(crate) async fn difference(
-    aws: &Result<&Aws, String>,
-    connector: &Connector,
-    settings: &Settings,
-    container: &Container,
-) -> Result<Difference, String> {
-    let Some(object) = container.minified() else {
-        return Err("there is no such file".to_owned());
-    };
-    let served = read(aws, connector, settings, object).await?;
-    Ok(Difference::between(
-        &served,
-        container.script.as_ref(),
-        object,
-        &settings.cache_control,
-    ))
-}
-
-/// From the public URL, where it is known, else from S3, where that is permitted.
-async fn read(
-    aws: &Result<&Aws, String>,
-    connector: &Connector,
-    settings: &Settings,
-    object: &Object,
-) -> Result<Served, String> {
-    let of_visitors = match &settings.public_url {
-        Some(public_url) => {
-            let url = visitor::url(public_url, &object.cdn_path);
-            match in_time(from_cdn(connector, &url)).await {
-                Ok(served) => return Ok(served),
-                Err(problem) => format!("{url}: {problem}"),
-            }
+impl<'a> Current<'a> {
+    pub(crate) fn new(aws: Result<&'a Aws, String>, https: &Https, settings: &'a Settings) -> Self {
+        Self {
+            aws,
+            connector: https.connector(None),
+            settings,
+            cdn_is_slow: Cell::default(),
+            s3_is_slow: Cell::default(),
         }
-        None => "`PUBLIC_URL` is not set".to_owned(),
-    };
-    let of_s3 = match aws {
-        Ok(aws) => match in_time(from_s3(aws, settings, object)).await {
-            Ok(served) => return Ok(served),
-            Err(problem) => format!(
-                "{}: {problem}",
-                s3_address(&settings.target.bucket, &object.key)
-            ),
-        },
-        Err(problem) => problem.clone(),
-    };
-    Err(format!("{of_visitors}; {of_s3}"))
+    }
+
+    /// What publishing each container would change, in their order.
+    pub(crate) async fn differences(
+        &self,
+        containers: &[Container],
+    ) -> Vec<Result<Difference, String>> {
+        stream::iter(containers)
+            .map(|container| self.difference(container))
+            .buffered(CONCURRENT_READS)
+            .collect()
+            .await
+    }
+
+    /// What publishing a container changes, or why that is not known.
+    pub(crate) async fn difference(&self, container: &Container) -> Result<Difference, String> {
+        let Some(object) = container.minified() else {
+            return Err("there is no such file".to_owned());
+        };
+        let served = self.read(object).await?;
+        Ok(Difference::between(
+            &served,
+            container.script.as_ref(),
+            object,
+            &self.settings.cache_control,
+        ))
+    }
+
+    /// From the public URL, where it is known, else from S3, where that is permitted.
+    async fn read(&self, object: &Object) -> Result<Served, String> {
+        let of_cdn = match &self.settings.public_url {
+            None => "`PUBLIC_URL` is not set".to_owned(),
+            // It would keep what it is asked for, and nobody would tell it of the new container.
+            Some(_) if self.settings.distributions.is_empty() => {
+                "the CDN was not asked, as `DISTRIBUTION_ID` is not set".to_owned()
+            }
+            Some(public_url) => {
+                let url = visitor::url(public_url, &object.cdn_path);
+                let read = from_cdn(&self.connector, &url, object);
+                match in_time(&self.cdn_is_slow, read).await {
+                    Ok(served) => return Ok(served),
+                    Err(problem) => format!("`PUBLIC_URL`: {problem}"),
+                }
+            }
+        };
+        let of_s3 = match &self.aws {
+            Err(problem) => problem.clone(),
+            Ok(aws) => {
+                let read = from_s3(aws, self.settings, object);
+                match in_time(&self.s3_is_slow, read).await {
+                    Ok(served) => return Ok(served),
+                    Err(problem) => format!("S3: {problem}"),
+                }
+            }
+        };
+        Err(format!("{of_cdn}; {of_s3}"))
+    }
 }
 
-async fn in_time(read: impl Future<Output = Result<Served, String>>) -> Result<Served, String> {
+async fn in_time(
+    is_slow: &Cell<bool>,
+    read: impl Future<Output = Result<Served, String>>,
+) -> Result<Served, String> {
+    if is_slow.get() {
+        return Err("it was not asked, as it had no answer in time before".to_owned());
+    }
     let read = tokio::time::timeout(LONGEST_READ, read).await;
-    read.unwrap_or_else(|_| Err(format!("no answer within {} s", LONGEST_READ.as_secs())))
+    read.unwrap_or_else(|_| {
+        is_slow.set(true);
+        Err(format!(
+            "it has not answered within {} s",
+            LONGEST_READ.as_secs()
+        ))
+    })
 }
 
-async fn from_cdn(connector: &Connector, url: &str) -> Result<Served, String> {
-    let limit = usize::try_from(LARGEST_FILE.0).unwrap_or(usize::MAX);
-    match visitor::get(connector, url, limit).await? {
+async fn from_cdn(connector: &Connector, url: &str, object: &Object) -> Result<Served, String> {
+    match visitor::get(connector, url, object.size, 2 * LONGEST_READ).await? {
         (200, served) => Ok(served),
         // Where nobody may list the bucket, S3 says 403 of what is not there.
         (status @ (403 | 404), _) => Err(format!(
-            "HTTP {status}, which is the answer where nothing is published yet"
+            "it answers HTTP {status}, as it does where nothing is published yet"
         )),
-        (status, _) => Err(format!("HTTP {status}")),
+        (status, served) => {
+            let to = served
+                .header("location")
+                .map(|to| format!(" and leads to {to}"));
+            Err(format!(
+                "it answers HTTP {status}{}",
+                to.unwrap_or_default()
+            ))
+        }
     }
 }
 
@@ -133,11 +167,12 @@ async fn from_s3(aws: &Aws, settings: &Settings, object: &Object) -> Result<Serv
             _ => fault.code.unwrap_or(fault.message),
         }
     })?;
+    let limit = Served::limit(object.size);
     if answer
         .content_length()
-        .is_some_and(|length| length.unsigned_abs() > LARGEST_FILE.0)
+        .is_some_and(|length| length.unsigned_abs() > limit.0)
     {
-        return Err(format!("it is larger than {LARGEST_FILE}"));
+        return Err(format!("what is there is larger than {limit}"));
     }
     let headers = [
         ("content-type", answer.content_type()),
@@ -158,7 +193,7 @@ async fn from_s3(aws: &Aws, settings: &Settings, object: &Object) -> Result<Serv
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    Ok(Served::new(&address, headers, body.into_bytes()))
+    Ok(Served::new(&address, headers, body.into_bytes(), limit))
 }
 
 fn metadata<'a>(

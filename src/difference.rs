@@ -18,6 +18,8 @@ pub(crate) struct Difference {
     pub(crate) against: String,
     /// Whether the very same bytes are served already.
     pub(crate) is_same: bool,
+    /// Whether scripts were compared, and not bytes and headers alone.
+    pub(crate) is_looked_into: bool,
     pub(crate) changes: Vec<Change>,
 }
 
@@ -35,6 +37,8 @@ pub(crate) struct Change {
 /// In the order in which they are listed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum ChangeKind {
+    /// What is served now cannot be compared.
+    Unsound,
     Starts,
     Ramps,
     Diverts,
@@ -51,8 +55,6 @@ pub(crate) enum ChangeKind {
     SharedCode,
     Header,
     Size,
-    /// What is served now cannot be compared.
-    Unsound,
 }
 
 impl ChangeKind {
@@ -120,11 +122,12 @@ impl Difference {
         Self {
             against: served.to_string(),
             is_same,
+            is_looked_into: script.is_some(),
             changes,
         }
     }
 
-    /// Whether anything but the size is other than before.
+    /// Whether at most the size is other than before.
     pub(crate) fn is_nothing(&self) -> bool {
         self.changes
             .iter()
@@ -313,6 +316,7 @@ mod tests {
             "s3://acme/js/mojito.js",
             Object::headers(&cache_control),
             body,
+            Served::limit(ByteSize(0)),
         )
     }
 
@@ -398,7 +402,7 @@ mod tests {
         );
         assert_eq!(
             between("<html>", &new),
-            ["! unsound  what is served now is an HTML page and no script"]
+            ["! unsound  what is served now is a page and no script"]
         );
     }
 
@@ -407,12 +411,17 @@ mod tests {
         let new = container("");
         let object = object(&new);
         let headers = [("Content-Type", "text/plain"), ("Content-Encoding", "gzip")];
-        let served = Served::new("s3://acme/js/mojito.js", headers, object.body.clone());
+        let served = Served::new(
+            "s3://acme/js/mojito.js",
+            headers,
+            object.body.clone(),
+            Served::limit(ByteSize(0)),
+        );
         let difference = Difference::between(&served, None, &object, &CacheControl::default());
         let (heading, rows) = overview::difference(&difference);
         assert_eq!(
             heading,
-            "changes to what visitors get now (s3://acme/js/mojito.js):"
+            "compared with what visitors get now (s3://acme/js/mojito.js):"
         );
         let rows: Vec<String> = rows.into_iter().map(|row| row.text).collect();
         let size = object.compressed_size();

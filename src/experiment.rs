@@ -7,6 +7,11 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+/// What stands for the id of an experiment that has none, or whose id only running the script would tell.
+pub(crate) const UNKNOWN_ID: &str = "?";
+/// Characters of a container's text that are shown.
+const LONGEST_TEXT: usize = 200;
+
 /// A value that stands in the script.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
@@ -101,12 +106,12 @@ impl Experiment {
         code: BTreeMap<Part, u64>,
         size: u64,
     ) -> Self {
-        let id = text(properties.get("id"));
+        let id = text(properties.get("id")).filter(|id| !id.is_empty());
         let mut problems = Vec::new();
         if id.is_none() && properties.get("id").is_none_or(Option::is_some) {
             problems.push("has no id".to_owned());
         }
-        let id = id.unwrap_or_else(|| "?".to_owned());
+        let id = id.unwrap_or_else(|| UNKNOWN_ID.to_owned());
         if let Some(recipes) = &recipes {
             if recipes.len() < 2 {
                 problems.push("has fewer than 2 recipes".to_owned());
@@ -129,6 +134,9 @@ impl Experiment {
         }
         for problem in &mut problems {
             problem.push_str(": Mojito stops at it, and no experiment after it runs");
+        }
+        if rate.is_some_and(f64::is_nan) {
+            problems.push("has a sample rate that is no number, so that nobody gets it".to_owned());
         }
         let divert_to = match properties.get("divertTo") {
             None | Some(Some(Value::Nothing)) => None,
@@ -216,7 +224,9 @@ fn text(value: Option<&Option<Value>>) -> Option<String> {
 fn number(value: Option<&Value>) -> Option<f64> {
     match value? {
         Value::Number(number) => Some(*number),
-        Value::Text(text) => text.trim().parse().ok(),
+        // JavaScript takes no text for a number that Rust does not, but for `Infinity`, and an empty one for 0.
+        Value::Text(text) if text.trim().is_empty() => Some(0.0),
+        Value::Text(text) => Some(text.trim().parse().unwrap_or(f64::NAN)),
         Value::Boolean(boolean) => Some(f64::from(u8::from(*boolean))),
         Value::Nothing => None,
     }
@@ -224,9 +234,20 @@ fn number(value: Option<&Value>) -> Option<f64> {
 
 /// Text of a container, which may come from anywhere, without what would disturb a log.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
+    let disturbs = |c: char| {
+        c.is_control()
+            // The ends of lines and paragraphs, and what turns the direction of writing.
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown: String = text
+        .chars()
+        .take(LONGEST_TEXT)
+        .map(|c| if disturbs(c) { '\u{fffd}' } else { c })
+        .collect();
+    if text.chars().nth(LONGEST_TEXT).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 impl Display for Value {
@@ -246,7 +267,15 @@ pub(crate) struct Percent(pub(crate) f64);
 impl Display for Percent {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         // Rounded to what a share is ever given in; a float's `{}` drops what is not needed.
-        write!(f, "{}%", (self.0 * 1e6).round() / 1e4)
+        let percent = (self.0 * 1e6).round() / 1e4;
+        // Little is not nothing, and much is not all.
+        if percent <= 0.0 && self.0 > 0.0 {
+            write!(f, "<0.0001%")
+        } else if percent >= 100.0 && self.0 < 1.0 {
+            write!(f, ">99.9999%")
+        } else {
+            write!(f, "{percent}%")
+        }
     }
 }
 

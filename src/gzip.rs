@@ -38,19 +38,23 @@ impl Gzip {
     }
 }
 
-/// Decompresses one gzip member of at most `limit`. `None` if it is none, or larger.
-pub(crate) fn decompress(compressed: &[u8], limit: ByteSize) -> Option<Vec<u8>> {
+/// Decompresses one gzip member of at most `limit`. On failure, a phrase about it.
+pub(crate) fn decompress(compressed: &[u8], limit: ByteSize) -> Result<Vec<u8>, String> {
+    let damaged = || "is not the gzip that its headers say".to_owned();
+    if !compressed.starts_with(&[0x1f, 0x8b]) {
+        return Err(damaged());
+    }
     // It ends with the size of what is in it.
-    let size = u32::from_le_bytes(*compressed.last_chunk()?);
+    let size = u32::from_le_bytes(*compressed.last_chunk().ok_or_else(damaged)?);
     if u64::from(size) > limit.0 {
-        return None;
+        return Err(format!("is larger than {limit}"));
     }
     let mut content = vec![0; size as usize];
     let length = Decompressor::new()
         .gzip_decompress(compressed, &mut content)
-        .ok()?;
+        .map_err(|_| damaged())?;
     content.truncate(length);
-    Some(content)
+    Ok(content)
 }
 
 #[cfg(test)]
@@ -121,7 +125,14 @@ mod tests {
         assert_eq!(decompress(&compressed, content.len()), content);
         let limit = ByteSize(content.len() as u64);
         assert_eq!(super::decompress(&compressed, limit).unwrap(), content);
-        assert_eq!(super::decompress(&compressed, ByteSize(limit.0 - 1)), None);
+        assert_eq!(
+            super::decompress(&compressed, ByteSize(limit.0 - 1)).unwrap_err(),
+            format!("is larger than {}", ByteSize(limit.0 - 1))
+        );
+        assert_eq!(
+            super::decompress(&compressed[1..], limit).unwrap_err(),
+            "is not the gzip that its headers say"
+        );
         assert_eq!(compressed.len(), gzip.compress(content, None).len() + 9);
         assert_ne!(compressed, gzip.compress(content, Some("build 58")));
         let mut gunzip = Command::new("gzip")

@@ -87,8 +87,10 @@ use clap::Parser;
 use crate::build::Build;
 use crate::cli::{Cli, Command};
 use crate::config_js::ConfigJs;
+use crate::current::Current;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::newest::Precondition;
 use crate::plan::Plan;
 use crate::raw::{RawBuild, RawTrust};
 use crate::record::Record;
@@ -204,15 +206,22 @@ async fn dry_run(plan: &Plan, https: &Arc<Https>, reporter: &Reporter) {
     let aws = aws::connect(&plan.settings, https.client(), Some(&scope)).await;
     let aws = aws.as_ref();
     let readable = aws.map_err(Error::summary);
-    let differences = current::differences(readable, https, plan).await;
-    for (number, difference) in differences.iter().enumerate() {
-        let told = differences[..number].iter().any(Result::is_err);
-        report::difference(difference, told, reporter);
+    let current = Current::new(readable, https, &plan.settings);
+    let differences = current.differences(&plan.containers).await;
+    for (number, (container, difference)) in plan.containers.iter().zip(&differences).enumerate() {
+        let told = differences[..number].iter();
+        report::difference(plan, container, difference, told, reporter);
     }
     if let (Ok(aws), true) = (aws, plan.settings.only_newer) {
         for object in plan.objects() {
-            if let Err(fault) = newest::look(&aws.s3, &plan.settings, object).await {
-                reporter.warning(&format!("it would be refused: {fault}"));
+            match newest::look(&aws.s3, &plan.settings, object).await {
+                Ok(Precondition::Absent) => reporter.info(&format!(
+                    "{} is not there yet, or these credentials may not read its build number (`s3:GetObject`), \
+                     and `ONLY_NEWER` would refuse to replace it",
+                    object.key
+                )),
+                Ok(_) => {}
+                Err(fault) => reporter.warning(&format!("it would be refused: {fault}")),
             }
         }
     }

@@ -18,12 +18,11 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 const LONGEST_WAIT_AFTER_PURGE: Duration = Duration::from_secs(30);
 /// How long one answer may take, from the request to its last byte.
 const LONGEST_LOOK: Duration = Duration::from_secs(30);
+/// How long it may take at least, however near the deadline is.
+const SHORTEST_LOOK: Duration = Duration::from_secs(3);
 /// The first pause between two looks; it doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// An answer that is larger than this beyond the container's size is something else, and is not read on.
-const SPARE_BYTES: usize = 64 * 1024;
-
 /// How long the new container is waited for. `is_purged` says whether CloudFront has finished.
 pub(crate) fn longest_wait(is_purged: bool) -> Duration {
     if is_purged {
@@ -45,18 +44,18 @@ pub(crate) async fn until_served(
     let started = Instant::now();
     let mut pause = FIRST_PAUSE;
     loop {
-        let look = look(connector, url, object, cache_control);
-        let limit = LONGEST_LOOK.min(deadline.saturating_duration_since(Instant::now()));
-        let problem = match tokio::time::timeout(limit, look).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(problem)) => problem,
-            Err(_) => "its answer never came to an end".to_owned(),
+        let left = deadline.saturating_duration_since(Instant::now());
+        let time = left.clamp(SHORTEST_LOOK, LONGEST_LOOK);
+        let Err(problem) = look(connector, url, object, cache_control, time).await else {
+            return Ok(());
         };
-        if Instant::now() + pause > deadline {
+        // The last look is at the deadline.
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
             return Err(problem);
         }
         on_wait(&problem, started.elapsed());
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(pause.min(left)).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -66,9 +65,9 @@ async fn look(
     url: &str,
     object: &Object,
     cache_control: &CacheControl,
+    time: Duration,
 ) -> Result<(), String> {
-    let limit = object.body.len() + SPARE_BYTES;
-    let (status, served) = visitor::get(connector, url, limit).await?;
+    let (status, served) = visitor::get(connector, url, object.size, time).await?;
     judge(status, &served, object, cache_control).map_err(|problem| match served.cache() {
         cache if cache.is_empty() => problem,
         cache => format!("{problem}; {cache}"),
@@ -83,19 +82,21 @@ fn judge(
     cache_control: &CacheControl,
 ) -> Result<(), String> {
     if status != 200 {
-        let page = if served.is_html() {
-            " with an HTML page"
-        } else {
-            ""
-        };
-        return Err(format!("it answers HTTP {status}{page}"));
+        let page = if served.is_page() { " with a page" } else { "" };
+        let to = served
+            .header("location")
+            .map(|to| format!(" and leads to {to}"));
+        return Err(format!(
+            "it answers HTTP {status}{page}{}",
+            to.unwrap_or_default()
+        ));
     }
-    if served.is_html() {
-        return Err("it is an HTML page and no script".to_owned());
+    if served.is_page() {
+        return Err("it is a page and no script".to_owned());
     }
     if served.body != object.body {
         let is_same_content = served.text().is_ok_and(|text| {
-            gzip::decompress(&object.body, LARGEST_FILE).is_some_and(|own| own == text.as_bytes())
+            gzip::decompress(&object.body, LARGEST_FILE).is_ok_and(|own| own == text.as_bytes())
         });
         return Err(if !is_same_content {
             match served.provenance() {
@@ -239,7 +240,7 @@ mod tests {
         case(
             head("503 Service Unavailable", "Content-Type: text/html"),
             b"<h1>Sorry</h1>",
-            "it answers HTTP 503 with an HTML page",
+            "it answers HTTP 503 with a page",
         )
         .await;
         case(
@@ -248,7 +249,7 @@ mod tests {
                 "Content-Type: text/html; charset=utf-8\r\nCF-Cache-Status: HIT",
             ),
             b"<!DOCTYPE html>",
-            "it is an HTML page and no script; cached by Cloudflare (cf-cache-status: HIT)",
+            "it is a page and no script; cached by Cloudflare (cf-cache-status: HIT)",
         )
         .await;
         let is_new = "it is the new container, but";
@@ -291,11 +292,15 @@ mod tests {
         let url = format!("http://{}/js/mojito.js", listener.local_addr().unwrap());
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
             let head = head("200 OK", &(published() + "\r\nContent-Length: 10"));
             let _ = stream.write_all((head + "\r\nc").as_bytes());
             std::thread::sleep(Duration::from_mins(1));
         });
         let (result, _) = result(&url).await;
-        assert_eq!(result.unwrap_err(), "its answer never came to an end");
+        assert_eq!(
+            result.unwrap_err(),
+            "its answer did not come to an end within 3 s"
+        );
     }
 }

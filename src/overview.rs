@@ -133,12 +133,19 @@ fn recipes(experiment: &Experiment) -> String {
 
 /// A heading, and a row for each change.
 pub(crate) fn difference(difference: &Difference) -> (String, Vec<Row>) {
-    let against = &difference.against;
-    let heading = if difference.is_nothing() {
-        format!("nothing changes for visitors; they have this already ({against})")
-    } else {
-        format!("changes to what visitors get now ({against}):")
-    };
+    let mut heading = format!(
+        "compared with what visitors get now ({}):",
+        difference.against
+    );
+    if difference.is_nothing() {
+        heading.push_str(if difference.is_same {
+            " the same"
+        } else if difference.is_looked_into {
+            " no experiment, shared code or header changes"
+        } else {
+            " another file; what is in it is not compared, as `VALIDATE` is off"
+        });
+    }
     let cells: Vec<Vec<String>> = difference
         .changes
         .iter()

@@ -3,14 +3,13 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use aws_smithy_http_client::Connector;
 use futures_util::future::{join_all, select, Either};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::aws::Aws;
 use crate::cloudfront;
-use crate::current;
+use crate::current::Current;
 use crate::difference::Difference;
 use crate::fault::{self, Fault};
 use crate::identity::{self, Identity};
@@ -28,6 +27,8 @@ use crate::visitor;
 
 /// Containers that are uploaded at the same time.
 const CONCURRENT_UPLOADS: usize = 16;
+/// Containers that are waited for at the public URL at the same time.
+const CONCURRENT_LOOKS: usize = 16;
 /// How long `WAIT` waits for an invalidation. CloudFront usually needs less than a minute.
 const LONGEST_WAIT: Duration = Duration::from_mins(15);
 /// The first pause between two looks at an invalidation; it doubles up to the longest.
@@ -67,9 +68,9 @@ pub(crate) async fn publish(aws: &Aws, https: &Https, record: &Record, reporter:
 
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
 async fn upload(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) {
-    let connector = &https.connector(None);
+    let current = &Current::new(Ok(aws), https, &record.plan.settings);
     stream::iter(&record.plan.containers)
-        .map(|container| publish_container(aws, connector, container, record, reporter))
+        .map(|container| publish_container(aws, current, container, record, reporter))
         .buffer_unordered(CONCURRENT_UPLOADS)
         .collect::<()>()
         .await;
@@ -81,18 +82,23 @@ async fn upload(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) 
 /// then costs no time.
 async fn publish_container(
     aws: &Aws,
-    connector: &Connector,
+    current: &Current<'_>,
     container: &Container,
     record: &Record,
     reporter: &Reporter,
 ) {
     let settings = &record.plan.settings;
-    let aws_to_read = Ok(aws);
-    let difference = current::difference(&aws_to_read, connector, settings, container);
+    let difference = current.difference(container);
     let upload = upload_container(aws, container, record);
     let tell = |difference: Result<Difference, String>| {
-        let told = record.state().differences.values().any(Result::is_err);
-        report::difference(&difference, told, reporter);
+        let told = record.state().differences.clone();
+        report::difference(
+            &record.plan,
+            container,
+            &difference,
+            told.values(),
+            reporter,
+        );
         let name = container.name.clone();
         record.state().differences.insert(name, difference);
     };
@@ -295,29 +301,32 @@ async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
     let published = record.published_containers();
     let objects = published
         .iter()
-        .filter_map(|container| container.minified())
-        .map(|object| (visitor::url(public_url, &object.cdn_path), object));
-    for (number, (url, object)) in objects.enumerate() {
-        let result = live::until_served(
-            &connector,
-            &url,
-            object,
-            &settings.cache_control,
-            deadline,
-            |problem, waited| {
-                record.state().live[number].problem = Some(problem.to_owned());
-                reporter.waiting(&format!(
-                    "waiting for {url} to be the new container ({} s): {problem}",
-                    waited.as_secs()
-                ));
-            },
-        )
+        .filter_map(|container| container.minified());
+    stream::iter(objects.enumerate())
+        .map(|(number, object)| {
+            let connector = &connector;
+            async move {
+                let url = visitor::url(public_url, &object.cdn_path);
+                let on_wait = |problem: &str, waited: Duration| {
+                    record.state().live[number].problem = Some(problem.to_owned());
+                    reporter.waiting(&format!(
+                        "waiting for {url} to be the new container ({} s): {problem}",
+                        waited.as_secs()
+                    ));
+                };
+                let cache_control = &settings.cache_control;
+                let result =
+                    live::until_served(connector, &url, object, cache_control, deadline, on_wait)
+                        .await;
+                if result.is_ok() {
+                    reporter.success(&format!("{url} is the new container"));
+                }
+                record.state().live[number].problem = result.err();
+            }
+        })
+        .buffer_unordered(CONCURRENT_LOOKS)
+        .collect::<()>()
         .await;
-        if result.is_ok() {
-            reporter.success(&format!("{url} is the new container"));
-        }
-        record.state().live[number].problem = result.err();
-    }
 }
 
 /// A list that stays readable: of many, the first ten.

@@ -84,17 +84,31 @@ pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
     }
 }
 
-/// Says what publishing a container changes for visitors. Why that is not known is said once.
-pub(crate) fn difference(difference: &Result<Difference, String>, told: bool, reporter: &Reporter) {
+/// Says what publishing a container changes for visitors, or why that is not known; the same reason, once.
+pub(crate) fn difference<'a>(
+    plan: &Plan,
+    container: &Container,
+    difference: &Result<Difference, String>,
+    mut told: impl Iterator<Item = &'a Result<Difference, String>>,
+    reporter: &Reporter,
+) {
     match difference {
+        Ok(difference) if plan.containers.len() > LISTED && difference.is_nothing() => {}
         Ok(difference) => {
             let (heading, rows) = overview::difference(difference);
             reporter.table(&heading, &rows);
         }
-        Err(problem) if !told => reporter.info(&format!(
-            "not compared with what visitors get now: {problem}"
-        )),
-        Err(_) => {}
+        Err(problem) if told.any(|told| told.as_ref().err() == Some(problem)) => {}
+        Err(problem) => {
+            let of = if plan.containers.len() > 1 {
+                format!("{}: ", container.name)
+            } else {
+                String::new()
+            };
+            reporter.info(&format!(
+                "{of}not compared with what visitors get now: {problem}"
+            ));
+        }
     }
 }
 

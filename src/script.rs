@@ -2,6 +2,7 @@
 //!
 //! Everything is read from the syntax tree; nothing is run. This module is the only one that knows the parser.
 
+mod dialect;
 mod experiments;
 mod fingerprint;
 #[cfg(test)]
@@ -18,9 +19,10 @@ use oxc_parser::{ParseOptions, Parser};
 use oxc_semantic::{Semantic, SemanticBuilder, SymbolId};
 use oxc_span::{GetSpan, SourceType, Span};
 
+use self::dialect::foreign;
 use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::Normalizer;
-use crate::experiment::{BuildInfo, Experiment};
+use crate::experiment::{printable, BuildInfo, Experiment};
 
 /// Stack that a level of nesting may take in the parser and in the checks after it, measured in a debug build with a
 /// fifth to spare: for a bracket, and for a byte of what nests without one (`!!!a`, `a=>b=>c`).
@@ -49,25 +51,35 @@ pub(crate) struct SyntaxError {
     pub(crate) message: String,
     /// The place, in bytes.
     pub(crate) place: Range<usize>,
-    /// It would be sound as a module, which pages do not load it as.
-    pub(crate) is_module: bool,
+    pub(crate) kind: ErrorKind,
 }
 
-/// Reads a script. Nesting that is too deep for the machine's memory is an error as well.
+/// What a text is that is no sound script.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ErrorKind {
+    /// A script with a fault.
+    Script,
+    /// Sound as a module, which pages do not load it as.
+    Module,
+    /// Nobody knows: it could not be checked.
+    Unchecked,
+}
+
+/// Reads a script. What this machine cannot check is an error as well.
 pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
-    let (brackets, depth) = brackets(text);
-    let not_checked = |problem: String| SyntaxError {
-        message: problem,
+    let brackets = brackets(text);
+    let unchecked = |message: String| SyntaxError {
+        message,
         place: 0..0,
-        is_module: false,
+        kind: ErrorKind::Unchecked,
     };
-    if depth > DEEPEST {
-        return Err(not_checked(format!(
-            "It has more than {DEEPEST} brackets open at once, which no browser is sure to bear"
+    if brackets.open_at_once > DEEPEST {
+        return Err(unchecked(format!(
+            "more than {DEEPEST} brackets are open at once"
         )));
     }
     // The parser recurses: without enough stack, deep nesting would end the program. Only what is used takes memory.
-    let stack = LEAST_STACK + brackets.min(DEEPEST) * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE;
+    let stack = LEAST_STACK + brackets.opened * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE;
     let reader = thread::Builder::new()
         .name("parser".to_owned())
         .stack_size(stack);
@@ -77,75 +89,91 @@ pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
             Ok(thread) => thread
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(error) => Err(not_checked(format!(
-                "There is not enough memory to check it ({error})"
-            ))),
+            Err(error) => Err(unchecked(format!("there is not enough memory ({error})"))),
         }
     })
 }
 
-/// How many brackets are opened, and how many of them are open at once, as far as that is seen without parsing.
-fn brackets(text: &str) -> (usize, usize) {
-    let mut opened = 0;
-    let mut depth = 0_usize;
-    let mut deepest = 0;
+/// The brackets of a text, as far as they are seen without parsing: those in strings and comments count as well.
+struct Brackets {
+    opened: usize,
+    open_at_once: usize,
+}
+
+fn brackets(text: &str) -> Brackets {
+    let (mut opened, mut open, mut open_at_once) = (0, 0_usize, 0);
     for byte in text.bytes() {
         match byte {
             b'(' | b'[' | b'{' => {
                 opened += 1;
-                depth += 1;
-                deepest = deepest.max(depth);
+                open += 1;
+                open_at_once = open_at_once.max(open);
             }
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            b')' | b']' | b'}' => open = open.saturating_sub(1),
             _ => {}
         }
     }
-    (opened, deepest)
+    Brackets {
+        opened,
+        open_at_once,
+    }
 }
 
 fn read_here(text: &str) -> Result<Script, SyntaxError> {
     let allocator = Allocator::default();
     let (program, semantic) = parse(&allocator, text, SourceType::script()).map_err(|error| {
         let as_module = parse(&allocator, text, SourceType::mjs());
-        SyntaxError {
-            is_module: as_module.is_ok(),
-            ..error
-        }
+        let kind = if as_module.is_ok() {
+            ErrorKind::Module
+        } else {
+            ErrorKind::Script
+        };
+        SyntaxError { kind, ..error }
     })?;
     let semantic = &semantic;
-    let normalizer = Normalizer::new(text, semantic);
-    let mut experiments = Vec::new();
+    let mut added = Vec::new();
+    let mut left_out = Vec::new();
     let mut unreadable = 0;
     let mut build_info = None;
-    let mut left_out = Vec::new();
     for node in semantic.nodes() {
         match node.kind() {
             AstKind::CallExpression(call) if is_of_mojito(&call.callee, "addTest") => {
-                left_out.push(call.span);
-                match call.arguments.first().and_then(|it| it.as_expression()) {
-                    Some(Expression::ObjectExpression(object)) => {
-                        experiments.push(read_experiment(object, call.span, &normalizer));
-                    }
-                    _ => unreadable += 1,
+                let argument = match &call.arguments[..] {
+                    [argument] => argument
+                        .as_expression()
+                        .map(Expression::without_parentheses),
+                    _ => None,
+                };
+                if let Some(Expression::ObjectExpression(object)) = argument {
+                    left_out.push(call.span);
+                    added.push((object, call.span));
+                } else {
+                    // It stays with the shared code, so that a change of it is seen.
+                    unreadable += 1;
                 }
             }
             AstKind::AssignmentExpression(assignment)
                 if target_is_of_mojito(&assignment.left, "buildInfo") =>
             {
                 left_out.push(assignment.span);
-                if let Expression::ObjectExpression(object) = &assignment.right {
+                if let Expression::ObjectExpression(object) = assignment.right.without_parentheses()
+                {
                     build_info = Some(read_build_info(object));
                 }
             }
             _ => {}
         }
     }
+    let normalizer = Normalizer::new(text, semantic, left_out);
     Ok(Script {
         is_mojito: is_mojito(semantic),
         build_info,
-        experiments,
+        experiments: added
+            .into_iter()
+            .map(|(object, call)| read_experiment(object, call, &normalizer))
+            .collect(),
         unreadable,
-        shared_code: normalizer.hash(program.span, &left_out),
+        shared_code: normalizer.hash_of_rest(program.span),
     })
 }
 
@@ -157,7 +185,6 @@ fn parse<'a>(
 ) -> Result<(&'a Program<'a>, Semantic<'a>), SyntaxError> {
     let options = ParseOptions {
         parse_regular_expression: true,
-        preserve_parens: false,
         ..ParseOptions::default()
     };
     let parsed = Parser::new(allocator, text, source_type)
@@ -166,30 +193,13 @@ fn parse<'a>(
     if let Some(error) = first_error(&parsed.diagnostics) {
         return Err(error);
     }
-    // The parser takes them for spaces, as TypeScript does; browsers do not.
-    let no_space = |c: char| matches!(c, '\u{85}' | '\u{200b}');
-    for spaces in &parsed.irregular_whitespaces {
-        if let Some((at, c)) = text[range(*spaces)]
-            .char_indices()
-            .find(|(_, c)| no_space(*c))
-        {
-            let at = spaces.start as usize + at;
-            return Err(SyntaxError {
-                message: format!(
-                    "Invisible character U+{:04X}, as it comes with text that is copied from a page",
-                    u32::from(c)
-                ),
-                place: at..at + c.len_utf8(),
-                is_module: false,
-            });
-        }
-    }
     let program = allocator.alloc(parsed.program);
     let checked = SemanticBuilder::new()
         .with_build_nodes(true)
         .with_check_syntax_error(true)
         .build(program);
-    match first_error(&checked.diagnostics) {
+    let foreign = || foreign(text, &parsed.irregular_whitespaces, &checked.semantic);
+    match first_error(&checked.diagnostics).or_else(foreign) {
         Some(error) => Err(error),
         None => Ok((program, checked.semantic)),
     }
@@ -202,9 +212,9 @@ fn first_error(diagnostics: &Diagnostics) -> Option<SyntaxError> {
     let label = error.labels.first();
     let start = label.map_or(0, |label| label.offset() as usize);
     Some(SyntaxError {
-        message: error.message.to_string(),
+        message: printable(&error.message),
         place: start..start + label.map_or(0, |label| label.len() as usize),
-        is_module: false,
+        kind: ErrorKind::Script,
     })
 }
 
@@ -214,6 +224,7 @@ fn range(span: Span) -> Range<usize> {
 
 /// Whether this is the global `Mojito` itself: by its name, or as a property of the window.
 fn is_mojito_itself(expression: &Expression) -> bool {
+    let expression = expression.without_parentheses();
     expression.is_specific_id("Mojito")
         || ["window", "self", "globalThis"]
             .iter()
@@ -222,7 +233,7 @@ fn is_mojito_itself(expression: &Expression) -> bool {
 
 /// Whether this is `Mojito.PROPERTY`.
 fn is_of_mojito(expression: &Expression, property: &str) -> bool {
-    let member = match expression {
+    let member = match expression.without_parentheses() {
         Expression::ChainExpression(chain) => chain.expression.as_member_expression(),
         expression => expression.as_member_expression(),
     };
@@ -272,12 +283,22 @@ fn is_mojito(semantic: &Semantic) -> bool {
             _ => {}
         }
     }
-    let guards = |mention: &Span| {
-        conditions
-            .iter()
-            .any(|condition| condition.start <= mention.start && mention.end <= condition.end)
-    };
-    declared || mentions.iter().any(guards)
+    declared || any_within(&mentions, conditions)
+}
+
+/// Whether one of the spans lies within one of the others.
+fn any_within(spans: &[Span], mut others: Vec<Span>) -> bool {
+    others.sort_by_key(|other| other.start);
+    // How far those reach that start before a place.
+    let mut reach = 0;
+    for other in &mut others {
+        reach = reach.max(other.end);
+        other.end = reach;
+    }
+    spans.iter().any(|span| {
+        let before = others.partition_point(|other| other.start <= span.start);
+        before > 0 && span.end <= others[before - 1].end
+    })
 }
 
 /// Whether a minifier leaves its name as it is.

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::container::LARGEST_FILE;
+use crate::byte_size::ByteSize;
 use crate::experiment::{printable, BuildInfo};
 use crate::gzip;
 use crate::object::Object;
-use crate::script::{self, Script};
+use crate::script::{self, ErrorKind, Script};
+
+/// Text that is looked into at least. What is served may be anything, and to parse it takes a hundred times its memory.
+const LARGEST_TEXT: u64 = 1_000_000;
 
 /// An answer that is served under a container's address.
 #[derive(Clone, Debug)]
@@ -21,15 +24,23 @@ pub(crate) struct Served {
     /// By lower-case name.
     headers: BTreeMap<String, String>,
     pub(crate) body: Bytes,
+    /// Text that is larger is not looked into.
+    limit: ByteSize,
     script: OnceLock<Result<Script, String>>,
 }
 
 impl Served {
-    /// `headers` are those that matter, by name.
+    /// How large an answer in the place of a container of this size may be to be looked into.
+    pub(crate) fn limit(size: ByteSize) -> ByteSize {
+        ByteSize(LARGEST_TEXT.max(2 * size.0))
+    }
+
+    /// `headers` are those that matter, by name; `limit` is that of its text.
     pub(crate) fn new<'a>(
         from: &str,
         headers: impl IntoIterator<Item = (&'a str, &'a str)>,
         body: Bytes,
+        limit: ByteSize,
     ) -> Self {
         let headers = headers
             .into_iter()
@@ -38,6 +49,7 @@ impl Served {
             from: from.to_owned(),
             headers: headers.collect(),
             body,
+            limit,
             script: OnceLock::new(),
         }
     }
@@ -50,12 +62,14 @@ impl Served {
     pub(crate) fn script(&self) -> Result<&Script, &str> {
         let read = || {
             let text = self.text()?;
-            script::read(&text).map_err(|error| {
-                if self.is_html() {
-                    "what is served now is an HTML page and no script".to_owned()
-                } else {
-                    format!("what is served now is no sound script: {}", error.message)
+            if self.is_page() {
+                return Err("what is served now is a page and no script".to_owned());
+            }
+            script::read(&text).map_err(|error| match error.kind {
+                ErrorKind::Unchecked => {
+                    format!("what is served now cannot be checked: {}", error.message)
                 }
+                _ => format!("what is served now is no sound script: {}", error.message),
             })
         };
         self.script
@@ -66,23 +80,28 @@ impl Served {
 
     /// What a browser makes of it.
     pub(crate) fn text(&self) -> Result<String, String> {
+        let now = |problem: String| format!("what is served now {problem}");
         let content = match self.header("content-encoding") {
-            Some(Object::CONTENT_ENCODING) => gzip::decompress(&self.body, LARGEST_FILE)
-                .ok_or("what is served now is not the gzip that its headers say")?,
+            _ if self.body.is_empty() => return Err(now("is empty".to_owned())),
+            Some(Object::CONTENT_ENCODING) => {
+                gzip::decompress(&self.body, self.limit).map_err(now)?
+            }
+            None | Some("" | "identity") if self.body.len() as u64 > self.limit.0 => {
+                return Err(now(format!("is larger than {}", self.limit)));
+            }
             None | Some("" | "identity") => self.body.to_vec(),
-            Some(other) => return Err(format!("what is served now is compressed by `{other}`")),
+            Some(other) => return Err(now(format!("is compressed by `{other}`"))),
         };
-        String::from_utf8(content).map_err(|_| "what is served now is not UTF-8".to_owned())
+        String::from_utf8(content).map_err(|_| now("is not UTF-8".to_owned()))
     }
 
-    pub(crate) fn is_html(&self) -> bool {
-        let is_html_type = |value: &str| {
-            value
-                .trim_start()
-                .to_ascii_lowercase()
-                .starts_with("text/html")
+    /// Whether it is HTML or XML, such as an error page.
+    pub(crate) fn is_page(&self) -> bool {
+        let says_so = |value: &str| {
+            let value = value.to_ascii_lowercase();
+            value.contains("html") || value.contains("xml")
         };
-        self.header("content-type").is_some_and(is_html_type)
+        self.header("content-type").is_some_and(says_so)
             || self
                 .text()
                 .is_ok_and(|text| text.trim_start().starts_with('<'))
@@ -178,5 +197,106 @@ impl Display for Served {
         } else {
             write!(f, "{}: {}", self.from, said.join(", "))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gzip::Gzip;
+
+    fn served(headers: &[(&str, &str)], body: &[u8]) -> Served {
+        let headers = headers.iter().copied();
+        let limit = Served::limit(ByteSize(2_000));
+        Served::new(
+            "s3://acme/js/mojito.js",
+            headers,
+            Bytes::copy_from_slice(body),
+            limit,
+        )
+    }
+
+    #[test]
+    fn whatever_is_served_is_told_in_a_phrase() {
+        #[track_caller]
+        fn case(encoding: &str, body: &[u8], expected: &str) {
+            let served = served(&[("Content-Encoding", encoding)], body);
+            let problem = served.script().unwrap_err();
+            assert_eq!(problem, format!("what is served now {expected}"));
+        }
+        let bomb = Gzip::new().compress(&b"a;".repeat(2_000_000), None);
+        case("gzip", &bomb, "is larger than 1,000,000 bytes");
+        case("", &b"a;".repeat(600_000), "is larger than 1,000,000 bytes");
+        case("gzip", b"alert(1)", "is not the gzip that its headers say");
+        case("br", b"alert(1)", "is compressed by `br`");
+        case("", b"", "is empty");
+        case("", b"\xff", "is not UTF-8");
+        case("", b" <Error>", "is a page and no script");
+        case(
+            "",
+            b"a(",
+            "is no sound script: Expected `)` but found `EOF`",
+        );
+        case(
+            "",
+            b"a(\x1b",
+            "is no sound script: Invalid Character `\u{fffd}`",
+        );
+        case(
+            "",
+            &b"(".repeat(20_000),
+            "cannot be checked: more than 10000 brackets are open at once",
+        );
+    }
+
+    #[test]
+    fn who_has_cached_it_and_for_how_long_is_read_from_the_headers() {
+        #[track_caller]
+        fn case(headers: &[(&str, &str)], expected: &str) {
+            assert_eq!(served(headers, b"a").cache(), expected);
+        }
+        case(&[], "");
+        case(
+            &[
+                ("Age", "7300"),
+                ("Via", "1.1 abc.cloudfront.net (CloudFront)"),
+            ],
+            "cached by CloudFront for 2 h (age: 7300, via: 1.1 abc.cloudfront.net (CloudFront))",
+        );
+        case(
+            &[("CF-Cache-Status", "HIT")],
+            "cached by Cloudflare (cf-cache-status: HIT)",
+        );
+        case(
+            &[("Age", "200000"), ("X-Served-By", "cache-fra-1")],
+            "cached by Fastly for 2 days (age: 200000)",
+        );
+        case(
+            &[("Age", "119")],
+            "cached by a cache on the way for 119 s (age: 119)",
+        );
+        case(
+            &[("Server", "AmazonS3")],
+            "not from a cache, as it seems (server: AmazonS3)",
+        );
+    }
+
+    #[test]
+    fn it_says_where_it_came_from() {
+        let script =
+            b"Mojito.buildInfo={commitHash:'abcdef0123',timestamp:'2026-11-24T05:00:00.000Z'}";
+        assert_eq!(
+            served(&[], script).provenance(),
+            "commit abcdef0, built 2026-11-24 05:00 UTC"
+        );
+        let stamped = [
+            ("x-amz-meta-build-number", "56"),
+            ("x-amz-meta-commit", "1f2e3d4c5b6a"),
+            ("age", "240"),
+        ];
+        assert_eq!(
+            served(&stamped, b"a").to_string(),
+            "s3://acme/js/mojito.js: build 56, commit 1f2e3d4, cached 4 min ago"
+        );
     }
 }

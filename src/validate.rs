@@ -6,9 +6,9 @@ use std::path::Path;
 
 use crate::build::Build;
 use crate::excerpt::excerpt;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, UNKNOWN_ID};
 use crate::name::ContainerName;
-use crate::script::{self, Script, SyntaxError};
+use crate::script::{self, ErrorKind, Script, SyntaxError};
 
 const HOW_TO_PUBLISH: &str = "to publish it all the same, set `VALIDATE` to `false`";
 
@@ -35,33 +35,41 @@ pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<
 
 /// What a text is that is no sound script: the likeliest story, and the place.
 fn unsound(path: &Path, text: &str, error: &SyntaxError) -> String {
+    let SyntaxError {
+        message,
+        place,
+        kind,
+    } = error;
+    if *kind == ErrorKind::Unchecked {
+        return format!("cannot be checked: {message}; {HOW_TO_PUBLISH}");
+    }
     let start = text.trim_start_matches('\u{feff}').trim_start();
-    if start.starts_with('<') && !start.starts_with("<<<<") {
+    let is_page = start.starts_with('<')
+        && start[1..].starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '!' | '?'))
+        && !start.starts_with("<!--");
+    if is_page {
         return format!(
             "is HTML or XML and not a script: look at what `npm run build` wrote; {HOW_TO_PUBLISH}"
         );
     }
-    let is_marker = |line: &&str| line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ");
-    if let Some(marker) = text.lines().find(is_marker) {
-        let at = marker.as_ptr() as usize - text.as_ptr() as usize;
-        let shown = excerpt(path, text, at..at + marker.len());
-        return format!(
-            "has a merge conflict: resolve it and build again\n{shown}\n{HOW_TO_PUBLISH}"
-        );
-    }
-    let shown = excerpt(path, text, error.place.clone());
-    let message = &error.message;
-    if error.is_module {
-        return format!(
-            "is a module (`import` or `export`), and pages load it as a script: {message}\n{shown}\n{HOW_TO_PUBLISH}"
-        );
-    }
-    let story = if error.place.end >= text.trim_end().len() {
+    let shown = excerpt(path, text, place.clone());
+    let line_start = text[..text.floor_char_boundary(place.start)]
+        .rfind('\n')
+        .map_or(0, |at| at + 1);
+    let line = &text[line_start..];
+    let story = if ["<<<<<<< ", ">>>>>>> "]
+        .iter()
+        .any(|marker| line.starts_with(marker))
+    {
+        "has a merge conflict, which must be resolved"
+    } else if *kind == ErrorKind::Module {
+        "is a module (`import` or `export`), and pages load it as a script"
+    } else if place.start >= text.trim_end().len() || message.starts_with("Unterminated") {
         "is not whole; it is cut off, or something in it is never closed"
     } else {
         "is no sound script"
     };
-    format!("{story}: {message}\n{shown}\nno browser would run any of it; build it again, and look at what was built into it; {HOW_TO_PUBLISH}")
+    format!("{story}: {message}\n{shown}\nlook at what was built into it, and build it again; {HOW_TO_PUBLISH}")
 }
 
 /// What is odd about the container whose forms these are, `NAME.js` last.
@@ -101,7 +109,7 @@ pub(crate) fn oddities(name: &ContainerName, scripts: &[Script], build: &Build) 
         for problem in &experiment.problems {
             odd.push(format!("experiment {} {problem}", experiment.id));
         }
-        let twice = |other: &Experiment| other.id == experiment.id && other.id != "?";
+        let twice = |other: &Experiment| other.id == experiment.id && other.id != UNKNOWN_ID;
         if script.experiments[..number].iter().any(twice) {
             odd.push(format!(
                 "experiment {} is there twice: visitors get both",
@@ -189,6 +197,35 @@ mod tests {
             "Mojito.addTest({id:'w1'})",
             &["experiment w1 has fewer than 2 recipes: Mojito stops at it, and no experiment after it runs"],
         );
+    }
+
+    #[test]
+    fn the_story_of_a_fault_is_the_likely_one() {
+        #[track_caller]
+        fn case(text: &str, story: &str) {
+            let name = ContainerName::parse("mojito").unwrap();
+            let told = validate(Path::new("mojito.js"), text, &name).unwrap_err();
+            assert!(told.starts_with(story), "{told}");
+        }
+        case("Mojito=f(", "is not whole; it is cut off");
+        case("Mojito='a", "is not whole; it is cut off");
+        case("Mojito=f())}", "is no sound script: ");
+        case("<!-- a\nMojito=)", "is no sound script: ");
+        case("<!DOCTYPE html>", "is HTML or XML");
+        case("<?xml?>", "is HTML or XML");
+        case("Mojito=1\n<<<<<<< HEAD\n", "has a merge conflict");
+        case("Mojito=`\n<<<<<<< HEAD\n`;)", "is no sound script: ");
+        case("Mojito=1;import 'a'", "is a module");
+        case(
+            &"(".repeat(20_000),
+            "cannot be checked: more than 10000 brackets",
+        );
+        let escape = validate(
+            Path::new("mojito.js"),
+            "Mojito=\u{1b}[31m",
+            &ContainerName::parse("mojito").unwrap(),
+        );
+        assert!(!escape.unwrap_err().contains('\u{1b}'));
     }
 
     #[test]

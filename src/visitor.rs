@@ -1,5 +1,7 @@
 //! Fetches a container from the site's public address as a visitor's browser does.
 
+use std::time::Duration;
+
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
@@ -7,7 +9,9 @@ use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 use http::Uri;
+use tokio::time::{timeout_at, Instant};
 
+use crate::byte_size::ByteSize;
 use crate::fault::causes;
 use crate::name::CdnPath;
 use crate::object::Object;
@@ -18,12 +22,16 @@ pub(crate) fn url(public_url: &Uri, path: &CdnPath) -> String {
     format!("{}{path}", public_url.to_string().trim_end_matches('/'))
 }
 
-/// What is served, and its HTTP status. Of an answer larger than `limit` bytes, no more than that is read.
+/// What is served, and its HTTP status. `size` is that of the container that is expected there, uncompressed; of an answer
+/// that is much larger, no more than `Served` looks into is read. On failure, a phrase about it.
 pub(crate) async fn get(
     connector: &Connector,
     url: &str,
-    limit: usize,
+    size: ByteSize,
+    time: Duration,
 ) -> Result<(u16, Served), String> {
+    let deadline = Instant::now() + time;
+    let limit = Served::limit(size);
     let mut request = HttpRequest::get(url).map_err(|error| causes(&error))?;
     request
         .headers_mut()
@@ -32,21 +40,26 @@ pub(crate) async fn get(
         "user-agent",
         concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")),
     );
-    let mut response = connector
-        .call(request)
+    let mut response = timeout_at(deadline, connector.call(request))
         .await
+        .map_err(|_| format!("it has not answered within {} s", time.as_secs()))?
         .map_err(|error| format!("it was not reached: {}", causes(&error)))?;
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
     let mut stream = ByteStream::new(body);
     let mut content = Vec::new();
-    while let Some(part) = stream.next().await {
+    while let Some(part) = timeout_at(deadline, stream.next()).await.map_err(|_| {
+        format!(
+            "its answer did not come to an end within {} s",
+            time.as_secs()
+        )
+    })? {
         content.extend_from_slice(
             &part.map_err(|error| format!("its content broke off: {}", causes(&error)))?,
         );
-        if content.len() > limit {
+        if content.len() as u64 > limit.0 {
             break;
         }
     }
-    let served = Served::new(url, response.headers().iter(), Bytes::from(content));
+    let served = Served::new(url, response.headers().iter(), Bytes::from(content), limit);
     Ok((response.status().as_u16(), served))
 }

@@ -137,13 +137,13 @@ fn the_place_is_shown() {
        |
     42 |         "sampleRate": 0.5,
        |         ^^^^^^^^^^^^
-    no browser would run any of it; build it again, and look at what was built into it; to publish it all the same, set `VALIDATE` to `false`
+    look at what was built into it, and build it again; to publish it all the same, set `VALIDATE` to `false`
     `dist/assets/js/mojito.js` is no sound script: Expected `,` or `}` but found `Identifier`
      --> dist/assets/js/mojito.js:2:1228
       |
     2 | ...to.addTest({state:"staging",sampleRate:1,id:"w2,name:"W2 Headline",recipes:{0:{name:"Control"},1:{name:"Treatm...
       |                                                          ^^
-    no browser would run any of it; build it again, and look at what was built into it; to publish it all the same, set `VALIDATE` to `false`
+    look at what was built into it, and build it again; to publish it all the same, set `VALIDATE` to `false`
   nothing was sent; visitors keep the old container
 
 "#]]);
@@ -220,7 +220,7 @@ container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1:
   computed                     w7  W7 Computed      only running the container would tell who has it
   staged                       w2  W2 大きなボタン  Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 2,806 bytes, 883 bytes compressed
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 identity: [USER] in account 123456789012

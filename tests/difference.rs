@@ -55,7 +55,7 @@ fn changes(ended: &Ended) -> Vec<String> {
     let mut lines = ended
         .output
         .lines()
-        .skip_while(|line| !line.starts_with("changes to what"));
+        .skip_while(|line| !line.starts_with("compared with what"));
     assert!(lines.next().is_some(), "no changes in:\n{}", ended.output);
     let lines = lines.take_while(|line| line.starts_with("  ") && !line.starts_with("    size"));
     lines.map(|line| line.trim().to_owned()).collect()
@@ -81,7 +81,7 @@ fn one_more_one_ramped_and_one_stopped_is_exactly_that() {
     assert_eq!(changes(&ended), expected);
     // It is known before anything is changed, and is part of the report.
     let at = |text: &str| ended.output.find(text).unwrap();
-    assert!(at("changes to what visitors get now") < at("✔ uploaded"));
+    assert!(at("compared with what visitors get now") < at("✔ uploaded"));
     ended.says("mojito: w4 starts, w1 ramps 10% → 50%, w2 stops");
 }
 
@@ -95,7 +95,7 @@ fn a_rebuild_with_other_variables_changes_no_experiment() {
     build(&case, &[HERO, FOOTER], "t");
     case.run()
         .exits(0)
-        .says("nothing changes for visitors; they have this already");
+        .says("): no experiment, shared code or header changes");
 }
 
 #[test]
@@ -104,8 +104,7 @@ fn it_is_read_from_s3_where_that_is_permitted() {
     build(&case, &[HERO, HEADLINE], "e");
     case.run()
         .exits(0)
-        .says("not compared with what visitors get now: `PUBLIC_URL` is not set; s3://")
-        .says("these credentials may not read it (`s3:GetObject`), or nothing is published yet");
+        .says("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it");
     case.set_policy(json!([
         {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
         case.may_invalidate(&case.world.distribution),
@@ -124,7 +123,7 @@ container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1:
   [32mlive[0m  █████░░░░░  50%  w2  W2 Headline  Control / Treatment
   [32mlive[0m  █░░░░░░░░░  10%  w1  W1 Hero      Control / Treatment
 credentials: [KEY]
-changes to what visitors get now (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
+compared with what visitors get now (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
   [33m~ changes[0m  w2  W2 Headline  js of `Treatment`
   [33m~ header[0m   cache-control: public, max-age=300, s-maxage=300, must-revalidate → max-age=60
     size     749 bytes → 747 bytes compressed (-0.3%)
@@ -150,7 +149,7 @@ fn it_is_read_from_s3_where_the_public_url_does_not_serve_it() {
     case.run()
         .exits(0)
         .says(&format!(
-            "changes to what visitors get now (s3://{}/js/mojito.js: build 56):",
+            "compared with what visitors get now (s3://{}/js/mojito.js: build 56):",
             case.world.bucket
         ))
         .says("! unsound  what is served now is no sound script: ")
@@ -286,4 +285,56 @@ fn the_picture_in_the_readme_is_the_real_output() {
         }
     }
     assert_data_eq!(lines.join("\n"), file!["picture/publish.term.svg"]);
+}
+
+#[test]
+fn a_cdn_that_nobody_tells_is_not_asked_as_it_would_keep_the_old_container() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge).unset("DISTRIBUTION_ID");
+    case.stored_before("js/mojito.js", json!({}));
+    case.run()
+        .exits(0)
+        .says("not compared with what visitors get now: the CDN was not asked, as `DISTRIBUTION_ID` is not set")
+        .says(&format!("✔ {edge}/js/mojito.js is the new container"));
+}
+
+#[test]
+fn without_validation_it_says_that_it_does_not_look() {
+    let case = Case::production().env("VALIDATE", "false");
+    let edge = case.world.edge.clone();
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .file("dist/assets/js/mojito.js", "alert(1)");
+    case.run().exits(0);
+    let case = case.file("dist/assets/js/mojito.js", "alert(2)");
+    case.run()
+        .exits(0)
+        .says("): another file; what is in it is not compared, as `VALIDATE` is off");
+    case.run().exits(0).says("): the same\n");
+}
+
+#[test]
+fn of_several_containers_each_reason_is_said_once() {
+    let case = Case::production().list("CONTAINER_NAME", &["mojito", "shop", "blog"]);
+    sample::build(case.repository(), "shop");
+    sample::build(case.repository(), "blog");
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    case.fault(
+        json!({"method": "GET", "path": "/js/shop.js", "status": 500, "body": "", "times": 9}),
+    );
+    let ended = case.run().exits(0);
+    let told: Vec<&str> = ended
+        .output
+        .lines()
+        .filter(|line| line.contains("not compared with what visitors get now"))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter().any(|line| line.starts_with("shop: ")),
+        "{told:?}"
+    );
 }

@@ -59,7 +59,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed[0m
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
@@ -99,7 +99,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 [32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
 identity: [USER] in account 123456789012
@@ -134,7 +134,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
 identity: [USER] in account 123456789012
@@ -396,7 +396,7 @@ would invalidate in [DISTRIBUTION]:
   /jsdev/mojito.pretty.js
   /jsdev/mojito.js
 1,775 bytes in all
-not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 [32m✔ dry run: nothing was written[0m
 
 "#]]);
@@ -422,7 +422,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: [EDGE]/js/mojito.js: HTTP 403, which is the answer where nothing is published yet; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+not compared with what visitors get now: `PUBLIC_URL`: it answers HTTP 403, as it does where nothing is published yet; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to finish ([..] s)
@@ -455,7 +455,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; s3://[BUCKET]/js/mojito.js: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has finished; it goes on by itself

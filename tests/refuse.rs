@@ -228,7 +228,7 @@ fn unfit_files_are_refused_by_name_and_with_the_remedy() {
     );
     case(
         b"Mojito = 1;\n<<<<<<< HEAD\n",
-        "has a merge conflict: resolve it",
+        "has a merge conflict, which must be resolved",
     );
     case(b"alert(1)", "neither defines `Mojito` nor asks for it");
     case(

@@ -78,11 +78,8 @@ fn everything_that_was_done_is_in_the_result() {
                     {"id": "w2", "name": "W2 Headline", "state": "staged", "size": 226, "recipes": recipes},
                 ],
                 "changes": null,
-                "changes_unknown": format!(
-                    "`PUBLIC_URL` is not set; s3://{}/jsdev/mojito.js: these credentials may not read it (`s3:GetObject`), \
-                     or nothing is published yet",
-                    case.world.bucket
-                ),
+                "changes_unknown": "`PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), \
+                                    or nothing is published yet",
                 "objects": [object("mojito.pretty.js", true, sizes[1]), object("mojito.js", false, sizes[0])],
             }],
             "invalidations": [{

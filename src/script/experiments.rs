@@ -44,7 +44,7 @@ pub(super) fn read_experiment(
         Some(_) => None,
     };
     if recipes.is_none() {
-        code.insert(Part::new(None, COMPUTED), normalizer.hash(object.span, &[]));
+        code.insert(Part::new(None, COMPUTED), normalizer.hash(object.span));
     }
     Experiment::new(&values, recipes, code, u64::from(call.size()))
 }
@@ -61,7 +61,7 @@ fn read_recipe(
         }
         computed => {
             let part = Part::new(Some(id), COMPUTED);
-            code.insert(part, normalizer.hash(computed.span(), &[]));
+            code.insert(part, normalizer.hash(computed.span()));
             Properties::new()
         }
     };
@@ -77,14 +77,19 @@ fn values(
     code: &mut BTreeMap<Part, u64>,
 ) -> Properties {
     let mut values = Properties::new();
-    for (name, expression) in properties(object) {
+    for property in &object.properties {
+        let Some((name, expression)) = known_property(property) else {
+            // It may set any of them, and only running it would tell.
+            values.extend(names.iter().map(|name| (*name, None)));
+            continue;
+        };
         let known = names.iter().find(|known| **known == name);
         let value = known.and_then(|_| constant(expression));
         let holds_recipes =
             name == "recipes" && matches!(expression, Expression::ObjectExpression(_));
         if value.is_none() && !holds_recipes {
             let part = Part::new(recipe, &name);
-            code.insert(part, normalizer.hash(expression.span(), &[]));
+            code.insert(part, normalizer.hash(expression.span()));
         }
         if let Some(known) = known {
             values.insert(known, value);
@@ -92,7 +97,7 @@ fn values(
     }
     if has_computed_parts(object) {
         let part = Part::new(recipe, COMPUTED);
-        code.insert(part, normalizer.hash(object.span, &[]));
+        code.insert(part, normalizer.hash(object.span));
     }
     values
 }
@@ -101,15 +106,19 @@ fn values(
 fn properties<'a>(
     object: &'a ObjectExpression<'a>,
 ) -> impl Iterator<Item = (String, &'a Expression<'a>)> {
-    object
-        .properties
-        .iter()
-        .filter_map(|property| match property {
-            ObjectPropertyKind::ObjectProperty(property) => {
-                Some((property.key.static_name()?.into_owned(), &property.value))
-            }
-            ObjectPropertyKind::SpreadProperty(_) => None,
-        })
+    object.properties.iter().filter_map(known_property)
+}
+
+fn known_property<'a>(
+    property: &'a ObjectPropertyKind<'a>,
+) -> Option<(String, &'a Expression<'a>)> {
+    match property {
+        ObjectPropertyKind::ObjectProperty(property) => {
+            let value = property.value.without_parentheses();
+            Some((property.key.static_name()?.into_owned(), value))
+        }
+        ObjectPropertyKind::SpreadProperty(_) => None,
+    }
 }
 
 fn has_computed_parts(object: &ObjectExpression) -> bool {
@@ -124,7 +133,7 @@ fn property<'a>(object: &'a ObjectExpression<'a>, name: &str) -> Option<&'a Expr
 
 /// The value of an expression that says it, in any form that a minifier may give it. `None` where only running it would tell.
 fn constant(expression: &Expression) -> Option<Value> {
-    Some(match expression {
+    Some(match expression.without_parentheses() {
         Expression::StringLiteral(text) => Value::Text(text.value.to_string()),
         Expression::TemplateLiteral(text) => Value::Text(text.single_quasi()?.to_string()),
         Expression::NumericLiteral(number) => Value::Number(number.value),

@@ -3,6 +3,7 @@
 //! A minifier chooses the names of variables by how often each letter occurs in the whole file, so one more experiment
 //! can rename the variables of all others.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -20,6 +21,10 @@ pub(super) struct Normalizer<'a> {
     semantic: &'a Semantic<'a>,
     /// What does not stand in the code as it is, in its order: variables and labels that are renamed, and comments.
     names: Vec<(Span, Name<'a>)>,
+    /// The experiments and what the build wrote, in their order.
+    left_out: Vec<Span>,
+    /// What stands for a variable that is declared elsewhere.
+    outside: RefCell<HashMap<SymbolId, u64>>,
 }
 
 #[derive(Clone, Copy)]
@@ -32,7 +37,7 @@ enum Name<'a> {
 }
 
 impl<'a> Normalizer<'a> {
-    pub(super) fn new(text: &'a str, semantic: &'a Semantic<'a>) -> Self {
+    pub(super) fn new(text: &'a str, semantic: &'a Semantic<'a>, left_out: Vec<Span>) -> Self {
         let scoping = semantic.scoping();
         let mut names: Vec<(Span, Name)> = Vec::new();
         let mut symbol = |span, id| {
@@ -77,14 +82,19 @@ impl<'a> Normalizer<'a> {
             text,
             semantic,
             names,
+            left_out,
+            outside: RefCell::default(),
         }
     }
 
-    /// What identifies the code in `span` but for the parts left out, which are in their order.
-    pub(super) fn hash(&self, span: Span, left_out: &[Span]) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.normalized(span, left_out).hash(&mut hasher);
-        hasher.finish()
+    /// What identifies the code in `span`.
+    pub(super) fn hash(&self, span: Span) -> u64 {
+        hash(&self.normalized(span, &[]))
+    }
+
+    /// What identifies the code in `span` but for what is left out.
+    pub(super) fn hash_of_rest(&self, span: Span) -> u64 {
+        hash(&self.normalized(span, &self.left_out))
     }
 
     /// The code with a number for each name that a minifier chooses.
@@ -92,42 +102,50 @@ impl<'a> Normalizer<'a> {
         let mut code = String::with_capacity(span.size() as usize);
         let mut symbols: HashMap<SymbolId, usize> = HashMap::new();
         let mut labels: HashMap<&str, usize> = HashMap::new();
-        let holes = left_out.iter().map(|hole| (*hole, None));
-        let mut pieces: Vec<(Span, Option<Name>)> = self
-            .names_in(span)
-            .map(|(name, kind)| (name, Some(kind)))
-            .chain(holes)
-            .collect();
-        pieces.sort_by_key(|(piece, _)| (piece.start, piece.end));
-        let mut at = span.start;
-        let mut after_hole = false;
-        for (piece, name) in pieces {
-            // It is within a hole.
-            if piece.start < at {
-                continue;
-            }
-            code.push_str(self.literally(at..piece.start, after_hole, name.is_none()));
-            (at, after_hole) = (piece.end, name.is_none());
-            match name {
-                None | Some(Name::Comment) => {}
-                Some(Name::Key(key)) => code.extend([key, ":"]),
+        self.pieces(span, left_out, |text, name| {
+            code.push_str(text);
+            // Whatever is written for a name is told from text by its zero bytes.
+            let _ = match name {
+                Some(Name::Key(key)) => write!(code, "{key}:"),
                 Some(Name::Label(label)) => {
                     let number = labels.len();
                     let number = labels.entry(label).or_insert(number);
-                    let _ = write!(code, "\0label {number}\0");
+                    write!(code, "\0label {number}\0")
+                }
+                Some(Name::Symbol(id)) if self.is_declared_outside(id, span) => {
+                    write!(code, "\0outside {:x}\0", self.of_outside(id))
                 }
                 Some(Name::Symbol(id)) => {
-                    if let Some(declaration) = self.declared_outside(id, span) {
-                        let _ = write!(code, "\0{}\0", self.skeleton(declaration));
-                    } else {
-                        let number = symbols.len();
-                        let number = symbols.entry(id).or_insert(number);
-                        let _ = write!(code, "\0{number}\0");
-                    }
+                    let number = symbols.len();
+                    let number = symbols.entry(id).or_insert(number);
+                    write!(code, "\0{number}\0")
                 }
+                Some(Name::Comment) | None => Ok(()),
+            };
+        });
+        code
+    }
+
+    /// Goes through the code in `span`: each piece of it that stands as it is, with the name that comes after it.
+    fn pieces(&self, span: Span, left_out: &[Span], mut piece: impl FnMut(&str, Option<Name<'a>>)) {
+        let holes = left_out.iter().map(|hole| (*hole, None));
+        let names = self.names_in(span).map(|(name, kind)| (name, Some(kind)));
+        let mut marks: Vec<(Span, Option<Name>)> = names
+            .chain(holes.filter(|(hole, _)| span.contains_inclusive(*hole)))
+            .collect();
+        marks.sort_by_key(|(mark, _)| (mark.start, mark.end));
+        let mut at = span.start;
+        let mut after_hole = false;
+        for (mark, name) in marks {
+            // It is within a hole.
+            if mark.start < at {
+                continue;
             }
+            let text = self.literally(at..mark.start, after_hole, name.is_none());
+            (at, after_hole) = (mark.end, name.is_none());
+            piece(text, name);
         }
-        code + self.literally(at..span.end, after_hole, false)
+        piece(self.literally(at..span.end, after_hole, false), None);
     }
 
     fn names_in(&self, span: Span) -> impl Iterator<Item = (Span, Name<'a>)> + '_ {
@@ -151,22 +169,41 @@ impl<'a> Normalizer<'a> {
         text
     }
 
-    fn declared_outside(&self, id: SymbolId, span: Span) -> Option<Span> {
-        let declaration = self.semantic.symbol_declaration(id).kind().span();
-        let inside = span.start <= declaration.start && declaration.end <= span.end;
-        (!inside).then_some(declaration)
+    fn is_declared_outside(&self, id: SymbolId, span: Span) -> bool {
+        !span.contains_inclusive(self.semantic.symbol_declaration(id).kind().span())
     }
 
-    /// Code without any name: enough to tell the helpers apart that several experiments share.
-    fn skeleton(&self, span: Span) -> String {
-        let mut skeleton = String::new();
-        let mut at = span.start;
-        for (name, _) in self.names_in(span) {
-            if name.start >= at {
-                skeleton.push_str(self.literally(at..name.start, false, false));
-                at = name.end;
-            }
+    /// What stands for a variable that is declared outside: its declaration without names, and, as several may look alike,
+    /// which of those it is.
+    fn of_outside(&self, id: SymbolId) -> u64 {
+        if let Some(known) = self.outside.borrow().get(&id) {
+            return *known;
         }
-        skeleton + self.literally(at..span.end, false, false)
+        let scoping = self.semantic.scoping();
+        let bindings = scoping.get_bindings(scoping.symbol_scope_id(id));
+        let mut siblings: Vec<SymbolId> = bindings.values().copied().collect();
+        siblings.sort_by_key(|sibling| scoping.symbol_span(*sibling).start);
+        let mut alike: HashMap<u64, usize> = HashMap::new();
+        let mut outside = self.outside.borrow_mut();
+        for sibling in siblings {
+            let skeleton = self.skeleton(self.semantic.symbol_declaration(sibling).kind().span());
+            let number = alike.entry(skeleton).or_default();
+            *number += 1;
+            outside.insert(sibling, hash(&format!("{skeleton} {number}")));
+        }
+        outside.get(&id).copied().unwrap_or_default()
     }
+
+    /// What identifies code without its names: enough to tell the helpers apart that several experiments share.
+    fn skeleton(&self, span: Span) -> u64 {
+        let mut skeleton = String::new();
+        self.pieces(span, &self.left_out, |text, _| skeleton.push_str(text));
+        hash(&skeleton)
+    }
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
 }

@@ -191,8 +191,8 @@ fn what_a_browser_refuses_is_refused_with_its_place() {
     fn case(text: &str, at: usize) {
         let error = read(text).unwrap_err();
         assert_eq!(
-            (error.place.start, error.is_module),
-            (at, false),
+            (error.place.start, error.kind),
+            (at, ErrorKind::Script),
             "{error:?}"
         );
     }
@@ -209,13 +209,29 @@ fn what_a_browser_refuses_is_refused_with_its_place() {
     case("a = '\u{200b}';\u{a0}\u{200b}b", 12);
     case("a;\u{85}b", 2);
     case("a: number = 1; let b: string", 20);
+    // TypeScript and proposals, which the parser takes.
+    case("class A{private a(){}}", 8);
+    case("class A{readonly a=1}", 8);
+    case("class A{public static x=1}", 8);
+    case("class A{private #a}", 8);
+    case("class A{m?(){}}", 8);
+    case("class A{constructor(public a){}}", 20);
+    case("(a):b=>1", 3);
+    case("@a class B{}", 0);
+    case("class A{@a b(){}}", 8);
+    case("class A{accessor a=1}", 8);
+    case("import.defer('a')", 0);
+    case("{await using a=b}", 1);
     for module in [
         "import a from 'b'",
         "export default 1",
         "await a",
         "import.meta.url",
     ] {
-        assert!(read(module).unwrap_err().is_module, "{module}");
+        assert!(
+            read(module).unwrap_err().kind == ErrorKind::Module,
+            "{module}"
+        );
     }
 }
 
@@ -312,6 +328,62 @@ fn other_code_is_told_apart() {
 }
 
 #[test]
+fn what_an_experiment_takes_from_around_it_is_told_apart() {
+    let in_function = |parameters: &str, variables: &str, body: &str| {
+        let text = format!(
+            "!function({parameters}){{var {variables};Mojito.addTest({{id:'w1',recipes:{{1:{{js:function(){{{body}}}}}}}}});\
+             Mojito.addTest({{id:'w2',sampleRate:.{}}})}}(top,document)",
+            parameters.len()
+        );
+        read(&text).unwrap().experiments[0].code[&Part::new(Some("1"), "js")]
+    };
+    let code = in_function("a,b", "c,d", "a.title=c");
+    assert_eq!(code, in_function("e,f", "g,h", "e.title=g"));
+    assert_ne!(code, in_function("a,b", "c,d", "b.title=c"));
+    assert_ne!(code, in_function("a,b", "c,d", "a.title=d"));
+    // The function around it holds another experiment, which is another matter.
+    let named = |rate: &str| {
+        let text = format!(
+            "!function t(){{Mojito.addTest({{id:'w1',trigger:function(){{t()}}}});Mojito.addTest({{id:'w2',sampleRate:{rate}}})}}()"
+        );
+        read(&text).unwrap().experiments[0].code.clone()
+    };
+    assert_eq!(named(".1"), named(".5"));
+}
+
+#[test]
+fn calls_that_cannot_be_read_are_shared_code() {
+    let shared = |text: &str| read(text).unwrap().shared_code;
+    assert_ne!(
+        shared("Mojito.addTest(a({b:.1}))"),
+        shared("Mojito.addTest(a({b:.9}))")
+    );
+    assert_ne!(
+        shared("Mojito.addTest({id:1},a())"),
+        shared("Mojito.addTest({id:1},b())")
+    );
+    let spread = experiment("id:'w1',state:'live',sampleRate:.1,...a");
+    assert_eq!(spread.traffic, Traffic::Computed);
+    let before = experiment("...a,id:'w1',state:'live',sampleRate:.1,divertTo:null");
+    assert_eq!(before.traffic, Traffic::Live { share: 0.1 });
+}
+
+#[test]
+fn odd_text_takes_neither_time_nor_the_program() {
+    // Brackets in text hide those that are open.
+    let _ = read(&"'(\")\"+'".repeat(20_000));
+    let hidden = "(')'+".repeat(5_000);
+    assert!(read(&hidden).is_err());
+    // As many conditions as mentions.
+    assert!(!read(&"Mojito;a&&b;".repeat(50_000)).unwrap().is_mojito);
+    // A large helper with many users.
+    let helper = format!("let e=function(){{{}}};", "a();".repeat(20_000));
+    let uses = "e();".repeat(20_000);
+    let text = format!("{{{helper}Mojito.addTest({{id:'w1',trigger:function(){{{uses}}}}})}}");
+    assert_eq!(read(&text).unwrap().experiments.len(), 1);
+}
+
+#[test]
 fn the_shared_code_is_the_same_with_other_experiments() {
     let shared = |text: &str| read(text).unwrap().shared_code;
     let none = "window.Mojito||(Mojito=function(){var e=1;return e}(),Mojito.buildInfo={a:1})";
@@ -353,7 +425,10 @@ fn nesting_as_deep_as_a_file_can_hold_does_not_end_the_program() {
     let without_brackets = "!".repeat(100 * DEEPEST) + "1";
     assert!(read(&without_brackets).is_ok());
     let error = read(&"(".repeat(DEEPEST + 1)).unwrap_err();
-    assert!(error.message.contains("10000 brackets"), "{error:?}");
+    assert!(
+        error.message.contains("brackets are open at once"),
+        "{error:?}"
+    );
 }
 
 /// A container with some of its bytes changed, taken away or put in.
