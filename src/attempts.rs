@@ -1,7 +1,8 @@
 //! Whether a request that failed may have been carried out all the same.
 //!
 //! The SDK tries again by itself and tells only how the last attempt ended. An attempt before it may have been sent whole
-//! and lost its answer, or been answered with an internal error that says nothing of what was done.
+//! and lost its answer, been answered with an internal error that says nothing of what was done, or
+//! with a success that broke off.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -53,13 +54,15 @@ impl Intercept for Attempts {
     ) -> Result<(), BoxError> {
         let is_sent = self.0.is_sent.swap(false, Ordering::Relaxed);
         let in_doubt = match context.response() {
-            Some(response) => response.status().as_u16() == 500,
+            // Of a success that could not be read to its end, only the end is missing.
+            Some(response) => matches!(response.status().as_u16(), 200..300 | 500),
             // Where there was no connection, nothing was sent.
             None => {
                 !matches!(context.output_or_error(), Some(Err(error)) if causes(error).contains("(Connect)"))
             }
         };
-        if is_sent && in_doubt {
+        let failed = matches!(context.output_or_error(), Some(Err(_)) | None);
+        if is_sent && failed && in_doubt {
             self.0.may_be_done.store(true, Ordering::Relaxed);
         }
         Ok(())

@@ -10,6 +10,7 @@ use aws_config::{imds, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_credential_types::Credentials;
+use aws_smithy_runtime::client::retries::classifiers::HttpStatusCodeClassifier;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::aws_settings::{AwsSettings, CredentialSource};
@@ -23,9 +24,9 @@ use crate::settings::Settings;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the request's start to the answer's first byte, so it includes the upload of the largest file.
-const READ_TIMEOUT: Duration = Duration::from_mins(1);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// One operation with all its attempts.
-const OPERATION_TIMEOUT: Duration = Duration::from_mins(3);
+const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 const ATTEMPTS: u32 = 5;
 /// For an answer that is nice to have and that nothing depends on.
 const LONGEST_QUESTION: Duration = Duration::from_secs(3);
@@ -83,6 +84,7 @@ pub(crate) async fn connect(
         cloudfront: aws_sdk_cloudfront::Client::from_conf(
             aws_sdk_cloudfront::config::Builder::from(&config)
                 .interceptor(LogRequests)
+                .retry_classifier(too_many_requests())
                 .build(),
         ),
         config,
@@ -131,8 +133,14 @@ fn s3_client(config: &SdkConfig, settings: &AwsSettings) -> aws_sdk_s3::Client {
         aws_sdk_s3::config::Builder::from(config)
             .force_path_style(own_endpoint)
             .interceptor(LogRequests)
+            .retry_classifier(too_many_requests())
             .build(),
     )
+}
+
+/// HTTP 429, which the SDK itself does not try again unless the code is one that it knows.
+pub(crate) fn too_many_requests() -> HttpStatusCodeClassifier {
+    HttpStatusCodeClassifier::new_from_codes([429].as_slice())
 }
 
 async fn of_default_chain(

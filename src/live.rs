@@ -17,7 +17,7 @@ const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// The same where CloudFront has said that it has finished (`WAIT`), and nothing is left to wait for.
 const LONGEST_WAIT_AFTER_PURGE: Duration = Duration::from_secs(30);
 /// How long one answer may take, from the request to its last byte.
-const LONGEST_LOOK: Duration = Duration::from_secs(30);
+const LONGEST_LOOK: Duration = Duration::from_secs(10);
 /// How long it may take at least, however near the deadline is.
 const SHORTEST_LOOK: Duration = Duration::from_secs(3);
 /// The first pause between two looks; it doubles up to the longest.

@@ -7,6 +7,7 @@ use std::fmt::{self, Debug, Display, Formatter};
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 
+use crate::aws::too_many_requests;
 use crate::build::Build;
 use crate::fault::Fault;
 use crate::kind::ASSUME_ROLE;
@@ -87,7 +88,10 @@ pub(crate) async fn assume_role(
             "name fewer distributions in `DISTRIBUTION_ID` of one run",
         ));
     }
-    let output = aws_sdk_sts::Client::new(config)
+    let config = aws_sdk_sts::config::Builder::from(config)
+        .retry_classifier(too_many_requests())
+        .build();
+    let output = aws_sdk_sts::Client::from_conf(config)
         .assume_role_with_web_identity()
         .role_arn(&role.0)
         .role_session_name(session_name(build))

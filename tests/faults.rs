@@ -1,0 +1,336 @@
+//! What goes wrong on the way to AWS, at each stage of a publish: either the run recovers, or it ends with the right exit
+//! code and says the true state, and a second run mends it.
+//!
+//! `cargo test --test integration -- faults --nocapture` prints the table.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::{Case, Ended};
+use crate::proxy::{Fault, Proxy, Target};
+
+/// Rows that are tried at the same time; most of their time is waiting.
+const CONCURRENT: usize = 24;
+/// No run of this table may take longer. Two operations that nobody answers take a minute each.
+const LONGEST_RUN: Duration = Duration::from_secs(150);
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    AssumeRole,
+    PutPretty,
+    PutContainer,
+    Invalidate,
+    Poll,
+    PublicUrl,
+}
+
+const STAGES: [Stage; 6] = [
+    Stage::AssumeRole,
+    Stage::PutPretty,
+    Stage::PutContainer,
+    Stage::Invalidate,
+    Stage::Poll,
+    Stage::PublicUrl,
+];
+
+const FAULTS: [Fault; 18] = [
+    Fault::ResetInRequest,
+    Fault::ResetBeforeAnswer,
+    Fault::ClosedBeforeAnswer,
+    Fault::ResetInAnswer,
+    Fault::NoAnswer,
+    Fault::SlowAnswer,
+    Fault::CutDocument,
+    Fault::MalformedDocument,
+    Fault::TooLongLength,
+    Fault::Status(500, "InternalError"),
+    Fault::Status(503, "SlowDown"),
+    Fault::Status(429, "TooManyRequests"),
+    Fault::Status(400, "Throttling"),
+    Fault::Status(400, "TooManyInvalidationsInProgress"),
+    Fault::Status(403, "AccessDenied"),
+    Fault::Status(404, "NoSuchResource"),
+    Fault::Status(409, "ConditionalRequestConflict"),
+    Fault::Status(412, "PreconditionFailed"),
+];
+
+impl Stage {
+    fn target(self) -> Target {
+        let (method, path) = match self {
+            Self::AssumeRole => ("POST", "/"),
+            Self::PutPretty => ("PUT", "/jsdev/mojito.pretty.js"),
+            Self::PutContainer => ("PUT", "/jsdev/mojito.js"),
+            Self::Invalidate => ("POST", "/invalidation"),
+            Self::Poll => ("GET", "/invalidation/"),
+            Self::PublicUrl => ("GET", "/jsdev/mojito.js"),
+        };
+        Target { method, path }
+    }
+
+    /// The exit code of a run that fails here.
+    fn exit(self) -> i32 {
+        match self {
+            Self::AssumeRole | Self::PutPretty | Self::PutContainer => 3,
+            Self::Invalidate => 4,
+            // Not to know whether an invalidation has finished is a warning.
+            Self::Poll => 0,
+            Self::PublicUrl => 5,
+        }
+    }
+}
+
+/// Whether the next attempt may well succeed.
+fn passes(fault: Fault) -> bool {
+    match fault {
+        Fault::Status(status, code) => matches!(status, 429 | 500 | 503) || code == "Throttling",
+        Fault::CutDocument | Fault::MalformedDocument => false,
+        _ => true,
+    }
+}
+
+/// The exit codes that a run may end with.
+fn expected(stage: Stage, fault: Fault, always: bool) -> Vec<i32> {
+    let failed = stage.exit();
+    if fault == Fault::SlowAnswer {
+        return vec![0];
+    }
+    // Visitors are looked after for a while, and CloudFront is waited for, whatever the answer was.
+    let waits = stage == Stage::PublicUrl
+        || fault == Fault::Status(400, "TooManyInvalidationsInProgress")
+            && stage == Stage::Invalidate;
+    match (always, passes(fault) || waits) {
+        (false, true) => vec![0],
+        (false, false) => vec![0, failed],
+        // What matters of an answer may be in the half that arrived.
+        (true, _) if !is_refusal(fault) => vec![0, failed],
+        (true, _) => vec![failed],
+    }
+}
+
+fn is_refusal(fault: Fault) -> bool {
+    !matches!(
+        fault,
+        Fault::CutDocument | Fault::MalformedDocument | Fault::TooLongLength | Fault::ResetInAnswer
+    )
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    stage: Stage,
+    fault: Fault,
+    always: bool,
+}
+
+/// How a row ended: its line in the table, and what is wrong with it.
+struct Outcome {
+    line: String,
+    wrong: Vec<String>,
+}
+
+#[test]
+fn whatever_goes_wrong_the_state_is_told_truly_and_a_second_run_mends_it() {
+    let rows: Vec<Row> = STAGES
+        .into_iter()
+        .flat_map(|stage| FAULTS.into_iter().map(move |fault| (stage, fault)))
+        .flat_map(|(stage, fault)| {
+            [false, true].map(|always| Row {
+                stage,
+                fault,
+                always,
+            })
+        })
+        // CloudFront is waited for: some ten minutes while it is busy, 15 while it does not say that it has finished.
+        .filter(|row| {
+            let waits = match (row.stage, row.fault) {
+                (Stage::Invalidate, Fault::Status(status, code)) => {
+                    matches!(status, 429 | 503)
+                        || ["Throttling", "TooManyInvalidationsInProgress"].contains(&code)
+                }
+                (Stage::Poll, Fault::CutDocument) => true,
+                _ => false,
+            };
+            !(row.always && waits)
+        })
+        .collect();
+    assert!(rows.len() >= 80);
+    let next = AtomicUsize::new(0);
+    let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..CONCURRENT {
+            scope.spawn(|| loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(row) = rows.get(number) else { break };
+                let outcome = outcome(*row);
+                outcomes.lock().unwrap().push((number, outcome));
+            });
+        }
+    });
+    let mut outcomes = outcomes.into_inner().unwrap();
+    outcomes.sort_by_key(|(number, _)| *number);
+    let mut table = String::from("stage         fault                                                  times   exit  seconds  second run\n");
+    for (_, outcome) in &outcomes {
+        let _ = writeln!(table, "{}", outcome.line);
+    }
+    let _ = write!(io::stdout(), "{table}");
+    let wrong: Vec<&str> = outcomes
+        .iter()
+        .flat_map(|(_, outcome)| outcome.wrong.iter().map(String::as_str))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+fn outcome(row: Row) -> Outcome {
+    let (case, _) = Case::development()
+        .in_bitbucket("BITBUCKET_BRANCH", "develop")
+        .with_broad_role();
+    let proxy = Proxy::start(case.world.endpoint.trim_start_matches("http://"));
+    let edge = Proxy::start(case.world.edge.trim_start_matches("http://"));
+    let mut case = case
+        .env("AWS_ENDPOINT_URL", &format!("http://{}", proxy.address))
+        .env("WAIT", "true");
+    if row.stage == Stage::PublicUrl {
+        case = case.env("PUBLIC_URL", &format!("http://{}", edge.address));
+    }
+    for key in ["jsdev/mojito.pretty.js", "jsdev/mojito.js"] {
+        case.stored_before(key, json!({"x-amz-meta-build-number": "56"}));
+    }
+    let broken = if row.stage == Stage::PublicUrl {
+        &edge
+    } else {
+        &proxy
+    };
+    // The container is read from the public URL before the publish as well.
+    let once = if row.stage == Stage::PublicUrl { 2 } else { 1 };
+    broken.breaks(
+        row.stage.target(),
+        row.fault,
+        if row.always { usize::MAX } else { once },
+    );
+
+    let started = Instant::now();
+    let ended = run_within(&case, LONGEST_RUN);
+    let took = started.elapsed();
+    let mut wrong = wrong(row, &case, &ended, took);
+    let made = case.invalidations().len();
+
+    broken.heals();
+    let second = case.run();
+    if second.code != Some(0) {
+        wrong.push(format!(
+            "the second run did not mend it:\n{}",
+            second.output
+        ));
+    }
+    if case.invalidations().len() != made + 1 {
+        wrong.push("the second run did not invalidate once".to_owned());
+    }
+    if !is_new(&case, "jsdev/mojito.js") {
+        wrong.push("the second run did not publish".to_owned());
+    }
+    let line = format!(
+        "{:<13} {:<54} {:<7} {:>4}  {:>7.1}  {}",
+        format!("{:?}", row.stage),
+        format!("{:?}", row.fault),
+        if row.always { "always" } else { "once" },
+        ended
+            .code
+            .map_or("none".to_owned(), |code| code.to_string()),
+        took.as_secs_f64(),
+        second
+            .code
+            .map_or("none".to_owned(), |code| code.to_string()),
+    );
+    let wrong = wrong
+        .into_iter()
+        .map(|wrong| format!("{line}\n{wrong}\n{}", ended.output))
+        .collect();
+    Outcome { line, wrong }
+}
+
+/// Runs, and ends what does not end by itself.
+fn run_within(case: &Case, longest: Duration) -> Ended {
+    let mut child = case.start();
+    let started = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if started.elapsed() > longest {
+            child.kill().unwrap();
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    case.ended(child.wait_with_output().unwrap())
+}
+
+/// What a run did that it must not do, or said that is not true.
+fn wrong(row: Row, case: &Case, ended: &Ended, took: Duration) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(what.to_owned());
+        }
+    };
+    let says = |text: &str| ended.output.contains(text);
+    let code = ended.code.unwrap_or(-1);
+    let expected = expected(row.stage, row.fault, row.always);
+    must(
+        expected.contains(&code),
+        &format!("it must end with {expected:?}"),
+    );
+    must(took < LONGEST_RUN, "it took too long");
+    must(!says("panicked") && !says("has a fault"), "it has a fault");
+    let published = is_new(case, "jsdev/mojito.js");
+    let invalidations = case.invalidations();
+    if matches!(code, 0 | 4 | 5) {
+        must(
+            published && is_new(case, "jsdev/mojito.pretty.js"),
+            "it is not published",
+        );
+    }
+    if says("not replaced: mojito") || says("nothing was published") {
+        must(!published, "the container was replaced");
+    }
+    if code == 3 {
+        must(
+            says("not replaced: mojito")
+                || says("nothing was published")
+                || says("may or may not be replaced"),
+            "it does not say what visitors get",
+        );
+    }
+    must(invalidations.len() <= 1, "it invalidated twice");
+    if says("the CDN keeps the old container") {
+        must(invalidations.is_empty(), "the CDN was told");
+    }
+    if matches!(code, 0 | 5) {
+        let paths: Vec<&String> = invalidations.iter().flat_map(|made| &made.paths).collect();
+        must(
+            paths == ["/jsdev/mojito.pretty.js", "/jsdev/mojito.js"],
+            "it did not invalidate what it published",
+        );
+    }
+    wrong
+}
+
+fn is_new(case: &Case, key: &str) -> bool {
+    let objects = case.objects();
+    let object = objects.iter().find(|object| object.key == key);
+    object.is_some_and(|object| {
+        object
+            .headers
+            .get("x-amz-meta-build-number")
+            .map(String::as_str)
+            == Some("57")
+    })
+}
+
+/// An address that nobody listens at.
+fn nobody() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}

@@ -1,0 +1,258 @@
+//! A proxy that stands between the real binary and the local AWS, and breaks what it is told to break.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use socket2::SockRef;
+
+/// What goes wrong with a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    /// The connection is reset when the head has come, and nothing is passed on.
+    ResetInRequest,
+    /// The request is passed on and takes effect; its answer never leaves.
+    ResetBeforeAnswer,
+    /// The same, but the connection ends in order.
+    ClosedBeforeAnswer,
+    /// Half of the answer leaves, then the connection is reset.
+    ResetInAnswer,
+    /// Nothing is passed on, and nothing comes back.
+    NoAnswer,
+    /// The answer comes late.
+    SlowAnswer,
+    /// Nothing is passed on; this status and code come back.
+    Status(u16, &'static str),
+    /// The request takes effect; half of the document in the answer is missing, and its length is right.
+    CutDocument,
+    /// The request takes effect; the answer is no document.
+    MalformedDocument,
+    /// The request takes effect; the answer is shorter than it says.
+    TooLongLength,
+}
+
+/// A request as it is told apart from others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target {
+    pub(crate) method: &'static str,
+    /// Its path holds this, or is `/`.
+    pub(crate) path: &'static str,
+}
+
+struct Rule {
+    target: Target,
+    fault: Fault,
+    times: usize,
+}
+
+/// Listens until the process ends.
+pub(crate) struct Proxy {
+    pub(crate) address: SocketAddr,
+    rules: Arc<Mutex<Vec<Rule>>>,
+}
+
+impl Proxy {
+    /// `upstream` is `HOST:PORT`.
+    pub(crate) fn start(upstream: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let rules: Arc<Mutex<Vec<Rule>>> = Arc::default();
+        let upstream = upstream.to_owned();
+        let of_connections = Arc::clone(&rules);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (upstream, rules) = (upstream.clone(), Arc::clone(&of_connections));
+                thread::spawn(move || {
+                    // Whoever ends the connection early has its reason.
+                    let _ = serve(stream, &upstream, &rules);
+                });
+            }
+        });
+        Self { address, rules }
+    }
+
+    pub(crate) fn breaks(&self, target: Target, fault: Fault, times: usize) {
+        self.rules.lock().unwrap().push(Rule {
+            target,
+            fault,
+            times,
+        });
+    }
+
+    pub(crate) fn heals(&self) {
+        self.rules.lock().unwrap().clear();
+    }
+}
+
+fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    loop {
+        let mut request = Vec::new();
+        let Some(head_end) = read_head(&mut stream, &mut request)? else {
+            return Ok(());
+        };
+        let head = String::from_utf8_lossy(&request[..head_end]).into_owned();
+        let fault = fault_for(&head, rules);
+        if fault == Some(Fault::ResetInRequest) {
+            return reset(&stream);
+        }
+        let length = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
+        read_to(&mut stream, &mut request, head_end + length)?;
+        match fault {
+            Some(Fault::NoAnswer) => {
+                // Until the client gives up.
+                let _ = stream.read(&mut [0]);
+                return Ok(());
+            }
+            Some(Fault::Status(status, code)) => {
+                let body = error_document(&head, code);
+                write!(
+                    stream,
+                    "HTTP/1.1 {status} Fault\r\nContent-Type: application/xml\r\nx-amz-request-id: INJECTED\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )?;
+                continue;
+            }
+            _ => {}
+        }
+        let answer = ask(upstream, &head, &request[head_end..])?;
+        match fault {
+            Some(Fault::ResetBeforeAnswer) => return reset(&stream),
+            Some(Fault::ClosedBeforeAnswer) => return stream.shutdown(Shutdown::Both),
+            Some(Fault::SlowAnswer) => thread::sleep(Duration::from_secs(3)),
+            _ => {}
+        }
+        let Answer { head, mut body } = answer;
+        let mut announced = body.len();
+        match fault {
+            Some(Fault::CutDocument) => {
+                body.truncate(body.len() / 2);
+                announced = body.len();
+            }
+            Some(Fault::MalformedDocument) => {
+                body = b"<html><body>It works!".to_vec();
+                announced = body.len();
+            }
+            Some(Fault::TooLongLength) => announced += 100,
+            _ => {}
+        }
+        let mut bytes = format!("{head}Content-Length: {announced}\r\n\r\n").into_bytes();
+        let head_length = bytes.len();
+        bytes.extend(body);
+        if fault == Some(Fault::ResetInAnswer) {
+            // Within the document, or within the head where there is none.
+            let end = if bytes.len() > head_length {
+                usize::midpoint(head_length, bytes.len())
+            } else {
+                head_length / 2
+            };
+            stream.write_all(&bytes[..end])?;
+            // The bytes are on their way before the reset overtakes them.
+            thread::sleep(Duration::from_millis(50));
+            return reset(&stream);
+        }
+        stream.write_all(&bytes)?;
+        if fault == Some(Fault::TooLongLength) {
+            return stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn fault_for(head: &str, rules: &Mutex<Vec<Rule>>) -> Option<Fault> {
+    let mut words = head.split(' ');
+    let (method, path) = (words.next()?, words.next()?);
+    let path = path.split('?').next()?;
+    let mut rules = rules.lock().unwrap();
+    let matches = |rule: &&mut Rule| {
+        let Target {
+            method: of_rule,
+            path: part,
+        } = rule.target;
+        let is_its_path = if part == "/" {
+            path == part
+        } else {
+            path.contains(part)
+        };
+        rule.times > 0 && method == of_rule && is_its_path
+    };
+    let rule = rules.iter_mut().find(matches)?;
+    rule.times -= 1;
+    Some(rule.fault)
+}
+
+/// AWS's errors, as S3 and as the other services write them.
+fn error_document(head: &str, code: &str) -> String {
+    let error = format!("<Code>{code}</Code><Message>It was injected.</Message>");
+    if head.contains("/2020-05-31/") || head.starts_with("POST / ") {
+        format!("<ErrorResponse><Error><Type>Sender</Type>{error}</Error><RequestId>INJECTED</RequestId></ErrorResponse>")
+    } else {
+        format!("<?xml version=\"1.0\"?><Error>{error}<RequestId>INJECTED</RequestId></Error>")
+    }
+}
+
+struct Answer {
+    /// Without the headers about the connection and the length.
+    head: String,
+    body: Vec<u8>,
+}
+
+fn ask(upstream: &str, head: &str, body: &[u8]) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(upstream)?;
+    stream.write_all(head.trim_end().as_bytes())?;
+    stream.write_all(b"\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(body)?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let end = head_end(&bytes).ok_or(io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&bytes[..end]);
+    let lines = head.split_inclusive("\r\n").filter(|line| {
+        let line = line.to_ascii_lowercase();
+        line != "\r\n" && !line.starts_with("connection:") && !line.starts_with("content-length:")
+    });
+    Ok(Answer {
+        head: lines.collect(),
+        body: bytes[end..].to_vec(),
+    })
+}
+
+/// Reads until the end of a head, and says where that is. `None` if the client is done.
+fn read_head(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    loop {
+        if let Some(end) = head_end(bytes) {
+            return Ok(Some(end));
+        }
+        let mut part = [0; 16 * 1024];
+        match stream.read(&mut part)? {
+            0 => return Ok(None),
+            length => bytes.extend_from_slice(&part[..length]),
+        }
+    }
+}
+
+fn read_to(stream: &mut TcpStream, bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
+    let have = bytes.len();
+    if have < length {
+        bytes.resize(length, 0);
+        stream.read_exact(&mut bytes[have..])?;
+    }
+    Ok(())
+}
+
+fn head_end(bytes: &[u8]) -> Option<usize> {
+    let at = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    Some(at + 4)
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        key.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// Ends a connection with a reset instead of in order.
+fn reset(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_linger(Some(Duration::ZERO))
+}
