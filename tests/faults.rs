@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{json, Value};
 
 use crate::harness::{Case, Ended};
 use crate::proxy::{Fault, Proxy, Target};
@@ -329,8 +329,105 @@ fn is_new(case: &Case, key: &str) -> bool {
     })
 }
 
-/// An address that nobody listens at.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+/// What is wrong with an address, and how the cause is told.
+#[derive(Clone, Copy, Debug)]
+enum Unreachable {
+    NobodyListens,
+    NoSuchHost,
+    UnknownIssuer,
+    Expired,
+    OtherHost,
+}
+
+impl Unreachable {
+    const ALL: [Self; 5] = [
+        Self::NobodyListens,
+        Self::NoSuchHost,
+        Self::UnknownIssuer,
+        Self::Expired,
+        Self::OtherHost,
+    ];
+
+    fn cause(self) -> &'static str {
+        match self {
+            Self::NobodyListens => "Connection refused",
+            Self::NoSuchHost => "dns error",
+            Self::UnknownIssuer => "UnknownIssuer",
+            Self::Expired => "certificate expired",
+            Self::OtherHost => "certificate not valid for name",
+        }
+    }
+
+    /// Such an address, and the case in which nothing else is wrong.
+    fn address(self, case: Case) -> (Case, String) {
+        let certified = |case: Case, trusted: bool, arguments: Value| {
+            let tls: Value = case.ask("serve_tls", arguments);
+            let text = |name: &str| tls[name].as_str().unwrap().to_owned();
+            let case = case.file("bundle.pem", text("certificate"));
+            let bundle = case.repository().join("bundle.pem");
+            let case = if trusted {
+                case.env("AWS_CA_BUNDLE", bundle.to_str().unwrap())
+            } else {
+                case
+            };
+            (case, text("endpoint"))
+        };
+        match self {
+            Self::NobodyListens => {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                (case, format!("http://{}", listener.local_addr().unwrap()))
+            }
+            Self::NoSuchHost => (case, "http://nobody.invalid".to_owned()),
+            Self::UnknownIssuer => certified(case, false, json!({})),
+            Self::Expired => certified(case, true, json!({"expired": true})),
+            Self::OtherHost => certified(case, true, json!({"host": "127.0.0.2"})),
+        }
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_reached_or_trusted_is_told_with_its_cause() {
+    let services = [
+        (
+            "AWS_ENDPOINT_URL_STS",
+            3,
+            "nothing was published; visitors keep the old container",
+        ),
+        (
+            "AWS_ENDPOINT_URL_S3",
+            3,
+            "not replaced: mojito; visitors keep the old container",
+        ),
+        (
+            "AWS_ENDPOINT_URL_CLOUDFRONT",
+            4,
+            "the CDN keeps the old container",
+        ),
+        ("PUBLIC_URL", 5, "visitors do not get it yet"),
+    ];
+    thread::scope(|scope| {
+        for (service, exit, state) in services {
+            for unreachable in Unreachable::ALL {
+                scope.spawn(move || {
+                    let (case, _) = Case::production().with_broad_role();
+                    let (case, address) = unreachable.address(case.env("WAIT", "true"));
+                    let case = case.env(service, &address);
+                    let ended = case.run();
+                    assert_eq!(
+                        ended.code,
+                        Some(exit),
+                        "{service} {unreachable:?}:\n{}",
+                        ended.output
+                    );
+                    ended.says(unreachable.cause()).says(state);
+                    let made = case.invalidations().len();
+                    assert_eq!(made, usize::from(exit == 5), "{service} {unreachable:?}");
+                    let case = case.unset(service);
+                    case.run().exits(0);
+                    assert_eq!(case.invalidations().len(), made + 1);
+                    assert_eq!(case.keys(), ["js/mojito.js"]);
+                });
+            }
+        }
+    });
 }

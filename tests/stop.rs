@@ -1,7 +1,10 @@
 //! SIGTERM and SIGINT: the run ends at once and says what it has done.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -100,4 +103,85 @@ fn stopped_while_visitors_get_the_old_container_it_says_so() {
         .says("published to production, but visitors do not get it yet")
         .says("is another container than the one published")
         .says("x-cache: Hit from cloudfront");
+}
+
+/// Stops a run at some moment, and compares what it says with what it did.
+fn stop_somewhere(round: u64) -> Option<i32> {
+    let case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
+    for key in ["jsdev/mojito.pretty.js", "jsdev/mojito.js"] {
+        case.stored_before(key, json!({"x-amz-meta-build-number": "56"}));
+    }
+    // Each request takes long enough to be stopped before, in and after it.
+    for method in ["PUT", "POST"] {
+        case.fault(json!({"method": method, "path": "/", "delay": 0.1, "times": 100}));
+    }
+    let child = case.start();
+    std::thread::sleep(Duration::from_millis(
+        fastrand::Rng::with_seed(round).u64(0..600),
+    ));
+    Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    let ended = case.ended(child.wait_with_output().unwrap());
+    // What was under way when it ended takes effect or not.
+    std::thread::sleep(Duration::from_millis(400));
+    let published = case.objects().iter().any(|object| {
+        object.key == "jsdev/mojito.js"
+            && object
+                .headers
+                .get("x-amz-meta-build-number")
+                .map(String::as_str)
+                == Some("57")
+    });
+    let told = case.invalidations().len();
+    let says = |text: &str| ended.output.contains(text);
+    let must = |holds: bool, what: &str| {
+        assert!(holds, "round {round}: {what}\n{}", ended.output);
+    };
+    match ended.code {
+        // Before it can listen to signals, it has done nothing either.
+        None => must(!published && told == 0, "it was ended in the middle"),
+        Some(0) => must(published && told == 1, "it says that it is done"),
+        Some(3) => {
+            let open = says("may or may not be replaced");
+            let denies = says("visitors keep the old container");
+            must(open || denies, "it does not say what visitors get");
+            must(!denies || !published, "it denies what it did");
+        }
+        Some(4) => {
+            must(published, "it says that it is published");
+            must(
+                says("may keep") || told == 0,
+                "it denies that the CDN was told",
+            );
+        }
+        code => panic!("round {round}: exit {code:?}\n{}", ended.output),
+    }
+    ended.code
+}
+
+#[test]
+fn stopped_at_200_moments_it_never_denies_what_it_did() {
+    const ROUNDS: u64 = 200;
+    let next = AtomicU64::new(0);
+    let codes: Mutex<BTreeSet<Option<i32>>> = Mutex::default();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| loop {
+                let round = next.fetch_add(1, Ordering::Relaxed);
+                if round >= ROUNDS {
+                    break;
+                }
+                let code = stop_somewhere(round);
+                codes.lock().unwrap().insert(code);
+            });
+        }
+    });
+    // It was stopped before, in the middle and after.
+    let codes = codes.into_inner().unwrap();
+    for code in [0, 3, 4] {
+        assert!(codes.contains(&Some(code)), "{codes:?}");
+    }
 }

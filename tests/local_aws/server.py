@@ -6,6 +6,7 @@ injected for each address alone. What moto does not do as AWS does is mended her
 """
 
 import base64
+import datetime
 import hashlib
 import ipaddress
 import itertools
@@ -456,18 +457,21 @@ def what_is_allowed(session, world, key, distribution):
     return allowed
 
 
-def serve_tls(world):
-    """Listens with TLS as well; the certificate is signed by itself, and is for 127.0.0.1 alone."""
-    certificate, key = generate_adhoc_ssl_pair("127.0.0.1")
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+def serve_tls(world, host="127.0.0.1", expired=False):
+    """Listens with TLS as well; the certificate is signed by itself, and is for one host alone."""
+    certificate, key = generate_adhoc_ssl_pair(host)
+    address = x509.IPAddress(ipaddress.ip_address(host))
+    start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if expired:
+        start, end = (date - datetime.timedelta(days=3 * 365) for date in (start, end))
     certificate = (
         x509.CertificateBuilder()
         .subject_name(certificate.subject)
         .issuer_name(certificate.subject)
         .public_key(key.public_key())
         .serial_number(certificate.serial_number)
-        .not_valid_before(certificate.not_valid_before_utc)
-        .not_valid_after(certificate.not_valid_after_utc)
+        .not_valid_before(start)
+        .not_valid_after(end)
         .add_extension(x509.SubjectAlternativeName([address]), critical=False)
         .sign(key, hashes.SHA256())
     )
