@@ -239,4 +239,26 @@ mod tests {
             "]".repeat(100_000)
         ));
     }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig {
+            cases: 2_000,
+            failure_persistence: None,
+            ..Default::default()
+        })]
+
+        /// What is read is what stands there, and nothing panics.
+        #[test]
+        fn whatever_a_configuration_holds_it_is_read_or_refused(
+            comment in "[^*]{0,20}",
+            noise in "[\\[\\]{}():,;'\"/*a-z.\n =]{0,60}",
+            name in "[a-z0-9-]{1,20}",
+        ) {
+            let source = format!("/*{comment}*/ module.exports = {{ containerName: '{name}', other: {{ a: [1,], }}, }}; // {name}");
+            let config = ConfigJs::parse(&source);
+            proptest::prop_assert_eq!(config.unwrap().container_name, Some(name));
+            let _ = ConfigJs::parse(&noise);
+            let _ = ConfigJs::parse(&format!("module.exports = {{{noise}}};"));
+        }
+    }
 }

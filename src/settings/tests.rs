@@ -237,3 +237,41 @@ fn pipe_yml_has_the_defaults_of_the_settings() {
         assert_eq!(default(name), None, "{name}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        cases: 2_000,
+        failure_persistence: None,
+        ..Default::default()
+    })]
+
+    /// No value panics, and no key of an object leaves the folder that the settings name.
+    #[test]
+    fn whatever_the_variables_hold_the_keys_stay_in_their_folder(
+        values in proptest::collection::vec(
+            (
+                proptest::sample::select(vec![
+                    "CONTAINER_NAME", "S3_BUCKET", "S3_PREFIX", "CDN_PREFIX", "DISTRIBUTION_ID", "CACHE_CONTROL", "MAX_SIZE",
+                    "PUBLIC_URL", "WAIT", "ACL", "ENVIRONMENT", "AWS_DEFAULT_REGION", "BITBUCKET_TAG", "BITBUCKET_BRANCH",
+                ]),
+                "[ -~]{0,12}|[a-z./%*-]{0,20}|\\PC{0,8}",
+            ),
+            1..5,
+        )
+    ) {
+        let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        if let Ok(settings) = settings(&values, ConfigJs::default()) {
+            let prefix = settings.target.prefix.as_str();
+            for key in settings.scope().keys {
+                let key = key.as_str();
+                let inside = key.strip_prefix(prefix).map(|file| file.trim_start_matches('/'));
+                proptest::prop_assert!(
+                    inside.is_some_and(|file| !file.contains('/') && file.ends_with(".js")),
+                    "{key} is not in {prefix}"
+                );
+                proptest::prop_assert!(!key.split('/').any(|part| matches!(part, "" | "." | "..")), "{key}");
+                proptest::prop_assert!(!key.contains(['*', '?']), "{key} is a wildcard of IAM");
+            }
+        }
+    }
+}
