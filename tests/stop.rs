@@ -105,20 +105,23 @@ fn stopped_while_visitors_get_the_old_container_it_says_so() {
         .says("x-cache: Hit from cloudfront");
 }
 
-/// Stops a run at some moment, and compares what it says with what it did.
-fn stop_somewhere(round: u64) -> Option<i32> {
+/// A run each of whose requests takes long enough to be stopped before, in and after it.
+fn slow_case() -> Case {
     let case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
     for key in ["jsdev/mojito.pretty.js", "jsdev/mojito.js"] {
         case.stored_before(key, json!({"x-amz-meta-build-number": "56"}));
     }
-    // Each request takes long enough to be stopped before, in and after it.
     for method in ["PUT", "POST"] {
         case.fault(json!({"method": method, "path": "/", "delay": 0.1, "times": 100}));
     }
+    case
+}
+
+/// Stops a run at some moment within a time, and compares what it says with what it did.
+fn stop_somewhere(round: u64, within: Duration) -> Option<i32> {
+    let case = slow_case();
     let child = case.start();
-    std::thread::sleep(Duration::from_millis(
-        fastrand::Rng::with_seed(round).u64(0..600),
-    ));
+    std::thread::sleep(within.mul_f64(fastrand::Rng::with_seed(round).f64()));
     Command::new("kill")
         .args(["-TERM", &child.id().to_string()])
         .stderr(Stdio::null())
@@ -165,6 +168,10 @@ fn stop_somewhere(round: u64) -> Option<i32> {
 #[test]
 fn stopped_at_200_moments_it_never_denies_what_it_did() {
     const ROUNDS: u64 = 200;
+    // As long as a run takes here and now, and half as long again.
+    let started = Instant::now();
+    slow_case().run().exits(0);
+    let within = started.elapsed().mul_f64(1.5);
     let next = AtomicU64::new(0);
     let codes: Mutex<BTreeSet<Option<i32>>> = Mutex::default();
     std::thread::scope(|scope| {
@@ -174,7 +181,7 @@ fn stopped_at_200_moments_it_never_denies_what_it_did() {
                 if round >= ROUNDS {
                     break;
                 }
-                let code = stop_somewhere(round);
+                let code = stop_somewhere(round, within);
                 codes.lock().unwrap().insert(code);
             });
         }
