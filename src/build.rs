@@ -93,7 +93,7 @@ impl Build {
                 .map(|number| format!("build {number}")),
             self.commit
                 .as_ref()
-                .map(|commit| format!("commit {}", commit.chars().take(7).collect::<String>())),
+                .map(|commit| format!("commit {}", short(commit))),
             self.repository
                 .as_ref()
                 .map(|repository| format!("of {repository}")),
@@ -103,6 +103,11 @@ impl Build {
         .collect();
         (!parts.is_empty()).then(|| parts.join(", "))
     }
+}
+
+/// A commit as people write it: its first seven characters.
+pub(crate) fn short(commit: &str) -> String {
+    commit.chars().take(7).collect()
 }
 
 #[cfg(test)]

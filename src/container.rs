@@ -10,7 +10,7 @@ use crate::byte_size::ByteSize;
 use crate::columns::columns;
 use crate::error::Unfit;
 use crate::experiment::{Experiment, Percent};
-use crate::gzip::Gzip;
+use crate::gzip::{self, Gzip};
 use crate::name::ContainerName;
 use crate::newest;
 use crate::object::{Bundle, Container, Object};
@@ -117,7 +117,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
 }
 
 fn check_text(content: &[u8]) -> Result<&str, String> {
-    if content.starts_with(&[0x1f, 0x8b]) {
+    if gzip::is_compressed(content) {
         return Err(
             "is compressed already: publish it as `npm run build` made it, it is compressed here"
                 .to_owned(),
@@ -159,12 +159,7 @@ fn check_budget(
             .iter()
             .take(HEAVIEST)
             .map(|experiment| {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "files have at most ten million bytes"
-                )]
-                let share =
-                    Percent((experiment.size as f64 / object.size.0 as f64 * 1e3).round() / 1e3);
+                let share = Percent::of_bytes(experiment.size, object.size.0);
                 vec![
                     experiment.id.clone(),
                     experiment.name.clone(),

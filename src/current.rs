@@ -131,15 +131,7 @@ async fn from_cdn(connector: &Connector, url: &str, object: &Object) -> Result<S
         (status @ (403 | 404), _) => Err(format!(
             "it answers HTTP {status}, as it does where nothing is published yet"
         )),
-        (status, served) => {
-            let to = served
-                .header("location")
-                .map(|to| format!(" and leads to {to}"));
-            Err(format!(
-                "it answers HTTP {status}{}",
-                to.unwrap_or_default()
-            ))
-        }
+        (status, served) => Err(format!("it answers HTTP {status}{}", served.leads_to())),
     }
 }
 

@@ -137,12 +137,8 @@ impl Difference {
 
 fn growth(old: ByteSize, new: ByteSize) -> String {
     let sign = if new > old { "+" } else { "-" };
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "files have at most ten million bytes"
-    )]
-    let share = new.0.abs_diff(old.0) as f64 / old.0.max(1) as f64;
-    format!("{sign}{}", Percent((share * 1e3).round() / 1e3))
+    let share = Percent::of_bytes(new.0.abs_diff(old.0), old.0.max(1));
+    format!("{sign}{share}")
 }
 
 impl Change {
@@ -236,12 +232,11 @@ fn of_content(before: &Experiment, experiment: &Experiment) -> Vec<Change> {
         .filter(|part| before.code.get(*part) != experiment.code.get(*part))
         .map(|part| experiment.part_shown(part))
         .collect();
-    let recipes = |recipes: &[Recipe]| recipes_shown(recipes);
     if before.recipes != experiment.recipes {
         details.push(format!(
             "recipes {} → {}",
-            recipes(&before.recipes),
-            recipes(&experiment.recipes)
+            recipes_shown(&before.recipes),
+            recipes_shown(&experiment.recipes)
         ));
     }
     if !details.is_empty() {

@@ -264,6 +264,18 @@ impl Display for Value {
 /// A share from 0 to 1 as people say it: `50%`, `12.5%`.
 pub(crate) struct Percent(pub(crate) f64);
 
+impl Percent {
+    /// The share that some bytes are of others, to a tenth of a percent.
+    pub(crate) fn of_bytes(part: u64, whole: u64) -> Self {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "files have at most ten million bytes"
+        )]
+        let share = part as f64 / whole as f64;
+        Self((share * 1e3).round() / 1e3)
+    }
+}
+
 impl Display for Percent {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         // Rounded to what a share is ever given in; a float's `{}` drops what is not needed.

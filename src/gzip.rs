@@ -38,10 +38,15 @@ impl Gzip {
     }
 }
 
+/// Whether it starts as gzip does.
+pub(crate) fn is_compressed(content: &[u8]) -> bool {
+    content.starts_with(&[0x1f, 0x8b])
+}
+
 /// Decompresses one gzip member of at most `limit`. On failure, a phrase about it.
 pub(crate) fn decompress(compressed: &[u8], limit: ByteSize) -> Result<Vec<u8>, String> {
     let damaged = || "is not the gzip that its headers say".to_owned();
-    if !compressed.starts_with(&[0x1f, 0x8b]) {
+    if !is_compressed(compressed) {
         return Err(damaged());
     }
     // It ends with the size of what is in it.

@@ -83,12 +83,9 @@ fn judge(
 ) -> Result<(), String> {
     if status != 200 {
         let page = if served.is_page() { " with a page" } else { "" };
-        let to = served
-            .header("location")
-            .map(|to| format!(" and leads to {to}"));
         return Err(format!(
             "it answers HTTP {status}{page}{}",
-            to.unwrap_or_default()
+            served.leads_to()
         ));
     }
     if served.is_page() {

@@ -91,16 +91,15 @@ async fn publish_container(
     let difference = current.difference(container);
     let upload = upload_container(aws, container, record);
     let tell = |difference: Result<Difference, String>| {
-        let told = record.state().differences.clone();
+        let differences = &mut record.state().differences;
         report::difference(
             &record.plan,
             container,
             &difference,
-            told.values(),
+            differences.values(),
             reporter,
         );
-        let name = container.name.clone();
-        record.state().differences.insert(name, difference);
+        differences.insert(container.name.clone(), difference);
     };
     let uploaded = if settings.public_url.is_some() || settings.only_newer {
         tell(difference.await);

@@ -12,7 +12,10 @@ use std::ops::Range;
 use std::thread;
 
 use oxc_allocator::Allocator;
-use oxc_ast::ast::{AssignmentTarget, Expression, Program, SimpleAssignmentTarget};
+use oxc_ast::ast::{
+    AssignmentExpression, CallExpression, Expression, MemberExpression, Program,
+    SimpleAssignmentTarget,
+};
 use oxc_ast::AstKind;
 use oxc_diagnostics::{Diagnostics, Severity};
 use oxc_parser::{ParseOptions, Parser};
@@ -137,7 +140,7 @@ fn read_here(text: &str) -> Result<Script, SyntaxError> {
     let mut build_info = None;
     for node in semantic.nodes() {
         match node.kind() {
-            AstKind::CallExpression(call) if is_of_mojito(&call.callee, "addTest") => {
+            AstKind::CallExpression(call) if is_of_mojito(called(call), "addTest") => {
                 let argument = match &call.arguments[..] {
                     [argument] => argument
                         .as_expression()
@@ -153,7 +156,7 @@ fn read_here(text: &str) -> Result<Script, SyntaxError> {
                 }
             }
             AstKind::AssignmentExpression(assignment)
-                if target_is_of_mojito(&assignment.left, "buildInfo") =>
+                if is_of_mojito(assigned(assignment), "buildInfo") =>
             {
                 left_out.push(assignment.span);
                 if let Expression::ObjectExpression(object) = assignment.right.without_parentheses()
@@ -232,23 +235,24 @@ fn is_mojito_itself(expression: &Expression) -> bool {
 }
 
 /// Whether this is `Mojito.PROPERTY`.
-fn is_of_mojito(expression: &Expression, property: &str) -> bool {
-    let member = match expression.without_parentheses() {
-        Expression::ChainExpression(chain) => chain.expression.as_member_expression(),
-        expression => expression.as_member_expression(),
-    };
+fn is_of_mojito(member: Option<&MemberExpression>, property: &str) -> bool {
     member.is_some_and(|member| {
         member.static_property_name() == Some(property) && is_mojito_itself(member.object())
     })
 }
 
-fn target_is_of_mojito(target: &AssignmentTarget, property: &str) -> bool {
-    target
-        .as_simple_assignment_target()
-        .and_then(SimpleAssignmentTarget::as_member_expression)
-        .is_some_and(|member| {
-            member.static_property_name() == Some(property) && is_mojito_itself(member.object())
-        })
+/// The member that a call calls.
+fn called<'a>(call: &'a CallExpression<'a>) -> Option<&'a MemberExpression<'a>> {
+    match call.callee.without_parentheses() {
+        Expression::ChainExpression(chain) => chain.expression.as_member_expression(),
+        expression => expression.as_member_expression(),
+    }
+}
+
+/// The member that an assignment assigns to.
+fn assigned<'a>(assignment: &'a AssignmentExpression<'a>) -> Option<&'a MemberExpression<'a>> {
+    let target = assignment.left.as_simple_assignment_target()?;
+    target.as_member_expression()
 }
 
 /// Whether the script assigns or declares `Mojito`, or makes what it does depend on it.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::build;
 use crate::byte_size::ByteSize;
 use crate::experiment::{printable, BuildInfo};
 use crate::gzip;
@@ -119,8 +120,7 @@ impl Served {
         let build = self
             .header("x-amz-meta-build-number")
             .map(|number| format!("build {number}"));
-        let commit =
-            commit.map(|commit| format!("commit {}", commit.chars().take(7).collect::<String>()));
+        let commit = commit.map(|commit| format!("commit {}", build::short(commit)));
         let built_at = info
             .and_then(BuildInfo::built_at)
             .map(|at| format!("built {at}"));
@@ -131,12 +131,20 @@ impl Served {
             .join(", ")
     }
 
+    /// Where a redirect leads, as the end of a phrase. Empty if it is none.
+    pub(crate) fn leads_to(&self) -> String {
+        let to = self.header("location");
+        to.map_or_else(String::new, |to| format!(" and leads to {to}"))
+    }
+
+    /// How long it has been in a cache.
+    fn age(&self) -> Option<Duration> {
+        let seconds = self.header("age")?.parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+
     /// By whom it is cached, and for how long already. Empty if the answer says nothing.
     pub(crate) fn cache(&self) -> String {
-        let age = self
-            .header("age")
-            .and_then(|age| age.parse().ok())
-            .map(Duration::from_secs);
         let says = |name: &str, word: &str| {
             self.header(name)
                 .is_some_and(|value| value.to_ascii_lowercase().contains(word))
@@ -157,7 +165,7 @@ impl Served {
             .filter_map(|name| self.header(name).map(|value| format!("{name}: {value}")))
             .collect();
         let evidence = evidence.join(", ");
-        match age {
+        match self.age() {
             Some(age) => format!("cached by {who} for {} ({evidence})", period(age)),
             None if says("x-cache", "hit") || says("cf-cache-status", "hit") => {
                 format!("cached by {who} ({evidence})")
@@ -182,11 +190,7 @@ impl Display for Served {
     /// What it is and where: `https://d111.cloudfront.net/js/mojito.js: build 56, commit 1f2e3d4`.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let provenance = self.provenance();
-        let age = self
-            .header("age")
-            .and_then(|age| age.parse().ok())
-            .map(Duration::from_secs);
-        let cached = age.map(|age| format!("cached {} ago", period(age)));
+        let cached = self.age().map(|age| format!("cached {} ago", period(age)));
         let said: Vec<String> = [Some(provenance), cached]
             .into_iter()
             .flatten()

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::build::Build;
 use crate::excerpt::excerpt;
-use crate::experiment::{Experiment, UNKNOWN_ID};
+use crate::experiment::{Experiment, Recipe, Traffic, UNKNOWN_ID};
 use crate::name::ContainerName;
 use crate::script::{self, ErrorKind, Script, SyntaxError};
 
@@ -132,18 +132,15 @@ fn is_same_commit(one: &str, other: &str) -> bool {
 }
 
 fn is_same_build(one: &Script, other: &Script) -> bool {
-    let experiments = |script: &Script| -> Vec<_> {
-        let of = |it: &Experiment| {
-            (
-                it.id.clone(),
-                it.name.clone(),
-                it.traffic.clone(),
-                it.recipes.clone(),
-            )
-        };
-        script.experiments.iter().map(of).collect()
-    };
-    one.build_info == other.build_info && experiments(one) == experiments(other)
+    fn shown(it: &Experiment) -> (&str, &str, &Traffic, &[Recipe]) {
+        (&it.id, &it.name, &it.traffic, &it.recipes)
+    }
+    one.build_info == other.build_info
+        && one
+            .experiments
+            .iter()
+            .map(shown)
+            .eq(other.experiments.iter().map(shown))
 }
 
 #[cfg(test)]

@@ -231,7 +231,7 @@ fn outcome(row: Row) -> Outcome {
     if case.invalidations().len() != made + 1 {
         wrong.push("the second run did not invalidate once".to_owned());
     }
-    if !is_new(&case, "jsdev/mojito.js") {
+    if !case.is_published("jsdev/mojito.js") {
         wrong.push("the second run did not publish".to_owned());
     }
     let line = format!(
@@ -284,11 +284,11 @@ fn wrong(row: Row, case: &Case, ended: &Ended, took: Duration) -> Vec<String> {
     );
     must(took < LONGEST_RUN, "it took too long");
     must(!says("panicked") && !says("has a fault"), "it has a fault");
-    let published = is_new(case, "jsdev/mojito.js");
+    let published = case.is_published("jsdev/mojito.js");
     let invalidations = case.invalidations();
     if matches!(code, 0 | 4 | 5) {
         must(
-            published && is_new(case, "jsdev/mojito.pretty.js"),
+            published && case.is_published("jsdev/mojito.pretty.js"),
             "it is not published",
         );
     }
@@ -315,18 +315,6 @@ fn wrong(row: Row, case: &Case, ended: &Ended, took: Duration) -> Vec<String> {
         );
     }
     wrong
-}
-
-fn is_new(case: &Case, key: &str) -> bool {
-    let objects = case.objects();
-    let object = objects.iter().find(|object| object.key == key);
-    object.is_some_and(|object| {
-        object
-            .headers
-            .get("x-amz-meta-build-number")
-            .map(String::as_str)
-            == Some("57")
-    })
 }
 
 /// What is wrong with an address, and how the cause is told.

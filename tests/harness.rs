@@ -90,10 +90,7 @@ impl Case {
     /// The container `mojito`, built; its user holds the documented production policy, which allows one key.
     pub(crate) fn production() -> Self {
         let case = Self::without_rights();
-        case.set_policy(json!([
-            {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
-            case.may_invalidate(&case.world.distribution),
-        ]));
+        case.allow_on_container(&["s3:PutObject"]);
         case.env("ENVIRONMENT", "production")
     }
 
@@ -208,6 +205,14 @@ impl Case {
         self.ask::<()>("set_policy", json!({"statements": statements}));
     }
 
+    /// Lets the user do this to production's container, and invalidate.
+    pub(crate) fn allow_on_container(&self, actions: &[&str]) {
+        self.set_policy(json!([
+            {"Effect": "Allow", "Action": actions, "Resource": format!("arn:aws:s3:::{}/js/mojito.js", self.world.bucket)},
+            self.may_invalidate(&self.world.distribution),
+        ]));
+    }
+
     /// The statement that the documentation gives for invalidations.
     pub(crate) fn may_invalidate(&self, distribution: &str) -> Value {
         json!({
@@ -254,6 +259,14 @@ impl Case {
             assert!(matches!(method.as_str(), "GET" | "HEAD"), "{method} {path}");
         }
         assert!(self.invalidations().is_empty());
+    }
+
+    /// Whether build 57, which the cases are, stored what is under a key.
+    pub(crate) fn is_published(&self, key: &str) -> bool {
+        let objects = self.objects();
+        let object = objects.iter().find(|object| object.key == key);
+        let build = object.and_then(|object| object.headers.get("x-amz-meta-build-number"));
+        build.is_some_and(|build| build == "57")
     }
 
     /// The keys in the bucket.

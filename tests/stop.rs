@@ -130,14 +130,7 @@ fn stop_somewhere(round: u64, within: Duration) -> Option<i32> {
     let ended = case.ended(child.wait_with_output().unwrap());
     // What was under way when it ended takes effect or not.
     std::thread::sleep(Duration::from_millis(400));
-    let published = case.objects().iter().any(|object| {
-        object.key == "jsdev/mojito.js"
-            && object
-                .headers
-                .get("x-amz-meta-build-number")
-                .map(String::as_str)
-                == Some("57")
-    });
+    let published = case.is_published("jsdev/mojito.js");
     let told = case.invalidations().len();
     let says = |text: &str| ended.output.contains(text);
     let must = |holds: bool, what: &str| {

@@ -81,6 +81,8 @@ fn values(
         let Some((name, expression)) = known_property(property) else {
             // It may set any of them, and only running it would tell.
             values.extend(names.iter().map(|name| (*name, None)));
+            let part = Part::new(recipe, COMPUTED);
+            code.insert(part, normalizer.hash(object.span));
             continue;
         };
         let known = names.iter().find(|known| **known == name);
@@ -94,10 +96,6 @@ fn values(
         if let Some(known) = known {
             values.insert(known, value);
         }
-    }
-    if has_computed_parts(object) {
-        let part = Part::new(recipe, COMPUTED);
-        code.insert(part, normalizer.hash(object.span));
     }
     values
 }
@@ -122,7 +120,10 @@ fn known_property<'a>(
 }
 
 fn has_computed_parts(object: &ObjectExpression) -> bool {
-    properties(object).count() < object.properties.len()
+    object
+        .properties
+        .iter()
+        .any(|property| known_property(property).is_none())
 }
 
 /// The property of that name; of several, the last one, which is the one that counts.

@@ -39,42 +39,28 @@ enum Name<'a> {
 impl<'a> Normalizer<'a> {
     pub(super) fn new(text: &'a str, semantic: &'a Semantic<'a>, left_out: Vec<Span>) -> Self {
         let scoping = semantic.scoping();
-        let mut names: Vec<(Span, Name)> = Vec::new();
-        let mut symbol = |span, id| {
-            if !is_global(semantic, id) {
-                names.push((span, Name::Symbol(id)));
-            }
+        let symbol = |span, id| (!is_global(semantic, id)).then_some((span, Name::Symbol(id)));
+        let key = |span: Span| {
+            let at_start = Span::new(span.start, span.start);
+            Some((at_start, Name::Key(&text[range(span)])))
         };
-        for node in semantic.nodes() {
-            match node.kind() {
+        let nodes = semantic.nodes().iter();
+        let mut names: Vec<(Span, Name)> = nodes
+            .filter_map(|node| match node.kind() {
                 AstKind::BindingIdentifier(id) => symbol(id.span, id.symbol_id()),
                 AstKind::IdentifierReference(id) => {
-                    if let Some(id_of_symbol) = scoping.get_reference(id.reference_id()).symbol_id()
-                    {
-                        symbol(id.span, id_of_symbol);
-                    }
+                    let reference = scoping.get_reference(id.reference_id());
+                    symbol(id.span, reference.symbol_id()?)
                 }
-                _ => {}
-            }
-        }
-        for node in semantic.nodes() {
-            let (key, shorthand) = match node.kind() {
                 AstKind::LabelIdentifier(label) => {
-                    names.push((label.span, Name::Label(label.name.as_str())));
-                    continue;
+                    Some((label.span, Name::Label(label.name.as_str())))
                 }
-                AstKind::ObjectProperty(property) => (property.key.span(), property.shorthand),
-                AstKind::BindingProperty(property) => (property.key.span(), property.shorthand),
-                AstKind::AssignmentTargetPropertyIdentifier(property) => {
-                    (property.binding.span, true)
-                }
-                _ => continue,
-            };
-            if shorthand {
-                let at_start = Span::new(key.start, key.start);
-                names.push((at_start, Name::Key(&text[range(key)])));
-            }
-        }
+                AstKind::ObjectProperty(it) if it.shorthand => key(it.key.span()),
+                AstKind::BindingProperty(it) if it.shorthand => key(it.key.span()),
+                AstKind::AssignmentTargetPropertyIdentifier(it) => key(it.binding.span),
+                _ => None,
+            })
+            .collect();
         let comments = semantic.comments().iter();
         names.extend(comments.map(|comment| (comment.span, Name::Comment)));
         names.sort_by_key(|(span, _)| (span.start, span.end));
