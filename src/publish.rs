@@ -10,7 +10,6 @@ use tokio::time::Instant;
 use crate::aws::Aws;
 use crate::cloudfront;
 use crate::current::Current;
-use crate::difference::Difference;
 use crate::fault::{self, Fault};
 use crate::identity::{self, Identity};
 use crate::live;
@@ -76,10 +75,9 @@ async fn upload(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) 
         .await;
 }
 
-/// Uploads a container, and says what that changes for visitors before it says that it is done.
+/// Says what publishing a container changes for visitors, and uploads it.
 ///
-/// Where S3 alone can tell, it is asked while the upload is under way: most credentials may not read, and the question
-/// then costs no time.
+/// What is there is read before, not meanwhile: S3 may answer with what is being uploaded, whichever answer comes first.
 async fn publish_container(
     aws: &Aws,
     current: &Current<'_>,
@@ -87,10 +85,8 @@ async fn publish_container(
     record: &Record,
     reporter: &Reporter,
 ) {
-    let settings = &record.plan.settings;
-    let difference = current.difference(container);
-    let upload = upload_container(aws, container, record);
-    let tell = |difference: Result<Difference, String>| {
+    let difference = current.difference(container).await;
+    {
         let differences = &mut record.state().differences;
         report::difference(
             &record.plan,
@@ -100,39 +96,12 @@ async fn publish_container(
             reporter,
         );
         differences.insert(container.name.clone(), difference);
-    };
-    let uploaded = if settings.public_url.is_some() || settings.only_newer {
-        tell(difference.await);
-        upload.await
-    } else {
-        match select(pin!(difference), pin!(upload)).await {
-            Either::Left((difference, upload)) => {
-                tell(difference);
-                upload.await
-            }
-            Either::Right((uploaded, difference)) => {
-                let difference = tokio::time::timeout(LAST_WORD, difference).await;
-                tell(match difference {
-                    // It may be the old container or the one that was just uploaded.
-                    Ok(Ok(difference)) if difference.is_same => {
-                        Err("S3 was too slow to say what was there before".to_owned())
-                    }
-                    Ok(difference) => difference,
-                    Err(_) => Err("S3 did not say in time what was there before".to_owned()),
-                });
-                uploaded
-            }
-        }
-    };
-    for uploaded in uploaded {
-        reporter.success(&uploaded);
     }
+    upload_container(aws, container, record, reporter).await;
 }
 
-/// Returns what was uploaded, for the log.
-async fn upload_container(aws: &Aws, container: &Container, record: &Record) -> Vec<String> {
+async fn upload_container(aws: &Aws, container: &Container, record: &Record, reporter: &Reporter) {
     let settings = &record.plan.settings;
-    let mut uploaded = Vec::with_capacity(container.objects.len());
     let mut failed = false;
     for object in container.objects.iter() {
         if failed {
@@ -148,7 +117,7 @@ async fn upload_container(aws: &Aws, container: &Container, record: &Record) -> 
         match result {
             Ok(()) => {
                 record.set_upload(&object.key, Upload::Done);
-                uploaded.push(format!(
+                reporter.success(&format!(
                     "uploaded {}: {}, {} compressed",
                     s3_address(&settings.target.bucket, &object.key),
                     object.size,
@@ -161,7 +130,6 @@ async fn upload_container(aws: &Aws, container: &Container, record: &Record) -> 
             }
         }
     }
-    uploaded
 }
 
 /// Invalidates exactly the paths that were published, in every distribution; none waits for another's failure.
