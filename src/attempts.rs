@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use aws_sdk_s3::config::interceptors::{
-    BeforeTransmitInterceptorContextRef, FinalizerInterceptorContextRef,
+    BeforeTransmitInterceptorContextMut, FinalizerInterceptorContextRef,
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_runtime_api::box_error::BoxError;
-
-use crate::fault::causes;
+use aws_smithy_types::body::SdkBody;
+use http_body_util::BodyExt;
 
 /// Watches the attempts of one request.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,7 @@ pub(crate) struct Attempts(Arc<Seen>);
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// A connection has taken the request of the attempt that is under way.
     is_sent: AtomicBool,
     may_be_done: AtomicBool,
 }
@@ -36,13 +37,18 @@ impl Intercept for Attempts {
         "Attempts"
     }
 
-    fn read_before_transmit(
+    fn modify_before_transmit(
         &self,
-        _: &BeforeTransmitInterceptorContextRef<'_>,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        self.0.is_sent.store(true, Ordering::Relaxed);
+        let seen = Arc::clone(&self.0);
+        let request = context.request_mut();
+        let body = std::mem::replace(request.body_mut(), SdkBody::taken());
+        // A connection asks for the body once it has the head.
+        let body = body.inspect_frame(move |_| seen.is_sent.store(true, Ordering::Relaxed));
+        *request.body_mut() = SdkBody::from_body_1_x(body);
         Ok(())
     }
 
@@ -56,10 +62,7 @@ impl Intercept for Attempts {
         let in_doubt = match context.response() {
             // Of a success that could not be read to its end, only the end is missing.
             Some(response) => matches!(response.status().as_u16(), 200..300 | 500),
-            // Where there was no connection, nothing was sent.
-            None => {
-                !matches!(context.output_or_error(), Some(Err(error)) if causes(error).contains("(Connect)"))
-            }
+            None => true,
         };
         let failed = matches!(context.output_or_error(), Some(Err(_)) | None);
         if is_sent && failed && in_doubt {

@@ -43,7 +43,7 @@ impl<'a> Current<'a> {
     pub(crate) fn new(aws: Result<&'a Aws, String>, https: &Https, settings: &'a Settings) -> Self {
         Self {
             aws,
-            connector: https.connector(None),
+            connector: https.connector(),
             settings,
             cdn_is_slow: Cell::default(),
             s3_is_slow: Cell::default(),

@@ -183,7 +183,7 @@ mod tests {
             ByteSize(99),
             compressed(SCRIPT),
         );
-        let connector = Https::new(None).connector(None);
+        let connector = Https::new(None).connector();
         let started = Instant::now();
         let deadline = started + DEADLINE;
         let result = until_served(

@@ -262,7 +262,7 @@ async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
     let Some(public_url) = &settings.public_url else {
         return;
     };
-    let connector = https.connector(None);
+    let connector = https.connector();
     let is_purged = record.state().is_purged();
     let deadline = Instant::now() + live::longest_wait(is_purged);
     let published = record.published_containers();

@@ -2,16 +2,18 @@
 //!
 //! The image holds nothing but the binary, so Mozilla's root certificates are embedded; the system's are added where
 //! there are any, and those of `AWS_CA_BUNDLE`, which is how a company's inspecting proxy is made known to AWS's tools.
+//!
+//! All of AWS's clients share one pool of connections, so that one may be opened before it is needed (`warm`).
 
 use std::fs;
-use std::sync::Arc;
 
 use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::pool::{Client, ConnectionPool};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_http_client::{Builder, Connector};
-use aws_smithy_runtime_api::client::http::{HttpConnectorSettings, SharedHttpClient};
+use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use base64::engine::general_purpose::STANDARD;
 use base64::Engine;
 use rustls::pki_types::pem::PemObject;
@@ -42,6 +44,7 @@ pub(crate) fn read_ca_bundle(path: &str) -> Result<Vec<u8>, String> {
 /// What opens connections: through the proxy that the environment names, with the roots described above.
 pub(crate) struct Https {
     context: TlsContext,
+    pool: Client,
 }
 
 impl Https {
@@ -57,28 +60,30 @@ impl Https {
             .with_trust_store(trust_store)
             .build()
             .expect("a trust store alone is always a TLS context");
-        Self { context }
+        let pool = ConnectionPool::builder()
+            .proxy_config(ProxyConfig::from_env())
+            .sleep_impl(TokioSleep::new())
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(context.clone())
+            .build_https()
+            .expect("a pool without limits is always sound");
+        let pool = Client::new(&pool).expect("a pool without partitions has the anonymous one");
+        Self { context, pool }
     }
 
     /// A connector for requests that are not AWS's.
-    pub(crate) fn connector(&self, settings: Option<HttpConnectorSettings>) -> Connector {
-        let mut builder = Connector::builder()
+    pub(crate) fn connector(&self) -> Connector {
+        Connector::builder()
             .proxy_config(ProxyConfig::from_env())
-            .sleep_impl(TokioSleep::new());
-        if let Some(settings) = settings {
-            builder = builder.connector_settings(settings);
-        }
-        builder
+            .sleep_impl(TokioSleep::new())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(self.context.clone())
             .build()
     }
 
     /// The client of AWS's SDK.
-    pub(crate) fn client(self: &Arc<Self>) -> SharedHttpClient {
-        let https = Arc::clone(self);
-        Builder::new()
-            .build_with_connector_fn(move |settings, _| https.connector(settings.cloned()))
+    pub(crate) fn client(&self) -> SharedHttpClient {
+        SharedHttpClient::new(self.pool.clone())
     }
 }
 
