@@ -241,11 +241,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig {
-            cases: 2_000,
-            failure_persistence: None,
-            ..Default::default()
-        })]
+        #![proptest_config(crate::fuzzing::cases(2_000))]
 
         /// What is read is what stands there, and nothing panics.
         #[test]

@@ -43,6 +43,8 @@ mod excerpt;
 mod exit;
 mod experiment;
 mod fault;
+#[cfg(test)]
+mod fuzzing;
 mod gzip;
 mod identity;
 mod kind;
@@ -55,6 +57,7 @@ mod oidc;
 mod overview;
 mod plan;
 mod policy;
+mod printable;
 mod probe;
 mod publish;
 mod raw;
