@@ -175,7 +175,8 @@ pub(crate) fn parse_region(region: &str) -> Result<String, &'static str> {
     }
 }
 
-fn parse_account_id(id: &str) -> Result<String, &'static str> {
+/// On failure, what is expected of an account's id.
+pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
     if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
         Ok(id.to_owned())
     } else {

@@ -160,11 +160,12 @@ async fn from_s3(aws: &Aws, settings: &Settings, object: &Object) -> Result<Serv
         }
     })?;
     let limit = Served::limit(object.size);
+    let too_large = || format!("what is there is larger than {limit}");
     if answer
         .content_length()
         .is_some_and(|length| length.unsigned_abs() > limit.0)
     {
-        return Err(format!("what is there is larger than {limit}"));
+        return Err(too_large());
     }
     let headers = [
         ("content-type", answer.content_type()),
@@ -177,15 +178,14 @@ async fn from_s3(aws: &Aws, settings: &Settings, object: &Object) -> Result<Serv
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
         .collect();
-    let body = answer
-        .body
-        .collect()
-        .await
-        .map_err(|error| error.to_string())?;
+    let body = visitor::content(answer.body, limit).await?;
+    if body.len() as u64 > limit.0 {
+        return Err(too_large());
+    }
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    Ok(Served::new(&address, headers, body.into_bytes(), limit))
+    Ok(Served::new(&address, headers, body, limit))
 }
 
 fn metadata<'a>(

@@ -18,6 +18,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::CertificateDer;
 use rustls::RootCertStore;
 
+use crate::limit::limited;
+
 /// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, a phrase about the variable.
 ///
 /// It is checked here because the HTTP client panics on a certificate that it cannot read.
@@ -77,8 +79,10 @@ impl Https {
     /// The client of AWS's SDK.
     pub(crate) fn client(self: &Arc<Self>) -> SharedHttpClient {
         let https = Arc::clone(self);
-        Builder::new()
-            .build_with_connector_fn(move |settings, _| https.connector(settings.cloned()))
+        limited(
+            Builder::new()
+                .build_with_connector_fn(move |settings, _| https.connector(settings.cloned())),
+        )
     }
 }
 
