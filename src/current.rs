@@ -135,7 +135,11 @@ async fn from_cdn(connector: &Connector, url: &str, object: &Object) -> Result<S
     }
 }
 
-async fn from_s3(aws: &Aws, settings: &Settings, object: &Object) -> Result<Served, String> {
+pub(crate) async fn from_s3(
+    aws: &Aws,
+    settings: &Settings,
+    object: &Object,
+) -> Result<Served, String> {
     let address = s3_address(&settings.target.bucket, &object.key);
     // One attempt: what is wrong with S3, the upload says better.
     let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());

@@ -7,6 +7,8 @@ use thiserror::Error;
 
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::printable::{printable, sentence};
+use crate::secrets;
 
 /// One setting that is wrong. Secrets are never shown in it.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -20,7 +22,7 @@ impl Invalid {
     pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self {
             setting,
-            problem: problem.into(),
+            problem: sentence(&problem.into()),
         }
     }
 
@@ -28,7 +30,10 @@ impl Invalid {
     pub(crate) fn value(setting: &'static str, value: &str, expected: &str) -> Self {
         Self::new(
             setting,
-            format!("is `{}`, expected {expected}", value.escape_debug()),
+            format!(
+                "is `{}`, expected {expected}",
+                printable(&secrets::redact(value).escape_debug().to_string())
+            ),
         )
     }
 }

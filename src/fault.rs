@@ -13,7 +13,7 @@ use crate::kind::Kind;
 use crate::limit::TooLarge;
 use crate::name::ObjectKey;
 use crate::plan::s3_address;
-use crate::printable::{of_answer, LONGEST_ANSWER};
+use crate::printable::{sentence, LONGEST_SENTENCE};
 use crate::scope::{Scope, Statement};
 
 /// A request to AWS that failed for good.
@@ -50,13 +50,11 @@ impl Fault {
         let header = |name: &str| {
             response
                 .and_then(|response| response.headers().get(name))
-                .map(of_answer)
+                .map(sentence)
         };
         let status = response.map(|response| response.status().as_u16());
-        let code = error.code().map(of_answer);
-        let message = error
-            .message()
-            .map_or_else(|| unexplained(error), of_answer);
+        let code = error.code().map(sentence);
+        let message = error.message().map_or_else(|| unexplained(error), sentence);
         let region = header("x-amz-bucket-region");
         let has_body = response
             .and_then(|response| response.body().bytes())
@@ -198,9 +196,13 @@ fn unexplained<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> Stri
     if body.trim_ascii().is_empty() {
         return "the answer is empty".to_owned();
     }
-    let beginning = String::from_utf8_lossy(&body[..body.len().min(LONGEST_ANSWER)]);
-    let words: Vec<&str> = beginning.split_whitespace().collect();
-    let shown: String = of_answer(&words.join(" ")).chars().take(SHOWN).collect();
+    let beginning = String::from_utf8_lossy(&body[..body.len().min(LONGEST_SENTENCE)]);
+    let mut words: Vec<&str> = beginning.split_whitespace().collect();
+    if body.len() > LONGEST_SENTENCE {
+        // It may be half of a secret, which nobody would know.
+        words.pop();
+    }
+    let shown: String = sentence(&words.join(" ")).chars().take(SHOWN).collect();
     format!("the answer is not AWS's: {shown}")
 }
 
@@ -210,7 +212,7 @@ pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
     headers
         .get("x-amz-request-id")
         .or_else(|| headers.get("x-amzn-requestid"))
-        .map(of_answer)
+        .map(sentence)
 }
 
 /// Whether no more was read, as nothing of AWS's is that large.
@@ -236,7 +238,7 @@ pub(crate) fn causes(error: &dyn StdError) -> String {
         }
         next = error.source();
     }
-    of_answer(&parts.join(": "))
+    sentence(&parts.join(": "))
 }
 
 #[cfg(test)]

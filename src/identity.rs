@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::aws_settings::parse_account_id;
 use crate::fault::Fault;
-use crate::printable::of_answer;
+use crate::printable::sentence;
 
 /// A caller of AWS.
 #[derive(Clone, Debug, Serialize)]
@@ -29,7 +29,7 @@ pub(crate) async fn of_caller(config: &SdkConfig) -> Result<Identity, Fault> {
     match (account_id, answer.arn) {
         (Some(account_id), Some(arn)) => Ok(Identity {
             account_id,
-            arn: of_answer(&arn),
+            arn: sentence(&arn),
         }),
         _ => Err(Fault::unexpected(ACTION, whose, "the answer names nobody")),
     }

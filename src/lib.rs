@@ -43,6 +43,7 @@ mod excerpt;
 mod exit;
 mod experiment;
 mod fault;
+mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod gzip;

@@ -9,22 +9,22 @@ use crate::secrets;
 
 /// Characters of a container's text that are shown.
 const LONGEST_TEXT: usize = 200;
-/// Characters of an answer that are shown. AWS's longest messages, which quote ARNs and name policies, have some hundred.
-pub(crate) const LONGEST_ANSWER: usize = 2_000;
+/// Characters of a sentence that are shown. AWS's longest, which quote ARNs and name policies, have some hundred.
+pub(crate) const LONGEST_SENTENCE: usize = 2_000;
 
-/// A name or a value in a container, or a header of what is served.
+/// A name or a value in a container or among the settings, or a header of what is served.
 pub(crate) fn printable(text: &str) -> String {
     shortened(text, LONGEST_TEXT)
 }
 
-/// What AWS, or whatever answers in its place, says. It may quote a secret, of which no half may be left where it is cut.
-pub(crate) fn of_answer(text: &str) -> String {
-    // Longer than any answer that is read closely; the rest would only be copied.
-    let text = &text[..text.floor_char_boundary(100 * LONGEST_ANSWER)];
-    shortened(&secrets::redact(text), LONGEST_ANSWER)
+/// What AWS says, or whatever answers in its place, or what quotes something that may have any length.
+pub(crate) fn sentence(text: &str) -> String {
+    shortened(text, LONGEST_SENTENCE)
 }
 
 fn shortened(text: &str, longest: usize) -> String {
+    // It may quote a secret, of which no half may be left where it is cut.
+    let text = &secrets::redact(text);
     let end = text.char_indices().nth(longest).map(|(at, _)| at);
     let shown =
         text[..end.unwrap_or(text.len())]
@@ -55,7 +55,7 @@ mod tests {
         #[track_caller]
         fn case(text: &str, expected: &str) {
             assert_eq!(printable(text), expected);
-            assert_eq!(of_answer(text), expected);
+            assert_eq!(sentence(text), expected);
         }
         case("a\u{1b}[31m\nb\u{9b}", "a\u{fffd}[31m\u{fffd}b\u{fffd}");
         case("\u{2028}\r\t", "\u{fffd}\u{fffd}\u{fffd}");
@@ -79,8 +79,8 @@ mod tests {
                 format!("{longest}…")
             );
             assert_eq!(printable(&longest.repeat(9)), format!("{longest}…"));
-            let answer = of_answer(&character.repeat(200 * LONGEST_ANSWER));
-            assert_eq!(answer.chars().count(), LONGEST_ANSWER + 1);
+            let answer = sentence(&character.repeat(200 * LONGEST_SENTENCE));
+            assert_eq!(answer.chars().count(), LONGEST_SENTENCE + 1);
         }
     }
 }

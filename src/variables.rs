@@ -9,6 +9,7 @@ use std::env;
 use serde::de::DeserializeOwned;
 
 use crate::error::Invalid;
+use crate::printable::printable;
 
 /// The variables that are set and not empty.
 #[derive(Default)]
@@ -60,7 +61,10 @@ impl Variables {
         let count: usize = count.parse().map_err(|_| {
             Invalid::new(
                 name,
-                format!("has the length `{count}` (`{count_name}`), expected a number"),
+                format!(
+                    "has the length `{}` (`{count_name}`), expected a number",
+                    printable(count)
+                ),
             )
         })?;
         // The elements that exist are counted, not the numbers up to a length that may be absurd.
@@ -84,7 +88,7 @@ impl Variables {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl<'a> FromIterator<(&'a str, &'a str)> for Variables {
     fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(variables: T) -> Self {
         let set = variables.into_iter().filter(|(_, value)| !value.is_empty());

@@ -474,7 +474,7 @@ fn mutated() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(crate::fuzzing::cases(1_000))]
+    #![proptest_config(crate::fuzzing::tests::cases(1_000))]
 
     #[test]
     fn reading_a_mutated_container_never_panics(text in mutated()) {
