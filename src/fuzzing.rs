@@ -3,6 +3,11 @@
 //! Each takes bytes, as `cargo fuzz` makes them up (`fuzz/`), and panics where something does not hold. The tests below
 //! hold the same functions against the corpora of `fuzz/corpus/`, and against what `proptest` makes of those.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a panic is how it is told what does not hold"
+)]
+
 mod answers;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -83,13 +83,12 @@ fn made_up_answer() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(any::<u8>(), 0..60),
     )
         .prop_map(|(operation, status, headers, body)| {
-            let headers: String = headers
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}\n"))
-                .collect();
-            let mut answer = format!("{operation} {status}\n{headers}\n").into_bytes();
-            answer.extend(body);
-            answer
+            let mut answer = format!("{operation} {status}\n");
+            for (name, value) in headers {
+                answer.extend([name, ": ", &value, "\n"]);
+            }
+            answer.push('\n');
+            [answer.into_bytes(), body].concat()
         })
 }
 
