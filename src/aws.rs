@@ -75,21 +75,33 @@ pub(crate) async fn connect(
             (resolved, phrase)
         }
     };
-    let config = config
-        .into_builder()
-        .credentials_provider(SharedCredentialsProvider::new(resolved))
-        .build();
-    Ok(Aws {
-        s3: s3_client(&config, &settings.aws),
-        cloudfront: aws_sdk_cloudfront::Client::from_conf(
-            aws_sdk_cloudfront::config::Builder::from(&config)
-                .interceptor(LogRequests)
-                .retry_classifier(too_many_requests())
-                .build(),
-        ),
-        config,
-        credentials,
-    })
+    Ok(Aws::new(config, settings, resolved, credentials))
+}
+
+impl Aws {
+    /// `credentials` says whose they are that were resolved.
+    pub(crate) fn new(
+        config: SdkConfig,
+        settings: &Settings,
+        resolved: Credentials,
+        credentials: String,
+    ) -> Self {
+        let config = config
+            .into_builder()
+            .credentials_provider(SharedCredentialsProvider::new(resolved))
+            .build();
+        Self {
+            s3: s3_client(&config, &settings.aws),
+            cloudfront: aws_sdk_cloudfront::Client::from_conf(
+                aws_sdk_cloudfront::config::Builder::from(&config)
+                    .interceptor(LogRequests)
+                    .retry_classifier(too_many_requests())
+                    .build(),
+            ),
+            config,
+            credentials,
+        }
+    }
 }
 
 /// The account of whoever the credentials belong to, if there are any and STS answers soon.

@@ -3,12 +3,16 @@
 use aws_credential_types::Credentials;
 use http::Uri;
 
+use crate::byte_size::ByteSize;
 use crate::check::Check;
 use crate::error::Invalid;
 use crate::oidc::{RoleArn, Token};
 use crate::raw::{RawAws, RawSettings};
 use crate::settings::Flags;
 use crate::tls;
+
+/// STS's limit for the token of a web identity.
+const LONGEST_TOKEN: usize = 20_000;
 
 /// How AWS is reached and as whom.
 #[derive(Debug)]
@@ -121,6 +125,17 @@ fn credentials(
             );
             return None;
         };
+        if token.len() > LONGEST_TOKEN {
+            // It is a secret, so it is not shown.
+            check.push(
+                "BITBUCKET_STEP_OIDC_TOKEN",
+                format!(
+                    "has {}, and STS takes at most {LONGEST_TOKEN} characters of a token",
+                    ByteSize(token.len() as u64)
+                ),
+            );
+            return None;
+        }
         let token = Token::new(token);
         return Some(CredentialSource::Oidc { role: role?, token });
     }
@@ -175,7 +190,8 @@ pub(crate) fn parse_region(region: &str) -> Result<String, &'static str> {
     }
 }
 
-fn parse_account_id(id: &str) -> Result<String, &'static str> {
+/// On failure, what is expected of an account's id.
+pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
     if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
         Ok(id.to_owned())
     } else {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use aws_sdk_cloudfront::types::{InvalidationBatch, Paths};
+use aws_sdk_cloudfront::types::{Invalidation, InvalidationBatch, Paths};
 use aws_sdk_cloudfront::Client;
 
 use crate::attempts::Attempts;
@@ -13,6 +13,9 @@ use crate::name::{CdnPath, DistributionId};
 
 /// CloudFront works on this many paths of a distribution at a time, and takes no more in one request.
 pub(crate) const MOST_PATHS: usize = 3000;
+
+/// Far beyond the 14 or so characters of an invalidation's id.
+const LONGEST_ID: usize = 100;
 
 /// Waits before another try where CloudFront is busy: 5, 10, 20, 40, 80, 160 and 300 s, some ten minutes in all. An
 /// invalidation takes from seconds to minutes, and only its end makes room.
@@ -70,10 +73,20 @@ pub(crate) async fn create_invalidation(
                 &error,
             )
         })?;
-    answer
-        .invalidation()
-        .map(|invalidation| invalidation.id().to_owned())
-        .ok_or_else(|| fault("the answer names no invalidation".to_owned()))
+    let id = answer.invalidation().map(Invalidation::id);
+    match id {
+        Some(id) if is_id(id) => Ok(id.to_owned()),
+        // It is a success all the same.
+        _ => Err(Fault {
+            may_be_done: true,
+            ..fault("the answer names no invalidation".to_owned())
+        }),
+    }
+}
+
+/// Whether it can be an invalidation's id, which is printed and becomes a part of an address.
+fn is_id(id: &str) -> bool {
+    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether an invalidation has been carried out everywhere.

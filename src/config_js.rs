@@ -3,13 +3,13 @@
 //! It is a Node module, `module.exports = {...};`, whose object is JSON5 as long as it holds plain values. One that
 //! computes its values is refused by name, since guessing at them could publish to another site's bucket.
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::byte_size::ByteSize;
 use crate::error::Invalid;
+use crate::file;
 
 /// The name of the file, in the working directory.
 const FILE: &str = "config.js";
@@ -18,7 +18,7 @@ const FILE: &str = "config.js";
 const DEEPEST: usize = 100;
 
 /// Far beyond any real configuration; a larger file is not read.
-const LARGEST_FILE: u64 = 1 << 20;
+const LARGEST_FILE: ByteSize = ByteSize(1_000_000);
 
 /// The values of `config.js` that a publish can use. Other keys are ignored.
 #[derive(Debug, Default, Deserialize, PartialEq)]
@@ -34,24 +34,16 @@ pub(crate) struct ConfigJs {
 impl ConfigJs {
     /// Reads the file of the directory; absent, it says nothing.
     pub(crate) fn read(directory: &Path) -> Result<Self, Invalid> {
-        let path = directory.join(FILE);
-        let unreadable =
-            |error: std::io::Error| Invalid::new(FILE, format!("cannot be read: {error}"));
-        let size = match fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(unreadable(error)),
+        let content = match file::read(&directory.join(FILE), LARGEST_FILE) {
+            Ok(content) => content,
+            Err(unread) if unread.is_absent() => return Ok(Self::default()),
+            Err(unread) => return Err(Invalid::new(FILE, unread.to_string())),
         };
-        if size > LARGEST_FILE {
-            return Err(Invalid::new(
-                FILE,
-                format!("has {size} bytes, expected at most {LARGEST_FILE}"),
-            ));
-        }
-        Self::parse(&fs::read_to_string(&path).map_err(unreadable)?)
+        let source = String::from_utf8(content).map_err(|_| Invalid::new(FILE, "is not UTF-8"))?;
+        Self::parse(&source)
     }
 
-    fn parse(source: &str) -> Result<Self, Invalid> {
+    pub(crate) fn parse(source: &str) -> Result<Self, Invalid> {
         exported_object(source)
             .ok_or_else(|| "has no `module.exports = {...}` and nothing else".to_owned())
             .and_then(|object| json5::from_str(object).map_err(|error| format!("is not plain data: {error}")))
@@ -241,11 +233,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig {
-            cases: 2_000,
-            failure_persistence: None,
-            ..Default::default()
-        })]
+        #![proptest_config(crate::fuzzing::tests::cases(2_000))]
 
         /// What is read is what stands there, and nothing panics.
         #[test]

@@ -2,14 +2,13 @@
 //!
 //! All of it happens before the first request, and everything that is wrong is reported in one go.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use crate::byte_size::ByteSize;
 use crate::columns::columns;
 use crate::error::Unfit;
 use crate::experiment::{Experiment, Percent};
+use crate::file::{self, Unread};
 use crate::gzip::{self, Gzip};
 use crate::name::ContainerName;
 use crate::newest;
@@ -67,15 +66,26 @@ fn read_bundle(
     settings: &Settings,
     gzip: &mut Gzip,
 ) -> Result<(Object, Option<Script>), String> {
-    let content = read_file(path)?;
-    let text = check_text(&content)?;
+    bundle_of(&read_file(path)?, path, name, bundle, settings, gzip)
+}
+
+/// What is published of the content of a file.
+pub(crate) fn bundle_of(
+    content: &[u8],
+    path: &Path,
+    name: &ContainerName,
+    bundle: Bundle,
+    settings: &Settings,
+    gzip: &mut Gzip,
+) -> Result<(Object, Option<Script>), String> {
+    let text = check_text(content)?;
     let script = if settings.validate {
         Some(validate::validate(path, text, name)?)
     } else {
         None
     };
     let stamp = newest::stamp(settings);
-    let body = gzip.compress(&content, stamp.as_deref());
+    let body = gzip.compress(content, stamp.as_deref());
     let object = Object::new(
         name,
         bundle,
@@ -89,31 +99,14 @@ fn read_bundle(
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => "does not exist: run `npm run build` first, and in CI pass `dist/**` on as an artifact of the build step; \
-                                check `CONTAINER_NAME` and `LOCAL_PATH`"
+    file::read(path, LARGEST_FILE).map_err(|unread| match unread {
+        unread if unread.is_absent() => "does not exist: run `npm run build` first, and in CI pass `dist/**` on as an artifact of the build step; \
+                                         check `CONTAINER_NAME` and `LOCAL_PATH`"
             .to_owned(),
-        _ => unreadable(error),
-    })?;
-    // Before it is opened: a pipe would wait for its writer.
-    if !metadata.is_file() {
-        return Err("is not a file; check `CONTAINER_NAME` and `LOCAL_PATH`".to_owned());
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    // The limit is also that of the read, as the file may grow meanwhile.
-    let mut content = Vec::with_capacity(
-        usize::try_from(metadata.len().min(LARGEST_FILE.0)).unwrap_or_default() + 1,
-    );
-    file.take(LARGEST_FILE.0 + 1)
-        .read_to_end(&mut content)
-        .map_err(unreadable)?;
-    if content.len() as u64 > LARGEST_FILE.0 {
-        return Err(format!(
-            "is larger than {LARGEST_FILE}, which no page can bear; check what was built into it"
-        ));
-    }
-    Ok(content)
+        Unread::Io(_) => unread.to_string(),
+        Unread::NoFile => format!("{unread}; check `CONTAINER_NAME` and `LOCAL_PATH`"),
+        Unread::TooLarge(_) => format!("{unread}, which no page can bear; check what was built into it"),
+    })
 }
 
 fn check_text(content: &[u8]) -> Result<&str, String> {

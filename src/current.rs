@@ -135,7 +135,11 @@ async fn from_cdn(connector: &Connector, url: &str, object: &Object) -> Result<S
     }
 }
 
-async fn from_s3(aws: &Aws, settings: &Settings, object: &Object) -> Result<Served, String> {
+pub(crate) async fn from_s3(
+    aws: &Aws,
+    settings: &Settings,
+    object: &Object,
+) -> Result<Served, String> {
     let address = s3_address(&settings.target.bucket, &object.key);
     // One attempt: what is wrong with S3, the upload says better.
     let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());
@@ -160,11 +164,12 @@ async fn from_s3(aws: &Aws, settings: &Settings, object: &Object) -> Result<Serv
         }
     })?;
     let limit = Served::limit(object.size);
+    let too_large = || format!("what is there is larger than {limit}");
     if answer
         .content_length()
         .is_some_and(|length| length.unsigned_abs() > limit.0)
     {
-        return Err(format!("what is there is larger than {limit}"));
+        return Err(too_large());
     }
     let headers = [
         ("content-type", answer.content_type()),
@@ -177,15 +182,14 @@ async fn from_s3(aws: &Aws, settings: &Settings, object: &Object) -> Result<Serv
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
         .collect();
-    let body = answer
-        .body
-        .collect()
-        .await
-        .map_err(|error| error.to_string())?;
+    let body = visitor::content(answer.body, limit).await?;
+    if body.len() as u64 > limit.0 {
+        return Err(too_large());
+    }
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    Ok(Served::new(&address, headers, body.into_bytes(), limit))
+    Ok(Served::new(&address, headers, body, limit))
 }
 
 fn metadata<'a>(

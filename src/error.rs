@@ -1,12 +1,14 @@
 //! What ends a run before anything was changed, in the words that the reader of a log needs, with its exit code.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::exit::Exit;
 use crate::fault::Fault;
+use crate::printable::{printable, sentence};
+use crate::secrets;
 
 /// One setting that is wrong. Secrets are never shown in it.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
@@ -20,7 +22,7 @@ impl Invalid {
     pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self {
             setting,
-            problem: problem.into(),
+            problem: sentence(&problem.into()),
         }
     }
 
@@ -28,17 +30,24 @@ impl Invalid {
     pub(crate) fn value(setting: &'static str, value: &str, expected: &str) -> Self {
         Self::new(
             setting,
-            format!("is `{}`, expected {expected}", value.escape_debug()),
+            format!(
+                "is `{}`, expected {expected}",
+                printable(&secrets::redact(value).escape_debug().to_string())
+            ),
         )
     }
 }
 
 /// A file of a container that is not fit to be published.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{}` {problem}", .path.display())]
+#[error("`{}` {problem}", shown(.path))]
 pub(crate) struct Unfit {
     pub(crate) path: PathBuf,
     pub(crate) problem: String,
+}
+
+fn shown(path: &Path) -> String {
+    sentence(&path.display().to_string())
 }
 
 /// Why a run ends before its first upload.

@@ -7,10 +7,10 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
+use crate::printable::printable;
+
 /// What stands for the id of an experiment that has none, or whose id only running the script would tell.
 pub(crate) const UNKNOWN_ID: &str = "?";
-/// Characters of a container's text that are shown.
-const LONGEST_TEXT: usize = 200;
 
 /// A value that stands in the script.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +91,9 @@ impl Recipe {
         Self {
             id: printable(id),
             name: text(properties.get("name")).unwrap_or_else(|| printable(id)),
-            share: number(properties.get("sampleRate").and_then(Option::as_ref)),
+            share: number(properties.get("sampleRate").and_then(Option::as_ref))
+                // NaN, which is not equal to itself, would be another share with each build.
+                .map(|share| share.max(0.0)),
         }
     }
 }
@@ -160,7 +162,8 @@ impl Experiment {
                         problems.push(format!("has the `divertTo` `{recipe}`, which Mojito ignores: it is none of its recipes"));
                     }
                     rate.map_or(Traffic::Computed, |rate| Traffic::Live {
-                        share: rate.clamp(0.0, 1.0),
+                        // Nobody gets what is no number. `clamp` keeps NaN, `max` does not.
+                        share: rate.clamp(0.0, 1.0).max(0.0),
                     })
                 }
             },
@@ -230,24 +233,6 @@ fn number(value: Option<&Value>) -> Option<f64> {
         Value::Boolean(boolean) => Some(f64::from(u8::from(*boolean))),
         Value::Nothing => None,
     }
-}
-
-/// Text of a container, which may come from anywhere, without what would disturb a log.
-pub(crate) fn printable(text: &str) -> String {
-    let disturbs = |c: char| {
-        c.is_control()
-            // The ends of lines and paragraphs, and what turns the direction of writing.
-            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut shown: String = text
-        .chars()
-        .take(LONGEST_TEXT)
-        .map(|c| if disturbs(c) { '\u{fffd}' } else { c })
-        .collect();
-    if text.chars().nth(LONGEST_TEXT).is_some() {
-        shown.push('…');
-    }
-    shown
 }
 
 impl Display for Value {
@@ -377,14 +362,6 @@ mod tests {
             ["has the `divertTo` `9`, which Mojito ignores: it is none of its recipes"]
         );
         assert!(problems(&[id, live()], two).is_empty());
-    }
-
-    #[test]
-    fn text_of_a_container_cannot_disturb_a_log() {
-        assert_eq!(
-            printable("a\u{1b}[31m\nb\u{9b}"),
-            "a\u{fffd}[31m\u{fffd}b\u{fffd}"
-        );
     }
 
     #[test]

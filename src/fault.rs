@@ -10,8 +10,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
 
 use crate::kind::Kind;
+use crate::limit::TooLarge;
 use crate::name::ObjectKey;
 use crate::plan::s3_address;
+use crate::printable::{sentence, LONGEST_SENTENCE};
 use crate::scope::{Scope, Statement};
 
 /// A request to AWS that failed for good.
@@ -48,18 +50,17 @@ impl Fault {
         let header = |name: &str| {
             response
                 .and_then(|response| response.headers().get(name))
-                .map(str::to_owned)
+                .map(sentence)
         };
         let status = response.map(|response| response.status().as_u16());
-        let code = error.code().map(str::to_owned);
-        let message = error
-            .message()
-            .map_or_else(|| unexplained(error), str::to_owned);
+        let code = error.code().map(sentence);
+        let message = error.message().map_or_else(|| unexplained(error), sentence);
         let region = header("x-amz-bucket-region");
         let has_body = response
             .and_then(|response| response.body().bytes())
             .is_some_and(|body| !body.is_empty());
-        let kind = if code.is_none() && has_body && !matches!(status, Some(301 | 307)) {
+        let is_nameless = code.is_none() && has_body && !matches!(status, Some(301 | 307));
+        let kind = if is_nameless || is_too_large(error) {
             Kind::NotAws
         } else {
             Kind::of(action, code.as_deref(), status, &message, region)
@@ -70,7 +71,7 @@ impl Fault {
             message,
             code,
             status,
-            request_id: response.and_then(request_id).map(str::to_owned),
+            request_id: response.and_then(request_id),
             host_id: header("x-amz-id-2"),
             kind,
             may_be_done: false,
@@ -189,31 +190,44 @@ fn unexplained<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> Stri
     let body = error
         .raw_response()
         .and_then(|response| response.body().bytes());
-    match body.map(String::from_utf8_lossy) {
-        None => causes(error),
-        Some(body) if body.trim().is_empty() => "the answer is empty".to_owned(),
-        Some(body) => {
-            let beginning: String = body
-                .split_whitespace()
-                .collect::<Vec<_>>()
-                .join(" ")
-                .chars()
-                .take(SHOWN)
-                .collect();
-            format!("the answer is not AWS's: {beginning}")
-        }
+    let Some(body) = body else {
+        return causes(error);
+    };
+    if body.trim_ascii().is_empty() {
+        return "the answer is empty".to_owned();
     }
+    let beginning = String::from_utf8_lossy(&body[..body.len().min(LONGEST_SENTENCE)]);
+    let mut words: Vec<&str> = beginning.split_whitespace().collect();
+    if body.len() > LONGEST_SENTENCE {
+        // It may be half of a secret, which nobody would know.
+        words.pop();
+    }
+    let shown: String = sentence(&words.join(" ")).chars().take(SHOWN).collect();
+    format!("the answer is not AWS's: {shown}")
 }
 
 /// The id by which AWS's support finds a request. S3 and the other services have a header each for it.
-pub(crate) fn request_id(response: &HttpResponse) -> Option<&str> {
+pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
     let headers = response.headers();
     headers
         .get("x-amz-request-id")
         .or_else(|| headers.get("x-amzn-requestid"))
+        .map(sentence)
 }
 
-/// The chain of an error's causes, without the repetitions that wrapping makes.
+/// Whether no more was read, as nothing of AWS's is that large.
+fn is_too_large(error: &(dyn StdError + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<TooLarge>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
+/// The chain of an error's causes, without the repetitions that wrapping makes. They may quote an answer.
 pub(crate) fn causes(error: &dyn StdError) -> String {
     let mut parts: Vec<String> = Vec::new();
     let mut next = Some(error);
@@ -224,7 +238,7 @@ pub(crate) fn causes(error: &dyn StdError) -> String {
         }
         next = error.source();
     }
-    parts.join(": ")
+    sentence(&parts.join(": "))
 }
 
 #[cfg(test)]

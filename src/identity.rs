@@ -3,7 +3,9 @@
 use aws_config::SdkConfig;
 use serde::Serialize;
 
+use crate::aws_settings::parse_account_id;
 use crate::fault::Fault;
+use crate::printable::sentence;
 
 /// A caller of AWS.
 #[derive(Clone, Debug, Serialize)]
@@ -23,8 +25,12 @@ pub(crate) async fn of_caller(config: &SdkConfig) -> Result<Identity, Fault> {
         .send()
         .await
         .map_err(|error| Fault::new(ACTION, whose.clone(), &error))?;
-    match (answer.account, answer.arn) {
-        (Some(account_id), Some(arn)) => Ok(Identity { account_id, arn }),
+    let account_id = answer.account.filter(|id| parse_account_id(id).is_ok());
+    match (account_id, answer.arn) {
+        (Some(account_id), Some(arn)) => Ok(Identity {
+            account_id,
+            arn: sentence(&arn),
+        }),
         _ => Err(Fault::unexpected(ACTION, whose, "the answer names nobody")),
     }
 }

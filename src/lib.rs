@@ -10,7 +10,7 @@
 //!   `scope` is the same seen from IAM: what the run may touch, as a policy.
 //! - `current` reads what is `served` now, from S3 or as a `visitor` gets it, `difference` is what changes, and `overview`
 //!   lays experiments and changes out in `columns`.
-//! - `aws` connects (`tls`, `oidc`), `publish` carries the plan out by way of `s3`, `newest`, `cloudfront` and `live`, and
+//! - `aws` connects (`tls`, `limit`, `oidc`), `publish` carries the plan out by way of `s3`, `newest`, `cloudfront` and `live`, and
 //!   `record` remembers what was done (`attempts` what may have been). `fault` is what AWS refused, and `kind`
 //!   what that means.
 //! - `report` says how it ended, through `reporter`, and `result_file` stores it; `exit` is the code, and `secrets` are
@@ -43,9 +43,13 @@ mod excerpt;
 mod exit;
 mod experiment;
 mod fault;
+mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod gzip;
 mod identity;
 mod kind;
+mod limit;
 mod live;
 mod log;
 mod name;
@@ -55,6 +59,7 @@ mod oidc;
 mod overview;
 mod plan;
 mod policy;
+mod printable;
 mod probe;
 mod publish;
 mod raw;

@@ -52,7 +52,8 @@ impl Intercept for LogRequests {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        let id = request_id(response).unwrap_or("none");
+        let id = request_id(response);
+        let id = id.as_deref().unwrap_or("none");
         debug!("answered with HTTP {}, request id {id}", response.status());
         Ok(())
     }

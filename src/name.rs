@@ -10,6 +10,8 @@ use serde::Serialize;
 
 /// S3's limit for a key, in bytes of UTF-8.
 const LONGEST_KEY: usize = 1024;
+/// CloudFront's limit for a path that is invalidated, in characters.
+const LONGEST_PATH: usize = 4000;
 
 /// What CloudFront wants encoded in a path, and nothing else, or it invalidates another path: what is not ASCII, and the
 /// unsafe characters of RFC 1738.
@@ -161,6 +163,11 @@ impl CdnPath {
             "/{}",
             utf8_percent_encode(&prefix.join(file_name), CDN_PATH)
         ))
+    }
+
+    /// Whether CloudFront takes the path.
+    pub(crate) fn fits(&self) -> bool {
+        self.0.len() <= LONGEST_PATH
     }
 }
 

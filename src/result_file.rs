@@ -1,15 +1,17 @@
 //! The result as JSON, in the folders that Bitbucket gives a pipe: one of its own, and one that pipes share.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::Path;
 
 use serde_json::{json, Map, Value};
 
 use crate::build::Build;
+use crate::byte_size::ByteSize;
 use crate::difference::Difference;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::file;
 use crate::object::{Bundle, Container};
 use crate::plan::Plan;
 use crate::record::{ContainerState, Invalidation, Record, State, Upload};
@@ -20,6 +22,8 @@ use crate::secrets;
 const OWN_FILE: &str = "mojito-publish.json";
 /// The file of Atlassian's toolkit in `BITBUCKET_PIPE_SHARED_STORAGE_DIR`: one JSON object for all pipes.
 const SHARED_FILE: &str = "_shared_variables.json";
+/// Other pipes write some lines each. It is parsed as a whole, which takes several times its size.
+const LARGEST_SHARED_FILE: ByteSize = ByteSize(1_000_000);
 /// The key in the shared object.
 const SHARED_KEY: &str = "mojito_publish";
 
@@ -52,12 +56,12 @@ fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
     let path = directory.join(SHARED_FILE);
     let not_shared =
         |problem: String| format!("the result is not in `{}`: {problem}", path.display());
-    let mut shared: Map<String, Value> = match fs::read(&path) {
+    let mut shared: Map<String, Value> = match file::read(&path, LARGEST_SHARED_FILE) {
         Ok(content) if content.trim_ascii().is_empty() => Map::new(),
         Ok(content) => serde_json::from_slice(&content)
             .map_err(|error| not_shared(format!("it does not hold one JSON object: {error}")))?,
-        Err(error) if error.kind() == ErrorKind::NotFound => Map::new(),
-        Err(error) => return Err(not_shared(error.to_string())),
+        Err(unread) if unread.is_absent() => Map::new(),
+        Err(unread) => return Err(not_shared(format!("it {unread}"))),
     };
     shared.insert(SHARED_KEY.to_owned(), result.clone());
     replace(directory, SHARED_FILE, &Value::Object(shared))

@@ -25,7 +25,8 @@ use oxc_span::{GetSpan, SourceType, Span};
 use self::dialect::foreign;
 use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::Normalizer;
-use crate::experiment::{printable, BuildInfo, Experiment};
+use crate::experiment::{BuildInfo, Experiment};
+use crate::printable::printable;
 
 /// Stack that a level of nesting may take in the parser and in the checks after it, measured in a debug build with a
 /// fifth to spare: for a bracket, and for a byte of what nests without one (`!!!a`, `a=>b=>c`).

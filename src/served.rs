@@ -9,9 +9,10 @@ use bytes::Bytes;
 
 use crate::build;
 use crate::byte_size::ByteSize;
-use crate::experiment::{printable, BuildInfo};
+use crate::experiment::BuildInfo;
 use crate::gzip;
 use crate::object::Object;
+use crate::printable::printable;
 use crate::script::{self, ErrorKind, Script};
 
 /// Text that is looked into at least. What is served may be anything, and to parse it takes a hundred times its memory.

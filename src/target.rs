@@ -2,12 +2,16 @@
 
 use crate::aws_settings::parse_region;
 use crate::check::Check;
+use crate::cloudfront::MOST_PATHS;
 use crate::config_js::ConfigJs;
 use crate::environment::Environment;
 use crate::error::Invalid;
-use crate::name::{BucketName, ContainerName, ObjectKey, Prefix};
+use crate::name::{BucketName, CdnPath, ContainerName, ObjectKey, Prefix};
 use crate::raw::RawSettings;
 use crate::variables::Variables;
+
+/// Containers of one run: an invalidation tells of no more of them, and each is held in memory until it is sent.
+pub(crate) const MOST_CONTAINERS: usize = MOST_PATHS;
 
 /// What is published where.
 #[derive(Debug)]
@@ -47,6 +51,25 @@ impl Target {
             Some(prefix) => check.parse("CDN_PREFIX", prefix, Prefix::parse),
             None => prefix.clone(),
         };
+        if containers.len() > MOST_CONTAINERS {
+            check.push(
+                "CONTAINER_NAME",
+                format!(
+                    "names {} containers, expected at most {MOST_CONTAINERS}, as CloudFront works on {MOST_PATHS} paths at a time; \
+                     publish them in several runs",
+                    containers.len()
+                ),
+            );
+        }
+        if let Some(prefix) = &cdn_prefix {
+            let path = |name| CdnPath::new(prefix, &format!("{name}.pretty.js"));
+            if !containers.iter().all(|name| path(name).fits()) {
+                check.push(
+                    "CDN_PREFIX",
+                    "makes a path that is longer than the 4,000 characters CloudFront allows; shorten it",
+                );
+            }
+        }
         if let Some(prefix) = &prefix {
             let key = |name| ObjectKey::new(prefix, &format!("{name}.pretty.js"));
             if !containers.iter().all(|name| key(name).fits()) {

@@ -6,6 +6,7 @@
 //! All of AWS's clients share one pool of connections, so that one may be opened before it is needed (`warm`).
 
 use std::fs;
+use std::path::Path;
 
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::pool::{Client, ConnectionPool};
@@ -20,12 +21,20 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::CertificateDer;
 use rustls::RootCertStore;
 
+use crate::byte_size::ByteSize;
+use crate::file;
+use crate::limit::limited;
+use crate::printable::printable;
+
+/// Far beyond the 250 kB of all the certificates that a system trusts.
+const LARGEST_BUNDLE: ByteSize = ByteSize(10_000_000);
+
 /// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, a phrase about the variable.
 ///
 /// It is checked here because the HTTP client panics on a certificate that it cannot read.
 pub(crate) fn read_ca_bundle(path: &str) -> Result<Vec<u8>, String> {
-    let pem =
-        fs::read(path).map_err(|error| format!("is `{path}`, which cannot be read: {error}"))?;
+    let pem = file::read(Path::new(path), LARGEST_BUNDLE)
+        .map_err(|unread| format!("is `{}`, which {unread}", printable(path)))?;
     let mut bundle = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
         if RootCertStore::empty().add(certificate.clone()).is_ok() {
@@ -34,7 +43,8 @@ pub(crate) fn read_ca_bundle(path: &str) -> Result<Vec<u8>, String> {
     }
     if bundle.is_empty() {
         Err(format!(
-            "is `{path}`, which holds no certificate in PEM form"
+            "is `{}`, which holds no certificate in PEM form",
+            printable(path)
         ))
     } else {
         Ok(bundle)
@@ -83,7 +93,7 @@ impl Https {
 
     /// The client of AWS's SDK.
     pub(crate) fn client(&self) -> SharedHttpClient {
-        SharedHttpClient::new(self.pool.clone())
+        limited(SharedHttpClient::new(self.pool.clone()))
     }
 }
 

@@ -5,17 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsStr;
 
 use serde::de::DeserializeOwned;
 
 use crate::error::Invalid;
+use crate::printable::printable;
 
 /// The variables that are set and not empty.
 #[derive(Default)]
 pub(crate) struct Variables(BTreeMap<String, String>);
 
 impl Variables {
-    /// Takes the variables of the process and removes the empty ones from it.
+    /// Takes the variables of the process and removes empty ones from it, where others look for them.
     ///
     /// AWS's SDK, its TLS and its proxy support read the environment themselves, and an empty `AWS_PROFILE` is a profile
     /// without a name to them. This must be called before any thread is started.
@@ -23,7 +25,9 @@ impl Variables {
         let mut variables = BTreeMap::new();
         for (name, value) in env::vars_os() {
             if value.is_empty() {
-                env::remove_var(&name);
+                if is_read_by_others(&name) {
+                    env::remove_var(&name);
+                }
             } else if let Ok(name) = name.into_string() {
                 // What is not UTF-8 is kept in a readable form: the setting that it is meant for then says what it got.
                 variables.insert(name, value.to_string_lossy().into_owned());
@@ -60,7 +64,10 @@ impl Variables {
         let count: usize = count.parse().map_err(|_| {
             Invalid::new(
                 name,
-                format!("has the length `{count}` (`{count_name}`), expected a number"),
+                format!(
+                    "has the length `{}` (`{count_name}`), expected a number",
+                    printable(count)
+                ),
             )
         })?;
         // The elements that exist are counted, not the numbers up to a length that may be absurd.
@@ -84,7 +91,17 @@ impl Variables {
     }
 }
 
-#[cfg(test)]
+/// Whether AWS's SDK, its TLS or its proxy support may read a variable. Each that is removed costs a look at all, so that
+/// to remove all of very many would take minutes.
+fn is_read_by_others(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    name == "HOME"
+        || name.starts_with("AWS_")
+        || name.starts_with("SSL_CERT_")
+        || name.ends_with("_PROXY")
+}
+
+#[cfg(any(test, fuzzing))]
 impl<'a> FromIterator<(&'a str, &'a str)> for Variables {
     fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(variables: T) -> Self {
         let set = variables.into_iter().filter(|(_, value)| !value.is_empty());

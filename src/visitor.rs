@@ -45,14 +45,21 @@ pub(crate) async fn get(
         .map_err(|_| format!("it has not answered within {} s", time.as_secs()))?
         .map_err(|error| format!("it was not reached: {}", causes(&error)))?;
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-    let mut stream = ByteStream::new(body);
-    let mut content = Vec::new();
-    while let Some(part) = timeout_at(deadline, stream.next()).await.map_err(|_| {
+    let content = timeout_at(deadline, content(ByteStream::new(body), limit));
+    let content = content.await.map_err(|_| {
         format!(
             "its answer did not come to an end within {} s",
             time.as_secs()
         )
-    })? {
+    })??;
+    let served = Served::new(url, response.headers().iter(), content, limit);
+    Ok((response.status().as_u16(), served))
+}
+
+/// What is in an answer. It ends soon after `limit`, as it is not looked into then.
+pub(crate) async fn content(mut stream: ByteStream, limit: ByteSize) -> Result<Bytes, String> {
+    let mut content = Vec::new();
+    while let Some(part) = stream.next().await {
         content.extend_from_slice(
             &part.map_err(|error| format!("its content broke off: {}", causes(&error)))?,
         );
@@ -60,6 +67,5 @@ pub(crate) async fn get(
             break;
         }
     }
-    let served = Served::new(url, response.headers().iter(), Bytes::from(content), limit);
-    Ok((response.status().as_u16(), served))
+    Ok(content.into())
 }

@@ -10,11 +10,13 @@
 )]
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod absurd;
 mod check;
 mod consistency;
 mod container;
 mod credentials;
 mod difference;
+mod endless;
 mod fail;
 mod faults;
 mod harness;

@@ -8,7 +8,8 @@ use oxc_ast::ast::{
 use oxc_span::{GetSpan, Span};
 
 use super::fingerprint::Normalizer;
-use crate::experiment::{printable, BuildInfo, Experiment, Part, Properties, Recipe, Value};
+use crate::experiment::{BuildInfo, Experiment, Part, Properties, Recipe, Value};
+use crate::printable::printable;
 
 /// The name of what only running the script would tell.
 const COMPUTED: &str = "computed parts";

@@ -77,6 +77,30 @@ fn a_value_is_read_in_every_form_that_a_minifier_gives_it() {
     case("null", 0.0);
     case("void 0", 0.0);
     case("-1", 0.0);
+    case("'half'", 0.0);
+    case("'NaN'", 0.0);
+    case("0/0", 0.0);
+}
+
+/// NaN is not equal to itself, so each build would be said to ramp it.
+#[test]
+fn a_rate_that_is_no_number_is_nobodys_and_the_same_with_each_build() {
+    let read = || {
+        experiment(
+            "id:'w1',state:'live',sampleRate:'half',recipes:{a:{sampleRate:'x'},b:{sampleRate:.5}}",
+        )
+    };
+    let live = read();
+    assert_eq!(live, read());
+    assert_eq!(live.traffic_shown(), "0%");
+    assert_eq!(
+        live.recipes,
+        [recipe("a", "a", Some(0.0)), recipe("b", "b", Some(0.5))]
+    );
+    assert!(live
+        .problems
+        .iter()
+        .any(|problem| problem.contains("sample rate that is no number")));
 }
 
 #[test]
@@ -450,7 +474,7 @@ fn mutated() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(crate::fuzzing::tests::cases(1_000))]
 
     #[test]
     fn reading_a_mutated_container_never_panics(text in mutated()) {

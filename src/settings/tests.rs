@@ -239,11 +239,7 @@ fn pipe_yml_has_the_defaults_of_the_settings() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig {
-        cases: 2_000,
-        failure_persistence: None,
-        ..Default::default()
-    })]
+    #![proptest_config(crate::fuzzing::tests::cases(2_000))]
 
     /// No value panics, and no key of an object leaves the folder that the settings name.
     #[test]

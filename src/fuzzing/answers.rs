@@ -1,0 +1,266 @@
+//! What AWS answers, or whatever answers in its place.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_smithy_runtime_api::client::http::{
+    http_client_fn, HttpConnector, HttpConnectorFuture, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use aws_smithy_types::body::SdkBody;
+use tokio::runtime::Runtime;
+
+use super::{assert_told, sound_settings, SECRET};
+use crate::aws::Aws;
+use crate::byte_size::ByteSize;
+use crate::cloudfront;
+use crate::current;
+use crate::difference::Difference;
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::gzip::Gzip;
+use crate::identity;
+use crate::limit::limited;
+use crate::name::{CdnPath, DistributionId};
+use crate::newest::{self, Precondition};
+use crate::object::{Bundle, Object};
+use crate::oidc::{self, RoleArn, Token};
+use crate::overview;
+use crate::s3;
+use crate::settings::Settings;
+
+const SCRIPT: &str = "Mojito={};Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
+
+/// An answer as it goes over the wire, but that its first line is the operation that gets it and the status.
+#[derive(Clone, Debug, Default)]
+struct Answer {
+    operation: u8,
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn parse(data: &[u8]) -> Self {
+        let (head, body) = match data.windows(2).position(|two| two == b"\n\n") {
+            Some(at) => (&data[..at], &data[at + 2..]),
+            None => (data, &[][..]),
+        };
+        let head = String::from_utf8_lossy(head);
+        let mut lines = head.lines();
+        let first = lines.next().unwrap_or_default();
+        let status = first.rsplit(' ').next().and_then(|it| it.parse().ok());
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        Self {
+            operation: first.bytes().next().unwrap_or_default(),
+            status: status.filter(|it| (100..=999).contains(it)).unwrap_or(200),
+            headers: headers
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+            body: body.to_vec(),
+        }
+    }
+
+    fn response(&self) -> HttpResponse {
+        let status = self.status.try_into().expect("it has three digits");
+        let mut response = HttpResponse::new(status, SdkBody::from(self.body.clone()));
+        for (name, value) in &self.headers {
+            // The wire does not let a header through that cannot be one.
+            let _ = response
+                .headers_mut()
+                .try_append(name.clone(), value.clone());
+        }
+        response
+    }
+
+    /// Whether what was asked for may have been done, although its answer is a failure.
+    fn is_in_doubt(&self) -> bool {
+        matches!(self.status, 200..300 | 500)
+    }
+}
+
+/// Stands in for the network: gives every request the same answer, and counts them.
+#[derive(Clone, Debug, Default)]
+struct Network(Arc<Mutex<(Answer, usize)>>);
+
+impl Network {
+    fn state(&self) -> MutexGuard<'_, (Answer, usize)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpConnector for Network {
+    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+        let (answer, asked) = &mut *self.state();
+        *asked += 1;
+        HttpConnectorFuture::ready(Ok(answer.response()))
+    }
+}
+
+/// What is made once, as it takes longer than an answer.
+struct World {
+    runtime: Runtime,
+    network: Network,
+    config: SdkConfig,
+    settings: Settings,
+    aws: Aws,
+    object: Object,
+    distribution: DistributionId,
+}
+
+impl World {
+    fn new() -> Self {
+        let network = Network::default();
+        let connector = SharedHttpConnector::new(network.clone());
+        let settings = sound_settings();
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(settings.target.region.clone()))
+            .retry_config(RetryConfig::disabled())
+            .http_client(limited(http_client_fn(move |_, _| connector.clone())))
+            .build();
+        let keys = Credentials::for_tests();
+        let target = &settings.target;
+        let object = Object::new(
+            &target.containers[0],
+            Bundle::Minified,
+            &target.prefix,
+            &target.cdn_prefix,
+            ByteSize(SCRIPT.len() as u64),
+            Gzip::new().compress(SCRIPT.as_bytes(), None),
+        );
+        Self {
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .build()
+                .expect("a runtime without I/O can be made"),
+            network,
+            aws: Aws::new(config.clone(), &settings, keys, "keys".to_owned()),
+            config,
+            distribution: settings.distributions[0].clone(),
+            settings,
+            object,
+        }
+    }
+
+    async fn answered(&self, answer: &Answer) {
+        let fault = match answer.operation {
+            b'i' => self.create_invalidation().await,
+            b'w' => self.wait().await,
+            b'c' => self.ask_identity().await,
+            b'a' => self.assume_role().await,
+            b'h' => self.look().await,
+            b'r' => return self.read().await,
+            _ => self.put_object(&self.aws, &Precondition::None).await,
+        };
+        if let Err(fault) = fault {
+            assert_fault(fault);
+        }
+    }
+
+    /// A write that was sent, and may have been done, is not said to have failed.
+    async fn write<T>(&self, write: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        let before = self.network.state().1;
+        let written = write.await;
+        let (answer, asked) = &*self.network.state();
+        if let Err(fault) = &written {
+            let is_in_doubt = *asked > before && answer.is_in_doubt();
+            assert!(fault.may_be_done || !is_in_doubt, "{fault}");
+        }
+        written
+    }
+
+    async fn put_object(&self, aws: &Aws, precondition: &Precondition) -> Result<(), Fault> {
+        let put = s3::put_object(&aws.s3, &self.settings, &self.object, precondition);
+        self.write(put).await
+    }
+
+    async fn create_invalidation(&self) -> Result<(), Fault> {
+        let path: &CdnPath = &self.object.cdn_path;
+        let paths = [path.clone()];
+        let client = &self.aws.cloudfront;
+        let create =
+            cloudfront::create_invalidation(client, &self.distribution, &paths, "reference");
+        let id = self.write(create).await?;
+        assert!(!id.is_empty());
+        assert_told(&id, 0);
+        // It is asked for by that id.
+        let completed = cloudfront::is_completed(client, &self.distribution, &id).await;
+        completed.map(|_| ())
+    }
+
+    async fn wait(&self) -> Result<(), Fault> {
+        let client = &self.aws.cloudfront;
+        let completed = cloudfront::is_completed(client, &self.distribution, "I1").await;
+        completed.map(|_| ())
+    }
+
+    async fn ask_identity(&self) -> Result<(), Fault> {
+        let identity = identity::of_caller(&self.aws.config).await?;
+        assert_told(&identity.arn, 0);
+        assert_eq!(identity.account_id.len(), 12);
+        Ok(())
+    }
+
+    /// The session that is answered is then used.
+    async fn assume_role(&self) -> Result<(), Fault> {
+        let role = RoleArn::parse("arn:aws:iam::123456789012:role/mojito").expect("it is an ARN");
+        let token = Token::new(SECRET.to_owned());
+        let scope = self.settings.scope();
+        let build = &self.settings.build;
+        let session = oidc::assume_role(&self.config, &role, &token, build, Some(&scope)).await?;
+        let aws = Aws::new(self.config.clone(), &self.settings, session, String::new());
+        self.put_object(&aws, &Precondition::None).await
+    }
+
+    /// What was found is then replaced.
+    async fn look(&self) -> Result<(), Fault> {
+        let found = newest::look(&self.aws.s3, &self.settings, &self.object).await?;
+        self.put_object(&self.aws, &found).await
+    }
+
+    async fn read(&self) {
+        match current::from_s3(&self.aws, &self.settings, &self.object).await {
+            Err(problem) => assert_told(&problem, 0),
+            Ok(served) => {
+                let script = crate::script::read(SCRIPT).expect("the script is sound");
+                let cache_control = &self.settings.cache_control;
+                let difference =
+                    Difference::between(&served, Some(&script), &self.object, cache_control);
+                let (heading, rows) = overview::difference(&difference);
+                assert_told(&heading, 0);
+                for row in rows {
+                    assert_told(&row.text, served.body.len());
+                }
+            }
+        }
+    }
+}
+
+fn assert_fault(fault: Fault) {
+    assert_told(&fault.remedy(), 0);
+    let json = serde_json::to_string(&fault).expect("a fault is JSON");
+    assert_told(&json, 0);
+    let error = Error::Aws(Box::new(fault));
+    assert_told(&error.to_string(), 0);
+    assert_told(&error.summary(), 0);
+}
+
+thread_local! {
+    static WORLD: World = World::new();
+}
+
+/// An answer of AWS: `OPERATION STATUS`, headers (`name: value`), an empty line and the body.
+///
+/// The operation is told by its first letter: `put_object`, `invalidate`, `wait`, `caller`, `assume_role`, `head_object` or
+/// `read_object`.
+pub fn answers(data: &[u8]) {
+    let answer = Answer::parse(data);
+    WORLD.with(|world| {
+        world.network.state().0.clone_from(&answer);
+        world.runtime.block_on(world.answered(&answer));
+    });
+}

@@ -1,0 +1,107 @@
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// So many cases, without a file of those that failed: one that fails becomes a seed in `fuzz/corpus/`.
+pub(crate) fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+/// The seeds of a target, by their file names.
+fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
+    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+    let files = files.map(|file| file.unwrap());
+    let mut seeds: Vec<(String, Vec<u8>)> = files
+        .map(|file| {
+            let name = file.file_name().to_string_lossy().into_owned();
+            (name, fs::read(file.path()).unwrap())
+        })
+        .collect();
+    seeds.sort();
+    assert!(seeds.len() > 3, "{folder} holds the seeds");
+    seeds
+}
+
+#[test]
+fn what_must_hold_does_for_every_seed() {
+    for (target, holds) in [
+        ("config_js", config_js as fn(&[u8])),
+        ("settings", settings),
+        ("container", container),
+        ("answers", answers),
+    ] {
+        for (_, seed) in corpus(target) {
+            holds(&seed);
+        }
+    }
+}
+
+/// A seed of a target with bytes of it replaced, or an answer made up from nothing.
+fn mutated(target: &str) -> impl Strategy<Value = Vec<u8>> {
+    let seeds: Vec<Vec<u8>> = corpus(target).into_iter().map(|(_, seed)| seed).collect();
+    let put = prop_oneof![
+        "[ -~]{0,6}|\\PC{0,3}".prop_map(String::into_bytes),
+        prop::collection::vec(any::<u8>(), 0..6),
+    ];
+    let edit = (any::<prop::sample::Index>(), 0..20_usize, put);
+    let edits = prop::collection::vec(edit, 0..6);
+    (prop::sample::select(seeds), edits).prop_map(|(mut seed, edits)| {
+        for (at, taken, put) in edits {
+            let start = at.index(seed.len() + 1);
+            let end = (start + taken).min(seed.len());
+            seed.splice(start..end, put);
+        }
+        seed
+    })
+}
+
+fn made_up_answer() -> impl Strategy<Value = Vec<u8>> {
+    let header = (
+        prop::sample::select(vec![
+            "x-amz-request-id",
+            "x-amz-id-2",
+            "x-amz-bucket-region",
+            "x-amz-meta-build-number",
+            "content-type",
+            "content-encoding",
+            "etag",
+            "location",
+        ]),
+        "\\PC{0,12}|[0-9]{1,22}|gzip",
+    );
+    (
+        "[piwcahr]",
+        prop_oneof![Just(200_u16), Just(403), 100..600_u16],
+        prop::collection::vec(header, 0..4),
+        prop::collection::vec(any::<u8>(), 0..60),
+    )
+        .prop_map(|(operation, status, headers, body)| {
+            let mut answer = format!("{operation} {status}\n");
+            for (name, value) in headers {
+                answer.extend([name, ": ", &value, "\n"]);
+            }
+            answer.push('\n');
+            [answer.into_bytes(), body].concat()
+        })
+}
+
+proptest! {
+    #![proptest_config(cases(1_000))]
+
+    #[test]
+    fn whatever_aws_answers_it_is_told_and_told_truly(answer in prop_oneof![mutated("answers"), made_up_answer()]) {
+        answers(&answer);
+    }
+
+    #[test]
+    fn whatever_the_settings_are_they_are_refused_or_confined(lines in mutated("settings")) {
+        settings(&lines);
+    }
+}

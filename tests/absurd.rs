@@ -1,0 +1,309 @@
+//! What no pipeline should hold, and one does: it is refused, or handled within the limits that the README names, and
+//! takes neither the memory of the step nor its time.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Case, Ended};
+
+/// What a run may take that refuses something: the binary itself and its tables take some ten.
+const LITTLE: u64 = 40_000_000;
+/// What it may take of time, in a debug build on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
+/// How a run ended, with what it took.
+pub(crate) struct Measured {
+    pub(crate) ended: Ended,
+    peak: u64,
+    took: Duration,
+}
+
+impl Measured {
+    /// Runs, and watches how much memory it takes.
+    pub(crate) fn run(case: &Case, command: &mut Command) -> Self {
+        let started = Instant::now();
+        let mut child = command.spawn().unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        // What it prints must not fill the pipe, or it would wait.
+        let mut peak = 0;
+        let reader = child.stdout.take().map(|mut stdout| {
+            thread::spawn(move || {
+                let mut text = Vec::new();
+                std::io::Read::read_to_end(&mut stdout, &mut text).unwrap();
+                text
+            })
+        });
+        while child.try_wait().unwrap().is_none() {
+            peak = peak_of(Path::new(&status)).unwrap_or(0).max(peak);
+            thread::sleep(Duration::from_millis(1));
+        }
+        let took = started.elapsed();
+        let mut output = child.wait_with_output().unwrap();
+        output.stdout = reader.unwrap().join().unwrap();
+        Self {
+            ended: case.ended(output),
+            peak,
+            took,
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn within(self, memory: u64, time: Duration) -> Ended {
+        let Self { ended, peak, took } = self;
+        assert!(
+            peak <= memory,
+            "it took {peak} bytes of memory:\n{}",
+            ended.output
+        );
+        assert!(took <= time, "it took {took:?}:\n{}", ended.output);
+        ended
+    }
+}
+
+/// The most memory that a process has had, in bytes.
+fn peak_of(status: &Path) -> Option<u64> {
+    let status = fs::read_to_string(status).ok()?;
+    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(1024 * kib)
+}
+
+fn measured(case: &Case) -> Measured {
+    Measured::run(case, &mut case.command())
+}
+
+/// Refused before anything is sent.
+#[track_caller]
+fn refused(case: &Case, expected: &str) -> String {
+    let ended = measured(case).within(LITTLE, SOON).exits(2).says(expected);
+    assert!(case.requests().is_empty());
+    // Nobody reads more.
+    assert!(ended.output.len() < 20_000, "{}", ended.output.len());
+    ended.output
+}
+
+/// A file of this size, without any of it being written.
+fn large_file(path: &Path, size: u64) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    File::create(path).unwrap().set_len(size).unwrap();
+}
+
+#[test]
+fn a_container_of_100_mb_is_refused() {
+    let case = Case::production();
+    large_file(&case.dist("mojito.js"), 100_000_000);
+    refused(
+        &case,
+        "is larger than 10,000,000 bytes, which no page can bear",
+    );
+}
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    let case = Case::production();
+    let path = case.dist("mojito.js");
+    fs::remove_file(&path).unwrap();
+    symlink("/dev/zero", &path).unwrap();
+    refused(&case, "is not a file; check `CONTAINER_NAME`");
+    refused(
+        &Case::production().env("AWS_CA_BUNDLE", "/dev/zero"),
+        "`AWS_CA_BUNDLE` is `/dev/zero`, which is not a file",
+    );
+    let case = Case::production().unset("CONTAINER_NAME");
+    symlink("/dev/zero", case.repository().join("config.js")).unwrap();
+    refused(&case, "`config.js` is not a file");
+}
+
+#[test]
+fn a_large_bundle_of_certificates_is_refused() {
+    let case = Case::production();
+    let path = case.repository().join("bundle.pem");
+    large_file(&path, 100_000_000);
+    let case = case.env("AWS_CA_BUNDLE", path.to_str().unwrap());
+    refused(&case, "which is larger than 10,000,000 bytes");
+}
+
+#[test]
+fn a_configuration_of_a_million_lines_is_refused_and_one_below_the_limit_is_read_at_once() {
+    let source = |line: &str, lines: usize| {
+        format!(
+            "module.exports = {{\n{} containerName: 'mojito',\n}};\n",
+            line.repeat(lines)
+        )
+    };
+    let with = |source: String| {
+        Case::production()
+            .unset("CONTAINER_NAME")
+            .file("config.js", source)
+            .without_credentials()
+            .env("DRY_RUN", "true")
+    };
+    refused(
+        &with(source("\n", 1_000_000)),
+        "`config.js` is larger than 1,000,000 bytes",
+    );
+    for (line, lines) in [
+        ("\n", 999_900),
+        ("// a\n", 190_000),
+        ("/**/\n", 190_000),
+        ("a:1,\n", 190_000),
+        ("a:[{}],\n", 120_000),
+        ("'\\u0061':'\\\n',\n", 50_000),
+    ] {
+        measured(&with(source(line, lines)))
+            .within(LITTLE, SOON)
+            .exits(0)
+            .says("publishing container mojito");
+    }
+}
+
+/// A case of so many containers of the same script, by hand and without credentials, that would publish in a dry run.
+fn containers(count: usize) -> Case {
+    let case = Case::production()
+        .without_credentials()
+        .unset("CONTAINER_NAME")
+        .env("DRY_RUN", "true")
+        .env("CONTAINER_NAME_COUNT", &count.to_string());
+    (0..count).fold(case, |case, number| {
+        let name = format!("c{number}");
+        fs::write(
+            case.dist(&format!("{name}.js")),
+            format!("Mojito={{}};Mojito.addTest({{id:'{name}',recipes:{{0:{{}},1:{{}}}}}})"),
+        )
+        .unwrap();
+        case.env(&format!("CONTAINER_NAME_{number}"), &name)
+    })
+}
+
+#[test]
+fn ten_thousand_containers_are_refused_and_three_thousand_are_not() {
+    refused(
+        &containers(10_000),
+        "`CONTAINER_NAME` names 10000 containers, expected at most 3000, as CloudFront works on 3000 paths at a time",
+    );
+    measured(&containers(3_000))
+        .within(2 * LITTLE, 3 * SOON)
+        .exits(0)
+        .says("(the experiments of 2990 more containers are not listed)")
+        .says("nothing was written");
+}
+
+#[test]
+fn a_setting_of_any_length_is_refused_in_a_sentence() {
+    // An environment variable has at most 131,072 bytes with its name.
+    let long = "a".repeat(130_000);
+    refused(
+        &Case::production().env("CONTAINER_NAME", &long),
+        "makes a key that is longer than the 1,024 bytes S3 allows",
+    );
+    refused(
+        &Case::production().env("S3_PREFIX", &long),
+        "makes a key that is longer than the 1,024 bytes S3 allows",
+    );
+    refused(
+        &Case::production().env("CDN_PREFIX", &long),
+        "`CDN_PREFIX` makes a path that is longer than the 4,000 characters CloudFront allows",
+    );
+    for setting in [
+        "ACL",
+        "AWS_ACCOUNT_ID",
+        "AWS_CA_BUNDLE",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_OIDC_ROLE_ARN",
+        "DISTRIBUTION_ID",
+        "ENVIRONMENT",
+        "HTTPS_PROXY",
+        "LOCAL_PATH",
+        "MAX_SIZE",
+        "ONLY_NEWER",
+        "PRETTY",
+        "PUBLIC_URL",
+        "S3_BUCKET",
+        "VALIDATE",
+        "WAIT",
+    ] {
+        let case = Case::production().env(setting, &format!("{long}/*"));
+        refused(
+            &case,
+            if setting == "LOCAL_PATH" {
+                "File name too long"
+            } else {
+                setting
+            },
+        );
+    }
+    let case = Case::production()
+        .unset("CONTAINER_NAME")
+        .env("CONTAINER_NAME_0", "mojito");
+    refused(
+        &case.env("CONTAINER_NAME_COUNT", &"9".repeat(130_000)),
+        "`CONTAINER_NAME` has the length `9999",
+    );
+    let (case, _) = Case::production().with_broad_role();
+    refused(
+        &case.env("BITBUCKET_STEP_OIDC_TOKEN", &long),
+        "`BITBUCKET_STEP_OIDC_TOKEN` has 130,000 bytes, and STS takes at most 20000 characters",
+    );
+}
+
+#[test]
+fn an_absurd_number_is_a_large_one() {
+    let case = Case::production()
+        .unset("CONTAINER_NAME")
+        .env("CONTAINER_NAME_0", "mojito")
+        .env("CONTAINER_NAME_COUNT", "18446744073709551615")
+        .env(
+            "MAX_SIZE",
+            &format!("{}.{} MB", "9".repeat(900), "9".repeat(900)),
+        );
+    measured(&case).within(LITTLE, SOON).exits(0);
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    for size in ["0.0000001 kB", "-1", "1e9 kB", "NaN", "inf"] {
+        refused(&case_with_size(size), "`MAX_SIZE` is");
+    }
+}
+
+fn case_with_size(size: &str) -> Case {
+    Case::production().env("MAX_SIZE", size)
+}
+
+#[test]
+fn a_hundred_thousand_variables_are_no_hindrance() {
+    for value in ["1", ""] {
+        let case = Case::production();
+        // Names that are short, as Linux gives a process no more than 2 MB for all of them.
+        let case = (0..100_000).fold(case, |case, number| case.env(&format!("V{number}"), value));
+        measured(&case).within(2 * LITTLE, SOON).exits(0);
+        assert_eq!(case.keys(), ["js/mojito.js"]);
+    }
+}
+
+#[test]
+fn a_large_file_of_shared_variables_is_a_warning() {
+    let case = Case::production();
+    let folder = case.repository().join("shared");
+    let path = folder.join("_shared_variables.json");
+    large_file(&path, 100_000_000);
+    let case = case.env(
+        "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
+        folder.to_str().unwrap(),
+    );
+    measured(&case)
+        .within(LITTLE, SOON)
+        .exits(0)
+        .says("WARNING: the result is not in `")
+        .says("_shared_variables.json`: it is larger than 1,000,000 bytes");
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 100_000_000);
+    fs::remove_file(&path).unwrap();
+    symlink("/dev/zero", &path).unwrap();
+    measured(&case)
+        .within(LITTLE, SOON)
+        .exits(0)
+        .says("_shared_variables.json`: it is not a file");
+}
