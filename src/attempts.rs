@@ -62,10 +62,10 @@ impl Intercept for Attempts {
         let in_doubt = match context.response() {
             // Of a success that could not be read to its end, only the end is missing.
             Some(response) => matches!(response.status().as_u16(), 200..300 | 500),
-            None => true,
+            None => is_sent,
         };
         let failed = matches!(context.output_or_error(), Some(Err(_)) | None);
-        if is_sent && failed && in_doubt {
+        if failed && in_doubt {
             self.0.may_be_done.store(true, Ordering::Relaxed);
         }
         Ok(())

@@ -22,7 +22,7 @@ use crate::oidc;
 use crate::scope::Scope;
 use crate::settings::Settings;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// From the request's start to the answer's first byte, so it includes the upload of the largest file.
 const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// One operation with all its attempts.
@@ -43,20 +43,23 @@ pub(crate) struct Aws {
     pub(crate) credentials: String,
 }
 
+/// All that clients have in common but the credentials.
+pub(crate) async fn config(settings: &Settings, client: SharedHttpClient) -> SdkConfig {
+    loader(client)
+        .region(Region::new(settings.target.region.clone()))
+        .no_credentials()
+        .load()
+        .await
+}
+
 /// Resolves the credentials, once for the whole run, and makes the clients.
 ///
 /// `limit` is what a session of a role is limited to.
 pub(crate) async fn connect(
     settings: &Settings,
-    client: SharedHttpClient,
+    config: SdkConfig,
     limit: Option<&Scope>,
 ) -> Result<Aws, Error> {
-    let region = Region::new(settings.target.region.clone());
-    let config = loader(client.clone())
-        .region(region.clone())
-        .no_credentials()
-        .load()
-        .await;
     let (resolved, credentials) = match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {
             let resolved = oidc::assume_role(&config, role, token, &settings.build, limit)
@@ -66,7 +69,7 @@ pub(crate) async fn connect(
         }
         CredentialSource::Keys(keys) => (keys.clone(), format!("access key {}", ending(keys))),
         CredentialSource::DefaultChain { profile } => {
-            let resolved = of_default_chain(profile.as_deref(), region, client).await?;
+            let resolved = of_default_chain(profile.as_deref(), &config).await?;
             let source = profile.as_ref().map_or_else(
                 || "AWS's default chain".to_owned(),
                 |profile| format!("profile `{profile}`"),
@@ -91,7 +94,12 @@ impl Aws {
             .credentials_provider(SharedCredentialsProvider::new(resolved))
             .build();
         Self {
-            s3: s3_client(&config, &settings.aws),
+            s3: aws_sdk_s3::Client::from_conf(
+                s3_config(&config, &settings.aws)
+                    .interceptor(LogRequests)
+                    .retry_classifier(too_many_requests())
+                    .build(),
+            ),
             cloudfront: aws_sdk_cloudfront::Client::from_conf(
                 aws_sdk_cloudfront::config::Builder::from(&config)
                     .interceptor(LogRequests)
@@ -110,7 +118,8 @@ pub(crate) async fn account_of_caller(
     client: SharedHttpClient,
 ) -> Option<String> {
     let ask = async {
-        let aws = connect(settings, client, None).await.ok()?;
+        let config = config(settings, client).await;
+        let aws = connect(settings, config, None).await.ok()?;
         identity::of_caller(&aws.config).await.ok()
     };
     let answer = tokio::time::timeout(LONGEST_QUESTION, ask).await.ok()??;
@@ -138,16 +147,11 @@ fn loader(client: SharedHttpClient) -> ConfigLoader {
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
 }
 
-fn s3_client(config: &SdkConfig, settings: &AwsSettings) -> aws_sdk_s3::Client {
+/// How S3 is addressed.
+pub(crate) fn s3_config(config: &SdkConfig, settings: &AwsSettings) -> aws_sdk_s3::config::Builder {
     // A profile may name an endpoint too.
     let own_endpoint = settings.own_s3_endpoint || config.endpoint_url().is_some();
-    aws_sdk_s3::Client::from_conf(
-        aws_sdk_s3::config::Builder::from(config)
-            .force_path_style(own_endpoint)
-            .interceptor(LogRequests)
-            .retry_classifier(too_many_requests())
-            .build(),
-    )
+    aws_sdk_s3::config::Builder::from(config).force_path_style(own_endpoint)
 }
 
 /// HTTP 429, which the SDK itself does not try again unless the code is one that it knows.
@@ -155,14 +159,12 @@ pub(crate) fn too_many_requests() -> HttpStatusCodeClassifier {
     HttpStatusCodeClassifier::new_from_codes([429].as_slice())
 }
 
-async fn of_default_chain(
-    profile: Option<&str>,
-    region: Region,
-    client: SharedHttpClient,
-) -> Result<Credentials, Error> {
-    let provider_config = ProviderConfig::without_region()
-        .with_region(Some(region.clone()))
-        .with_http_client(client);
+async fn of_default_chain(profile: Option<&str>, config: &SdkConfig) -> Result<Credentials, Error> {
+    let mut provider_config =
+        ProviderConfig::without_region().with_region(config.region().cloned());
+    if let Some(client) = config.http_client() {
+        provider_config = provider_config.with_http_client(client);
+    }
     let metadata = imds::Client::builder()
         .configure(&provider_config)
         .connect_timeout(INSTANCE_METADATA_TIMEOUT)
@@ -171,8 +173,8 @@ async fn of_default_chain(
         .build();
     let mut chain = DefaultCredentialsChain::builder()
         .configure(provider_config)
-        .region(region)
         .imds_client(metadata);
+    chain.set_region(config.region().cloned());
     if let Some(profile) = profile {
         chain = chain.profile_name(profile);
     }

@@ -45,7 +45,7 @@ pub(crate) async fn check(
     let stopped = Cell::new(false);
     let has_tried = Cell::new(false);
     let mut trying = pin!(async {
-        let aws = aws::connect(settings, client, None).await?;
+        let aws = aws::connect(settings, aws::config(settings, client).await, None).await?;
         reporter.info(&format!("credentials: {}", aws.credentials));
         let identity = identity::of_caller(&aws.config)
             .await

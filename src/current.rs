@@ -1,22 +1,26 @@
 //! Reads the container that visitors get now, before it is replaced, for the difference that a publish makes.
 //!
-//! Nothing depends on it: where it cannot be read, the log says why, and the publish goes on.
+//! Nothing depends on it: where it cannot be read, the log says why, and the publish goes on. From the CDN it is read before
+//! the upload, from S3 meanwhile, over a connection of its own, as that would cost a round trip to where the bucket is. S3
+//! may then answer with what this very run uploads, which is known by its caller reference.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_smithy_http_client::Connector;
-
 use futures_util::stream::{self, StreamExt};
+use thiserror::Error;
 
 use crate::aws::Aws;
+use crate::aws_settings::CredentialSource;
 use crate::difference::Difference;
 use crate::fault::Fault;
 use crate::kind::Kind;
 use crate::object::{Container, Object};
 use crate::plan::s3_address;
+use crate::s3::CALLER_REFERENCE;
 use crate::served::Served;
 use crate::settings::Settings;
 use crate::tls::Https;
@@ -32,22 +36,58 @@ const CONCURRENT_READS: usize = 16;
 pub(crate) struct Current<'a> {
     /// S3, or why it cannot be asked.
     aws: Result<&'a Aws, String>,
-    connector: Connector,
+    https: &'a Https,
+    connector: OnceCell<Connector>,
     settings: &'a Settings,
+    /// Of the run that replaces them, if they are replaced.
+    caller_reference: Option<&'a str>,
     /// It had no answer in time once, and is not asked again: each container would cost as long.
     cdn_is_slow: Cell<bool>,
     s3_is_slow: Cell<bool>,
+    /// It has said no, and never anything else.
+    s3_denies: Cell<bool>,
+    s3_was_read: Cell<bool>,
+}
+
+/// Why something was not read.
+#[derive(Debug, Error)]
+pub(crate) enum Unread {
+    #[error("these credentials may not read it (`s3:GetObject`), or nothing is published yet")]
+    Denied,
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<String> for Unread {
+    fn from(reason: String) -> Self {
+        Self::Other(reason)
+    }
 }
 
 impl<'a> Current<'a> {
-    pub(crate) fn new(aws: Result<&'a Aws, String>, https: &Https, settings: &'a Settings) -> Self {
+    pub(crate) fn new(
+        aws: Result<&'a Aws, String>,
+        https: &'a Https,
+        settings: &'a Settings,
+        caller_reference: Option<&'a str>,
+    ) -> Self {
         Self {
             aws,
-            connector: https.connector(),
+            https,
+            connector: OnceCell::new(),
             settings,
+            caller_reference,
             cdn_is_slow: Cell::default(),
             s3_is_slow: Cell::default(),
+            s3_denies: Cell::default(),
+            s3_was_read: Cell::default(),
         }
+    }
+
+    /// Whether a publish with these settings reads from S3 while it uploads.
+    pub(crate) fn reads_s3_meanwhile(settings: &Settings) -> bool {
+        may_read_s3(settings)
+            && (settings.public_url.is_none() || settings.distributions.is_empty())
     }
 
     /// What publishing each container would change, in their order.
@@ -86,7 +126,8 @@ impl<'a> Current<'a> {
             }
             Some(public_url) => {
                 let url = visitor::url(public_url, &object.cdn_path);
-                let read = from_cdn(&self.connector, &url, object);
+                let connector = self.connector.get_or_init(|| self.https.connector());
+                let read = from_cdn(connector, &url, object);
                 match in_time(&self.cdn_is_slow, read).await {
                     Ok(served) => return Ok(served),
                     Err(problem) => format!("`PUBLIC_URL`: {problem}"),
@@ -95,32 +136,59 @@ impl<'a> Current<'a> {
         };
         let of_s3 = match &self.aws {
             Err(problem) => problem.clone(),
-            Ok(aws) => {
-                let read = from_s3(aws, self.settings, object);
-                match in_time(&self.s3_is_slow, read).await {
-                    Ok(served) => return Ok(served),
-                    Err(problem) => format!("S3: {problem}"),
-                }
+            Ok(_) if !may_read_s3(self.settings) => {
+                "the role's session of this run may not read it from S3 (`s3:GetObject`)".to_owned()
             }
+            Ok(_) if self.s3_denies.get() => {
+                "S3: it was not asked, as it has denied this for another container".to_owned()
+            }
+            Ok(aws) => match self.from_s3(aws, object).await {
+                Ok(served) => return Ok(served),
+                Err(problem) => format!("S3: {problem}"),
+            },
         };
         Err(format!("{of_cdn}; {of_s3}"))
     }
+
+    async fn from_s3(&self, aws: &Aws, object: &Object) -> Result<Served, Unread> {
+        let read = in_time(&self.s3_is_slow, from_s3(aws, self.settings, object)).await;
+        match &read {
+            Ok(_) => self.s3_was_read.set(true),
+            Err(Unread::Denied) if !self.s3_was_read.get() => self.s3_denies.set(true),
+            Err(_) => {}
+        }
+        let served = read?;
+        let run = served.header(&format!("x-amz-meta-{CALLER_REFERENCE}"));
+        if run.is_some() && run == self.caller_reference {
+            return Err("it answered with what this run has just uploaded"
+                .to_owned()
+                .into());
+        }
+        Ok(served)
+    }
 }
 
-async fn in_time(
+/// The session of a role is limited to what the run needs.
+fn may_read_s3(settings: &Settings) -> bool {
+    settings.only_newer || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })
+}
+
+async fn in_time<E: From<String>>(
     is_slow: &Cell<bool>,
-    read: impl Future<Output = Result<Served, String>>,
-) -> Result<Served, String> {
+    read: impl Future<Output = Result<Served, E>>,
+) -> Result<Served, E> {
     if is_slow.get() {
-        return Err("it was not asked, as it had no answer in time before".to_owned());
+        return Err(E::from(
+            "it was not asked, as it had no answer in time before".to_owned(),
+        ));
     }
     let read = tokio::time::timeout(LONGEST_READ, read).await;
     read.unwrap_or_else(|_| {
         is_slow.set(true);
-        Err(format!(
+        Err(E::from(format!(
             "it has not answered within {} s",
             LONGEST_READ.as_secs()
-        ))
+        )))
     })
 }
 
@@ -139,7 +207,7 @@ pub(crate) async fn from_s3(
     aws: &Aws,
     settings: &Settings,
     object: &Object,
-) -> Result<Served, String> {
+) -> Result<Served, Unread> {
     let address = s3_address(&settings.target.bucket, &object.key);
     // One attempt: what is wrong with S3, the upload says better.
     let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());
@@ -155,16 +223,13 @@ pub(crate) async fn from_s3(
     let answer = answer.map_err(|error| {
         let fault = Fault::new("s3:GetObject", address.clone(), &error);
         match fault.kind {
-            Kind::AccessDenied => {
-                "these credentials may not read it (`s3:GetObject`), or nothing is published yet"
-                    .to_owned()
-            }
-            Kind::NoSuchKey => "nothing is published yet".to_owned(),
-            _ => fault.code.unwrap_or(fault.message),
+            Kind::AccessDenied => Unread::Denied,
+            Kind::NoSuchKey => Unread::Other("nothing is published yet".to_owned()),
+            _ => Unread::Other(fault.code.unwrap_or(fault.message)),
         }
     })?;
     let limit = Served::limit(object.size);
-    let too_large = || format!("what is there is larger than {limit}");
+    let too_large = || Unread::Other(format!("what is there is larger than {limit}"));
     if answer
         .content_length()
         .is_some_and(|length| length.unsigned_abs() > limit.0)
@@ -175,13 +240,13 @@ pub(crate) async fn from_s3(
         ("content-type", answer.content_type()),
         ("content-encoding", answer.content_encoding()),
         ("cache-control", answer.cache_control()),
-        ("x-amz-meta-commit", metadata(&answer, "commit")),
-        ("x-amz-meta-build-number", metadata(&answer, "build-number")),
     ];
-    let headers: Vec<(String, String)> = headers
+    let headers = headers
         .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
-        .collect();
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let metadata = answer.metadata().into_iter().flatten();
+    let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone()));
+    let headers: Vec<(String, String)> = headers.chain(metadata).collect();
     let body = visitor::content(answer.body, limit).await?;
     if body.len() as u64 > limit.0 {
         return Err(too_large());
@@ -190,11 +255,4 @@ pub(crate) async fn from_s3(
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
     Ok(Served::new(&address, headers, body, limit))
-}
-
-fn metadata<'a>(
-    answer: &'a aws_sdk_s3::operation::get_object::GetObjectOutput,
-    name: &str,
-) -> Option<&'a str> {
-    answer.metadata()?.get(name).map(String::as_str)
 }

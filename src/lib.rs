@@ -10,7 +10,7 @@
 //!   `scope` is the same seen from IAM: what the run may touch, as a policy.
 //! - `current` reads what is `served` now, from S3 or as a `visitor` gets it, `difference` is what changes, and `overview`
 //!   lays experiments and changes out in `columns`.
-//! - `aws` connects (`tls`, `limit`, `oidc`), `publish` carries the plan out by way of `s3`, `newest`, `cloudfront` and `live`, and
+//! - `aws` connects (`tls`, `warm`, `limit`, `oidc`), `publish` carries the plan out by way of `s3`, `newest`, `cloudfront` and `live`, and
 //!   `record` remembers what was done (`attempts` what may have been). `fault` is what AWS refused, and `kind`
 //!   what that means.
 //! - `report` says how it ended, through `reporter`, and `result_file` stores it; `exit` is the code, and `secrets` are
@@ -80,6 +80,7 @@ mod trust;
 mod validate;
 mod variables;
 mod visitor;
+mod warm;
 
 use std::panic;
 use std::path::Path;
@@ -87,6 +88,7 @@ use std::process::{self, ExitCode};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use aws_config::SdkConfig;
 use clap::Parser;
 
 use crate::build::Build;
@@ -105,6 +107,7 @@ use crate::signal::Signals;
 use crate::tls::Https;
 use crate::trust::Trust;
 use crate::variables::Variables;
+use crate::warm::Connections;
 
 /// Runs the program with the arguments and the environment of the process.
 ///
@@ -175,25 +178,31 @@ async fn publish(
         env!("CARGO_PKG_VERSION")
     ));
     let settings = settings(flags, variables).await?;
-    let containers = container::read(&settings).map_err(Error::Container)?;
+    let https = Https::new(settings.aws.ca_bundle.as_deref());
+    let config = aws::config(&settings, https.client()).await;
+    let connections =
+        (!settings.dry_run).then(|| Connections::open(&https.openings, config.clone(), &settings));
+    // On a thread of its own, so that the connections are opened meanwhile.
+    let reading = tokio::task::spawn_blocking(move || (container::read(&settings), settings));
+    let (containers, settings) = reading.await.expect("a panic ends the process");
+    let containers = containers.map_err(Error::Container)?;
     let plan = Plan {
         settings,
         containers,
     };
     report::opening(&plan, reporter);
-    let https = Arc::new(Https::new(plan.settings.aws.ca_bundle.as_deref()));
-    if plan.settings.dry_run {
-        dry_run(&plan, &https, reporter).await;
+    let Some(connections) = connections else {
+        dry_run(&plan, &https, config, reporter).await;
         return Ok(Exit::Published);
-    }
+    };
 
     let record = record.get_or_init(|| Arc::new(Record::new(plan, started)));
     let settings = &record.plan.settings;
-    let aws = aws::connect(settings, https.client(), Some(&settings.scope())).await?;
+    let aws = aws::connect(settings, config, Some(&settings.scope())).await?;
     reporter.info(&format!("credentials: {}", aws.credentials));
     record.state().credentials = Some(aws.credentials.clone());
 
-    publish::publish(&aws, &https, record, reporter).await;
+    publish::publish(&aws, &https, &connections, record, reporter).await;
     Ok(
         report::closing(record, None, reporter).unwrap_or_else(|| loop {
             // The thread of the signals is printing the end and exits the process.
@@ -203,15 +212,15 @@ async fn publish(
 }
 
 /// Shows the plan, and what it would change. It reads what is published now, where it may, and writes nothing.
-async fn dry_run(plan: &Plan, https: &Arc<Https>, reporter: &Reporter) {
+async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Reporter) {
     for line in plan.to_string().lines() {
         reporter.info(line);
     }
     let scope = plan.settings.scope();
-    let aws = aws::connect(&plan.settings, https.client(), Some(&scope)).await;
+    let aws = aws::connect(&plan.settings, config, Some(&scope)).await;
     let aws = aws.as_ref();
     let readable = aws.map_err(Error::summary);
-    let current = Current::new(readable, https, &plan.settings);
+    let current = Current::new(readable, https, &plan.settings, None);
     let differences = current.differences(&plan.containers).await;
     for (number, (container, difference)) in plan.containers.iter().zip(&differences).enumerate() {
         let told = differences[..number].iter();
@@ -243,7 +252,7 @@ async fn check(flags: Flags, variables: &Variables, reporter: &Reporter) -> Resu
         "checking what the credentials may do in {} ({})",
         settings.environment, settings.environment_reason
     ));
-    let https = Arc::new(Https::new(settings.aws.ca_bundle.as_deref()));
+    let https = Https::new(settings.aws.ca_bundle.as_deref());
     check_credentials::check(&settings, https.client(), signals, reporter).await
 }
 

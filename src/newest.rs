@@ -40,6 +40,7 @@ pub(crate) enum Precondition {
 pub(crate) async fn put_if_newer(
     client: &Client,
     settings: &Settings,
+    caller_reference: &str,
     object: &Object,
 ) -> Result<(), Fault> {
     let mut absent = 0;
@@ -47,7 +48,7 @@ pub(crate) async fn put_if_newer(
     loop {
         let precondition = look(client, settings, object).await?;
         absent += usize::from(matches!(precondition, Precondition::Absent));
-        match s3::put_object(client, settings, object, &precondition).await {
+        match s3::put_object(client, settings, caller_reference, object, &precondition).await {
             // It exists, and looking at it was answered twice as if it did not: so S3 answers without the permission.
             Err(fault) if fault.kind == Kind::Changed && absent == 2 => {
                 return Err(Fault::refused(

@@ -3,8 +3,6 @@
 //! Nothing but the JSON is printed, so that it can be piped into `aws iam`. It needs no credentials and no network; where
 //! there are credentials, they tell the account that an ARN needs.
 
-use std::sync::Arc;
-
 use serde_json::Value;
 
 use crate::aws;
@@ -17,7 +15,7 @@ pub(crate) async fn policy(settings: &Settings, trust: Option<&Trust>) -> Value 
     let mut scope = settings.scope();
     let needs_account = trust.is_some() || !scope.distributions.is_empty();
     if scope.account_id.is_none() && needs_account {
-        let https = Arc::new(Https::new(settings.aws.ca_bundle.as_deref()));
+        let https = Https::new(settings.aws.ca_bundle.as_deref());
         scope.account_id = aws::account_of_caller(settings, https.client()).await;
     }
     match trust {

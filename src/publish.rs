@@ -1,9 +1,10 @@
 //! Carries the plan out: uploads, then invalidations, then the waits that were asked for.
 
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{join_all, select, Either};
+use futures_util::future::{join, join_all, select, Either, FutureExt};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
@@ -23,6 +24,7 @@ use crate::reporter::Reporter;
 use crate::s3;
 use crate::tls::Https;
 use crate::visitor;
+use crate::warm::Connections;
 
 /// Containers that are uploaded at the same time.
 const CONCURRENT_UPLOADS: usize = 16;
@@ -37,11 +39,18 @@ const LONGEST_POLL: Duration = Duration::from_secs(10);
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// Carries the plan out, and asks meanwhile whose credentials these are. Nothing depends on that answer, nor waits for it.
-pub(crate) async fn publish(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) {
+pub(crate) async fn publish(
+    aws: &Aws,
+    https: &Https,
+    connections: &Connections,
+    record: &Record,
+    reporter: &Reporter,
+) {
     let settings = &record.plan.settings;
     let work = pin!(async {
-        upload(aws, https, record, reporter).await;
+        upload(aws, https, connections, record, reporter).await;
         record.expect_live();
+        connections.cloudfront().await;
         invalidate(aws, record, reporter).await;
         if settings.wait {
             wait(aws, record, reporter).await;
@@ -66,27 +75,49 @@ pub(crate) async fn publish(aws: &Aws, https: &Https, record: &Record, reporter:
 }
 
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
-async fn upload(aws: &Aws, https: &Https, record: &Record, reporter: &Reporter) {
-    let current = &Current::new(Ok(aws), https, &record.plan.settings);
-    stream::iter(&record.plan.containers)
-        .map(|container| publish_container(aws, current, container, record, reporter))
+async fn upload(
+    aws: &Aws,
+    https: &Https,
+    connections: &Connections,
+    record: &Record,
+    reporter: &Reporter,
+) {
+    let current = &Current::new(
+        Ok(aws),
+        https,
+        &record.plan.settings,
+        Some(&record.caller_reference),
+    );
+    let publish =
+        |container| publish_container(aws, current, connections, container, record, reporter);
+    let mut containers = record.plan.containers.iter();
+    // The first alone: whether it may be read tells whether the others are worth asking for.
+    if let Some(container) = containers.next() {
+        publish(container).await;
+    }
+    stream::iter(containers)
+        .map(publish)
         .buffer_unordered(CONCURRENT_UPLOADS)
         .collect::<()>()
         .await;
 }
 
-/// Says what publishing a container changes for visitors, and uploads it.
-///
-/// What is there is read before, not meanwhile: S3 may answer with what is being uploaded, whichever answer comes first.
+/// Uploads a container, and says what that changes for visitors: before it is sent, or before it is said to be uploaded
+/// where it can be known so late.
 async fn publish_container(
     aws: &Aws,
     current: &Current<'_>,
+    connections: &Connections,
     container: &Container,
     record: &Record,
     reporter: &Reporter,
 ) {
-    let difference = current.difference(container).await;
-    {
+    let meanwhile = Current::reads_s3_meanwhile(&record.plan.settings);
+    let compared = async {
+        if meanwhile {
+            connections.s3().await;
+        }
+        let difference = current.difference(container).await;
         let differences = &mut record.state().differences;
         report::difference(
             &record.plan,
@@ -96,12 +127,26 @@ async fn publish_container(
             reporter,
         );
         differences.insert(container.name.clone(), difference);
+    };
+    let compared = compared.shared();
+    if !meanwhile {
+        compared.clone().await;
     }
-    upload_container(aws, container, record, reporter).await;
+    connections.s3().await;
+    let upload = upload_container(aws, container, compared.clone(), record, reporter);
+    join(compared, upload).await;
 }
 
-async fn upload_container(aws: &Aws, container: &Container, record: &Record, reporter: &Reporter) {
+/// What is done is said once it is said what it changes, as `compared` does.
+async fn upload_container(
+    aws: &Aws,
+    container: &Container,
+    compared: impl Future<Output = ()> + Clone,
+    record: &Record,
+    reporter: &Reporter,
+) {
     let settings = &record.plan.settings;
+    let run = &record.caller_reference;
     let mut failed = false;
     for object in container.objects.iter() {
         if failed {
@@ -110,13 +155,14 @@ async fn upload_container(aws: &Aws, container: &Container, record: &Record, rep
         }
         record.set_upload(&object.key, Upload::Sending);
         let result = if settings.only_newer {
-            newest::put_if_newer(&aws.s3, settings, object).await
+            newest::put_if_newer(&aws.s3, settings, run, object).await
         } else {
-            s3::put_object(&aws.s3, settings, object, &Precondition::None).await
+            s3::put_object(&aws.s3, settings, run, object, &Precondition::None).await
         };
         match result {
             Ok(()) => {
                 record.set_upload(&object.key, Upload::Done);
+                compared.clone().await;
                 reporter.success(&format!(
                     "uploaded {}: {}, {} compressed",
                     s3_address(&settings.target.bucket, &object.key),

@@ -11,10 +11,14 @@ use crate::object::Object;
 use crate::plan::s3_address;
 use crate::settings::Settings;
 
+/// The name of the metadata that says which run stored an object: the caller reference of its invalidations.
+pub(crate) const CALLER_REFERENCE: &str = "caller-reference";
+
 /// Uploads an object. S3 stores it only if it arrives with the SHA-256 that is sent with it.
 pub(crate) async fn put_object(
     client: &Client,
     settings: &Settings,
+    caller_reference: &str,
     object: &Object,
     precondition: &Precondition,
 ) -> Result<(), Fault> {
@@ -27,6 +31,7 @@ pub(crate) async fn put_object(
         .cache_control(settings.cache_control.as_str())
         .set_acl(settings.acl.clone())
         .set_metadata(Some(settings.build.metadata()))
+        .metadata(CALLER_REFERENCE, caller_reference)
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .body(ByteStream::from(object.body.clone()));
     let request = match precondition {

@@ -25,6 +25,7 @@ use crate::byte_size::ByteSize;
 use crate::file;
 use crate::limit::limited;
 use crate::printable::printable;
+use crate::warm::Openings;
 
 /// Far beyond the 250 kB of all the certificates that a system trusts.
 const LARGEST_BUNDLE: ByteSize = ByteSize(10_000_000);
@@ -55,6 +56,7 @@ pub(crate) fn read_ca_bundle(path: &str) -> Result<Vec<u8>, String> {
 pub(crate) struct Https {
     context: TlsContext,
     pool: Client,
+    pub(crate) openings: Openings,
 }
 
 impl Https {
@@ -70,7 +72,9 @@ impl Https {
             .with_trust_store(trust_store)
             .build()
             .expect("a trust store alone is always a TLS context");
+        let openings = Openings::default();
         let pool = ConnectionPool::builder()
+            .event_listener(openings.clone())
             .proxy_config(ProxyConfig::from_env())
             .sleep_impl(TokioSleep::new())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -78,7 +82,11 @@ impl Https {
             .build_https()
             .expect("a pool without limits is always sound");
         let pool = Client::new(&pool).expect("a pool without partitions has the anonymous one");
-        Self { context, pool }
+        Self {
+            context,
+            pool,
+            openings,
+        }
     }
 
     /// A connector for requests that are not AWS's.

@@ -36,7 +36,7 @@ pub(crate) struct Case {
 }
 
 /// An object in the bucket, with all that a visitor gets.
-#[derive(Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq)]
 pub(crate) struct Stored {
     pub(crate) key: String,
     pub(crate) headers: BTreeMap<String, String>,
@@ -364,6 +364,12 @@ impl Stored {
     }
 
     /// Everything about an object that was published as `key` with these provenance headers.
+    /// Which run stored it.
+    #[track_caller]
+    pub(crate) fn caller_reference(&self) -> &str {
+        &self.headers["x-amz-meta-caller-reference"]
+    }
+
     #[track_caller]
     pub(crate) fn assert(&self, key: &str, content: &str, provenance: &[(&str, &str)]) {
         assert_eq!(self.key, key);
@@ -384,6 +390,10 @@ impl Stored {
             provenance
                 .iter()
                 .map(|(name, value)| (format!("x-amz-meta-{name}"), (*value).to_owned())),
+        );
+        expected.insert(
+            "x-amz-meta-caller-reference".to_owned(),
+            self.caller_reference().to_owned(),
         );
         assert_eq!(self.headers, expected);
         assert_eq!(self.checksum_algorithm.as_deref(), Some("SHA256"));

@@ -174,7 +174,7 @@ impl World {
     }
 
     async fn put_object(&self, aws: &Aws, precondition: &Precondition) -> Result<(), Fault> {
-        let put = s3::put_object(&aws.s3, &self.settings, &self.object, precondition);
+        let put = s3::put_object(&aws.s3, &self.settings, "run", &self.object, precondition);
         self.write(put).await
     }
 
@@ -224,7 +224,7 @@ impl World {
 
     async fn read(&self) {
         match current::from_s3(&self.aws, &self.settings, &self.object).await {
-            Err(problem) => assert_told(&problem, 0),
+            Err(problem) => assert_told(&problem.to_string(), 0),
             Ok(served) => {
                 let script = crate::script::read(SCRIPT).expect("the script is sound");
                 let cache_control = &self.settings.cache_control;

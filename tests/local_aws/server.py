@@ -457,8 +457,8 @@ def what_is_allowed(session, world, key, distribution):
     return allowed
 
 
-def serve_tls(world, host="127.0.0.1", expired=False):
-    """Listens with TLS as well; the certificate is signed by itself, and is for one host alone."""
+def make_certificate(world, host="127.0.0.1", expired=False):
+    """A certificate that is signed by itself, and is for one host alone; with its key, as PEM."""
     certificate, key = generate_adhoc_ssl_pair(host)
     address = x509.IPAddress(ipaddress.ip_address(host))
     start, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
@@ -475,16 +475,21 @@ def serve_tls(world, host="127.0.0.1", expired=False):
         .add_extension(x509.SubjectAlternativeName([address]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    pem = certificate.public_bytes(Encoding.PEM)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    return {"certificate": certificate.public_bytes(Encoding.PEM).decode(), "key": private.decode()}
+
+
+def serve_tls(world, host="127.0.0.1", expired=False):
+    """Listens with TLS as well."""
+    made = make_certificate(world, host, expired)
     with tempfile.TemporaryDirectory() as directory:
         paths = [os.path.join(directory, name) for name in ("certificate", "key")]
-        for path, content in zip(paths, (pem, private)):
-            with open(path, "wb") as file:
+        for path, content in zip(paths, made.values()):
+            with open(path, "w") as file:
                 file.write(content)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*paths)
-    return {"endpoint": f"https://{serve(world.respond, context)}", "certificate": pem.decode()}
+    return {"endpoint": f"https://{serve(world.respond, context)}", "certificate": made["certificate"]}
 
 
 def visit(world, path):
@@ -494,8 +499,8 @@ def visit(world, path):
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, make_administrator, add_role, add_distribution, put_object, add_fault, set_edge_stale, visit, serve_tls,
-        objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
+        set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
+        visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
     )
 }
 

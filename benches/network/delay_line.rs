@@ -1,0 +1,156 @@
+//! A long way between a program and AWS: TLS, and every byte half a round trip late in each direction.
+//!
+//! Opening a connection takes a round trip before its first byte, as the packets that open it do. What ends TLS stands at
+//! the far end, so handshakes take their round trips too.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ProtocolVersion, ServerConfig};
+use tokio::io::{
+    copy_bidirectional, duplex, split, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{sleep_until, Instant};
+use tokio_rustls::TlsAcceptor;
+
+/// Bytes that are under way on a connection at most.
+const WINDOW: usize = 1 << 20;
+
+/// What went over a line.
+pub(crate) struct Traffic {
+    pub(crate) connections: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+    /// Whether every connection spoke TLS 1.3.
+    pub(crate) only_tls_13: AtomicBool,
+    /// When the last byte arrived at the program.
+    pub(crate) last: Mutex<Option<Instant>>,
+}
+
+/// A line that waits for connections until its runtime ends.
+pub(crate) struct DelayLine {
+    pub(crate) address: SocketAddr,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+/// What proves to the program that it talks to AWS.
+pub(crate) fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring knows them")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.expect("it was just made")],
+            key.expect("it was just made"),
+        );
+    TlsAcceptor::from(Arc::new(config.expect("they belong together")))
+}
+
+impl DelayLine {
+    pub(crate) async fn start(
+        upstream: SocketAddr,
+        acceptor: TlsAcceptor,
+        round_trip: Duration,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("there is a free port");
+        let address = listener.local_addr().expect("it listens");
+        let traffic = Arc::new(Traffic {
+            connections: AtomicU64::default(),
+            bytes: AtomicU64::default(),
+            only_tls_13: AtomicBool::new(true),
+            last: Mutex::default(),
+        });
+        let of_connections = Arc::clone(&traffic);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (acceptor, traffic) = (acceptor.clone(), Arc::clone(&of_connections));
+                tokio::spawn(serve(client, upstream, acceptor, round_trip, traffic));
+            }
+        });
+        Self { address, traffic }
+    }
+}
+
+/// Whoever ends the connection early has its reason.
+async fn serve(
+    client: TcpStream,
+    upstream: SocketAddr,
+    acceptor: TlsAcceptor,
+    round_trip: Duration,
+    traffic: Arc<Traffic>,
+) -> Option<()> {
+    traffic.connections.fetch_add(1, Ordering::Relaxed);
+    client.set_nodelay(true).ok()?;
+    let opened = Instant::now() + round_trip;
+    let (near, far) = duplex(WINDOW);
+    let (from_client, to_client) = client.into_split();
+    let (from_aws, to_aws) = split(near);
+    let (there, back) = (Arc::clone(&traffic), Arc::clone(&traffic));
+    tokio::spawn(pump(
+        from_client,
+        to_aws,
+        opened,
+        round_trip / 2,
+        move |bytes| {
+            there.bytes.fetch_add(bytes, Ordering::Relaxed);
+        },
+    ));
+    tokio::spawn(pump(
+        from_aws,
+        to_client,
+        opened,
+        round_trip / 2,
+        move |bytes| {
+            back.bytes.fetch_add(bytes, Ordering::Relaxed);
+            *back.last.lock().expect("nothing panics with it") = Some(Instant::now());
+        },
+    ));
+    let mut tls = acceptor.accept(far).await.ok()?;
+    if tls.get_ref().1.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
+        traffic.only_tls_13.store(false, Ordering::Relaxed);
+    }
+    let mut aws = TcpStream::connect(upstream).await.ok()?;
+    aws.set_nodelay(true).ok()?;
+    copy_bidirectional(&mut tls, &mut aws).await.ok()?;
+    Some(())
+}
+
+/// Passes on what comes, `delay` later, and nothing before the connection is open and a `delay` has passed since.
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin + Send + 'static,
+    opened: Instant,
+    delay: Duration,
+    arrived: impl Fn(u64) + Send + 'static,
+) {
+    let (sender, mut receiver) = mpsc::unbounded_channel::<(Instant, Vec<u8>)>();
+    tokio::spawn(async move {
+        while let Some((due, bytes)) = receiver.recv().await {
+            if !delay.is_zero() {
+                sleep_until(due).await;
+            }
+            if to.write_all(&bytes).await.is_err() {
+                break;
+            }
+            arrived(bytes.len() as u64);
+        }
+        let _ = to.shutdown().await;
+    });
+    let mut part = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut part).await {
+        let due = Instant::now().max(opened) + delay;
+        if sender.send((due, part[..length].to_vec())).is_err() {
+            break;
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! `cargo bench --bench network`: publishing over a network, against the tools that people use for it, in one run.
+//!
+//! All talk to the same local AWS, over TLS and delay lines that add round-trip time, in turn; each service has a line of
+//! its own, as it has a host of its own at AWS. What counts are ratios and round trips, which carry over.
+
+#![expect(clippy::print_stdout, reason = "it reports")]
+
+#[path = "../../tests/local_aws/mod.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod local_aws;
+#[path = "../../tests/sample/mod.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod sample;
+
+mod delay_line;
+mod many;
+mod one;
+mod plot;
+mod tool;
+
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::json;
+use tokio::runtime::Runtime;
+
+use crate::delay_line::acceptor;
+use crate::local_aws::{LocalAws, World};
+use crate::tool::Bench;
+
+#[derive(Deserialize)]
+struct Certificate {
+    certificate: String,
+    key: String,
+}
+
+fn main() {
+    let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/requirements.txt");
+    let python = local_aws::python_environment("benches", &requirements);
+    let aws = LocalAws::start();
+    let world = aws.make_world();
+    allow(&aws, &world);
+    let Certificate { certificate, key } = aws.ask(&world, "make_certificate", json!({}));
+    let repository = tempfile::tempdir().expect("a temporary folder can be made");
+    std::fs::write(repository.path().join("bundle.pem"), &certificate)
+        .expect("a temporary folder can be written");
+    let bench = Bench {
+        python: python.join("bin"),
+        repository: repository.path().to_owned(),
+        acceptor: acceptor(&certificate, &key),
+        runtime: Runtime::new().expect("a runtime starts"),
+        world,
+    };
+    plot::draw(&one::measure(&bench));
+    many::measure(&bench);
+}
+
+/// What the documented policies allow, for any container.
+fn allow(aws: &LocalAws, world: &World) {
+    let World {
+        bucket,
+        account,
+        distribution,
+        ..
+    } = world;
+    let statements = json!([
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{bucket}/js/*")},
+        {"Effect": "Allow", "Action": "cloudfront:CreateInvalidation",
+         "Resource": format!("arn:aws:cloudfront::{account}:distribution/{distribution}")},
+    ]);
+    aws.ask::<()>(world, "set_policy", json!({"statements": statements}));
+}

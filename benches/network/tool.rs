@@ -1,0 +1,169 @@
+//! One run of one tool, and what it took.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::time::Instant;
+use tokio_rustls::TlsAcceptor;
+use wait4::Wait4;
+
+use crate::delay_line::DelayLine;
+use crate::local_aws::World;
+
+/// What all runs have in common.
+pub(crate) struct Bench {
+    /// The folder of Python's programs.
+    pub(crate) python: PathBuf,
+    /// The working directory. It holds the certificate, as `bundle.pem`.
+    pub(crate) repository: PathBuf,
+    pub(crate) acceptor: TlsAcceptor,
+    pub(crate) runtime: Runtime,
+    pub(crate) world: World,
+}
+
+/// A way to publish: commands that run one after the other, as in a pipeline's script.
+pub(crate) struct Tool {
+    pub(crate) name: &'static str,
+    pub(crate) commands: Vec<Vec<String>>,
+    pub(crate) environment: Vec<(String, String)>,
+}
+
+/// What one run took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run {
+    pub(crate) wall_ms: f64,
+    /// Until S3's last byte.
+    pub(crate) upload_ms: f64,
+    /// Of the user and of the system.
+    pub(crate) cpu_ms: f64,
+    pub(crate) peak_mb: f64,
+    /// To S3, CloudFront and STS.
+    pub(crate) connections: [u64; 3],
+    /// On the wire, in both directions.
+    pub(crate) kilobytes: f64,
+}
+
+const SERVICES: [&str; 3] = ["S3", "CLOUDFRONT", "STS"];
+
+impl Bench {
+    /// The path of one of Python's programs.
+    pub(crate) fn program(&self, name: &str) -> String {
+        self.python.join(name).display().to_string()
+    }
+
+    pub(crate) fn run(&self, tool: &Tool, round_trip: Duration) -> Run {
+        let upstream: SocketAddr = self
+            .world
+            .endpoint
+            .trim_start_matches("http://")
+            .parse()
+            .expect("the local AWS has an address");
+        let lines = SERVICES.map(|_| {
+            let line = DelayLine::start(upstream, self.acceptor.clone(), round_trip);
+            self.runtime.block_on(line)
+        });
+        let started = Instant::now();
+        let (mut cpu, mut peak) = (Duration::ZERO, 0);
+        for arguments in &tool.commands {
+            let mut command = Command::new(&arguments[0]);
+            command.args(&arguments[1..]).current_dir(&self.repository);
+            self.environment(&mut command, &lines);
+            command.envs(tool.environment.iter().map(|(name, value)| (name, value)));
+            let child = command.stdout(Stdio::null()).spawn().expect("it starts");
+            let ended = child.wait4().expect("it is a child");
+            assert!(ended.status.success(), "{arguments:?} failed");
+            cpu += ended.rusage.utime + ended.rusage.stime;
+            peak = peak.max(ended.rusage.maxrss);
+        }
+        let wall = started.elapsed();
+        let of = |line: &DelayLine| line.traffic.connections.load(Ordering::Relaxed);
+        let bytes: u64 = lines
+            .iter()
+            .map(|line| line.traffic.bytes.load(Ordering::Relaxed))
+            .sum();
+        for line in &lines {
+            assert!(
+                line.traffic.only_tls_13.load(Ordering::Relaxed),
+                "{} has no TLS 1.3",
+                tool.name
+            );
+        }
+        let last = lines[0]
+            .traffic
+            .last
+            .lock()
+            .expect("nothing panics with it");
+        let upload = last.expect("it has uploaded") - started;
+        #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
+        Run {
+            wall_ms: milliseconds(wall),
+            upload_ms: milliseconds(upload),
+            cpu_ms: milliseconds(cpu),
+            peak_mb: peak as f64 / 1e6,
+            connections: [of(&lines[0]), of(&lines[1]), of(&lines[2])],
+            kilobytes: bytes as f64 / 1e3,
+        }
+    }
+
+    fn environment(&self, command: &mut Command, lines: &[DelayLine]) {
+        let bundle = self.repository.join("bundle.pem");
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("AWS_ACCESS_KEY_ID", &self.world.access_key_id)
+            .env("AWS_SECRET_ACCESS_KEY", &self.world.secret_access_key)
+            .env("AWS_DEFAULT_REGION", &self.world.region)
+            .env("AWS_REGION", &self.world.region)
+            .env("AWS_CA_BUNDLE", &bundle)
+            // For s5cmd, as is `S3_ENDPOINT_URL`.
+            .env("SSL_CERT_FILE", &bundle);
+        command.env("S3_ENDPOINT_URL", format!("https://{}", lines[0].address));
+        for (service, line) in SERVICES.iter().zip(lines) {
+            command.env(
+                format!("AWS_ENDPOINT_URL_{service}"),
+                format!("https://{}", line.address),
+            );
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}
+
+/// The median of one figure of some runs.
+pub(crate) fn median(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
+    let mut figures: Vec<f64> = runs.iter().map(figure).collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+/// Our own environment, for these containers.
+pub(crate) fn ours(world: &World, containers: &[String]) -> Tool {
+    let mut environment = vec![
+        ("S3_BUCKET".to_owned(), world.bucket.clone()),
+        ("DISTRIBUTION_ID".to_owned(), world.distribution.clone()),
+        (
+            "CONTAINER_NAME_COUNT".to_owned(),
+            containers.len().to_string(),
+        ),
+    ];
+    environment.extend(
+        containers
+            .iter()
+            .enumerate()
+            .map(|(number, name)| (format!("CONTAINER_NAME_{number}"), name.clone())),
+    );
+    Tool {
+        name: "mojito-publish",
+        commands: vec![vec![
+            env!("CARGO_BIN_EXE_mojito-publish").to_owned(),
+            "--production".to_owned(),
+        ]],
+        environment,
+    }
+}
