@@ -19,7 +19,7 @@ const LEAST_STACK: usize = (1 << 20) + MOST_GROUPS * STACK_OF_GROUP;
 /// Open brackets at one place. Real containers have some tens; the time to check absurd ones grows with the square.
 pub(super) const DEEPEST: usize = 10_000;
 /// A container of the largest size takes some seconds.
-const LONGEST: Duration = Duration::from_secs(20);
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// Reads a text, or says why it cannot be read here.
 pub(super) fn within_bounds<T: Send + 'static>(
