@@ -18,6 +18,8 @@ pub(super) const MOST_GROUPS: usize = 1_000;
 const LEAST_STACK: usize = (1 << 20) + MOST_GROUPS * STACK_OF_GROUP;
 /// Open brackets at one place. Real containers have some tens; the time to check absurd ones grows with the square.
 pub(super) const DEEPEST: usize = 10_000;
+/// What `cargo fuzz` puts into every function, to see which are reached, takes stack as well.
+const INSTRUMENTED: usize = if cfg!(fuzzing) { 4 } else { 1 };
 /// A container of the largest size takes some seconds.
 const LONGEST: Duration = Duration::from_secs(30);
 
@@ -45,7 +47,7 @@ fn within<T: Send + 'static>(
     let (sender, receiver) = sync_channel(1);
     let thread = thread::Builder::new()
         .name("parser".to_owned())
-        .stack_size(stack)
+        .stack_size(INSTRUMENTED * stack)
         .spawn(move || sender.send(read(&text)))
         .map_err(|error| format!("there is not enough memory ({error})"))?;
     match receiver.recv_timeout(longest) {
