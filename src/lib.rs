@@ -20,6 +20,9 @@
 //! `policy` prints the policies, `trust` the one of a role. `check_credentials` proves what credentials can do, by trying what
 //! `probe` lists; `identity` asks whose they are.
 //!
+//! `file` reads no more of a file than can be meant, `limit` the same of an answer, and `printable` is what may be printed
+//! of either. `fuzzing`, in tests alone, holds them to it.
+//!
 //! Everything up to the plan is free of requests, and nothing after the settings reads the environment.
 
 mod attempts;

@@ -2,14 +2,15 @@
 //!
 //! Everything is read from the syntax tree; nothing is run. This module is the only one that knows the parser.
 
+mod bounds;
 mod dialect;
 mod experiments;
 mod fingerprint;
+mod regex;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
-use std::thread;
 
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
@@ -17,8 +18,8 @@ use oxc_ast::ast::{
     SimpleAssignmentTarget,
 };
 use oxc_ast::AstKind;
-use oxc_diagnostics::{Diagnostics, Severity};
-use oxc_parser::{ParseOptions, Parser};
+use oxc_diagnostics::{Diagnostics, OxcDiagnostic, Severity};
+use oxc_parser::Parser;
 use oxc_semantic::{Semantic, SemanticBuilder, SymbolId};
 use oxc_span::{GetSpan, SourceType, Span};
 
@@ -27,14 +28,6 @@ use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::Normalizer;
 use crate::experiment::{BuildInfo, Experiment};
 use crate::printable::printable;
-
-/// Stack that a level of nesting may take in the parser and in the checks after it, measured in a debug build with a
-/// fifth to spare: for a bracket, and for a byte of what nests without one (`!!!a`, `a=>b=>c`).
-const STACK_OF_BRACKET: usize = 4_800;
-const STACK_OF_BYTE: usize = 400;
-const LEAST_STACK: usize = 1 << 20;
-/// Open brackets at one place. Real containers have some tens; the time to check absurd ones grows with the square.
-const DEEPEST: usize = 10_000;
 
 /// What a sound script holds.
 #[derive(Clone, Debug)]
@@ -69,63 +62,23 @@ pub(crate) enum ErrorKind {
     Unchecked,
 }
 
-/// Reads a script. What this machine cannot check is an error as well.
+/// Reads a script. What cannot be checked here is an error as well.
 pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
-    let brackets = brackets(text);
-    let unchecked = |message: String| SyntaxError {
-        message,
-        place: 0..0,
-        kind: ErrorKind::Unchecked,
-    };
-    if brackets.open_at_once > DEEPEST {
-        return Err(unchecked(format!(
-            "more than {DEEPEST} brackets are open at once"
-        )));
-    }
-    // The parser recurses: without enough stack, deep nesting would end the program. Only what is used takes memory.
-    let stack = LEAST_STACK + brackets.opened * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE;
-    let reader = thread::Builder::new()
-        .name("parser".to_owned())
-        .stack_size(stack);
-    thread::scope(|scope| {
-        let thread = reader.spawn_scoped(scope, || read_here(text));
-        match thread {
-            Ok(thread) => thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-            Err(error) => Err(unchecked(format!("there is not enough memory ({error})"))),
-        }
+    bounds::within_bounds(text, read_here).unwrap_or_else(|why| {
+        Err(SyntaxError {
+            message: why,
+            place: 0..0,
+            kind: ErrorKind::Unchecked,
+        })
     })
-}
-
-/// The brackets of a text, as far as they are seen without parsing: those in strings and comments count as well.
-struct Brackets {
-    opened: usize,
-    open_at_once: usize,
-}
-
-fn brackets(text: &str) -> Brackets {
-    let (mut opened, mut open, mut open_at_once) = (0, 0_usize, 0);
-    for byte in text.bytes() {
-        match byte {
-            b'(' | b'[' | b'{' => {
-                opened += 1;
-                open += 1;
-                open_at_once = open_at_once.max(open);
-            }
-            b')' | b']' | b'}' => open = open.saturating_sub(1),
-            _ => {}
-        }
-    }
-    Brackets {
-        opened,
-        open_at_once,
-    }
 }
 
 fn read_here(text: &str) -> Result<Script, SyntaxError> {
     let allocator = Allocator::default();
     let (program, semantic) = parse(&allocator, text, SourceType::script()).map_err(|error| {
+        if error.kind == ErrorKind::Unchecked {
+            return error;
+        }
         let as_module = parse(&allocator, text, SourceType::mjs());
         let kind = if as_module.is_ok() {
             ErrorKind::Module
@@ -187,13 +140,7 @@ fn parse<'a>(
     text: &'a str,
     source_type: SourceType,
 ) -> Result<(&'a Program<'a>, Semantic<'a>), SyntaxError> {
-    let options = ParseOptions {
-        parse_regular_expression: true,
-        ..ParseOptions::default()
-    };
-    let parsed = Parser::new(allocator, text, source_type)
-        .with_options(options)
-        .parse();
+    let parsed = Parser::new(allocator, text, source_type).parse();
     if let Some(error) = first_error(&parsed.diagnostics) {
         return Err(error);
     }
@@ -203,23 +150,29 @@ fn parse<'a>(
         .with_check_syntax_error(true)
         .build(program);
     let foreign = || foreign(text, &parsed.irregular_whitespaces, &checked.semantic);
-    match first_error(&checked.diagnostics).or_else(foreign) {
+    let unsound_regex = || regex::unsound(text, &checked.semantic);
+    match first_error(&checked.diagnostics)
+        .or_else(foreign)
+        .or_else(unsound_regex)
+    {
         Some(error) => Err(error),
         None => Ok((program, checked.semantic)),
     }
 }
 
 fn first_error(diagnostics: &Diagnostics) -> Option<SyntaxError> {
-    let error = diagnostics
-        .iter()
-        .find(|diagnostic| diagnostic.severity == Severity::Error)?;
+    let is_error = |it: &&OxcDiagnostic| it.severity == Severity::Error;
+    diagnostics.iter().find(is_error).map(of_diagnostic)
+}
+
+fn of_diagnostic(error: &OxcDiagnostic) -> SyntaxError {
     let label = error.labels.first();
     let start = label.map_or(0, |label| label.offset() as usize);
-    Some(SyntaxError {
+    SyntaxError {
         message: printable(&error.message),
         place: start..start + label.map_or(0, |label| label.len() as usize),
         kind: ErrorKind::Script,
-    })
+    }
 }
 
 fn range(span: Span) -> Range<usize> {

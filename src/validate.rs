@@ -2,6 +2,7 @@
 //!
 //! What is refused would break every page that loads it. What is odd may be meant, and is a warning.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use crate::build::Build;
@@ -105,12 +106,12 @@ pub(crate) fn oddities(name: &ContainerName, scripts: &[Script], build: &Build) 
             "{name} has {calls} of `Mojito.addTest` with something that only running it would tell; what is added there is not listed"
         ));
     }
-    for (number, experiment) in script.experiments.iter().enumerate() {
+    let mut ids = HashSet::new();
+    for experiment in &script.experiments {
         for problem in &experiment.problems {
             odd.push(format!("experiment {} {problem}", experiment.id));
         }
-        let twice = |other: &Experiment| other.id == experiment.id && other.id != UNKNOWN_ID;
-        if script.experiments[..number].iter().any(twice) {
+        if experiment.id != UNKNOWN_ID && !ids.insert(&experiment.id) {
             odd.push(format!(
                 "experiment {} is there twice: visitors get both",
                 experiment.id

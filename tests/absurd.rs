@@ -4,82 +4,23 @@
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::harness::{Case, Ended};
+use crate::harness::Case;
+use crate::measured::Measured;
 
 /// What a run may take that refuses something: the binary itself and its tables take some ten.
 const LITTLE: u64 = 40_000_000;
 /// What it may take of time, in a debug build on a busy machine.
 const SOON: Duration = Duration::from_secs(20);
 
-/// How a run ended, with what it took.
-pub(crate) struct Measured {
-    pub(crate) ended: Ended,
-    peak: u64,
-    took: Duration,
-}
-
-impl Measured {
-    /// Runs, and watches how much memory it takes.
-    pub(crate) fn run(case: &Case, command: &mut Command) -> Self {
-        let started = Instant::now();
-        let mut child = command.spawn().unwrap();
-        let status = format!("/proc/{}/status", child.id());
-        // What it prints must not fill the pipe, or it would wait.
-        let mut peak = 0;
-        let reader = child.stdout.take().map(|mut stdout| {
-            thread::spawn(move || {
-                let mut text = Vec::new();
-                std::io::Read::read_to_end(&mut stdout, &mut text).unwrap();
-                text
-            })
-        });
-        while child.try_wait().unwrap().is_none() {
-            peak = peak_of(Path::new(&status)).unwrap_or(0).max(peak);
-            thread::sleep(Duration::from_millis(1));
-        }
-        let took = started.elapsed();
-        let mut output = child.wait_with_output().unwrap();
-        output.stdout = reader.unwrap().join().unwrap();
-        Self {
-            ended: case.ended(output),
-            peak,
-            took,
-        }
-    }
-
-    #[track_caller]
-    pub(crate) fn within(self, memory: u64, time: Duration) -> Ended {
-        let Self { ended, peak, took } = self;
-        assert!(
-            peak <= memory,
-            "it took {peak} bytes of memory:\n{}",
-            ended.output
-        );
-        assert!(took <= time, "it took {took:?}:\n{}", ended.output);
-        ended
-    }
-}
-
-/// The most memory that a process has had, in bytes.
-fn peak_of(status: &Path) -> Option<u64> {
-    let status = fs::read_to_string(status).ok()?;
-    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(1024 * kib)
-}
-
-fn measured(case: &Case) -> Measured {
-    Measured::run(case, &mut case.command())
-}
-
 /// Refused before anything is sent.
 #[track_caller]
 fn refused(case: &Case, expected: &str) -> String {
-    let ended = measured(case).within(LITTLE, SOON).exits(2).says(expected);
+    let ended = Measured::run(case)
+        .within(LITTLE, SOON)
+        .exits(2)
+        .says(expected);
     assert!(case.requests().is_empty());
     // Nobody reads more.
     assert!(ended.output.len() < 20_000, "{}", ended.output.len());
@@ -154,11 +95,33 @@ fn a_configuration_of_a_million_lines_is_refused_and_one_below_the_limit_is_read
         ("a:[{}],\n", 120_000),
         ("'\\u0061':'\\\n',\n", 50_000),
     ] {
-        measured(&with(source(line, lines)))
+        Measured::run(&with(source(line, lines)))
             .within(LITTLE, SOON)
             .exits(0)
             .says("publishing container mojito");
     }
+}
+
+#[test]
+fn a_container_that_asks_for_more_than_there_is_is_refused_and_a_large_one_is_read() {
+    let case = Case::production();
+    let path = case.dist("mojito.js");
+    let nested = format!("Mojito=/{}{}/", "(".repeat(9_000), ")".repeat(9_000));
+    fs::write(&path, nested).unwrap();
+    refused(
+        &case,
+        "cannot be checked: a regular expression has more than 1000 groups; to publish it all the same, set `VALIDATE` to `false`",
+    );
+    let experiment = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}});";
+    let large = format!(
+        "Mojito={{}};{}",
+        experiment.repeat(1_000_000 / experiment.len())
+    );
+    fs::write(&path, large).unwrap();
+    Measured::run(&case)
+        .within(200_000_000, SOON)
+        .exits(0)
+        .says("uploaded s3://");
 }
 
 /// A case of so many containers of the same script, by hand and without credentials, that would publish in a dry run.
@@ -185,7 +148,7 @@ fn ten_thousand_containers_are_refused_and_three_thousand_are_not() {
         &containers(10_000),
         "`CONTAINER_NAME` names 10000 containers, expected at most 3000, as CloudFront works on 3000 paths at a time",
     );
-    measured(&containers(3_000))
+    Measured::run(&containers(3_000))
         .within(2 * LITTLE, 3 * SOON)
         .exits(0)
         .says("(the experiments of 2990 more containers are not listed)")
@@ -261,15 +224,11 @@ fn an_absurd_number_is_a_large_one() {
             "MAX_SIZE",
             &format!("{}.{} MB", "9".repeat(900), "9".repeat(900)),
         );
-    measured(&case).within(LITTLE, SOON).exits(0);
+    Measured::run(&case).within(LITTLE, SOON).exits(0);
     assert_eq!(case.keys(), ["js/mojito.js"]);
     for size in ["0.0000001 kB", "-1", "1e9 kB", "NaN", "inf"] {
-        refused(&case_with_size(size), "`MAX_SIZE` is");
+        refused(&Case::production().env("MAX_SIZE", size), "`MAX_SIZE` is");
     }
-}
-
-fn case_with_size(size: &str) -> Case {
-    Case::production().env("MAX_SIZE", size)
 }
 
 #[test]
@@ -278,7 +237,7 @@ fn a_hundred_thousand_variables_are_no_hindrance() {
         let case = Case::production();
         // Names that are short, as Linux gives a process no more than 2 MB for all of them.
         let case = (0..100_000).fold(case, |case, number| case.env(&format!("V{number}"), value));
-        measured(&case).within(2 * LITTLE, SOON).exits(0);
+        Measured::run(&case).within(2 * LITTLE, SOON).exits(0);
         assert_eq!(case.keys(), ["js/mojito.js"]);
     }
 }
@@ -293,7 +252,7 @@ fn a_large_file_of_shared_variables_is_a_warning() {
         "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
         folder.to_str().unwrap(),
     );
-    measured(&case)
+    Measured::run(&case)
         .within(LITTLE, SOON)
         .exits(0)
         .says("WARNING: the result is not in `")
@@ -302,7 +261,7 @@ fn a_large_file_of_shared_variables_is_a_warning() {
     assert_eq!(fs::metadata(&path).unwrap().len(), 100_000_000);
     fs::remove_file(&path).unwrap();
     symlink("/dev/zero", &path).unwrap();
-    measured(&case)
+    Measured::run(&case)
         .within(LITTLE, SOON)
         .exits(0)
         .says("_shared_variables.json`: it is not a file");

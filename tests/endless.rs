@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crate::absurd::Measured;
 use crate::harness::Case;
+use crate::measured::Measured;
 
 /// What a run takes that publishes a container, in a debug build, and as much again.
 const MEMORY: u64 = 70_000_000;
@@ -109,10 +109,6 @@ fn with_s3(answers: &'static [Answer]) -> (Case, Endless) {
     (case, server)
 }
 
-fn measured(case: &Case) -> Measured {
-    Measured::run(case, &mut case.command())
-}
-
 #[test]
 fn an_error_without_end_is_not_awss() {
     let (case, server) = with_s3(&[Answer {
@@ -120,7 +116,7 @@ fn an_error_without_end_is_not_awss() {
         head: "403 Forbidden",
         part: "<Error><Code>AccessDenied</Code>",
     }]);
-    measured(&case)
+    Measured::run(&case)
         .within(MEMORY, TIME)
         .exits(3)
         .says("s3:PutObject on s3://")
@@ -139,7 +135,7 @@ fn a_success_without_end_leaves_in_doubt_whether_the_container_was_replaced() {
         head: "200 OK",
         part: "a;",
     }]);
-    measured(&case)
+    Measured::run(&case)
         .within(MEMORY, TIME)
         .exits(3)
         .says("as no answer of AWS is")
@@ -153,7 +149,7 @@ fn headers_without_end_are_no_answer() {
         head: "200 OK",
         part: "X: 1\r\n",
     }]);
-    measured(&case)
+    Measured::run(&case)
         .within(MEMORY, TIME)
         .exits(3)
         .says("may or may not be replaced");
@@ -173,7 +169,7 @@ fn a_current_container_without_end_is_not_compared() {
             part: "a;",
         },
     ]);
-    measured(&case)
+    Measured::run(&case)
         .within(MEMORY, TIME)
         .exits(0)
         .says("S3: what is there is larger than 1,000,000 bytes")
@@ -198,7 +194,7 @@ fn a_page_without_end_at_the_public_url_is_not_compared() {
         let case = Case::production()
             .env("PUBLIC_URL", &server.address)
             .env("DRY_RUN", "true");
-        measured(&case)
+        Measured::run(&case)
             .within(MEMORY, TIME)
             .exits(0)
             .says("what is served now is")
@@ -215,7 +211,7 @@ fn an_invalidation_without_end_may_have_been_made() {
         part: "<Invalidation>",
     }]);
     let case = Case::production().env("AWS_ENDPOINT_URL_CLOUDFRONT", &server.address);
-    measured(&case)
+    Measured::run(&case)
         .within(MEMORY, TIME)
         .exits(4)
         .says("cloudfront:CreateInvalidation on ")

@@ -82,8 +82,8 @@ fn values(
         let Some((name, expression)) = known_property(property) else {
             // It may set any of them, and only running it would tell.
             values.extend(names.iter().map(|name| (*name, None)));
-            let part = Part::new(recipe, COMPUTED);
-            code.insert(part, normalizer.hash(object.span));
+            code.entry(Part::new(recipe, COMPUTED))
+                .or_insert_with(|| normalizer.hash(object.span));
             continue;
         };
         let known = names.iter().find(|known| **known == name);

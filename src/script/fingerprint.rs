@@ -37,7 +37,8 @@ enum Name<'a> {
 }
 
 impl<'a> Normalizer<'a> {
-    pub(super) fn new(text: &'a str, semantic: &'a Semantic<'a>, left_out: Vec<Span>) -> Self {
+    pub(super) fn new(text: &'a str, semantic: &'a Semantic<'a>, mut left_out: Vec<Span>) -> Self {
+        left_out.sort_by_key(|hole| (hole.start, hole.end));
         let scoping = semantic.scoping();
         let symbol = |span, id| (!is_global(semantic, id)).then_some((span, Name::Symbol(id)));
         let key = |span: Span| {
@@ -114,7 +115,9 @@ impl<'a> Normalizer<'a> {
 
     /// Goes through the code in `span`: each piece of it that stands as it is, with the name that comes after it.
     fn pieces(&self, span: Span, left_out: &[Span], mut piece: impl FnMut(&str, Option<Name<'a>>)) {
-        let holes = left_out.iter().map(|hole| (*hole, None));
+        let first = left_out.partition_point(|hole| hole.start < span.start);
+        let holes = left_out[first..].iter().map(|hole| (*hole, None));
+        let holes = holes.take_while(|(hole, _)| hole.start < span.end);
         let names = self.names_in(span).map(|(name, kind)| (name, Some(kind)));
         let mut marks: Vec<(Span, Option<Name>)> = names
             .chain(holes.filter(|(hole, _)| span.contains_inclusive(*hole)))

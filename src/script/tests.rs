@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::bounds::DEEPEST;
 use super::*;
 use crate::experiment::{Part, Recipe, Traffic};
 
