@@ -1,4 +1,4 @@
-//! The stack and the time that a script is read within, whatever it holds.
+//! The memory, the stack and the time that a script is read within, whatever it holds.
 //!
 //! The parser recurses, and some of its checks take time that grows with the square of what they check. A script that
 //! asks for more than there is must not end the program, nor keep it.
@@ -7,6 +7,11 @@ use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use crate::byte_size::ByteSize;
+
+/// Reading takes some 140 times a script's size, and a step of Bitbucket has 1 GB for its containers. Real ones have some hundred
+/// kilobytes.
+const LARGEST: ByteSize = ByteSize(2_000_000);
 /// Stack that a level of nesting may take in the parser and in the checks after it, measured in a debug build with a
 /// fifth to spare: for a bracket, and for a byte of what nests without one (`!!!a`, `a=>b=>c`).
 const STACK_OF_BRACKET: usize = 4_800;
@@ -20,7 +25,7 @@ const LEAST_STACK: usize = (1 << 20) + MOST_GROUPS * STACK_OF_GROUP;
 pub(super) const DEEPEST: usize = 10_000;
 /// What `cargo fuzz` puts into every function, to see which are reached, takes stack as well.
 const INSTRUMENTED: usize = if cfg!(fuzzing) { 4 } else { 1 };
-/// A container of the largest size takes some seconds.
+/// A script of the largest size takes a second.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// Reads a text, or says why it cannot be read here.
@@ -36,6 +41,9 @@ fn within<T: Send + 'static>(
     longest: Duration,
     read: fn(&str) -> T,
 ) -> Result<T, String> {
+    if text.len() as u64 > LARGEST.0 {
+        return Err(format!("it is larger than {LARGEST}"));
+    }
     let brackets = brackets(text);
     if brackets.open_at_once > DEEPEST {
         return Err(format!("more than {DEEPEST} brackets are open at once"));
@@ -100,6 +108,16 @@ mod tests {
             "it takes longer than 1 s"
         );
         assert_eq!(within("ab", LONGEST, str::len), Ok(2));
+    }
+
+    #[test]
+    fn what_takes_too_much_memory_is_not_read() {
+        let text = "a".repeat(2_000_001);
+        assert_eq!(
+            within_bounds(&text, str::len).unwrap_err(),
+            "it is larger than 2,000,000 bytes"
+        );
+        assert_eq!(within_bounds(&text[1..], str::len), Ok(2_000_000));
     }
 
     /// Each of these took time that grew with the square of its size: minutes, where this takes a second.
