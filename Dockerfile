@@ -9,7 +9,10 @@ ARG BINARY=built
 FROM rust:1.95-slim-bookworm AS built
 WORKDIR /source
 COPY . .
-RUN cargo build --release --locked && mv target/*/release/mojito-publish /mojito-publish
+# The binary carries the list of its dependencies, for scanners to read.
+RUN cargo install --locked --root /tools cargo-auditable@0.7.7 \
+    && PATH="/tools/bin:$PATH" cargo auditable build --release --locked \
+    && mv target/*/release/mojito-publish /mojito-publish
 
 FROM scratch AS prebuilt
 COPY mojito-publish /mojito-publish

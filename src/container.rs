@@ -2,7 +2,10 @@
 //!
 //! All of it happens before the first request, and everything that is wrong is reported in one go.
 
+use std::num::NonZero;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::byte_size::ByteSize;
 use crate::columns::columns;
@@ -24,39 +27,86 @@ const HEAVIEST: usize = 5;
 
 /// Reads, checks and compresses every file that is to be published.
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
-    let mut gzip = Gzip::new();
+    let names = &settings.target.containers;
+    let mut containers = Vec::with_capacity(names.len());
     let mut unfit = Vec::new();
-    let mut containers = Vec::with_capacity(settings.target.containers.len());
-    for name in &settings.target.containers {
-        let mut objects = Vec::with_capacity(settings.bundles().len());
-        let mut scripts = Vec::with_capacity(settings.bundles().len());
-        for &bundle in settings.bundles() {
-            let path = settings.local_path.join(bundle.file_name(name));
-            match read_bundle(&path, name, bundle, settings, &mut gzip) {
-                Ok((object, script)) => {
-                    objects.push(object);
-                    scripts.extend(script);
-                }
-                Err(mut problem) => {
-                    if bundle == Bundle::Pretty && problem.starts_with("does not exist") {
-                        problem.push_str(", or set `PRETTY` to `false` to publish without it");
-                    }
-                    unfit.push(Unfit { path, problem });
-                }
-            }
+    for result in on_all_processors(names, |gzip, name| read_container(name, settings, gzip)) {
+        match result {
+            Ok(container) => containers.push(container),
+            Err(problems) => unfit.extend(problems),
         }
-        containers.push(Container {
-            name: name.clone(),
-            objects: objects.into(),
-            oddities: validate::oddities(name, &scripts, &settings.build),
-            script: scripts.pop(),
-        });
     }
     if unfit.is_empty() {
         Ok(containers)
     } else {
         Err(unfit)
     }
+}
+
+/// Does something to each of many, and returns what comes of it in their order.
+fn on_all_processors<T: Sync, R: Send>(
+    many: &[T],
+    work: impl Fn(&mut Gzip, &T) -> R + Sync,
+) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut gzip = Gzip::new();
+        let mut done = Vec::new();
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(one) = many.get(number) else {
+                return done;
+            };
+            done.push((number, work(&mut gzip, one)));
+        }
+    };
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut done = thread::scope(|scope| {
+        let others: Vec<_> = (1..processors.min(many.len()))
+            .map(|_| scope.spawn(worker))
+            .collect();
+        let mut done = worker();
+        for other in others {
+            done.extend(other.join().expect("a panic ends the process"));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn read_container(
+    name: &ContainerName,
+    settings: &Settings,
+    gzip: &mut Gzip,
+) -> Result<Container, Vec<Unfit>> {
+    let mut objects = Vec::with_capacity(settings.bundles().len());
+    let mut scripts = Vec::with_capacity(settings.bundles().len());
+    let mut unfit = Vec::new();
+    for &bundle in settings.bundles() {
+        let path = settings.local_path.join(bundle.file_name(name));
+        match read_bundle(&path, name, bundle, settings, gzip) {
+            Ok((object, script)) => {
+                objects.push(object);
+                scripts.extend(script);
+            }
+            Err(mut problem) => {
+                if bundle == Bundle::Pretty && problem.starts_with("does not exist") {
+                    problem.push_str(", or set `PRETTY` to `false` to publish without it");
+                }
+                unfit.push(Unfit { path, problem });
+            }
+        }
+    }
+    if !unfit.is_empty() {
+        return Err(unfit);
+    }
+    Ok(Container {
+        name: name.clone(),
+        objects: objects.into(),
+        oddities: validate::oddities(name, &scripts, &settings.build),
+        script: scripts.pop(),
+    })
 }
 
 fn read_bundle(

@@ -142,7 +142,7 @@ impl<'a> Current<'a> {
             Ok(_) if self.s3_denies.get() => {
                 "S3: it was not asked, as it has denied this for another container".to_owned()
             }
-            Ok(aws) => match self.from_s3(aws, object).await {
+            Ok(aws) => match self.ask_s3(aws, object).await {
                 Ok(served) => return Ok(served),
                 Err(problem) => format!("S3: {problem}"),
             },
@@ -150,7 +150,7 @@ impl<'a> Current<'a> {
         Err(format!("{of_cdn}; {of_s3}"))
     }
 
-    async fn from_s3(&self, aws: &Aws, object: &Object) -> Result<Served, Unread> {
+    async fn ask_s3(&self, aws: &Aws, object: &Object) -> Result<Served, Unread> {
         let read = in_time(&self.s3_is_slow, from_s3(aws, self.settings, object)).await;
         match &read {
             Ok(_) => self.s3_was_read.set(true),

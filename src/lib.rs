@@ -10,10 +10,10 @@
 //!   `scope` is the same seen from IAM: what the run may touch, as a policy.
 //! - `current` reads what is `served` now, from S3 or as a `visitor` gets it, `difference` is what changes, and `overview`
 //!   lays experiments and changes out in `columns`.
-//! - `aws` connects (`tls`, `warm`, `limit`, `oidc`), `publish` carries the plan out by way of `s3`, `newest`, `cloudfront` and `live`, and
+//! - `aws` connects (`tls`, `warm`, `limit`, `oidc`), `publish` carries the plan out by way of `upload`, `s3`, `newest`, `cloudfront` and `live`, and
 //!   `record` remembers what was done (`attempts` what may have been). `fault` is what AWS refused, and `kind`
 //!   what that means.
-//! - `report` says how it ended, through `reporter`, and `result_file` stores it; `exit` is the code, and `secrets` are
+//! - `report` says what is done and `ending` how it ended, through `reporter`, and `result_file` stores it; `exit` is the code, and `secrets` are
 //!   cut out of all of it. `signal` does the
 //!   same when the run is stopped.
 //!
@@ -40,6 +40,7 @@ mod config_js;
 mod container;
 mod current;
 mod difference;
+mod ending;
 mod environment;
 mod error;
 mod excerpt;
@@ -80,6 +81,7 @@ mod signal;
 mod target;
 mod tls;
 mod trust;
+mod upload;
 mod validate;
 mod variables;
 mod visitor;
@@ -207,7 +209,7 @@ async fn publish(
 
     publish::publish(&aws, &https, &connections, record, reporter).await;
     Ok(
-        report::closing(record, None, reporter).unwrap_or_else(|| loop {
+        ending::report(record, None, reporter).unwrap_or_else(|| loop {
             // The thread of the signals is printing the end and exits the process.
             std::thread::park();
         }),

@@ -1,33 +1,25 @@
 //! Carries the plan out: uploads, then invalidations, then the waits that were asked for.
 
-use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all, select, Either, FutureExt};
+use futures_util::future::{join_all, select, Either};
 use futures_util::stream::{self, StreamExt};
 use tokio::time::Instant;
 
 use crate::aws::Aws;
 use crate::cloudfront;
-use crate::current::Current;
 use crate::fault::{self, Fault};
 use crate::identity::{self, Identity};
 use crate::live;
 use crate::name::DistributionId;
-use crate::newest::{self, Precondition};
-use crate::object::Container;
-use crate::plan::s3_address;
-use crate::record::{Invalidation, Record, Upload};
-use crate::report;
+use crate::record::{Invalidation, Record};
 use crate::reporter::Reporter;
-use crate::s3;
 use crate::tls::Https;
+use crate::upload;
 use crate::visitor;
 use crate::warm::Connections;
 
-/// Containers that are uploaded at the same time.
-const CONCURRENT_UPLOADS: usize = 16;
 /// Containers that are waited for at the public URL at the same time.
 const CONCURRENT_LOOKS: usize = 16;
 /// How long `WAIT` waits for an invalidation. CloudFront usually needs less than a minute.
@@ -48,7 +40,7 @@ pub(crate) async fn publish(
 ) {
     let settings = &record.plan.settings;
     let work = pin!(async {
-        upload(aws, https, connections, record, reporter).await;
+        upload::upload(aws, https, connections, record, reporter).await;
         record.expect_live();
         connections.cloudfront().await;
         invalidate(aws, record, reporter).await;
@@ -71,110 +63,6 @@ pub(crate) async fn publish(
     }
     if let Some(Identity { arn, account_id }) = &record.state().identity {
         reporter.info(&format!("identity: {arn} in account {account_id}"));
-    }
-}
-
-/// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
-async fn upload(
-    aws: &Aws,
-    https: &Https,
-    connections: &Connections,
-    record: &Record,
-    reporter: &Reporter,
-) {
-    let current = &Current::new(
-        Ok(aws),
-        https,
-        &record.plan.settings,
-        Some(&record.caller_reference),
-    );
-    let publish =
-        |container| publish_container(aws, current, connections, container, record, reporter);
-    let mut containers = record.plan.containers.iter();
-    // The first alone: whether it may be read tells whether the others are worth asking for.
-    if let Some(container) = containers.next() {
-        publish(container).await;
-    }
-    stream::iter(containers)
-        .map(publish)
-        .buffer_unordered(CONCURRENT_UPLOADS)
-        .collect::<()>()
-        .await;
-}
-
-/// Uploads a container, and says what that changes for visitors: before it is sent, or before it is said to be uploaded
-/// where it can be known so late.
-async fn publish_container(
-    aws: &Aws,
-    current: &Current<'_>,
-    connections: &Connections,
-    container: &Container,
-    record: &Record,
-    reporter: &Reporter,
-) {
-    let meanwhile = Current::reads_s3_meanwhile(&record.plan.settings);
-    let compared = async {
-        if meanwhile {
-            connections.s3().await;
-        }
-        let difference = current.difference(container).await;
-        let differences = &mut record.state().differences;
-        report::difference(
-            &record.plan,
-            container,
-            &difference,
-            differences.values(),
-            reporter,
-        );
-        differences.insert(container.name.clone(), difference);
-    };
-    let compared = compared.shared();
-    if !meanwhile {
-        compared.clone().await;
-    }
-    connections.s3().await;
-    let upload = upload_container(aws, container, compared.clone(), record, reporter);
-    join(compared, upload).await;
-}
-
-/// What is done is said once it is said what it changes, as `compared` does.
-async fn upload_container(
-    aws: &Aws,
-    container: &Container,
-    compared: impl Future<Output = ()> + Clone,
-    record: &Record,
-    reporter: &Reporter,
-) {
-    let settings = &record.plan.settings;
-    let run = &record.caller_reference;
-    let mut failed = false;
-    for object in container.objects.iter() {
-        if failed {
-            record.set_upload(&object.key, Upload::Skipped);
-            continue;
-        }
-        record.set_upload(&object.key, Upload::Sending);
-        let result = if settings.only_newer {
-            newest::put_if_newer(&aws.s3, settings, run, object).await
-        } else {
-            s3::put_object(&aws.s3, settings, run, object, &Precondition::None).await
-        };
-        match result {
-            Ok(()) => {
-                record.set_upload(&object.key, Upload::Done);
-                compared.clone().await;
-                reporter.success(&format!(
-                    "uploaded {}: {}, {} compressed",
-                    s3_address(&settings.target.bucket, &object.key),
-                    object.size,
-                    object.compressed_size()
-                ));
-            }
-            Err(fault) => {
-                record.set_upload(&object.key, Upload::Failed(fault));
-                failed = true;
-            }
-        }
     }
 }
 

@@ -30,6 +30,12 @@ pub(crate) enum Upload {
     Skipped,
 }
 
+impl Upload {
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+}
+
 /// How far the invalidation in a distribution is. Several ids where the paths exceed one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Invalidation {
@@ -241,11 +247,7 @@ impl State {
 
     /// How the run ends if it ends now.
     pub(crate) fn exit(&self) -> Exit {
-        if self
-            .uploads
-            .values()
-            .any(|upload| !matches!(upload, Upload::Done))
-        {
+        if self.uploads.values().any(|upload| !upload.is_done()) {
             Exit::NotPublished
         } else if !self.not_told().is_empty() {
             Exit::NotInvalidated

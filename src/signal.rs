@@ -16,9 +16,9 @@ use tokio::runtime;
 use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use crate::build::Build;
+use crate::ending;
 use crate::exit::Exit;
 use crate::record::Record;
-use crate::report;
 use crate::reporter::Reporter;
 use crate::result_file;
 
@@ -46,7 +46,7 @@ pub(crate) fn watch(
                 process::exit(Exit::NotPublished.code().into());
             });
             let exit = if let Some(record) = record.get() {
-                report::closing(record, Some(name), &reporter)
+                ending::report(record, Some(name), &reporter)
             } else {
                 reporter.failure(&format!(
                     "stopped by {name}\nnothing was sent; visitors keep the old container"

@@ -134,6 +134,41 @@ identity: [USER] in account 123456789012
 }
 
 #[test]
+fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
+    let case = Case::production();
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    case.run().exits(0);
+    build(&case, &[HERO], "e");
+    // It looks when the upload is done.
+    case.fault(json!({"method": "GET", "path": "/js/mojito.js", "delay": 1}));
+    case.run()
+        .exits(0)
+        .says("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: it answered with what this run has just uploaded");
+    // Another run of the same content is told from this one.
+    case.run()
+        .exits(0)
+        .says("): no experiment, shared code or header changes");
+}
+
+#[test]
+fn a_session_that_may_not_read_from_s3_does_not_try() {
+    let (case, _) = Case::production().with_broad_role();
+    case.run()
+        .exits(0)
+        .says("the role's session of this run may not read it from S3 (`s3:GetObject`)");
+    assert!(case
+        .requests()
+        .iter()
+        .all(|request| request.method != "GET"));
+    let case = case
+        .env("ONLY_NEWER", "true")
+        .in_bitbucket("BITBUCKET_TAG", "v1");
+    case.run()
+        .exits(0)
+        .says("compared with what visitors get now (s3://");
+}
+
+#[test]
 fn it_is_read_from_s3_where_the_public_url_does_not_serve_it() {
     let case = Case::production();
     let edge = case.world.edge.clone();

@@ -1,5 +1,6 @@
 //! The image, run as Bitbucket runs a pipe. Where no Docker daemon runs, these tests say so loudly and do nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::net::UdpSocket;
@@ -94,16 +95,26 @@ fn client() -> Option<&'static str> {
 }
 
 fn build(client: &str) -> String {
-    // What ships is the release binary, so that is what is tested.
+    // What ships is the release binary with the list of its dependencies, so that is what is tested.
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let cargo = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--locked", "--bin", "mojito-publish"])
-        .current_dir(root)
-        .status();
-    assert!(
-        cargo.expect("cargo starts").success(),
-        "the release binary could not be built"
+    let tools = root.join("target/tools");
+    let auditable = include_str!("../Dockerfile")
+        .split_whitespace()
+        .find(|word| word.starts_with("cargo-auditable@"))
+        .expect("the Dockerfile installs it");
+    cargo(
+        Command::new(env!("CARGO"))
+            .args(["install", "--locked", "--quiet", auditable, "--root"])
+            .arg(&tools),
     );
+    cargo(Command::new(tools.join("bin/cargo-auditable")).args([
+        "auditable",
+        "build",
+        "--release",
+        "--locked",
+        "--bin",
+        "mojito-publish",
+    ]));
     let profiles = Path::new(BINARY)
         .ancestors()
         .nth(2)
@@ -129,6 +140,14 @@ fn build(client: &str) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     name
+}
+
+fn cargo(command: &mut Command) {
+    let status = command.current_dir(env!("CARGO_MANIFEST_DIR")).status();
+    assert!(
+        status.expect("cargo starts").success(),
+        "{command:?} failed"
+    );
 }
 
 fn docker(arguments: &[&str]) -> Output {
@@ -365,6 +384,47 @@ fn it_holds_the_binary_and_nothing_else_and_is_small() {
         compressed <= MOST_COMPRESSED_BYTES,
         "the image has {compressed} bytes compressed"
     );
+}
+
+#[test]
+fn the_binary_carries_the_list_of_its_dependencies() {
+    let Some(image) = image() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let binary = folder.path().join("mojito-publish");
+    let container = String::from_utf8(docker(&["create", image]).stdout).unwrap();
+    let container = container.trim();
+    let copied = docker(&[
+        "cp",
+        &format!("{container}:/mojito-publish"),
+        binary.to_str().unwrap(),
+    ]);
+    docker(&["rm", container]);
+    assert!(copied.status.success());
+    let list =
+        auditable_info::audit_info_from_file(&binary, auditable_info::Limits::default()).unwrap();
+    let listed: BTreeSet<String> = list
+        .packages
+        .iter()
+        .map(|package| format!("{} v{}", package.name, package.version))
+        .collect();
+    let tree = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--locked",
+            "--prefix=none",
+            "--edges=normal,no-proc-macro",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    let linked: BTreeSet<String> = String::from_utf8(tree.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert!(linked.len() > 100, "{linked:?}");
+    let missing: Vec<&String> = linked.difference(&listed).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod faults;
 mod harness;
 mod image;
 mod local_aws;
+mod many;
 mod measured;
 mod network;
 mod policy;

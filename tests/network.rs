@@ -1,8 +1,10 @@
-//! TLS and proxies: what the machine and its owner say must be trusted and passed through.
+//! TLS, proxies and connections: what the machine and its owner say must be trusted and passed through, and what is opened
+//! when.
 
 use std::io::{copy, BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -60,6 +62,59 @@ fn requests_go_through_the_proxy_unless_it_is_told_otherwise() {
     let case = case.env("NO_PROXY", "127.0.0.1");
     case.run().exits(0);
     assert_eq!(asked.lock().unwrap().len(), through_proxy.len());
+}
+
+#[test]
+fn the_connection_to_cloudfront_is_opened_during_the_upload_and_used_for_the_invalidation() {
+    let case = Case::production();
+    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "delay": 1}));
+    let (cloudfront, idle) = idle_connections(&case.world.endpoint.replace("http://", ""));
+    let case = case.env("AWS_ENDPOINT_URL_CLOUDFRONT", &cloudfront);
+    case.run().exits(0);
+    assert_eq!(case.invalidations().len(), 1);
+    let idle = idle.lock().unwrap().clone();
+    assert_eq!(idle.len(), 1, "{idle:?}");
+    assert!(idle[0] > Duration::from_millis(500), "{idle:?}");
+    // Nothing was asked to open it.
+    let requests = case.requests();
+    let mut methods: Vec<&str> = requests.iter().map(|it| it.method.as_str()).collect();
+    methods.sort_unstable();
+    assert_eq!(methods, ["GET", "POST", "POST", "PUT"]);
+}
+
+#[test]
+fn a_run_that_is_refused_opens_connections_and_sends_nothing() {
+    let case = Case::production();
+    let (aws, idle) = idle_connections(&case.world.endpoint.replace("http://", ""));
+    std::fs::write(case.dist("mojito.js"), "<html>").unwrap();
+    case.env("AWS_ENDPOINT_URL", &aws).run().exits(2);
+    assert!(idle.lock().unwrap().is_empty());
+}
+
+/// Passes connections on, and remembers how long each was open before something was sent over it.
+fn idle_connections(upstream: &str) -> (String, Arc<Mutex<Vec<Duration>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let idle = Arc::new(Mutex::new(Vec::new()));
+    let (times, upstream) = (Arc::clone(&idle), upstream.to_owned());
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let opened = Instant::now();
+            let (times, upstream) = (Arc::clone(&times), upstream.clone());
+            std::thread::spawn(move || {
+                let mut first = [0];
+                if client.peek(&mut first).unwrap_or_default() == 0 {
+                    return;
+                }
+                times.lock().unwrap().push(opened.elapsed());
+                let mut server = TcpStream::connect(upstream).unwrap();
+                let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || copy(&mut from, &mut to));
+                let _ = copy(&mut server, &mut client);
+            });
+        }
+    });
+    (address, idle)
 }
 
 /// An HTTP proxy that connects, and remembers to what.

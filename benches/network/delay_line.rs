@@ -1,19 +1,23 @@
 //! A long way between a program and AWS: TLS, and every byte half a round trip late in each direction.
 //!
 //! Opening a connection takes a round trip before its first byte, as the packets that open it do. What ends TLS stands at
-//! the far end, so handshakes take their round trips too.
+//! the far end, so handshakes take their round trips too. It keeps connections open as AWS does and moto does not.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use hyper::header::{CONNECTION, EXPECT};
+use hyper::service::service_fn;
+use hyper::{client, server, Request, Response};
+use hyper_util::rt::TokioIo;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ProtocolVersion, ServerConfig};
-use tokio::io::{
-    copy_bidirectional, duplex, split, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt,
-};
+use tokio::io::{duplex, split, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, Instant};
@@ -115,14 +119,29 @@ async fn serve(
             *back.last.lock().expect("nothing panics with it") = Some(Instant::now());
         },
     ));
-    let mut tls = acceptor.accept(far).await.ok()?;
+    let tls = acceptor.accept(far).await.ok()?;
     if tls.get_ref().1.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
         traffic.only_tls_13.store(false, Ordering::Relaxed);
     }
-    let mut aws = TcpStream::connect(upstream).await.ok()?;
-    aws.set_nodelay(true).ok()?;
-    copy_bidirectional(&mut tls, &mut aws).await.ok()?;
-    Some(())
+    let service = service_fn(move |request| ask(request, upstream));
+    let connection =
+        server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service);
+    connection.await.ok()
+}
+
+async fn ask(
+    mut request: Request<Incoming>,
+    upstream: SocketAddr,
+) -> Result<Response<Incoming>, Box<dyn Error + Send + Sync>> {
+    // The proxy has said it already.
+    request.headers_mut().remove(EXPECT);
+    let aws = TcpStream::connect(upstream).await?;
+    aws.set_nodelay(true)?;
+    let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(aws)).await?;
+    tokio::spawn(connection);
+    let mut response = sender.send_request(request).await?;
+    response.headers_mut().remove(CONNECTION);
+    Ok(response)
 }
 
 /// Passes on what comes, `delay` later, and nothing before the connection is open and a `delay` has passed since.

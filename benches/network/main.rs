@@ -1,6 +1,6 @@
 //! `cargo bench --bench network`: publishing over a network, against the tools that people use for it, in one run.
 //!
-//! All talk to the same local AWS, over TLS and delay lines that add round-trip time, in turn; each service has a line of
+//! `-- one` and `-- many` run a part. All talk to the same local AWS, over TLS and delay lines that add round-trip time, in turn; each service has a line of
 //! its own, as it has a host of its own at AWS. What counts are ratios and round trips, which carry over.
 
 #![expect(clippy::print_stdout, reason = "it reports")]
@@ -51,8 +51,17 @@ fn main() {
         runtime: Runtime::new().expect("a runtime starts"),
         world,
     };
-    plot::draw(&one::measure(&bench));
-    many::measure(&bench);
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|it| it != "--bench")
+        .collect();
+    let wants = |part: &str| wanted.is_empty() || wanted.iter().any(|it| it == part);
+    if wants("one") {
+        plot::draw(&one::measure(&bench));
+    }
+    if wants("many") {
+        many::measure(&bench);
+    }
 }
 
 /// What the documented policies allow, for any container.

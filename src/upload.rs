@@ -1,0 +1,120 @@
+//! Uploads the containers, and says what that changes for visitors.
+
+use std::future::Future;
+
+use futures_util::future::{join, FutureExt};
+use futures_util::stream::{self, StreamExt};
+
+use crate::aws::Aws;
+use crate::current::Current;
+use crate::newest::{self, Precondition};
+use crate::object::Container;
+use crate::record::{Record, Upload};
+use crate::report;
+use crate::reporter::Reporter;
+use crate::s3;
+use crate::tls::Https;
+use crate::warm::Connections;
+
+/// Containers that are uploaded at the same time. Each has a connection of its own.
+const CONCURRENT_UPLOADS: usize = 64;
+
+/// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
+pub(crate) async fn upload(
+    aws: &Aws,
+    https: &Https,
+    connections: &Connections,
+    record: &Record,
+    reporter: &Reporter,
+) {
+    let current = &Current::new(
+        Ok(aws),
+        https,
+        &record.plan.settings,
+        Some(&record.caller_reference),
+    );
+    let publish =
+        |container| publish_container(aws, current, connections, container, record, reporter);
+    let mut containers = record.plan.containers.iter();
+    // The first alone: whether it may be read tells whether the others are worth asking for.
+    if let Some(container) = containers.next() {
+        publish(container).await;
+    }
+    stream::iter(containers)
+        .map(publish)
+        .buffer_unordered(CONCURRENT_UPLOADS)
+        .collect::<()>()
+        .await;
+    report::all_uploaded(record, reporter);
+}
+
+/// Uploads a container, and says what that changes for visitors: before it is sent, or before it is said to be uploaded
+/// where it can be known so late.
+async fn publish_container(
+    aws: &Aws,
+    current: &Current<'_>,
+    connections: &Connections,
+    container: &Container,
+    record: &Record,
+    reporter: &Reporter,
+) {
+    let meanwhile = Current::reads_s3_meanwhile(&record.plan.settings);
+    let compared = async {
+        if meanwhile {
+            connections.s3().await;
+        }
+        let difference = current.difference(container).await;
+        let differences = &mut record.state().differences;
+        report::difference(
+            &record.plan,
+            container,
+            &difference,
+            differences.values(),
+            reporter,
+        );
+        differences.insert(container.name.clone(), difference);
+    };
+    let compared = compared.shared();
+    if !meanwhile {
+        compared.clone().await;
+    }
+    connections.s3().await;
+    let upload = upload_container(aws, container, compared.clone(), record, reporter);
+    join(compared, upload).await;
+}
+
+/// What is done is said once it is said what it changes, as `compared` does.
+async fn upload_container(
+    aws: &Aws,
+    container: &Container,
+    compared: impl Future<Output = ()> + Clone,
+    record: &Record,
+    reporter: &Reporter,
+) {
+    let settings = &record.plan.settings;
+    let run = &record.caller_reference;
+    let mut failed = false;
+    for object in container.objects.iter() {
+        if failed {
+            record.set_upload(&object.key, Upload::Skipped);
+            continue;
+        }
+        record.set_upload(&object.key, Upload::Sending);
+        let result = if settings.only_newer {
+            newest::put_if_newer(&aws.s3, settings, run, object).await
+        } else {
+            s3::put_object(&aws.s3, settings, run, object, &Precondition::None).await
+        };
+        match result {
+            Ok(()) => {
+                record.set_upload(&object.key, Upload::Done);
+                compared.clone().await;
+                report::uploaded(record, object, reporter);
+            }
+            Err(fault) => {
+                record.set_upload(&object.key, Upload::Failed(fault));
+                failed = true;
+            }
+        }
+    }
+}
