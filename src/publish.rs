@@ -14,6 +14,7 @@ use crate::identity::{self, Identity};
 use crate::live;
 use crate::name::DistributionId;
 use crate::record::{Invalidation, Record};
+use crate::report;
 use crate::reporter::Reporter;
 use crate::tls::Https;
 use crate::upload;
@@ -220,7 +221,7 @@ async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
                     live::until_served(connector, &url, object, cache_control, deadline, on_wait)
                         .await;
                 if result.is_ok() {
-                    reporter.success(&format!("{url} is the new container"));
+                    report::live(record, &url, reporter);
                 }
                 record.state().live[number].problem = result.err();
             }

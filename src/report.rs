@@ -142,3 +142,29 @@ pub(crate) fn all_uploaded(record: &Record, reporter: &Reporter) {
         ));
     }
 }
+
+/// Says that visitors get a container, or of many, how many they get.
+pub(crate) fn live(record: &Record, url: &str, reporter: &Reporter) {
+    if record.plan.containers.len() > LISTED {
+        let state = record.state();
+        // This one is not counted yet.
+        let seen = 1 + state
+            .live
+            .iter()
+            .filter(|live| live.problem.is_none())
+            .count();
+        let all = state.live.len();
+        if seen == all {
+            reporter.success(&format!(
+                "{url} and {} more are the new containers",
+                all - 1
+            ));
+        } else {
+            reporter.waiting(&format!(
+                "looking at visitors' view: {seen} of {all} are the new containers"
+            ));
+        }
+        return;
+    }
+    reporter.success(&format!("{url} is the new container"));
+}

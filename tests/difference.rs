@@ -112,6 +112,7 @@ fn it_is_read_from_s3_where_that_is_permitted() {
     };
     build(&case, &[HERO, other], "t");
     let case = case.env("CACHE_CONTROL", "max-age=60");
+    case.stores_late();
     case.run().exits(0).prints(str![[r#"
 [VERSION]
 publishing container mojito to production (`ENVIRONMENT` is `production`, build 57, commit 1f2e3d4, of acme/site)
@@ -145,6 +146,7 @@ fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
         .exits(0)
         .says("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: it answered with what this run has just uploaded");
     // Another run of the same content is told from this one.
+    case.stores_late();
     case.run()
         .exits(0)
         .says("): no experiment, shared code or header changes");

@@ -160,6 +160,11 @@ impl Case {
         (case, role)
     }
 
+    /// S3 takes its time to store what comes from now on, so that what is read meanwhile is what was there.
+    pub(crate) fn stores_late(&self) {
+        self.fault(json!({"method": "PUT", "path": "/js/", "delay": 0.5, "times": 1000}));
+    }
+
     /// Adds an argument to the next run.
     pub(crate) fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());

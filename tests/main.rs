@@ -25,6 +25,7 @@ mod local_aws;
 mod many;
 mod measured;
 mod network;
+mod peak;
 mod policy;
 mod proxy;
 mod publish;

@@ -56,9 +56,19 @@ fn each_is_compared_where_s3_may_be_read() {
     let case = many(&["s3:PutObject", "s3:GetObject"]);
     case.run().exits(0);
     let case = case.env("CACHE_CONTROL", "max-age=60");
+    case.stores_late();
     let ended = case.run().exits(0).does_not_say("not compared");
     let compared = ended.output.matches("compared with what visitors get now");
     assert_eq!(compared.count(), COUNT);
+}
+
+#[test]
+fn what_visitors_get_of_many_is_said_in_one_line() {
+    let case = many(&["s3:PutObject"]);
+    let edge = case.world.edge.clone();
+    let ended = case.env("PUBLIC_URL", &edge).run().exits(0);
+    assert_eq!(ended.output.matches(" is the new container").count(), 0);
+    ended.says(" and 39 more are the new containers\n");
 }
 
 #[test]

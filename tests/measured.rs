@@ -1,12 +1,11 @@
 //! What a run takes of memory and time.
 
-use std::fs;
 use std::io::Read;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::harness::{Case, Ended};
+use crate::peak::peak_memory;
 
 /// How a run ended, with what it took.
 pub(crate) struct Measured {
@@ -20,7 +19,7 @@ impl Measured {
     pub(crate) fn run(case: &Case) -> Self {
         let started = Instant::now();
         let mut child = case.start();
-        let status = format!("/proc/{}/status", child.id());
+        let process = child.id();
         let mut stdout = child.stdout.take().expect("it is a pipe");
         // A pipe that is full would make it wait.
         let reader = thread::spawn(move || {
@@ -30,7 +29,7 @@ impl Measured {
         });
         let mut peak = 0;
         while child.try_wait().unwrap().is_none() {
-            peak = peak_of(Path::new(&status)).unwrap_or(0).max(peak);
+            peak = peak_memory(process).unwrap_or(0).max(peak);
             thread::sleep(Duration::from_millis(1));
         }
         let took = started.elapsed();
@@ -54,12 +53,4 @@ impl Measured {
         assert!(took <= time, "it took {took:?}:\n{}", ended.output);
         ended
     }
-}
-
-/// The most memory that a process has had, in bytes.
-fn peak_of(status: &Path) -> Option<u64> {
-    let status = fs::read_to_string(status).ok()?;
-    let line = status.lines().find_map(|it| it.strip_prefix("VmHWM:"))?;
-    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(1024 * kib)
 }

@@ -3,7 +3,7 @@
 //! Opening a connection takes a round trip before its first byte, as the packets that open it do. What ends TLS stands at
 //! the far end, so handshakes take their round trips too. It keeps connections open as AWS does and moto does not.
 
-use std::error::Error;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -32,8 +32,8 @@ pub(crate) struct Traffic {
     pub(crate) bytes: AtomicU64,
     /// Whether every connection spoke TLS 1.3.
     pub(crate) only_tls_13: AtomicBool,
-    /// When the last byte arrived at the program.
-    pub(crate) last: Mutex<Option<Instant>>,
+    /// When the first request arrived at the far end, and the last answer at the program.
+    pub(crate) busy: Mutex<Option<(Instant, Instant)>>,
 }
 
 /// A line that waits for connections until its runtime ends.
@@ -72,7 +72,7 @@ impl DelayLine {
             connections: AtomicU64::default(),
             bytes: AtomicU64::default(),
             only_tls_13: AtomicBool::new(true),
-            last: Mutex::default(),
+            busy: Mutex::default(),
         });
         let of_connections = Arc::clone(&traffic);
         tokio::spawn(async move {
@@ -116,14 +116,23 @@ async fn serve(
         round_trip / 2,
         move |bytes| {
             back.bytes.fetch_add(bytes, Ordering::Relaxed);
-            *back.last.lock().expect("nothing panics with it") = Some(Instant::now());
         },
     ));
     let tls = acceptor.accept(far).await.ok()?;
     if tls.get_ref().1.protocol_version() != Some(ProtocolVersion::TLSv1_3) {
         traffic.only_tls_13.store(false, Ordering::Relaxed);
     }
-    let service = service_fn(move |request| ask(request, upstream));
+    let service = service_fn(move |request| {
+        let traffic = Arc::clone(&traffic);
+        async move {
+            let asked = Instant::now();
+            let answer = ask(request, upstream).await;
+            let mut busy = traffic.busy.lock().expect("nothing panics with it");
+            let first = busy.map_or(asked, |(first, _)| first);
+            *busy = Some((first, Instant::now() + round_trip / 2));
+            answer
+        }
+    });
     let connection =
         server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service);
     connection.await.ok()
@@ -132,14 +141,19 @@ async fn serve(
 async fn ask(
     mut request: Request<Incoming>,
     upstream: SocketAddr,
-) -> Result<Response<Incoming>, Box<dyn Error + Send + Sync>> {
+) -> io::Result<Response<Incoming>> {
     // The proxy has said it already.
     request.headers_mut().remove(EXPECT);
     let aws = TcpStream::connect(upstream).await?;
     aws.set_nodelay(true)?;
-    let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(aws)).await?;
+    let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(aws))
+        .await
+        .map_err(io::Error::other)?;
     tokio::spawn(connection);
-    let mut response = sender.send_request(request).await?;
+    let mut response = sender
+        .send_request(request)
+        .await
+        .map_err(io::Error::other)?;
     response.headers_mut().remove(CONNECTION);
     Ok(response)
 }

@@ -8,6 +8,8 @@
 #[path = "../../tests/local_aws/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod local_aws;
+#[path = "../../tests/peak.rs"]
+mod peak;
 #[path = "../../tests/sample/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod sample;

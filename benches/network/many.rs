@@ -44,8 +44,8 @@ pub(crate) fn measure(bench: &Bench) {
             runs.push(bench.run(tool, delay));
         }
     }
-    println!("\n{CONTAINERS} containers of {SIZE} bytes at a round trip of {ROUND_TRIP_MS} ms, medians of {ROUNDS} runs in turn. Upload: until S3's last");
-    println!("byte. Ratio: of our upload to this one.\n");
+    println!("\n{CONTAINERS} containers of {SIZE} bytes at a round trip of {ROUND_TRIP_MS} ms, medians of {ROUNDS} runs in turn. Upload: from the");
+    println!("first request to S3 to its last answer. Ratio: of our upload to this one.\n");
     println!("| tool | upload | ratio | wall | CPU | peak memory | connections | on the wire |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |");
     let ours = median(&runs[0], |run| run.upload_ms);

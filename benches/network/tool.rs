@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -13,6 +14,7 @@ use wait4::Wait4;
 
 use crate::delay_line::DelayLine;
 use crate::local_aws::World;
+use crate::peak::peak_memory;
 
 /// What all runs have in common.
 pub(crate) struct Bench {
@@ -36,7 +38,7 @@ pub(crate) struct Tool {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     pub(crate) wall_ms: f64,
-    /// Until S3's last byte.
+    /// From the first request to S3 to its last answer.
     pub(crate) upload_ms: f64,
     /// Of the user and of the system.
     pub(crate) cpu_ms: f64,
@@ -67,17 +69,26 @@ impl Bench {
             self.runtime.block_on(line)
         });
         let started = Instant::now();
-        let (mut cpu, mut peak) = (Duration::ZERO, 0);
+        let (mut cpu, mut peak) = (Duration::ZERO, 0_u64);
         for arguments in &tool.commands {
             let mut command = Command::new(&arguments[0]);
             command.args(&arguments[1..]).current_dir(&self.repository);
             self.environment(&mut command, &lines);
             command.envs(tool.environment.iter().map(|(name, value)| (name, value)));
             let child = command.stdout(Stdio::null()).spawn().expect("it starts");
+            let process = child.id();
+            let watched = thread::spawn(move || {
+                let mut peak = 0;
+                while let Some(memory) = peak_memory(process) {
+                    peak = memory;
+                    thread::sleep(Duration::from_millis(2));
+                }
+                peak
+            });
             let ended = child.wait4().expect("it is a child");
+            peak = peak.max(watched.join().expect("it watches"));
             assert!(ended.status.success(), "{arguments:?} failed");
             cpu += ended.rusage.utime + ended.rusage.stime;
-            peak = peak.max(ended.rusage.maxrss);
         }
         let wall = started.elapsed();
         let of = |line: &DelayLine| line.traffic.connections.load(Ordering::Relaxed);
@@ -92,16 +103,16 @@ impl Bench {
                 tool.name
             );
         }
-        let last = lines[0]
+        let busy = lines[0]
             .traffic
-            .last
+            .busy
             .lock()
             .expect("nothing panics with it");
-        let upload = last.expect("it has uploaded") - started;
+        let (first, last) = busy.expect("it has uploaded");
         #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
         Run {
             wall_ms: milliseconds(wall),
-            upload_ms: milliseconds(upload),
+            upload_ms: milliseconds(last - first),
             cpu_ms: milliseconds(cpu),
             peak_mb: peak as f64 / 1e6,
             connections: [of(&lines[0]), of(&lines[1]), of(&lines[2])],

@@ -1,0 +1,153 @@
+//! `cargo bench --bench image`: what it costs to run the program from its image, against the bare binary and against what
+//! `docker run` of an empty program costs by itself.
+//!
+//! All three run in turn; both publishes talk to the same local AWS. It needs a Docker daemon.
+
+#![expect(clippy::print_stdout, reason = "it reports")]
+
+#[path = "../tests/local_aws/mod.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod local_aws;
+#[path = "../tests/sample/mod.rs"]
+#[expect(dead_code, reason = "the tests use all of it")]
+mod sample;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use serde_json::json;
+
+use local_aws::{LocalAws, World};
+
+const ROUNDS: usize = 20;
+const IMAGE: &str = "mojito-publish-bench";
+const EMPTY: &str = "mojito-publish-bench-empty";
+const BINARY: &str = env!("CARGO_BIN_EXE_mojito-publish");
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    build_images(folder.path());
+    let aws = LocalAws::start();
+    let world = aws.make_world();
+    let everything = json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]);
+    aws.ask::<()>(&world, "set_policy", json!({"statements": everything}));
+    sample::build(folder.path(), "mojito");
+
+    let (mut bare, mut empty, mut image) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=ROUNDS {
+        let figures = [
+            milliseconds(set(Command::new(BINARY).current_dir(folder.path()), &world)),
+            milliseconds(docker(folder.path(), &world).arg(EMPTY)),
+            milliseconds(docker(folder.path(), &world).arg(IMAGE)),
+        ];
+        // The first of each warms the caches.
+        if round > 0 {
+            bare.push(figures[0]);
+            empty.push(figures[1]);
+            image.push(figures[2]);
+        }
+    }
+    let [bare, empty, image] = [bare, empty, image].map(median);
+    println!(
+        "medians of {ROUNDS} runs in turn: a publish takes {bare:.0} ms by the bare binary and {image:.0} ms by `docker run`, which \
+         takes {empty:.0} ms for an empty program: {:.0} ms more than both together",
+        image - bare - empty
+    );
+}
+
+/// That of the pipe, and one with a program that does nothing.
+fn build_images(folder: &Path) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let binaries = Path::new(BINARY).parent().expect("it is in a folder");
+    let build = |dockerfile: &Path, tag: &str, context: &Path| {
+        let mut command = Command::new(client());
+        command
+            .env("DOCKER_BUILDKIT", "1")
+            .args([
+                "build",
+                "--quiet",
+                "--build-arg",
+                "BINARY=prebuilt",
+                "--tag",
+                tag,
+                "--file",
+            ])
+            .args([dockerfile, context]);
+        succeeds(&mut command);
+    };
+    build(&root.join("Dockerfile"), IMAGE, binaries);
+    let write = |name: &str, content: &str| {
+        fs::write(folder.join(name), content).expect("a temporary folder can be written");
+    };
+    write("empty.rs", "fn main() {}");
+    write(
+        "Dockerfile",
+        "FROM scratch\nCOPY empty /\nENTRYPOINT [\"/empty\"]\n",
+    );
+    succeeds(Command::new("rustc").current_dir(folder).args([
+        "-O",
+        "-C",
+        "target-feature=+crt-static",
+        "empty.rs",
+    ]));
+    build(&folder.join("Dockerfile"), EMPTY, folder);
+}
+
+/// Debian's client has `BuildKit`, which another one on the path may lack.
+fn client() -> &'static str {
+    let of_debian = "/usr/bin/docker";
+    if Path::new(of_debian).exists() {
+        of_debian
+    } else {
+        "docker"
+    }
+}
+
+/// As Bitbucket runs a pipe. The host's network is where the local AWS listens.
+fn docker(folder: &Path, world: &World) -> Command {
+    let folder = folder.display();
+    let mut command = Command::new(client());
+    command
+        .args(["container", "run", "--rm", "--network=host"])
+        .arg(format!("--volume={folder}:{folder}"))
+        .arg(format!("--workdir={folder}"));
+    for (name, value) in environment(world) {
+        command.arg(format!("--env={name}={value}"));
+    }
+    command
+}
+
+fn set<'a>(command: &'a mut Command, world: &World) -> &'a mut Command {
+    command.env_clear().envs(environment(world))
+}
+
+fn environment(world: &World) -> [(&'static str, &str); 8] {
+    [
+        ("AWS_ACCESS_KEY_ID", &world.access_key_id),
+        ("AWS_SECRET_ACCESS_KEY", &world.secret_access_key),
+        ("AWS_DEFAULT_REGION", &world.region),
+        ("AWS_ENDPOINT_URL", &world.endpoint),
+        ("CONTAINER_NAME", "mojito"),
+        ("DISTRIBUTION_ID", &world.distribution),
+        ("ENVIRONMENT", "production"),
+        ("S3_BUCKET", &world.bucket),
+    ]
+}
+
+fn milliseconds(command: &mut Command) -> f64 {
+    let started = Instant::now();
+    succeeds(command);
+    started.elapsed().as_secs_f64() * 1000.0
+}
+
+fn succeeds(command: &mut Command) {
+    let status = command.stdout(Stdio::null()).status();
+    assert!(status.expect("it starts").success(), "{command:?} failed");
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
