@@ -151,13 +151,16 @@ fn run(
         .enable_all()
         .build()
         .map_err(Error::Start)?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         match command {
             Command::Publish(flags) => publish(flags, variables, build, reporter).await,
             Command::Check(flags) => check(flags, variables, reporter).await,
             Command::Policy(flags, trust) => print_policy(flags, trust, variables).await,
         }
-    })
+    });
+    // A name that is still being resolved for a connection would keep the process.
+    runtime.shutdown_background();
+    result
 }
 
 async fn settings(flags: Flags, variables: &Variables) -> Result<Settings, Error> {

@@ -17,7 +17,7 @@ use crate::tls::Https;
 use crate::warm::Connections;
 
 /// Containers that are uploaded at the same time. Each has a connection of its own.
-const CONCURRENT_UPLOADS: usize = 64;
+pub(crate) const CONCURRENT_UPLOADS: usize = 128;
 
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
 pub(crate) async fn upload(

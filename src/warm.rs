@@ -19,7 +19,7 @@ use aws_smithy_http_client::pool::{ConnectionEvent, ConnectionEventListener, Ori
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use futures_util::future::{join, select, BoxFuture, FutureExt, Shared};
+use futures_util::future::{join_all, select, BoxFuture, FutureExt, Shared};
 use http::uri::PathAndQuery;
 use http::Uri;
 use tokio::sync::Notify;
@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use crate::aws;
 use crate::current::Current;
 use crate::settings::Settings;
+use crate::upload::CONCURRENT_UPLOADS;
 
 /// Connections that are being opened. What is awaited of them ends also where they cannot be.
 pub(crate) struct Connections {
@@ -47,7 +48,8 @@ impl Connections {
         let s3 = aws_sdk_s3::Client::from_conf(aws::s3_config(&config, &settings.aws).build());
         let cloudfront = aws_sdk_cloudfront::Client::new(&config);
         let bucket = settings.target.bucket.to_string();
-        let reads_s3 = Current::reads_s3_meanwhile(settings);
+        let containers = settings.target.containers.len().min(CONCURRENT_UPLOADS);
+        let wanted = containers + usize::from(Current::reads_s3_meanwhile(settings));
         let needs_cloudfront = !settings.distributions.is_empty();
         let (of_s3, of_cloudfront) = (openings.clone(), openings.clone());
         let to_s3 = async move {
@@ -56,11 +58,8 @@ impl Connections {
                 let request = s3.head_object().bucket(&bucket).key("none").customize();
                 request.interceptor(given_up.clone()).send()
             };
-            if reads_s3 {
-                given_up.once_open(2, join(request(), request())).await;
-            } else {
-                given_up.once_open(1, request()).await;
-            }
+            let requests = join_all((0..wanted).map(|_| request()));
+            given_up.once_open(wanted, requests).await;
         };
         let to_cloudfront = async move {
             if needs_cloudfront {
