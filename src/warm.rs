@@ -59,7 +59,8 @@ impl Connections {
                 request.interceptor(given_up.clone()).send()
             };
             let requests = join_all((0..wanted).map(|_| request()));
-            given_up.once_open(wanted, requests).await;
+            // The first container waits for no more than it needs.
+            given_up.once_open(wanted.min(2), requests).await;
         };
         let to_cloudfront = async move {
             if needs_cloudfront {

@@ -155,6 +155,7 @@ class World:
         self.edge_cache = {}
         self.edge_is_stale = False
         self.lock = threading.Lock()
+        self.uploads = threading.Lock()
         s3.create_bucket(self.bucket, REGION)
         user = iam.create_user(REGION, self.user)
         self.user_arn = user.arn
@@ -214,6 +215,10 @@ class World:
             return answer(start, 400, {"Content-Type": "application/xml"}, error)
         if path == "/" or path.startswith("/2020-05-31/"):
             return with_flat_errors(environ, start)
+        if method == "PUT":
+            # S3 checks an upload's condition and stores it in one; moto lets another upload in between.
+            with self.uploads:
+                return application(environ, start)
         return application(environ, start)
 
     def respond_as_edge(self, environ, start_response):
