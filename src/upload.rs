@@ -16,8 +16,9 @@ use crate::s3;
 use crate::tls::Https;
 use crate::warm::Connections;
 
-/// Containers that are uploaded at the same time. Each has a connection of its own.
-pub(crate) const CONCURRENT_UPLOADS: usize = 128;
+/// Containers that are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms these keep one
+/// processor busy, and more do not make it faster.
+pub(crate) const CONCURRENT_UPLOADS: usize = 64;
 
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
 pub(crate) async fn upload(

@@ -147,9 +147,7 @@ fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
         .says("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: it answered with what this run has just uploaded");
     // Another run of the same content is told from this one.
     case.stores_late();
-    case.run()
-        .exits(0)
-        .says("): the same\n");
+    case.run().exits(0).says("): the same\n");
 }
 
 #[test]
