@@ -22,6 +22,8 @@ use crate::validate;
 
 /// CloudFront compresses, and pages can bear, nothing larger. Real containers have some hundred kilobytes.
 pub(crate) const LARGEST_FILE: ByteSize = ByteSize(10_000_000);
+/// Containers that are read at the same time. Each may take hundreds of megabytes, and a step of Bitbucket has 1 GB for them.
+const MOST_READERS: usize = 2;
 /// Experiments that a refusal for the size lists.
 const HEAVIEST: usize = 5;
 
@@ -30,7 +32,7 @@ pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
     let names = &settings.target.containers;
     let mut containers = Vec::with_capacity(names.len());
     let mut unfit = Vec::new();
-    for result in on_all_processors(names, |gzip, name| read_container(name, settings, gzip)) {
+    for result in on_some_processors(names, |gzip, name| read_container(name, settings, gzip)) {
         match result {
             Ok(container) => containers.push(container),
             Err(problems) => unfit.extend(problems),
@@ -44,7 +46,7 @@ pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
 }
 
 /// Does something to each of many, and returns what comes of it in their order.
-fn on_all_processors<T: Sync, R: Send>(
+fn on_some_processors<T: Sync, R: Send>(
     many: &[T],
     work: impl Fn(&mut Gzip, &T) -> R + Sync,
 ) -> Vec<R> {
@@ -61,10 +63,9 @@ fn on_all_processors<T: Sync, R: Send>(
         }
     };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let readers = processors.min(MOST_READERS).min(many.len());
     let mut done = thread::scope(|scope| {
-        let others: Vec<_> = (1..processors.min(many.len()))
-            .map(|_| scope.spawn(worker))
-            .collect();
+        let others: Vec<_> = (1..readers).map(|_| scope.spawn(worker)).collect();
         let mut done = worker();
         for other in others {
             done.extend(other.join().expect("a panic ends the process"));
