@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -36,6 +36,28 @@ pub(crate) struct Traffic {
     pub(crate) busy: Mutex<Option<(Instant, Instant)>>,
 }
 
+/// The local AWSs that take requests in turn.
+pub(crate) struct Upstreams {
+    addresses: Vec<SocketAddr>,
+    taken: AtomicUsize,
+}
+
+impl Upstreams {
+    pub(crate) fn new(endpoints: &[&str]) -> Self {
+        let address = |endpoint: &&str| endpoint.trim_start_matches("http://").parse();
+        let addresses: Result<_, _> = endpoints.iter().map(address).collect();
+        Self {
+            addresses: addresses.expect("a local AWS has an address"),
+            taken: AtomicUsize::default(),
+        }
+    }
+
+    fn next(&self) -> SocketAddr {
+        let number = self.taken.fetch_add(1, Ordering::Relaxed);
+        self.addresses[number % self.addresses.len()]
+    }
+}
+
 /// A line that waits for connections until its runtime ends.
 pub(crate) struct DelayLine {
     pub(crate) address: SocketAddr,
@@ -60,7 +82,7 @@ pub(crate) fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
 
 impl DelayLine {
     pub(crate) async fn start(
-        upstream: SocketAddr,
+        upstreams: &Arc<Upstreams>,
         acceptor: TlsAcceptor,
         round_trip: Duration,
     ) -> Self {
@@ -75,10 +97,12 @@ impl DelayLine {
             busy: Mutex::default(),
         });
         let of_connections = Arc::clone(&traffic);
+        let upstreams = Arc::clone(upstreams);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let (acceptor, traffic) = (acceptor.clone(), Arc::clone(&of_connections));
-                tokio::spawn(serve(client, upstream, acceptor, round_trip, traffic));
+                let upstreams = Arc::clone(&upstreams);
+                tokio::spawn(serve(client, upstreams, acceptor, round_trip, traffic));
             }
         });
         Self { address, traffic }
@@ -88,7 +112,7 @@ impl DelayLine {
 /// Whoever ends the connection early has its reason.
 async fn serve(
     client: TcpStream,
-    upstream: SocketAddr,
+    upstreams: Arc<Upstreams>,
     acceptor: TlsAcceptor,
     round_trip: Duration,
     traffic: Arc<Traffic>,
@@ -123,7 +147,7 @@ async fn serve(
         traffic.only_tls_13.store(false, Ordering::Relaxed);
     }
     let service = service_fn(move |request| {
-        let traffic = Arc::clone(&traffic);
+        let (traffic, upstream) = (Arc::clone(&traffic), upstreams.next());
         async move {
             let asked = Instant::now();
             let answer = ask(request, upstream).await;

@@ -21,12 +21,13 @@ mod plot;
 mod tool;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::delay_line::acceptor;
+use crate::delay_line::{acceptor, Upstreams};
 use crate::local_aws::{LocalAws, World};
 use crate::tool::Bench;
 
@@ -39,9 +40,17 @@ struct Certificate {
 fn main() {
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/requirements.txt");
     let python = local_aws::python_environment("benches", &requirements);
-    let aws = LocalAws::start();
-    let world = aws.make_world();
-    allow(&aws, &world);
+    // One alone would be what the faster tools wait for. They make the same world, and share the requests.
+    let fleet = [LocalAws::start(), LocalAws::start()];
+    let worlds = [fleet[0].make_world(), fleet[1].make_world()];
+    for (aws, world) in fleet.iter().zip(&worlds) {
+        allow(aws, world);
+    }
+    let endpoints = worlds.each_ref().map(|world| world.endpoint.as_str());
+    let upstreams = Arc::new(Upstreams::new(&endpoints));
+    let [aws, _other] = fleet;
+    let [world, other_world] = worlds;
+    assert_eq!(world.secret_access_key, other_world.secret_access_key);
     let Certificate { certificate, key } = aws.ask(&world, "make_certificate", json!({}));
     let repository = tempfile::tempdir().expect("a temporary folder can be made");
     std::fs::write(repository.path().join("bundle.pem"), &certificate)
@@ -50,6 +59,7 @@ fn main() {
         python: python.join("bin"),
         repository: repository.path().to_owned(),
         acceptor: acceptor(&certificate, &key),
+        upstreams,
         runtime: Runtime::new().expect("a runtime starts"),
         world,
     };

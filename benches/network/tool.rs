@@ -1,9 +1,9 @@
 //! One run of one tool, and what it took.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use wait4::Wait4;
 
-use crate::delay_line::DelayLine;
+use crate::delay_line::{DelayLine, Upstreams};
 use crate::local_aws::World;
 use crate::peak::peak_memory;
 
@@ -23,6 +23,7 @@ pub(crate) struct Bench {
     /// The working directory. It holds the certificate, as `bundle.pem`.
     pub(crate) repository: PathBuf,
     pub(crate) acceptor: TlsAcceptor,
+    pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) runtime: Runtime,
     pub(crate) world: World,
 }
@@ -58,14 +59,8 @@ impl Bench {
     }
 
     pub(crate) fn run(&self, tool: &Tool, round_trip: Duration) -> Run {
-        let upstream: SocketAddr = self
-            .world
-            .endpoint
-            .trim_start_matches("http://")
-            .parse()
-            .expect("the local AWS has an address");
         let lines = SERVICES.map(|_| {
-            let line = DelayLine::start(upstream, self.acceptor.clone(), round_trip);
+            let line = DelayLine::start(&self.upstreams, self.acceptor.clone(), round_trip);
             self.runtime.block_on(line)
         });
         let started = Instant::now();

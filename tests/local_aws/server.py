@@ -35,6 +35,7 @@ from moto.cloudfront import models as cloudfront_models
 from moto.cloudfront.responses import CloudFrontResponse
 from moto.core.exceptions import ServiceException
 from moto.iam import access_control
+from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.sts.responses import TokenResponse
 from werkzeug.serving import generate_adhoc_ssl_pair, make_server
@@ -49,6 +50,8 @@ s3 = get_backend("s3")[ACCOUNT]["aws"]
 cloudfront = get_backend("cloudfront")[ACCOUNT]["aws"]
 sts = get_backend("sts")[ACCOUNT]["aws"]
 settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
+# Any two of them make the same worlds, with the same keys, as the benchmark needs.
+mock_random.seed(0)
 
 
 def distribution_arn(response):
