@@ -5,12 +5,17 @@
 
 #![expect(clippy::print_stdout, reason = "it reports")]
 
+#[path = "../tests/docker.rs"]
+mod docker;
 #[path = "../tests/local_aws/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod local_aws;
 #[path = "../tests/sample/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod sample;
+
+#[path = "median/mod.rs"]
+mod median;
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +24,9 @@ use std::time::Instant;
 
 use serde_json::json;
 
+use docker::build_image;
 use local_aws::{LocalAws, World};
+use median::median;
 
 const ROUNDS: usize = 20;
 const IMAGE: &str = "mojito-publish-bench";
@@ -61,23 +68,7 @@ fn main() {
 fn build_images(folder: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let binaries = Path::new(BINARY).parent().expect("it is in a folder");
-    let build = |dockerfile: &Path, tag: &str, context: &Path| {
-        let mut command = Command::new(client());
-        command
-            .env("DOCKER_BUILDKIT", "1")
-            .args([
-                "build",
-                "--quiet",
-                "--build-arg",
-                "BINARY=prebuilt",
-                "--tag",
-                tag,
-                "--file",
-            ])
-            .args([dockerfile, context]);
-        succeeds(&mut command);
-    };
-    build(&root.join("Dockerfile"), IMAGE, binaries);
+    build_image(client(), IMAGE, &root.join("Dockerfile"), binaries);
     let write = |name: &str, content: &str| {
         fs::write(folder.join(name), content).expect("a temporary folder can be written");
     };
@@ -92,7 +83,7 @@ fn build_images(folder: &Path) {
         "target-feature=+crt-static",
         "empty.rs",
     ]));
-    build(&folder.join("Dockerfile"), EMPTY, folder);
+    build_image(client(), EMPTY, &folder.join("Dockerfile"), folder);
 }
 
 /// Debian's client has `BuildKit`, which another one on the path may lack.
@@ -145,9 +136,4 @@ fn milliseconds(command: &mut Command) -> f64 {
 fn succeeds(command: &mut Command) {
     let status = command.stdout(Stdio::null()).status();
     assert!(status.expect("it starts").success(), "{command:?} failed");
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }

@@ -8,12 +8,16 @@
 #[expect(dead_code, reason = "the tests use all of it")]
 mod sample;
 
+#[path = "median/mod.rs"]
+mod median;
+
 use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use median::median;
 use sample::Experiment;
 
 const ROUNDS: usize = 30;
@@ -65,9 +69,4 @@ fn milliseconds(repository: &Path, validate: &str) -> f64 {
     let elapsed = started.elapsed().as_secs_f64() * 1000.0;
     assert_eq!(status.code(), Some(2), "it is refused for its size");
     elapsed
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }

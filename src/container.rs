@@ -86,7 +86,9 @@ fn read_container(
     let mut unfit = Vec::new();
     for &bundle in settings.bundles() {
         let path = settings.local_path.join(bundle.file_name(name));
-        match read_bundle(&path, name, bundle, settings, gzip) {
+        let read = read_file(&path)
+            .and_then(|content| bundle_of(&content, &path, name, bundle, settings, gzip));
+        match read {
             Ok((object, script)) => {
                 objects.push(object);
                 scripts.extend(script);
@@ -108,16 +110,6 @@ fn read_container(
         oddities: validate::oddities(name, &scripts, &settings.build),
         script: scripts.pop(),
     })
-}
-
-fn read_bundle(
-    path: &Path,
-    name: &ContainerName,
-    bundle: Bundle,
-    settings: &Settings,
-    gzip: &mut Gzip,
-) -> Result<(Object, Option<Script>), String> {
-    bundle_of(&read_file(path)?, path, name, bundle, settings, gzip)
 }
 
 /// What is published of the content of a file.

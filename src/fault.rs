@@ -4,6 +4,7 @@
 
 use std::error::Error as StdError;
 use std::fmt::{self, Display, Formatter};
+use std::iter::successors;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -217,26 +218,24 @@ pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
 
 /// Whether no more was read, as nothing of AWS's is that large.
 fn is_too_large(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<TooLarge>() {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    chain(error).any(<dyn StdError>::is::<TooLarge>)
+}
+
+/// An error and its causes.
+fn chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    successors(Some(error), |&error| error.source())
 }
 
 /// The chain of an error's causes, without the repetitions that wrapping makes. They may quote an answer.
-pub(crate) fn causes(error: &dyn StdError) -> String {
+pub(crate) fn causes(error: &(dyn StdError + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
-    let mut next = Some(error);
-    while let Some(error) = next {
+    for error in chain(error) {
         let text = error.to_string();
         if !parts.iter().any(|part| part.contains(&text)) {
             parts.push(text);
         }
-        next = error.source();
     }
     sentence(&parts.join(": "))
 }

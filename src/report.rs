@@ -125,6 +125,9 @@ pub(crate) fn uploaded(record: &Record, object: &Object, reporter: &Reporter) {
 
 /// Says of many objects how much was uploaded.
 pub(crate) fn all_uploaded(record: &Record, reporter: &Reporter) {
+    if record.plan.containers.len() <= LISTED {
+        return;
+    }
     let state = record.state();
     let is_done = |object: &&Object| state.uploads.get(&object.key).is_some_and(Upload::is_done);
     let (mut files, mut size, mut compressed) = (0, 0, 0);
@@ -133,7 +136,7 @@ pub(crate) fn all_uploaded(record: &Record, reporter: &Reporter) {
         size += object.size.0;
         compressed += object.compressed_size().0;
     }
-    if record.plan.containers.len() > LISTED && files > 0 {
+    if files > 0 {
         reporter.success(&format!(
             "uploaded {files} files to s3://{}: {}, {} compressed",
             record.plan.settings.target.bucket,

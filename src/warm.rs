@@ -4,7 +4,6 @@
 //! that finds no open connection opens its own.
 
 use std::collections::HashMap;
-use std::fmt::{self, Debug, Formatter};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -96,10 +95,10 @@ fn in_background(
 }
 
 /// Counts how often the pool has opened a connection, or could not, by where to.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Openings(Arc<Ended>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Ended {
     origins: Mutex<HashMap<OriginKey, usize>>,
     changed: Notify,
@@ -129,7 +128,7 @@ impl ConnectionEventListener for Openings {
 
 /// A request that is given up once the client has opened a connection for it. It asks for nothing and says nothing of who
 /// asks, should it be sent after all.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 struct GivenUp {
     openings: Openings,
     /// Where the request goes, once that is known.
@@ -163,12 +162,6 @@ impl GivenUp {
             }
             changed.await;
         }
-    }
-}
-
-impl Debug for GivenUp {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("GivenUp")
     }
 }
 

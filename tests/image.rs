@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::docker::build_image;
 use crate::harness::{Case, Ended, BINARY};
 use crate::sample;
 
@@ -120,24 +121,11 @@ fn build(client: &str) -> String {
         .nth(2)
         .expect("the binary is in target/TARGET/PROFILE");
     let name = format!("mojito-publish-test:{}", std::process::id());
-    let output = Command::new(client)
-        .env("DOCKER_BUILDKIT", "1")
-        .args([
-            "build",
-            "--quiet",
-            "--build-arg",
-            "BINARY=prebuilt",
-            "--tag",
-            &name,
-            "--file",
-        ])
-        .args([root.join("Dockerfile"), profiles.join("release")])
-        .output()
-        .expect("docker starts");
-    assert!(
-        output.status.success(),
-        "the image could not be built: {}",
-        String::from_utf8_lossy(&output.stderr)
+    build_image(
+        client,
+        &name,
+        &root.join("Dockerfile"),
+        &profiles.join("release"),
     );
     name
 }

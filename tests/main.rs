@@ -16,6 +16,7 @@ mod consistency;
 mod container;
 mod credentials;
 mod difference;
+mod docker;
 mod endless;
 mod fail;
 mod faults;

@@ -16,6 +16,8 @@ mod sample;
 
 mod delay_line;
 mod many;
+#[path = "../median/mod.rs"]
+mod median;
 mod one;
 mod plot;
 mod tool;

@@ -143,9 +143,7 @@ fn milliseconds(duration: Duration) -> f64 {
 
 /// The median of one figure of some runs.
 pub(crate) fn median(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
-    let mut figures: Vec<f64> = runs.iter().map(figure).collect();
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+    crate::median::median(runs.iter().map(figure).collect())
 }
 
 /// Our own environment, for these containers.
