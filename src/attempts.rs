@@ -1,8 +1,8 @@
 //! Whether a request that failed may have been carried out all the same.
 //!
 //! The SDK tries again by itself and tells only how the last attempt ended. An attempt before it may have been sent whole
-//! and lost its answer, been answered with an internal error that says nothing of what was done, or
-//! with a success that broke off.
+//! and lost its answer, been answered with an internal error or by a gateway, which says nothing
+//! of what was done, or with a success that broke off.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -60,8 +60,9 @@ impl Intercept for Attempts {
     ) -> Result<(), BoxError> {
         let is_sent = self.0.is_sent.swap(false, Ordering::Relaxed);
         let in_doubt = match context.response() {
-            // Of a success that could not be read to its end, only the end is missing.
-            Some(response) => matches!(response.status().as_u16(), 200..300 | 500),
+            // Of a success that could not be read to its end, only the end is missing. A gateway that got no answer, or none
+            // that it took, may have passed the request on.
+            Some(response) => matches!(response.status().as_u16(), 200..300 | 500 | 502 | 504),
             None => is_sent,
         };
         let failed = matches!(context.output_or_error(), Some(Err(_)) | None);

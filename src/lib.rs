@@ -23,7 +23,8 @@
 //! `file` reads no more of a file than can be meant, `limit` the same of an answer, and `printable` is what may be printed
 //! of either. `fuzzing`, in tests alone, holds them to it.
 //!
-//! Everything up to the plan is free of requests, and nothing after the settings reads the environment.
+//! Everything up to the plan is free of requests to AWS, and nothing after the settings reads the environment but
+//! the SDK, and `tls` for what it trusts and passes through.
 
 mod attempts;
 mod aws;
@@ -102,7 +103,6 @@ use crate::config_js::ConfigJs;
 use crate::current::Current;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::newest::Precondition;
 use crate::plan::Plan;
 use crate::raw::{RawBuild, RawTrust};
 use crate::record::Record;
@@ -237,7 +237,7 @@ async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Repor
     if let (Ok(aws), true) = (aws, plan.settings.only_newer) {
         for object in plan.objects() {
             match newest::look(&aws.s3, &plan.settings, object).await {
-                Ok(Precondition::Absent) => reporter.info(&format!(
+                Ok(None) => reporter.info(&format!(
                     "{} is not there yet, or these credentials may not read its build number (`s3:GetObject`), \
                      and `ONLY_NEWER` would refuse to replace it",
                     object.key

@@ -3,13 +3,14 @@
 //! The build number that is stored with an object is compared before the upload, and the upload is conditional on the
 //! object being the one that was looked at, so a race between two pipelines is lost by one of them, not by the site.
 
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::Client;
 
 use crate::fault::Fault;
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::plan::s3_address;
-use crate::s3;
+use crate::s3::{self, CALLER_REFERENCE};
 use crate::settings::Settings;
 
 /// How often an upload that lost a race looks again. Each time another pipeline must have published in between.
@@ -36,40 +37,75 @@ pub(crate) enum Precondition {
     },
 }
 
+impl Precondition {
+    /// That nothing changes after a look at the object.
+    pub(crate) fn of(live: Option<&HeadObjectOutput>) -> Self {
+        match live {
+            None => Self::Absent,
+            Some(live) => live.e_tag().map_or(Self::None, |etag| Self::Unchanged {
+                etag: etag.to_owned(),
+            }),
+        }
+    }
+}
+
 /// Uploads an object unless a newer build's is there.
+///
+/// An upload that lost its answer is tried again by the SDK, and then meets itself: it is done, if what is stored is of this
+/// run. A fault says of any of the uploads that it may have been done.
 pub(crate) async fn put_if_newer(
     client: &Client,
     settings: &Settings,
     caller_reference: &str,
     object: &Object,
 ) -> Result<(), Fault> {
-    let mut absent = 0;
-    let mut round = 1;
-    loop {
-        let precondition = look(client, settings, object).await?;
-        absent += usize::from(matches!(precondition, Precondition::Absent));
-        match s3::put_object(client, settings, caller_reference, object, &precondition).await {
-            // It exists, and looking at it was answered twice as if it did not: so S3 answers without the permission.
-            Err(fault) if fault.kind == Kind::Changed && absent == 2 => {
-                return Err(Fault::refused(
-                    "s3:GetObject",
-                    fault.resource,
-                    "the object exists, but its build number may not be read".to_owned(),
-                    "`ONLY_NEWER` needs `s3:GetObject` on the key: give it to the credentials, or leave `ONLY_NEWER` off",
-                ));
+    let mut may_be_done = false;
+    let put = async {
+        let mut absent = 0;
+        let mut round = 1;
+        loop {
+            let live = look(client, settings, object).await?;
+            let run = live
+                .as_ref()
+                .and_then(|live| live.metadata()?.get(CALLER_REFERENCE));
+            if run.is_some_and(|run| run == caller_reference) {
+                return Ok(());
             }
-            Err(fault) if fault.kind == Kind::Changed && round < ROUNDS => round += 1,
-            result => return result,
+            absent += usize::from(live.is_none());
+            let precondition = Precondition::of(live.as_ref());
+            let put = s3::put_object(client, settings, caller_reference, object, &precondition);
+            let Err(fault) = put.await else {
+                return Ok(());
+            };
+            may_be_done |= fault.may_be_done;
+            match fault.kind {
+                // It exists, and looking at it was answered twice as if it did not: so S3 answers without the permission.
+                Kind::Changed if absent == 2 => {
+                    return Err(Fault::refused(
+                        "s3:GetObject",
+                        fault.resource,
+                        "the object exists, but its build number may not be read".to_owned(),
+                        "`ONLY_NEWER` needs `s3:GetObject` on the key: give it to the credentials, or leave `ONLY_NEWER` off",
+                    ));
+                }
+                Kind::Changed if round < ROUNDS => round += 1,
+                _ => return Err(fault),
+            }
         }
-    }
+    };
+    let result = put.await;
+    result.map_err(|fault| Fault {
+        may_be_done,
+        ..fault
+    })
 }
 
-/// Compares the builds, and says what must still hold at the upload.
+/// Looks at what is stored: `None` where S3 answers as if nothing were, a fault where it is a newer build's.
 pub(crate) async fn look(
     client: &Client,
     settings: &Settings,
     object: &Object,
-) -> Result<Precondition, Fault> {
+) -> Result<Option<HeadObjectOutput>, Fault> {
     let address = s3_address(&settings.target.bucket, &object.key);
     let answer = client
         .head_object()
@@ -83,11 +119,9 @@ pub(crate) async fn look(
             let fault = Fault::new("s3:GetObject", address, &error);
             return match fault.kind {
                 // Without `s3:ListBucket`, S3 answers 403 for a missing key as well.
-                Kind::AccessDenied | Kind::NoSuchKey => Ok(Precondition::Absent),
+                Kind::AccessDenied | Kind::NoSuchKey => Ok(None),
                 // The answer to a HEAD has no code; the upload's will have one.
-                _ if fault.code.is_none() && matches!(fault.status, Some(300..500)) => {
-                    Ok(Precondition::Absent)
-                }
+                _ if fault.code.is_none() && matches!(fault.status, Some(300..500)) => Ok(None),
                 _ => Err(fault),
             };
         }
@@ -106,9 +140,5 @@ pub(crate) async fn look(
             ));
         }
     }
-    Ok(live
-        .e_tag()
-        .map_or(Precondition::None, |etag| Precondition::Unchanged {
-            etag: etag.to_owned(),
-        }))
+    Ok(Some(live))
 }

@@ -40,7 +40,7 @@ const STAGES: [Stage; 6] = [
     Stage::PublicUrl,
 ];
 
-const FAULTS: [Fault; 18] = [
+const FAULTS: [Fault; 20] = [
     Fault::ResetInRequest,
     Fault::ResetBeforeAnswer,
     Fault::ClosedBeforeAnswer,
@@ -50,6 +50,8 @@ const FAULTS: [Fault; 18] = [
     Fault::CutDocument,
     Fault::MalformedDocument,
     Fault::TooLongLength,
+    Fault::Gateway(502),
+    Fault::Gateway(504),
     Fault::Status(500, "InternalError"),
     Fault::Status(503, "SlowDown"),
     Fault::Status(429, "TooManyRequests"),

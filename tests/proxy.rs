@@ -11,6 +11,8 @@ use socket2::SockRef;
 /// What goes wrong with a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
+    /// The request is passed on, and so is its answer.
+    Nothing,
     /// The connection is reset when the head has come, and nothing is passed on.
     ResetInRequest,
     /// The request is passed on and takes effect; its answer never leaves.
@@ -21,6 +23,8 @@ pub(crate) enum Fault {
     ResetInAnswer,
     /// Nothing is passed on, and nothing comes back.
     NoAnswer,
+    /// The request is passed on and takes effect; a gateway answers instead, with this status.
+    Gateway(u16),
     /// The answer comes late.
     SlowAnswer,
     /// Nothing is passed on; this status and code come back.
@@ -120,6 +124,13 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
         let answer = ask(upstream, &head, &request[head_end..])?;
         match fault {
             Some(Fault::ResetBeforeAnswer) => return reset(&stream),
+            Some(Fault::Gateway(status)) => {
+                write!(
+                    stream,
+                    "HTTP/1.1 {status} Gateway\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"
+                )?;
+                continue;
+            }
             Some(Fault::ClosedBeforeAnswer) => return stream.shutdown(Shutdown::Both),
             Some(Fault::SlowAnswer) => thread::sleep(Duration::from_secs(3)),
             _ => {}

@@ -2,7 +2,74 @@
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::harness::Case;
+use crate::proxy::{Fault, Proxy, Target};
+
+/// The upload of the container.
+const PUT: Target = Target {
+    method: "PUT",
+    path: "/js/mojito.js",
+};
+
+/// A case whose uploads can be broken.
+fn behind_proxy(allowed: &[&str]) -> (Case, Proxy) {
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
+    case.allow_on_container(allowed);
+    let proxy = Proxy::start(case.world.endpoint.trim_start_matches("http://"));
+    let case = case.env("AWS_ENDPOINT_URL", &format!("http://{}", proxy.address));
+    (case, proxy)
+}
+
+#[test]
+fn an_upload_that_was_stored_and_lost_its_answer_is_no_race() {
+    for stored_before in [false, true] {
+        let (case, proxy) = behind_proxy(&["s3:PutObject", "s3:GetObject"]);
+        if stored_before {
+            case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
+        }
+        proxy.breaks(PUT, Fault::ResetBeforeAnswer, 1);
+        case.run().exits(0).says("✔ published to production");
+        assert!(case.is_published("js/mojito.js"));
+        assert_eq!(case.invalidations().len(), 1);
+        // The one that was stored, and the one that met it.
+        let requests = case.requests();
+        let uploads = requests.iter().filter(|request| request.method == "PUT");
+        assert_eq!(uploads.count(), 2);
+    }
+}
+
+#[test]
+fn an_upload_that_lost_its_answer_is_not_denied_because_of_what_came_after_it() {
+    // It may not look what is there, which is its own.
+    let (case, proxy) = behind_proxy(&["s3:PutObject"]);
+    proxy.breaks(PUT, Fault::ResetBeforeAnswer, 1);
+    let ended = case.run();
+    assert!(case.is_published("js/mojito.js"));
+    ended
+        .exits(3)
+        .says("the object exists, but its build number may not be read")
+        .says("may or may not be replaced")
+        .does_not_say("visitors keep the old container");
+    assert_eq!(case.invalidations().len(), 1);
+
+    // Looking what is there fails.
+    let (case, proxy) = behind_proxy(&["s3:PutObject", "s3:GetObject"]);
+    proxy.breaks(PUT, Fault::ResetBeforeAnswer, 1);
+    let head = Target {
+        method: "HEAD",
+        ..PUT
+    };
+    proxy.breaks(head, Fault::Nothing, 1);
+    proxy.breaks(head, Fault::Status(503, "SlowDown"), usize::MAX);
+    let ended = case.run();
+    assert!(case.is_published("js/mojito.js"));
+    ended.exits(3).says("may or may not be replaced");
+    assert_eq!(case.invalidations().len(), 1);
+}
 
 const ROUNDS: u64 = 200;
 

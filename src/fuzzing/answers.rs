@@ -219,7 +219,8 @@ impl World {
     /// What was found is then replaced.
     async fn look(&self) -> Result<(), Fault> {
         let found = newest::look(&self.aws.s3, &self.settings, &self.object).await?;
-        self.put_object(&self.aws, &found).await
+        self.put_object(&self.aws, &Precondition::of(found.as_ref()))
+            .await
     }
 
     async fn read(&self) {
