@@ -1,7 +1,7 @@
 //! Opens the connections to AWS while earlier work is under way: a connection with TLS takes two round trips.
 //!
-//! Nothing is sent over them, as settings and container may still be refused. Nothing depends on them either: a request
-//! that finds no open connection opens its own.
+//! Nothing is sent over them, as settings and container may still be refused; a proxy alone is asked to connect. Nothing
+//! depends on them either: a request that finds no open connection opens its own.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,7 +14,9 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::Credentials;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_smithy_http_client::pool::{ConnectionEvent, ConnectionEventListener, OriginKey};
+use aws_smithy_http_client::pool::{
+    ConnectionEvent, ConnectionEventListener, ConnectionProtocol, OriginKey,
+};
 use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -48,7 +50,7 @@ impl Connections {
         let cloudfront = aws_sdk_cloudfront::Client::new(&config);
         let bucket = settings.target.bucket.to_string();
         let containers = settings.target.containers.len().min(CONCURRENT_UPLOADS);
-        let wanted = containers + usize::from(Current::reads_s3_meanwhile(settings));
+        let beside = usize::from(Current::reads_s3_meanwhile(settings));
         let needs_cloudfront = !settings.distributions.is_empty();
         let (of_s3, of_cloudfront) = (openings.clone(), openings.clone());
         let to_s3 = async move {
@@ -57,9 +59,9 @@ impl Connections {
                 let request = s3.head_object().bucket(&bucket).key("none").customize();
                 request.interceptor(given_up.clone()).send()
             };
-            let requests = join_all((0..wanted).map(|_| request()));
-            // The first container waits for no more than it needs.
-            given_up.once_open(wanted.min(2), requests).await;
+            let requests = join_all((0..containers + beside).map(|_| request()));
+            // The first container goes alone, and waits for no more than it needs.
+            given_up.once_open(1 + beside, requests).await;
         };
         let to_cloudfront = async move {
             if needs_cloudfront {
@@ -94,7 +96,7 @@ fn in_background(
         .shared()
 }
 
-/// Counts how often the pool has opened a connection, or could not, by where to.
+/// Counts the requests that the pool has opened a connection for, or could not, by where to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Openings(Arc<Ended>);
 
@@ -114,14 +116,19 @@ impl Openings {
 
 impl ConnectionEventListener for Openings {
     fn on_event(&self, event: &ConnectionEvent<'_>) {
-        let origin = match event {
-            ConnectionEvent::Opened(opened) => opened.connection().origin(),
-            ConnectionEvent::EstablishmentFailed(failed) => failed.establishment().origin(),
+        let (origin, requests) = match event {
+            ConnectionEvent::Opened(opened) => match opened.connection().protocol() {
+                // One takes all requests, and no more are opened.
+                ConnectionProtocol::Http2 => (opened.connection().origin(), usize::MAX),
+                _ => (opened.connection().origin(), 1),
+            },
+            ConnectionEvent::EstablishmentFailed(failed) => (failed.establishment().origin(), 1),
             _ => return,
         };
         let origins = self.0.origins.lock();
         let mut origins = origins.unwrap_or_else(PoisonError::into_inner);
-        *origins.entry(origin.clone()).or_default() += 1;
+        let count = origins.entry(origin.clone()).or_default();
+        *count = count.saturating_add(requests);
         self.0.changed.notify_waiters();
     }
 }
@@ -143,7 +150,8 @@ impl GivenUp {
         }
     }
 
-    /// Starts the requests and gives them up when the first connection is open, then waits for as many as are `wanted`.
+    /// Starts the requests and gives them up when the first connection is open, then waits until there are connections for as
+    /// many as are `wanted`.
     async fn once_open<T>(&self, wanted: usize, requests: impl Future<Output = T>) {
         // In this order: once both are ready, the request must not be taken further.
         select(pin!(self.opened(1)), pin!(requests)).await;

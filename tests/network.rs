@@ -4,12 +4,14 @@
 use std::io::{copy, BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::gateway::{Gateway, HTTP_1, HTTP_2};
 use crate::harness::Case;
+use crate::sample;
 
 #[derive(Deserialize)]
 struct Tls {
@@ -64,17 +66,20 @@ fn requests_go_through_the_proxy_unless_it_is_told_otherwise() {
     assert_eq!(asked.lock().unwrap().len(), through_proxy.len());
 }
 
+/// Much less than the 5 s that a connection may take to be opened, so that only a run that waits for one exceeds it.
+const NO_WAIT: Duration = Duration::from_secs(3);
+
 #[test]
 fn the_connection_to_cloudfront_is_opened_during_the_upload_and_used_for_the_invalidation() {
     let case = Case::production();
     case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "delay": 1}));
-    let (cloudfront, idle) = idle_connections(&case.world.endpoint.replace("http://", ""));
-    let case = case.env("AWS_ENDPOINT_URL_CLOUDFRONT", &cloudfront);
+    let (cloudfront, case) = Gateway::start(case, HTTP_1);
+    let case = case.env("AWS_ENDPOINT_URL_CLOUDFRONT", &cloudfront.endpoint);
     case.run().exits(0);
     assert_eq!(case.invalidations().len(), 1);
-    let idle = idle.lock().unwrap().clone();
+    let idle = cloudfront.idle();
     assert_eq!(idle.len(), 1, "{idle:?}");
-    assert!(idle[0] > Duration::from_millis(500), "{idle:?}");
+    assert!(idle[0] > Some(Duration::from_millis(500)), "{idle:?}");
     // Nothing was asked to open it.
     let requests = case.requests();
     let mut methods: Vec<&str> = requests.iter().map(|it| it.method.as_str()).collect();
@@ -83,38 +88,54 @@ fn the_connection_to_cloudfront_is_opened_during_the_upload_and_used_for_the_inv
 }
 
 #[test]
-fn a_run_that_is_refused_opens_connections_and_sends_nothing() {
-    let case = Case::production();
-    let (aws, idle) = idle_connections(&case.world.endpoint.replace("http://", ""));
-    std::fs::write(case.dist("mojito.js"), "<html>").unwrap();
-    case.env("AWS_ENDPOINT_URL", &aws).run().exits(2);
-    assert!(idle.lock().unwrap().is_empty());
+fn the_connection_to_s3_is_opened_while_the_role_is_assumed() {
+    let (case, _) = Case::production().with_broad_role();
+    case.fault(json!({"method": "POST", "path": "/", "delay": 1}));
+    let (s3, case) = Gateway::start(case, HTTP_1);
+    case.env("AWS_ENDPOINT_URL_S3", &s3.endpoint).run().exits(0);
+    let idle = s3.idle();
+    assert_eq!(idle.len(), 1, "{idle:?}");
+    assert!(idle[0] > Some(Duration::from_millis(500)), "{idle:?}");
 }
 
-/// Passes connections on, and remembers how long each was open before something was sent over it.
-fn idle_connections(upstream: &str) -> (String, Arc<Mutex<Vec<Duration>>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = format!("http://{}", listener.local_addr().unwrap());
-    let idle = Arc::new(Mutex::new(Vec::new()));
-    let (times, upstream) = (Arc::clone(&idle), upstream.to_owned());
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().flatten() {
-            let opened = Instant::now();
-            let (times, upstream) = (Arc::clone(&times), upstream.clone());
-            std::thread::spawn(move || {
-                let mut first = [0];
-                if client.peek(&mut first).unwrap_or_default() == 0 {
-                    return;
-                }
-                times.lock().unwrap().push(opened.elapsed());
-                let mut server = TcpStream::connect(upstream).unwrap();
-                let (mut from, mut to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-                std::thread::spawn(move || copy(&mut from, &mut to));
-                let _ = copy(&mut server, &mut client);
-            });
-        }
-    });
-    (address, idle)
+#[test]
+fn one_connection_to_s3_is_waited_for_where_it_speaks_http_2() {
+    let (s3, case) = Gateway::start(Case::production(), HTTP_2);
+    let case = case.env("AWS_ENDPOINT_URL_S3", &s3.endpoint);
+    case.run().exits(0);
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    let idle = s3.idle();
+    // It takes all requests, and no others are kept.
+    assert!(idle[1..].iter().all(Option::is_none), "{idle:?}");
+    assert!(idle[0] < Some(NO_WAIT), "{idle:?}");
+}
+
+#[test]
+fn the_first_of_many_containers_waits_for_no_connection_that_it_does_not_need() {
+    let (case, _) = Case::production().with_broad_role();
+    let names = ["mojito", "other"];
+    sample::build(case.repository(), names[1]);
+    let (s3, case) = Gateway::start(case.list("CONTAINER_NAME", &names), HTTP_1);
+    s3.opens_one();
+    let case = case.env("AWS_ENDPOINT_URL_S3", &s3.endpoint);
+    case.run().exits(0);
+    assert_eq!(case.keys(), ["js/mojito.js", "js/other.js"]);
+    let idle = s3.idle();
+    assert!(idle[0] < Some(NO_WAIT), "{idle:?}");
+}
+
+#[test]
+fn a_run_that_is_refused_opens_connections_and_sends_nothing() {
+    let case = Case::production().list("CONTAINER_NAME", &["large", "mojito"]);
+    // It takes as long to read as connections take to be opened.
+    let experiments = "Mojito.addTest({id:'a',name:'b'});".repeat(10_000);
+    std::fs::write(case.dist("large.js"), experiments).unwrap();
+    std::fs::write(case.dist("mojito.js"), "<html>").unwrap();
+    let (aws, case) = Gateway::start(case, HTTP_1);
+    let case = case.env("AWS_ENDPOINT_URL", &aws.endpoint);
+    case.run().exits(2).says("nothing was sent");
+    // To S3 one for each container and one to read, and one to CloudFront.
+    assert_eq!(aws.idle(), [None; 4]);
 }
 
 /// An HTTP proxy that connects, and remembers to what.

@@ -1,27 +1,24 @@
 //! A long way between a program and AWS: TLS, and every byte half a round trip late in each direction.
 //!
 //! Opening a connection takes a round trip before its first byte, as the packets that open it do. What ends TLS stands at
-//! the far end, so handshakes take their round trips too. It keeps connections open as AWS does and moto does not.
+//! the far end, so handshakes take their round trips too.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::header::{CONNECTION, EXPECT};
+use hyper::server;
 use hyper::service::service_fn;
-use hyper::{client, server, Request, Response};
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ProtocolVersion, ServerConfig};
+use rustls::ProtocolVersion;
 use tokio::io::{duplex, split, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep_until, Instant};
 use tokio_rustls::TlsAcceptor;
+
+use crate::far_end::ask;
 
 /// Bytes that are under way on a connection at most.
 const WINDOW: usize = 1 << 20;
@@ -62,22 +59,6 @@ impl Upstreams {
 pub(crate) struct DelayLine {
     pub(crate) address: SocketAddr,
     pub(crate) traffic: Arc<Traffic>,
-}
-
-/// What proves to the program that it talks to AWS.
-pub(crate) fn acceptor(certificate: &str, key: &str) -> TlsAcceptor {
-    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes());
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("ring knows them")
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![certificate.expect("it was just made")],
-            key.expect("it was just made"),
-        );
-    TlsAcceptor::from(Arc::new(config.expect("they belong together")))
 }
 
 impl DelayLine {
@@ -160,26 +141,6 @@ async fn serve(
     let connection =
         server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service);
     connection.await.ok()
-}
-
-async fn ask(
-    mut request: Request<Incoming>,
-    upstream: SocketAddr,
-) -> io::Result<Response<Incoming>> {
-    // The proxy has said it already.
-    request.headers_mut().remove(EXPECT);
-    let aws = TcpStream::connect(upstream).await?;
-    aws.set_nodelay(true)?;
-    let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(aws))
-        .await
-        .map_err(io::Error::other)?;
-    tokio::spawn(connection);
-    let mut response = sender
-        .send_request(request)
-        .await
-        .map_err(io::Error::other)?;
-    response.headers_mut().remove(CONNECTION);
-    Ok(response)
 }
 
 /// Passes on what comes, `delay` later, and nothing before the connection is open and a `delay` has passed since.

@@ -5,6 +5,8 @@
 
 #![expect(clippy::print_stdout, reason = "it reports")]
 
+#[path = "../../tests/far_end.rs"]
+mod far_end;
 #[path = "../../tests/local_aws/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod local_aws;
@@ -25,19 +27,13 @@ mod tool;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::delay_line::{acceptor, Upstreams};
+use crate::delay_line::Upstreams;
+use crate::far_end::{acceptor, Certificate};
 use crate::local_aws::{LocalAws, World};
 use crate::tool::Bench;
-
-#[derive(Deserialize)]
-struct Certificate {
-    certificate: String,
-    key: String,
-}
 
 fn main() {
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/requirements.txt");
@@ -53,14 +49,14 @@ fn main() {
     let [aws, _other] = fleet;
     let [world, other_world] = worlds;
     assert_eq!(world.secret_access_key, other_world.secret_access_key);
-    let Certificate { certificate, key } = aws.ask(&world, "make_certificate", json!({}));
+    let made: Certificate = aws.ask(&world, "make_certificate", json!({}));
     let repository = tempfile::tempdir().expect("a temporary folder can be made");
-    std::fs::write(repository.path().join("bundle.pem"), &certificate)
+    std::fs::write(repository.path().join("bundle.pem"), &made.certificate)
         .expect("a temporary folder can be written");
     let bench = Bench {
         python: python.join("bin"),
         repository: repository.path().to_owned(),
-        acceptor: acceptor(&certificate, &key),
+        acceptor: acceptor(&made, &[b"http/1.1"]),
         upstreams,
         runtime: Runtime::new().expect("a runtime starts"),
         world,
