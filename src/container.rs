@@ -23,7 +23,7 @@ use crate::validate;
 /// CloudFront compresses, and pages can bear, nothing larger. Real containers have some hundred kilobytes.
 pub(crate) const LARGEST_FILE: ByteSize = ByteSize(10_000_000);
 /// Containers that are read at the same time. Each may take hundreds of megabytes, and a step of Bitbucket has 1 GB for them.
-const MOST_READERS: usize = 2;
+pub(crate) const MOST_READERS: usize = 2;
 /// Experiments that a refusal for the size lists.
 const HEAVIEST: usize = 5;
 

@@ -12,9 +12,11 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_smithy_http_client::Connector;
 use futures_util::stream::{self, StreamExt};
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::aws::Aws;
 use crate::aws_settings::CredentialSource;
+use crate::container::MOST_READERS;
 use crate::difference::Difference;
 use crate::fault::Fault;
 use crate::kind::Kind;
@@ -29,7 +31,7 @@ use crate::visitor;
 /// How long a publish waits for each place where the container may be read.
 const LONGEST_READ: Duration = Duration::from_secs(5);
 
-/// Containers that are read at the same time.
+/// Containers that a dry run reads at the same time.
 const CONCURRENT_READS: usize = 16;
 
 /// Where the containers of a run may be read.
@@ -47,6 +49,8 @@ pub(crate) struct Current<'a> {
     /// It has said no, and never anything else.
     s3_denies: Cell<bool>,
     s3_was_read: Cell<bool>,
+    /// Threads that may look into what was read.
+    readers: Semaphore,
 }
 
 /// Why something was not read.
@@ -81,6 +85,7 @@ impl<'a> Current<'a> {
             s3_is_slow: Cell::default(),
             s3_denies: Cell::default(),
             s3_was_read: Cell::default(),
+            readers: Semaphore::new(MOST_READERS),
         }
     }
 
@@ -108,6 +113,13 @@ impl<'a> Current<'a> {
             return Err("there is no such file".to_owned());
         };
         let served = self.read(object).await?;
+        let _reader = self.readers.acquire().await.expect("it is never closed");
+        // On this thread, the uploads and their time limits would wait for it.
+        let looked_into = tokio::task::spawn_blocking(|| {
+            let _ = served.script();
+            served
+        });
+        let served = looked_into.await.expect("a panic ends the process");
         Ok(Difference::between(
             &served,
             container.script.as_ref(),

@@ -64,7 +64,7 @@ impl Served {
     pub(crate) fn script(&self) -> Result<&Script, &str> {
         let read = || {
             let text = self.text()?;
-            if self.is_page() {
+            if self.is_said_to_be_page() || is_markup(&text) {
                 return Err("what is served now is a page and no script".to_owned());
             }
             script::read(&text).map_err(|error| match error.kind {
@@ -99,14 +99,15 @@ impl Served {
 
     /// Whether it is HTML or XML, such as an error page.
     pub(crate) fn is_page(&self) -> bool {
+        self.is_said_to_be_page() || self.text().is_ok_and(|text| is_markup(&text))
+    }
+
+    fn is_said_to_be_page(&self) -> bool {
         let says_so = |value: &str| {
             let value = value.to_ascii_lowercase();
             value.contains("html") || value.contains("xml")
         };
         self.header("content-type").is_some_and(says_so)
-            || self
-                .text()
-                .is_ok_and(|text| text.trim_start().starts_with('<'))
     }
 
     /// Which container this is, as far as it says so: `build 56, commit 1f2e3d4, built at ...`. Empty if it says nothing.
@@ -185,6 +186,10 @@ fn period(time: Duration) -> String {
         seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
         seconds => format!("{} days", seconds / 86_400),
     }
+}
+
+fn is_markup(text: &str) -> bool {
+    text.trim_start().starts_with('<')
 }
 
 impl Display for Served {

@@ -2,13 +2,13 @@
 
 use std::future::Future;
 
-use futures_util::future::{join, FutureExt};
+use futures_util::future::{join, FutureExt, Shared};
 use futures_util::stream::{self, StreamExt};
 
 use crate::aws::Aws;
 use crate::current::Current;
 use crate::newest::{self, Precondition};
-use crate::object::Container;
+use crate::object::{Container, Object};
 use crate::record::{Record, Upload};
 use crate::report;
 use crate::reporter::Reporter;
@@ -80,21 +80,22 @@ async fn publish_container(
         compared.clone().await;
     }
     connections.s3().await;
-    let upload = upload_container(aws, container, compared.clone(), record, reporter);
-    join(compared, upload).await;
+    let upload = upload_container(aws, container, &compared, record, reporter);
+    join(compared.clone(), upload).await;
 }
 
-/// What is done is said once it is said what it changes, as `compared` does.
+/// What is done is said once it is said what it changes, as `compared` does. No upload waits for that.
 async fn upload_container(
     aws: &Aws,
     container: &Container,
-    compared: impl Future<Output = ()> + Clone,
+    compared: &Shared<impl Future<Output = ()>>,
     record: &Record,
     reporter: &Reporter,
 ) {
     let settings = &record.plan.settings;
     let run = &record.caller_reference;
     let mut failed = false;
+    let mut unsaid = Vec::new();
     for object in container.objects.iter() {
         if failed {
             record.set_upload(&object.key, Upload::Skipped);
@@ -109,13 +110,23 @@ async fn upload_container(
         match result {
             Ok(()) => {
                 record.set_upload(&object.key, Upload::Done);
-                compared.clone().await;
-                report::uploaded(record, object, reporter);
+                unsaid.push(object);
             }
             Err(fault) => {
                 record.set_upload(&object.key, Upload::Failed(fault));
                 failed = true;
             }
         }
+        if compared.peek().is_some() {
+            say_uploaded(&mut unsaid, record, reporter);
+        }
+    }
+    compared.clone().await;
+    say_uploaded(&mut unsaid, record, reporter);
+}
+
+fn say_uploaded(unsaid: &mut Vec<&Object>, record: &Record, reporter: &Reporter) {
+    for object in unsaid.drain(..) {
+        report::uploaded(record, object, reporter);
     }
 }
