@@ -27,11 +27,10 @@ pub(crate) fn report(
     stopped_by: Option<&str>,
     reporter: &Reporter,
 ) -> Option<Exit> {
-    let mut state = record.state();
-    if std::mem::replace(&mut state.closed, true) {
-        return None;
-    }
+    let state = record.state();
     let exit = state.exit();
+    // The closing lines are printed once.
+    record.exit.set(exit).ok()?;
     match stopped_by {
         // Only a wait was cut short.
         Some(signal) if exit == Exit::Published => {

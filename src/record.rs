@@ -4,7 +4,7 @@
 //! from it, so none of them can tell another story.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use crate::cloudfront::MOST_PATHS;
@@ -59,6 +59,8 @@ pub(crate) struct Record {
     pub(crate) plan: Plan,
     pub(crate) started: Instant,
     pub(crate) caller_reference: String,
+    /// How the run ends, from when its closing lines are being printed.
+    pub(crate) exit: OnceLock<Exit>,
     state: Mutex<State>,
 }
 
@@ -73,8 +75,6 @@ pub(crate) struct State {
     pub(crate) differences: BTreeMap<ContainerName, Result<Difference, String>>,
     pub(crate) live: Vec<Live>,
     pub(crate) published_at: Option<SystemTime>,
-    /// Set once the closing lines are being printed, so that they are printed once.
-    pub(crate) closed: bool,
 }
 
 /// What a container's visitors get, as far as the run knows.
@@ -104,6 +104,7 @@ impl Record {
             plan,
             started,
             caller_reference: caller_reference(),
+            exit: OnceLock::new(),
             state: Mutex::new(state),
         }
     }

@@ -40,10 +40,15 @@ pub(crate) fn watch(
         .name("signals".to_owned())
         .spawn(move || {
             let name = runtime.block_on(signals.received());
+            let of_timer = Arc::clone(&record);
             // Where nobody reads the output any more, printing never ends.
-            thread::spawn(|| {
+            thread::spawn(move || {
                 thread::sleep(LAST_WORDS);
-                process::exit(Exit::NotPublished.code().into());
+                // Without a record, nothing was sent. If it is not closed, nobody knows.
+                let exit = of_timer.get().map_or(Exit::NotPublished, |record| {
+                    record.exit.get().copied().unwrap_or(Exit::Fault)
+                });
+                process::exit(exit.code().into());
             });
             let exit = if let Some(record) = record.get() {
                 ending::report(record, Some(name), &reporter)

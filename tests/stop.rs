@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -103,6 +103,73 @@ fn stopped_while_visitors_get_the_old_container_it_says_so() {
         .says("published to production, but visitors do not get it yet")
         .says("is another container than the one published")
         .says("x-cache: Hit from cloudfront");
+}
+
+#[test]
+fn stopped_while_it_compares_it_knows_what_was_uploaded() {
+    let case = Case::production();
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    // Of the size that is looked into, in a form that takes seconds.
+    let old = format!("Mojito={{}};{}a", "a=>".repeat(300_000));
+    let new = std::fs::read(case.dist("mojito.js")).unwrap();
+    std::fs::write(case.dist("mojito.js"), old).unwrap();
+    let case = case.env("VALIDATE", "false");
+    case.run().exits(0);
+
+    std::fs::write(case.dist("mojito.js"), new).unwrap();
+    let case = case.unset("VALIDATE").env("BITBUCKET_BUILD_NUMBER", "58");
+    let invalidations = case.invalidations().len();
+    let old = case.objects();
+    case.stores_late();
+    let child = case.start();
+    while case.objects() == old {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The answer arrives.
+    std::thread::sleep(Duration::from_millis(300));
+    terminate(&child);
+    case.ended(child.wait_with_output().unwrap())
+        .exits(4)
+        .says("published to production, but the CDN was not told")
+        .does_not_say("compared with");
+    assert_eq!(case.invalidations().len(), invalidations);
+}
+
+#[test]
+fn stopped_and_kept_from_telling_it_ends_with_the_right_code() {
+    let case = Case::production();
+    let results = case.repository().join("results");
+    std::fs::create_dir(&results).unwrap();
+    let case = case
+        .env("WAIT", "true")
+        .env("BITBUCKET_PIPE_STORAGE_DIR", results.to_str().unwrap());
+    case.fault(
+        json!({"method": "GET", "path": "/invalidation/", "delay": ANSWER_TAKES, "status": 500}),
+    );
+    let child = case.start();
+    while case.invalidations().is_empty() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    // The result goes through this file, which takes nothing, as nobody reads from it.
+    let pipe = results.join(format!("mojito-publish.json.{}.tmp", child.id()));
+    assert!(Command::new("mkfifo")
+        .arg(&pipe)
+        .status()
+        .unwrap()
+        .success());
+    terminate(&child);
+    case.ended(child.wait_with_output().unwrap())
+        .exits(0)
+        .says("stopped by SIGTERM while waiting")
+        .says("published to production");
+    assert!(!results.join("mojito-publish.json").exists());
+}
+
+fn terminate(child: &Child) {
+    let id = child.id().to_string();
+    let sent = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(sent.unwrap().success());
 }
 
 /// A run each of whose requests takes long enough to be stopped before, in and after it.
