@@ -109,7 +109,9 @@ impl BucketName {
             && name.starts_with(|first: char| first.is_ascii_alphanumeric())
             && name.ends_with(|last: char| last.is_ascii_alphanumeric())
             && !name.contains("..");
-        if valid {
+        if name.ends_with("--x-s3") {
+            Err("a general purpose bucket; this is a directory bucket's name, which has no permissions for single keys")
+        } else if valid {
             Ok(Self(name.to_owned()))
         } else {
             Err("a bucket's name (3 to 63 lower-case letters, digits, dots and hyphens), or `BUCKET/PREFIX`")
@@ -236,6 +238,7 @@ mod tests {
             "a..b",
             "s3:",
             "a b c",
+            "acme--use1-az4--x-s3",
             &"a".repeat(64),
         ] {
             assert!(BucketName::parse(name).is_err(), "{name}");
