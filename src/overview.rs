@@ -6,6 +6,7 @@ use crate::columns::columns;
 use crate::difference::{recipes_shown, ChangeKind, Difference};
 use crate::experiment::{Experiment, Percent, Traffic};
 use crate::object::Container;
+use crate::publish::shortened;
 use crate::reporter::{Row, Tone};
 use crate::script::Script;
 
@@ -198,7 +199,8 @@ pub(crate) fn summary(difference: &Difference) -> Option<String> {
             kind => format!("{} {}", change.subject, kind.word()),
         })
         .collect();
-    (!changes.is_empty()).then(|| changes.join(", "))
+    let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+    (!changes.is_empty()).then(|| shortened(&changes))
 }
 
 fn rows(cells: &[Vec<String>], tones: impl Iterator<Item = Tone>) -> Vec<Row> {
