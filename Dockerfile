@@ -11,7 +11,7 @@ WORKDIR /source
 COPY . .
 # The binary carries the list of its dependencies, for scanners to read.
 RUN cargo install --locked --root /tools cargo-auditable@0.7.7 \
-    && PATH="/tools/bin:$PATH" cargo auditable build --release --locked \
+    && PATH="/tools/bin:$PATH" cargo auditable build --release --locked --config .cargo/release.toml \
     && mv target/*/release/mojito-publish /mojito-publish
 
 FROM scratch AS prebuilt

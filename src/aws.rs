@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::retry::RetryConfig;
+use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{imds, BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
@@ -145,6 +146,8 @@ fn loader(client: SharedHttpClient) -> ConfigLoader {
         .http_client(client)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        // The limits above end what stalls. This would wake the process ten times a second to look whether it does.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
 /// How S3 is addressed.

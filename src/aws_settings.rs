@@ -25,7 +25,7 @@ pub(crate) struct AwsSettings {
     /// Whether STS can tell whose credentials these are: not where S3 alone is an endpoint of one's own.
     pub(crate) knows_identity: bool,
     /// Certificates to trust besides the embedded and the system's, PEM.
-    pub(crate) ca_bundle: Option<Vec<u8>>,
+    pub(crate) ca_bundle: Option<String>,
 }
 
 /// Where the credentials come from.

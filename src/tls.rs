@@ -27,16 +27,18 @@ use crate::limit::limited;
 use crate::printable::printable;
 use crate::warm::Openings;
 
+/// Bytes that the embedded roots take in PEM form, so that they are not copied while they are put together.
+const ROOTS_IN_PEM: usize = 300_000;
 /// Far beyond the 250 kB of all the certificates that a system trusts.
 const LARGEST_BUNDLE: ByteSize = ByteSize(10_000_000);
 
 /// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, a phrase about the variable.
 ///
 /// It is checked here because the HTTP client panics on a certificate that it cannot read.
-pub(crate) fn read_ca_bundle(path: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn read_ca_bundle(path: &str) -> Result<String, String> {
     let pem = file::read(Path::new(path), LARGEST_BUNDLE)
         .map_err(|unread| format!("is `{}`, which {unread}", printable(path)))?;
-    let mut bundle = Vec::new();
+    let mut bundle = String::new();
     for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
         if RootCertStore::empty().add(certificate.clone()).is_ok() {
             push_pem(&mut bundle, &certificate);
@@ -54,36 +56,27 @@ pub(crate) fn read_ca_bundle(path: &str) -> Result<Vec<u8>, String> {
 
 /// What opens connections: through the proxy that the environment names, with the roots described above.
 pub(crate) struct Https {
-    context: TlsContext,
+    ca_bundle: String,
     pool: Client,
     pub(crate) openings: Openings,
 }
 
 impl Https {
-    pub(crate) fn new(ca_bundle: Option<&[u8]>) -> Self {
-        let mut pem = ca_bundle.map(<[u8]>::to_vec).unwrap_or_default();
-        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-            push_pem(&mut pem, root);
-        }
-        let trust_store = TrustStore::empty()
-            .with_native_roots(system_has_roots())
-            .with_pem_certificate(pem);
-        let context = TlsContext::builder()
-            .with_trust_store(trust_store)
-            .build()
-            .expect("a trust store alone is always a TLS context");
+    /// `ca_bundle` is in PEM form.
+    pub(crate) fn new(ca_bundle: Option<&str>) -> Self {
+        let ca_bundle = ca_bundle.unwrap_or_default().to_owned();
         let openings = Openings::default();
         let pool = ConnectionPool::builder()
             .event_listener(openings.clone())
             .proxy_config(ProxyConfig::from_env())
             .sleep_impl(TokioSleep::new())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(context.clone())
+            .tls_context(context(&ca_bundle))
             .build_https()
             .expect("a pool without limits is always sound");
         let pool = Client::new(&pool).expect("a pool without partitions has the anonymous one");
         Self {
-            context,
+            ca_bundle,
             pool,
             openings,
         }
@@ -95,7 +88,7 @@ impl Https {
             .proxy_config(ProxyConfig::from_env())
             .sleep_impl(TokioSleep::new())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(self.context.clone())
+            .tls_context(context(&self.ca_bundle))
             .build()
     }
 
@@ -103,6 +96,22 @@ impl Https {
     pub(crate) fn client(&self) -> SharedHttpClient {
         limited(SharedHttpClient::new(self.pool.clone()))
     }
+}
+
+/// What is trusted: the embedded roots, the system's and those of a bundle.
+fn context(ca_bundle: &str) -> TlsContext {
+    let mut pem = String::with_capacity(ca_bundle.len() + ROOTS_IN_PEM);
+    pem.push_str(ca_bundle);
+    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        push_pem(&mut pem, root);
+    }
+    let trust_store = TrustStore::empty()
+        .with_native_roots(system_has_roots())
+        .with_pem_certificate(pem);
+    TlsContext::builder()
+        .with_trust_store(trust_store)
+        .build()
+        .expect("a trust store alone is always a TLS context")
 }
 
 /// Without a system's certificates the HTTP client would warn, and panic where debug assertions are on.
@@ -119,10 +128,10 @@ fn system_has_roots() -> bool {
         .any(|directory| fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()))
 }
 
-fn push_pem(pem: &mut Vec<u8>, certificate: &CertificateDer<'_>) {
-    pem.extend_from_slice(b"-----BEGIN CERTIFICATE-----\n");
-    pem.extend_from_slice(STANDARD.encode(certificate).as_bytes());
-    pem.extend_from_slice(b"\n-----END CERTIFICATE-----\n");
+fn push_pem(pem: &mut String, certificate: &CertificateDer<'_>) {
+    pem.push_str("-----BEGIN CERTIFICATE-----\n");
+    STANDARD.encode_string(certificate, pem);
+    pem.push_str("\n-----END CERTIFICATE-----\n");
 }
 
 #[cfg(test)]
@@ -142,12 +151,13 @@ mod tests {
 
     #[test]
     fn the_embedded_roots_are_all_usable() {
-        let mut pem = Vec::new();
+        let mut pem = String::new();
         for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
             push_pem(&mut pem, root);
         }
         let mut store = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
+        assert!(pem.len() <= ROOTS_IN_PEM, "{}", pem.len());
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
             store.add(certificate.unwrap()).unwrap();
         }
         assert_eq!(store.len(), webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
