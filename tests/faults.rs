@@ -3,18 +3,18 @@
 //!
 //! `cargo test --test integration -- faults --nocapture` prints the table.
 
-use std::fmt::Write as _;
+use std::fmt::{Debug, Write as _};
 use std::io::{self, Write as _};
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde_json::{json, Value};
+use serde_json::json;
 
 use crate::harness::{Case, Ended};
 use crate::proxy::{Fault, Proxy, Target};
+use crate::unreachable::Unreachable;
 
 /// Rows that are tried at the same time; most of their time is waiting.
 const CONCURRENT: usize = 24;
@@ -76,6 +76,30 @@ impl Stage {
         Target { method, path }
     }
 
+    /// What says where the service is, if nothing else needs that service before.
+    fn setting(self) -> Option<&'static str> {
+        match self {
+            Self::AssumeRole => Some("AWS_ENDPOINT_URL_STS"),
+            Self::PutContainer => Some("AWS_ENDPOINT_URL_S3"),
+            Self::Invalidate => Some("AWS_ENDPOINT_URL_CLOUDFRONT"),
+            Self::PublicUrl => Some("PUBLIC_URL"),
+            Self::PutPretty | Self::Poll => None,
+        }
+    }
+
+    /// What a production run that fails here says of the state.
+    fn state(self) -> &'static str {
+        match self {
+            Self::AssumeRole => "nothing was published; visitors keep the old container",
+            Self::PutPretty | Self::PutContainer => {
+                "not replaced: mojito; visitors keep the old container"
+            }
+            Self::Invalidate => "the CDN keeps the old container",
+            Self::Poll => "published to production",
+            Self::PublicUrl => "visitors do not get it yet",
+        }
+    }
+
     /// The exit code of a run that fails here.
     fn exit(self) -> i32 {
         match self {
@@ -124,10 +148,15 @@ fn is_refusal(fault: Fault) -> bool {
 }
 
 #[derive(Clone, Copy)]
-struct Row {
-    stage: Stage,
-    fault: Fault,
-    always: bool,
+enum Row {
+    /// A request is broken, once or always.
+    Broken {
+        stage: Stage,
+        fault: Fault,
+        always: bool,
+    },
+    /// The service that is needed cannot be reached or trusted.
+    Unreachable(Stage, Unreachable),
 }
 
 /// How a row ended: its line in the table, and what is wrong with it.
@@ -136,31 +165,66 @@ struct Outcome {
     wrong: Vec<String>,
 }
 
-#[test]
-fn whatever_goes_wrong_the_state_is_told_truly_and_a_second_run_mends_it() {
-    let rows: Vec<Row> = STAGES
+impl Outcome {
+    fn new(
+        (stage, fault, times): (Stage, impl Debug, &str),
+        (first, took): (&Ended, Duration),
+        second: &Ended,
+        wrong: Vec<String>,
+    ) -> Self {
+        let code = |ended: &Ended| {
+            ended
+                .code
+                .map_or("none".to_owned(), |code| code.to_string())
+        };
+        let line = format!(
+            "{:<13} {:<54} {times:<7} {:>4}  {:>7.1}  {}",
+            format!("{stage:?}"),
+            format!("{fault:?}"),
+            code(first),
+            took.as_secs_f64(),
+            code(second),
+        );
+        let wrong = wrong
+            .into_iter()
+            .map(|wrong| format!("{line}\n{wrong}\n{}", first.output))
+            .collect();
+        Self { line, wrong }
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let broken = STAGES
         .into_iter()
         .flat_map(|stage| FAULTS.into_iter().map(move |fault| (stage, fault)))
-        .flat_map(|(stage, fault)| {
-            [false, true].map(|always| Row {
-                stage,
-                fault,
-                always,
-            })
-        })
+        .flat_map(|(stage, fault)| [false, true].map(|always| (stage, fault, always)))
         // CloudFront is waited for: some ten minutes while it is busy, 15 while it does not say that it has finished.
-        .filter(|row| {
-            let waits = match (row.stage, row.fault) {
+        .filter(|(stage, fault, always)| {
+            let waits = match (stage, fault) {
                 (Stage::Invalidate, Fault::Status(status, code)) => {
                     matches!(status, 429 | 503)
-                        || ["Throttling", "TooManyInvalidationsInProgress"].contains(&code)
+                        || ["Throttling", "TooManyInvalidationsInProgress"].contains(code)
                 }
                 (Stage::Poll, Fault::CutDocument) => true,
                 _ => false,
             };
-            !(row.always && waits)
+            !(*always && waits)
         })
-        .collect();
+        .map(|(stage, fault, always)| Row::Broken {
+            stage,
+            fault,
+            always,
+        });
+    let unreachable = STAGES
+        .into_iter()
+        .filter(|stage| stage.setting().is_some())
+        .flat_map(|stage| Unreachable::ALL.map(|it| Row::Unreachable(stage, it)));
+    broken.chain(unreachable).collect()
+}
+
+#[test]
+fn whatever_goes_wrong_the_state_is_told_truly_and_a_second_run_mends_it() {
+    let rows = rows();
     assert!(rows.len() >= 80);
     let next = AtomicUsize::new(0);
     let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
@@ -169,7 +233,14 @@ fn whatever_goes_wrong_the_state_is_told_truly_and_a_second_run_mends_it() {
             scope.spawn(|| loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(row) = rows.get(number) else { break };
-                let outcome = outcome(*row);
+                let outcome = match *row {
+                    Row::Broken {
+                        stage,
+                        fault,
+                        always,
+                    } => of_broken(stage, fault, always),
+                    Row::Unreachable(stage, unreachable) => of_unreachable(stage, unreachable),
+                };
                 outcomes.lock().unwrap().push((number, outcome));
             });
         }
@@ -188,7 +259,7 @@ fn whatever_goes_wrong_the_state_is_told_truly_and_a_second_run_mends_it() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-fn outcome(row: Row) -> Outcome {
+fn of_broken(stage: Stage, fault: Fault, always: bool) -> Outcome {
     let (case, _) = Case::development()
         .in_bitbucket("BITBUCKET_BRANCH", "develop")
         .with_broad_role();
@@ -197,29 +268,29 @@ fn outcome(row: Row) -> Outcome {
     let mut case = case
         .env("AWS_ENDPOINT_URL", &format!("http://{}", proxy.address))
         .env("WAIT", "true");
-    if row.stage == Stage::PublicUrl {
+    if stage == Stage::PublicUrl {
         case = case.env("PUBLIC_URL", &format!("http://{}", edge.address));
     }
     for key in ["jsdev/mojito.pretty.js", "jsdev/mojito.js"] {
         case.stored_before(key, json!({"x-amz-meta-build-number": "56"}));
     }
-    let broken = if row.stage == Stage::PublicUrl {
+    let broken = if stage == Stage::PublicUrl {
         &edge
     } else {
         &proxy
     };
     // The container is read from the public URL before the publish as well.
-    let once = if row.stage == Stage::PublicUrl { 2 } else { 1 };
+    let once = if stage == Stage::PublicUrl { 2 } else { 1 };
     broken.breaks(
-        row.stage.target(),
-        row.fault,
-        if row.always { usize::MAX } else { once },
+        stage.target(),
+        fault,
+        if always { usize::MAX } else { once },
     );
 
     let started = Instant::now();
     let ended = run_within(&case, LONGEST_RUN);
     let took = started.elapsed();
-    let mut wrong = wrong(row, &case, &ended, took);
+    let mut wrong = wrong(stage, fault, always, &case, &ended, took);
     let made = case.invalidations().len();
 
     broken.heals();
@@ -236,24 +307,58 @@ fn outcome(row: Row) -> Outcome {
     if !case.is_published("jsdev/mojito.js") {
         wrong.push("the second run did not publish".to_owned());
     }
-    let line = format!(
-        "{:<13} {:<54} {:<7} {:>4}  {:>7.1}  {}",
-        format!("{:?}", row.stage),
-        format!("{:?}", row.fault),
-        if row.always { "always" } else { "once" },
-        ended
-            .code
-            .map_or("none".to_owned(), |code| code.to_string()),
-        took.as_secs_f64(),
-        second
-            .code
-            .map_or("none".to_owned(), |code| code.to_string()),
+    Outcome::new(
+        (stage, fault, if always { "always" } else { "once" }),
+        (&ended, took),
+        &second,
+        wrong,
+    )
+}
+
+/// All else is well, and what the first run leaves undone is done by a second one that reaches it.
+fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
+    let setting = stage.setting().unwrap();
+    let (case, _) = Case::production().with_broad_role();
+    let (case, address) = unreachable.address(case.env("WAIT", "true"));
+    let case = case.env(setting, &address);
+    let started = Instant::now();
+    let ended = run_within(&case, LONGEST_RUN);
+    let took = started.elapsed();
+    let mut wrong = Vec::new();
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(what.to_owned());
+        }
+    };
+    must(ended.code == Some(stage.exit()), "it has another exit code");
+    must(took < LONGEST_RUN, "it took too long");
+    for words in [unreachable.cause(), stage.state()] {
+        must(
+            ended.output.contains(words),
+            &format!("it does not say `{words}`"),
+        );
+    }
+    let made = case.invalidations().len();
+    let is_told = usize::from(stage == Stage::PublicUrl);
+    must(made == is_told, "it has not invalidated what it published");
+
+    let case = case.unset(setting);
+    let second = case.run();
+    must(second.code == Some(0), "the second run did not mend it");
+    must(
+        case.invalidations().len() == made + 1,
+        "the second run did not invalidate once",
     );
-    let wrong = wrong
-        .into_iter()
-        .map(|wrong| format!("{line}\n{wrong}\n{}", ended.output))
-        .collect();
-    Outcome { line, wrong }
+    must(
+        case.keys() == ["js/mojito.js"],
+        "the second run did not publish",
+    );
+    Outcome::new(
+        (stage, unreachable, "always"),
+        (&ended, took),
+        &second,
+        wrong,
+    )
 }
 
 /// Runs, and ends what does not end by itself.
@@ -270,7 +375,14 @@ fn run_within(case: &Case, longest: Duration) -> Ended {
 }
 
 /// What a run did that it must not do, or said that is not true.
-fn wrong(row: Row, case: &Case, ended: &Ended, took: Duration) -> Vec<String> {
+fn wrong(
+    stage: Stage,
+    fault: Fault,
+    always: bool,
+    case: &Case,
+    ended: &Ended,
+    took: Duration,
+) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut must = |holds: bool, what: &str| {
         if !holds {
@@ -279,7 +391,7 @@ fn wrong(row: Row, case: &Case, ended: &Ended, took: Duration) -> Vec<String> {
     };
     let says = |text: &str| ended.output.contains(text);
     let code = ended.code.unwrap_or(-1);
-    let expected = expected(row.stage, row.fault, row.always);
+    let expected = expected(stage, fault, always);
     must(
         expected.contains(&code),
         &format!("it must end with {expected:?}"),
@@ -317,107 +429,4 @@ fn wrong(row: Row, case: &Case, ended: &Ended, took: Duration) -> Vec<String> {
         );
     }
     wrong
-}
-
-/// What is wrong with an address, and how the cause is told.
-#[derive(Clone, Copy, Debug)]
-enum Unreachable {
-    NobodyListens,
-    NoSuchHost,
-    UnknownIssuer,
-    Expired,
-    OtherHost,
-}
-
-impl Unreachable {
-    const ALL: [Self; 5] = [
-        Self::NobodyListens,
-        Self::NoSuchHost,
-        Self::UnknownIssuer,
-        Self::Expired,
-        Self::OtherHost,
-    ];
-
-    fn cause(self) -> &'static str {
-        match self {
-            Self::NobodyListens => "Connection refused",
-            Self::NoSuchHost => "dns error",
-            Self::UnknownIssuer => "UnknownIssuer",
-            Self::Expired => "certificate expired",
-            Self::OtherHost => "certificate not valid for name",
-        }
-    }
-
-    /// Such an address, and the case in which nothing else is wrong.
-    fn address(self, case: Case) -> (Case, String) {
-        let certified = |case: Case, trusted: bool, arguments: Value| {
-            let tls: Value = case.ask("serve_tls", arguments);
-            let text = |name: &str| tls[name].as_str().unwrap().to_owned();
-            let case = case.file("bundle.pem", text("certificate"));
-            let bundle = case.repository().join("bundle.pem");
-            let case = if trusted {
-                case.env("AWS_CA_BUNDLE", bundle.to_str().unwrap())
-            } else {
-                case
-            };
-            (case, text("endpoint"))
-        };
-        match self {
-            Self::NobodyListens => {
-                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                (case, format!("http://{}", listener.local_addr().unwrap()))
-            }
-            Self::NoSuchHost => (case, "http://nobody.invalid".to_owned()),
-            Self::UnknownIssuer => certified(case, false, json!({})),
-            Self::Expired => certified(case, true, json!({"expired": true})),
-            Self::OtherHost => certified(case, true, json!({"host": "127.0.0.2"})),
-        }
-    }
-}
-
-#[test]
-fn an_address_that_cannot_be_reached_or_trusted_is_told_with_its_cause() {
-    let services = [
-        (
-            "AWS_ENDPOINT_URL_STS",
-            3,
-            "nothing was published; visitors keep the old container",
-        ),
-        (
-            "AWS_ENDPOINT_URL_S3",
-            3,
-            "not replaced: mojito; visitors keep the old container",
-        ),
-        (
-            "AWS_ENDPOINT_URL_CLOUDFRONT",
-            4,
-            "the CDN keeps the old container",
-        ),
-        ("PUBLIC_URL", 5, "visitors do not get it yet"),
-    ];
-    thread::scope(|scope| {
-        for (service, exit, state) in services {
-            for unreachable in Unreachable::ALL {
-                scope.spawn(move || {
-                    let (case, _) = Case::production().with_broad_role();
-                    let (case, address) = unreachable.address(case.env("WAIT", "true"));
-                    let case = case.env(service, &address);
-                    let ended = case.run();
-                    assert_eq!(
-                        ended.code,
-                        Some(exit),
-                        "{service} {unreachable:?}:\n{}",
-                        ended.output
-                    );
-                    ended.says(unreachable.cause()).says(state);
-                    let made = case.invalidations().len();
-                    assert_eq!(made, usize::from(exit == 5), "{service} {unreachable:?}");
-                    let case = case.unset(service);
-                    case.run().exits(0);
-                    assert_eq!(case.invalidations().len(), made + 1);
-                    assert_eq!(case.keys(), ["js/mojito.js"]);
-                });
-            }
-        }
-    });
 }

@@ -37,4 +37,5 @@ mod refuse;
 mod result;
 mod sample;
 mod stop;
+mod unreachable;
 mod walkthrough;
