@@ -6,7 +6,7 @@ use crate::sample;
 use crate::tool::{median, ours, Bench, Run, Tool};
 
 pub(crate) const ROUND_TRIPS_MS: [u64; 4] = [0, 50, 100, 200];
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 9;
 
 /// The medians of a tool's wall times, in the order of `ROUND_TRIPS_MS`.
 pub(crate) struct Walls {
@@ -18,9 +18,9 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Walls> {
     sample::build(&bench.repository, "mojito");
     let tools = tools(bench);
     println!("One container to production and its invalidation, medians of {ROUNDS} runs in turn. Round trips: the wall time");
-    println!("beyond that without delay. Connections: to S3, CloudFront and STS. Ratio: of our wall time to this one.\n");
-    println!("| round trip | tool | wall | ratio | CPU | peak memory | round trips | connections | on the wire |");
-    println!("| ---: | --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |");
+    println!("beyond that without delay. Connections: to S3, CloudFront and STS. Ratios: of ours to this one.\n");
+    println!("| round trip | tool | wall | ratio | CPU | ratio | peak memory | round trips | connections | on the wire |");
+    println!("| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | ---: |");
     let mut walls: Vec<Walls> = tools
         .iter()
         .map(|tool| Walls {
@@ -40,19 +40,21 @@ pub(crate) fn measure(bench: &Bench) -> Vec<Walls> {
                 }
             }
         }
-        let ours = median(&runs[0], |run| run.wall_ms);
+        let our_wall = median(&runs[0], |run| run.wall_ms);
+        let our_cpu = median(&runs[0], |run| run.cpu_ms);
         for ((tool, runs), walls) in tools.iter().zip(&runs).zip(&mut walls) {
             let wall = median(runs, |run| run.wall_ms);
+            let cpu = median(runs, |run| run.cpu_ms);
             walls.milliseconds.push(wall);
             #[expect(clippy::cast_precision_loss, reason = "some hundred")]
             let trips = (round_trip > 0)
                 .then(|| format!("{:.1}", (wall - walls.milliseconds[0]) / round_trip as f64));
             let [s3, cloudfront, sts] = runs[ROUNDS / 2].connections;
             println!(
-                "| {round_trip} ms | {} | {wall:.0} ms | {:.3} | {:.0} ms | {:.1} MB | {} | {s3} + {cloudfront} + {sts} | {:.0} kB |",
+                "| {round_trip} ms | {} | {wall:.0} ms | {:.3} | {cpu:.1} ms | {:.4} | {:.1} MB | {} | {s3} + {cloudfront} + {sts} | {:.0} kB |",
                 tool.name,
-                ours / wall,
-                median(runs, |run| run.cpu_ms),
+                our_wall / wall,
+                our_cpu / cpu,
                 median(runs, |run| run.peak_mb),
                 trips.unwrap_or_default(),
                 median(runs, |run| run.kilobytes),
