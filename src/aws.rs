@@ -24,8 +24,8 @@ use crate::scope::Scope;
 use crate::settings::Settings;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the request's start to the answer's first byte, so it includes the upload of the largest file.
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// From the request's start to the answer's last byte, so it includes the upload of the largest file.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// One operation with all its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 const ATTEMPTS: u32 = 5;
@@ -139,7 +139,7 @@ pub(crate) async fn profile_region() -> Option<String> {
 fn loader(client: SharedHttpClient) -> ConfigLoader {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
     aws_config::defaults(BehaviorVersion::latest())
@@ -168,6 +168,9 @@ async fn of_default_chain(profile: Option<&str>, config: &SdkConfig) -> Result<C
     if let Some(client) = config.http_client() {
         provider_config = provider_config.with_http_client(client);
     }
+    if let Some(timeouts) = config.timeout_config() {
+        provider_config = provider_config.with_timeout_config(timeouts.clone());
+    }
     let metadata = imds::Client::builder()
         .configure(&provider_config)
         .connect_timeout(INSTANCE_METADATA_TIMEOUT)
@@ -182,7 +185,12 @@ async fn of_default_chain(profile: Option<&str>, config: &SdkConfig) -> Result<C
         chain = chain.profile_name(profile);
     }
     let chain = chain.build().await;
-    chain.provide_credentials().await.map_err(|error| {
+    let resolved = tokio::time::timeout(OPERATION_TIMEOUT, chain.provide_credentials()).await;
+    let resolved = resolved.unwrap_or_else(|_| {
+        // A process that prints credentials has no limit of its own.
+        Err(CredentialsError::provider_timed_out(OPERATION_TIMEOUT))
+    });
+    resolved.map_err(|error| {
         let found = match &error {
             CredentialsError::CredentialsNotLoaded(_) => {
                 "looked for `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, a web identity, a container's role \

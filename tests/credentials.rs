@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use serde_json::json;
 
 use crate::harness::{Case, OIDC_TOKEN};
+use crate::proxy::{Fault, Proxy, Target};
 
 /// A case whose keys are in the home of a developer, as a profile.
 fn with_profile(profile: &str) -> Case {
@@ -51,6 +52,37 @@ fn a_profile_that_is_not_there_is_named() {
         .says("no credentials were found")
         .says("other");
     assert!(case.keys().is_empty());
+}
+
+/// It takes the minute that an operation may take.
+#[test]
+fn credentials_that_never_come_are_not_waited_for_without_end() {
+    let waits = |provider: &str| {
+        let case = with_profile("acme");
+        let proxy = Proxy::start(case.world.endpoint.trim_start_matches("http://"));
+        let sts = Target {
+            method: "POST",
+            path: "/",
+        };
+        proxy.breaks(sts, Fault::NoAnswer, usize::MAX);
+        let config = format!("[profile waits]\nregion = ap-southeast-2\n{provider}\n");
+        let case = case
+            .file(".aws/config", config)
+            .env("AWS_ENDPOINT_URL_STS", &format!("http://{}", proxy.address))
+            .env("AWS_PROFILE", "waits");
+        case.run()
+            .exits(3)
+            .says("no credentials were found")
+            .says("`AWS_PROFILE` is `waits`")
+            .says("nothing was published; visitors keep the old container");
+        assert!(case.keys().is_empty());
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| waits("credential_process = sleep 600"));
+        scope.spawn(|| {
+            waits("role_arn = arn:aws:iam::123456789012:role/mojito\nsource_profile = acme");
+        });
+    });
 }
 
 #[test]

@@ -40,12 +40,13 @@ const STAGES: [Stage; 6] = [
     Stage::PublicUrl,
 ];
 
-const FAULTS: [Fault; 20] = [
+const FAULTS: [Fault; 21] = [
     Fault::ResetInRequest,
     Fault::ResetBeforeAnswer,
     Fault::ClosedBeforeAnswer,
     Fault::ResetInAnswer,
     Fault::NoAnswer,
+    Fault::StalledAnswer,
     Fault::SlowAnswer,
     Fault::CutDocument,
     Fault::MalformedDocument,

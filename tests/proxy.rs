@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     ResetInAnswer,
     /// Nothing is passed on, and nothing comes back.
     NoAnswer,
+    /// Half of the answer leaves, and then nothing.
+    StalledAnswer,
     /// The request is passed on and takes effect; a gateway answers instead, with this status.
     Gateway(u16),
     /// The answer comes late.
@@ -152,7 +154,7 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
         let mut bytes = format!("{head}Content-Length: {announced}\r\n\r\n").into_bytes();
         let head_length = bytes.len();
         bytes.extend(body);
-        if fault == Some(Fault::ResetInAnswer) {
+        if matches!(fault, Some(Fault::ResetInAnswer | Fault::StalledAnswer)) {
             // Within the document, or within the head where there is none.
             let end = if bytes.len() > head_length {
                 usize::midpoint(head_length, bytes.len())
@@ -160,6 +162,11 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
                 head_length / 2
             };
             stream.write_all(&bytes[..end])?;
+            if fault == Some(Fault::StalledAnswer) {
+                // Until the client gives up.
+                let _ = stream.read(&mut [0]);
+                return Ok(());
+            }
             // The bytes are on their way before the reset overtakes them.
             thread::sleep(Duration::from_millis(50));
             return reset(&stream);
