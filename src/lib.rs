@@ -3,7 +3,7 @@
 //! A run goes through these modules in this order:
 //!
 //! - `variables` reads the environment, `raw` gives it names, `config_js` reads Mojito's configuration, `build` says which
-//!   pipeline this is and `environment` whether it publishes to production; `settings` `target` and
+//!   pipeline this is and `environment` whether it publishes to production; `settings`, `target` and
 //!   `aws_settings` validate all of it in one step (`check` collects what is wrong).
 //! - `container` reads and compresses (`gzip`) the files into `object`s; `validate` refuses what would break a page
 //!   (`excerpt` shows the place). `script` parses, and knows which `experiment`s there are. `plan` holds what will be done.
@@ -24,7 +24,7 @@
 //! of either. `fuzzing`, in tests alone, holds them to it.
 //!
 //! Everything up to the plan is free of requests to AWS, and nothing after the settings reads the environment but
-//! the SDK, and `tls` for what it trusts and passes through.
+//! the SDK, and `tls` for the certificates that it trusts and the proxy.
 
 mod attempts;
 mod aws;
@@ -231,8 +231,8 @@ async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Repor
     let current = Current::new(readable, https, &plan.settings, None);
     let differences = current.differences(&plan.containers).await;
     for (number, (container, difference)) in plan.containers.iter().zip(&differences).enumerate() {
-        let told = differences[..number].iter();
-        report::difference(plan, container, difference, told, reporter);
+        let is_told = report::is_told(difference, differences[..number].iter());
+        report::difference(plan, container, difference, is_told, reporter);
     }
     if let (Ok(aws), true) = (aws, plan.settings.only_newer) {
         for object in plan.objects() {

@@ -62,7 +62,8 @@ pub(crate) async fn publish(
         }
         Either::Right(((), work)) => work.await,
     }
-    if let Some(Identity { arn, account_id }) = &record.state().identity {
+    let identity = record.state().identity.clone();
+    if let Some(Identity { arn, account_id }) = identity {
         reporter.info(&format!("identity: {arn} in account {account_id}"));
     }
 }

@@ -61,6 +61,7 @@ pub(crate) struct Record {
     pub(crate) caller_reference: String,
     /// How the run ends, from when its closing lines are being printed.
     pub(crate) exit: OnceLock<Exit>,
+    /// Not to be held while something is printed, which may take for ever.
     state: Mutex<State>,
 }
 

@@ -74,12 +74,12 @@ pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
     }
 }
 
-/// Says what publishing a container changes for visitors, or why that is not known; the same reason, once.
-pub(crate) fn difference<'a>(
+/// Says what publishing a container changes for visitors, or why that is not known, unless that is told already.
+pub(crate) fn difference(
     plan: &Plan,
     container: &Container,
     difference: &Result<Difference, String>,
-    mut told: impl Iterator<Item = &'a Result<Difference, String>>,
+    is_told: bool,
     reporter: &Reporter,
 ) {
     match difference {
@@ -88,7 +88,7 @@ pub(crate) fn difference<'a>(
             let (heading, rows) = overview::difference(difference);
             reporter.table(&heading, &rows);
         }
-        Err(problem) if told.any(|told| told.as_ref().err() == Some(problem)) => {}
+        Err(_) if is_told => {}
         Err(problem) => {
             let of = if plan.containers.len() > 1 {
                 format!("{}: ", container.name)
@@ -102,17 +102,26 @@ pub(crate) fn difference<'a>(
     }
 }
 
+/// Whether the reason why a difference is not known is one of these.
+pub(crate) fn is_told<'a>(
+    difference: &Result<Difference, String>,
+    mut told: impl Iterator<Item = &'a Result<Difference, String>>,
+) -> bool {
+    difference
+        .as_ref()
+        .is_err_and(|problem| told.any(|told| told.as_ref().err() == Some(problem)))
+}
+
 /// Says that an object is uploaded, or of many, how far the uploads are.
 pub(crate) fn uploaded(record: &Record, object: &Object, reporter: &Reporter) {
     let plan = &record.plan;
     if plan.containers.len() > LISTED {
-        let state = record.state();
-        let done = state.uploads.values().filter(|upload| upload.is_done());
-        reporter.waiting(&format!(
-            "uploading: {} of {} files are stored",
-            done.count(),
-            state.uploads.len()
-        ));
+        let (done, all) = {
+            let uploads = &record.state().uploads;
+            let done = uploads.values().filter(|upload| upload.is_done());
+            (done.count(), uploads.len())
+        };
+        reporter.waiting(&format!("uploading: {done} of {all} files are stored"));
         return;
     }
     reporter.success(&format!(
@@ -128,13 +137,15 @@ pub(crate) fn all_uploaded(record: &Record, reporter: &Reporter) {
     if record.plan.containers.len() <= LISTED {
         return;
     }
-    let state = record.state();
-    let is_done = |object: &&Object| state.uploads.get(&object.key).is_some_and(Upload::is_done);
     let (mut files, mut size, mut compressed) = (0, 0, 0);
-    for object in record.plan.objects().filter(is_done) {
-        files += 1;
-        size += object.size.0;
-        compressed += object.compressed_size().0;
+    {
+        let uploads = &record.state().uploads;
+        let is_done = |object: &&Object| uploads.get(&object.key).is_some_and(Upload::is_done);
+        for object in record.plan.objects().filter(is_done) {
+            files += 1;
+            size += object.size.0;
+            compressed += object.compressed_size().0;
+        }
     }
     if files > 0 {
         reporter.success(&format!(
@@ -149,14 +160,12 @@ pub(crate) fn all_uploaded(record: &Record, reporter: &Reporter) {
 /// Says that visitors get a container, or of many, how many they get.
 pub(crate) fn live(record: &Record, url: &str, reporter: &Reporter) {
     if record.plan.containers.len() > LISTED {
-        let state = record.state();
-        // This one is not counted yet.
-        let seen = 1 + state
-            .live
-            .iter()
-            .filter(|live| live.problem.is_none())
-            .count();
-        let all = state.live.len();
+        let (seen, all) = {
+            let live = &record.state().live;
+            // This one is not counted yet.
+            let seen = 1 + live.iter().filter(|live| live.problem.is_none()).count();
+            (seen, live.len())
+        };
         if seen == all {
             reporter.success(&format!(
                 "{url} and {} more are the new containers",

@@ -44,7 +44,7 @@ pub(crate) fn watch(
             // Where nobody reads the output any more, printing never ends.
             thread::spawn(move || {
                 thread::sleep(LAST_WORDS);
-                // Without a record, nothing was sent. If it is not closed, nobody knows.
+                // Without a record, nothing was sent.
                 let exit = of_timer.get().map_or(Exit::NotPublished, |record| {
                     record.exit.get().copied().unwrap_or(Exit::Fault)
                 });

@@ -65,14 +65,9 @@ async fn publish_container(
             connections.s3().await;
         }
         let difference = current.difference(container).await;
+        let is_told = report::is_told(&difference, record.state().differences.values());
+        report::difference(&record.plan, container, &difference, is_told, reporter);
         let differences = &mut record.state().differences;
-        report::difference(
-            &record.plan,
-            container,
-            &difference,
-            differences.values(),
-            reporter,
-        );
         differences.insert(container.name.clone(), difference);
     };
     let compared = compared.shared();
@@ -84,7 +79,8 @@ async fn publish_container(
     join(compared.clone(), upload).await;
 }
 
-/// What is done is said once it is said what it changes, as `compared` does. No upload waits for that.
+/// What is done is said once it is said what it changes, as `compared` does. No upload of
+/// the container waits for it once they have begun.
 async fn upload_container(
     aws: &Aws,
     container: &Container,
