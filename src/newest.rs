@@ -3,6 +3,8 @@
 //! The build number that is stored with an object is compared before the upload, and the upload is conditional on the
 //! object being the one that was looked at, so a race between two pipelines is lost by one of them, not by the site.
 
+use std::time::Duration;
+
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::Client;
 
@@ -15,6 +17,9 @@ use crate::settings::Settings;
 
 /// How often an upload that lost a race looks again. Each time another pipeline must have published in between.
 const ROUNDS: usize = 10;
+
+/// How long S3 gets for another upload that it is still working on (409), which may be this one's attempt before.
+const AFTER_CONFLICT: Duration = Duration::from_secs(1);
 
 /// What makes the objects of two builds differ even where their scripts are the same: a comment in gzip's header.
 ///
@@ -80,7 +85,7 @@ pub(crate) async fn put_if_newer(
             may_be_done |= fault.may_be_done;
             match fault.kind {
                 // It exists, and looking at it was answered twice as if it did not: so S3 answers without the permission.
-                Kind::Changed if absent == 2 => {
+                Kind::Changed if absent == 2 && fault.status == Some(412) => {
                     return Err(Fault::refused(
                         "s3:GetObject",
                         fault.resource,
@@ -88,7 +93,12 @@ pub(crate) async fn put_if_newer(
                         "`ONLY_NEWER` needs `s3:GetObject` on the key: give it to the credentials, or leave `ONLY_NEWER` off",
                     ));
                 }
-                Kind::Changed if round < ROUNDS => round += 1,
+                Kind::Changed if round < ROUNDS => {
+                    round += 1;
+                    if fault.status == Some(409) {
+                        tokio::time::sleep(AFTER_CONFLICT).await;
+                    }
+                }
                 _ => return Err(fault),
             }
         }
