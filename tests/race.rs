@@ -71,6 +71,14 @@ fn an_upload_that_lost_its_answer_is_not_denied_because_of_what_came_after_it() 
     assert_eq!(case.invalidations().len(), 1);
 }
 
+#[test]
+fn a_conflict_is_waited_for_and_no_reason_to_ask_for_a_permission() {
+    let (case, proxy) = behind_proxy(&["s3:PutObject"]);
+    proxy.breaks(PUT, Fault::Status(409, "ConditionalRequestConflict"), 2);
+    case.run().exits(0);
+    assert!(case.is_published("js/mojito.js"));
+}
+
 const ROUNDS: u64 = 200;
 
 #[test]
