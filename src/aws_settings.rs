@@ -24,7 +24,7 @@ pub(crate) struct AwsSettings {
     pub(crate) own_s3_endpoint: bool,
     /// Whether STS can tell whose credentials these are: not where S3 alone is an endpoint of one's own.
     pub(crate) knows_identity: bool,
-    /// Certificates to trust besides the embedded and the system's, PEM.
+    /// Certificates that AWS must have, in PEM form, instead of the embedded and the system's.
     pub(crate) ca_bundle: Option<String>,
 }
 

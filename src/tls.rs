@@ -1,7 +1,8 @@
 //! The HTTPS client and the certificates that it trusts.
 //!
 //! The image holds nothing but the binary, so Mozilla's root certificates are embedded; the system's are added where
-//! there are any, and those of `AWS_CA_BUNDLE`, which is how a company's inspecting proxy is made known to AWS's tools.
+//! there are any. `AWS_CA_BUNDLE`, which is how a company's inspecting proxy is made known to AWS's tools, takes their place
+//! for AWS, as in each of these, and is added to them for everything else.
 //!
 //! All of AWS's clients share one pool of connections, so that one may be opened before it is needed (`warm`).
 
@@ -56,7 +57,7 @@ pub(crate) fn read_ca_bundle(path: &str) -> Result<String, String> {
 
 /// What opens connections: through the proxy that the environment names, with the roots described above.
 pub(crate) struct Https {
-    ca_bundle: String,
+    ca_bundle: Option<String>,
     pool: Client,
     pub(crate) openings: Openings,
 }
@@ -64,19 +65,21 @@ pub(crate) struct Https {
 impl Https {
     /// `ca_bundle` is in PEM form.
     pub(crate) fn new(ca_bundle: Option<&str>) -> Self {
-        let ca_bundle = ca_bundle.unwrap_or_default().to_owned();
+        let trusted = ca_bundle.map_or_else(roots, |bundle| {
+            TrustStore::empty().with_pem_certificate(bundle)
+        });
         let openings = Openings::default();
         let pool = ConnectionPool::builder()
             .event_listener(openings.clone())
             .proxy_config(ProxyConfig::from_env())
             .sleep_impl(TokioSleep::new())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(context(&ca_bundle))
+            .tls_context(context(trusted))
             .build_https()
             .expect("a pool without limits is always sound");
         let pool = Client::new(&pool).expect("a pool without partitions has the anonymous one");
         Self {
-            ca_bundle,
+            ca_bundle: ca_bundle.map(str::to_owned),
             pool,
             openings,
         }
@@ -84,11 +87,14 @@ impl Https {
 
     /// A connector for requests that are not AWS's.
     pub(crate) fn connector(&self) -> Connector {
+        let trusted = self.ca_bundle.iter().fold(roots(), |roots, bundle| {
+            roots.with_pem_certificate(bundle.as_str())
+        });
         Connector::builder()
             .proxy_config(ProxyConfig::from_env())
             .sleep_impl(TokioSleep::new())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(context(&self.ca_bundle))
+            .tls_context(context(trusted))
             .build()
     }
 
@@ -98,20 +104,22 @@ impl Https {
     }
 }
 
-/// What is trusted: the embedded roots, the system's and those of a bundle.
-fn context(ca_bundle: &str) -> TlsContext {
-    let mut pem = String::with_capacity(ca_bundle.len() + ROOTS_IN_PEM);
-    pem.push_str(ca_bundle);
+fn context(trusted: TrustStore) -> TlsContext {
+    TlsContext::builder()
+        .with_trust_store(trusted)
+        .build()
+        .expect("a trust store alone is always a TLS context")
+}
+
+/// The embedded and the system's.
+fn roots() -> TrustStore {
+    let mut pem = String::with_capacity(ROOTS_IN_PEM);
     for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         push_pem(&mut pem, root);
     }
-    let trust_store = TrustStore::empty()
+    TrustStore::empty()
         .with_native_roots(system_has_roots())
-        .with_pem_certificate(pem);
-    TlsContext::builder()
-        .with_trust_store(trust_store)
-        .build()
-        .expect("a trust store alone is always a TLS context")
+        .with_pem_certificate(pem)
 }
 
 /// Without a system's certificates the HTTP client would warn, and panic where debug assertions are on.

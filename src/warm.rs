@@ -10,8 +10,6 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use aws_config::retry::RetryConfig;
 use aws_config::SdkConfig;
-use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_credential_types::Credentials;
 use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_http_client::pool::{
@@ -39,15 +37,15 @@ pub(crate) struct Connections {
 impl Connections {
     /// Starts to open what a publish with these settings needs. `config` is that of its clients.
     pub(crate) fn open(openings: &Openings, config: SdkConfig, settings: &Settings) -> Self {
-        // Nothing that they sign is ever sent.
-        let nobody = Credentials::new("nobody", "nothing", None, None, "warm");
         let config = config
             .into_builder()
-            .credentials_provider(SharedCredentialsProvider::new(nobody))
             .retry_config(RetryConfig::disabled())
             .build();
-        let s3 = aws_sdk_s3::Client::from_conf(aws::s3_config(&config, &settings.aws).build());
-        let cloudfront = aws_sdk_cloudfront::Client::new(&config);
+        // Nothing is sent, so nothing is signed.
+        let s3 = aws::s3_config(&config, &settings.aws).allow_no_auth();
+        let s3 = aws_sdk_s3::Client::from_conf(s3.build());
+        let cloudfront = aws_sdk_cloudfront::config::Builder::from(&config).allow_no_auth();
+        let cloudfront = aws_sdk_cloudfront::Client::from_conf(cloudfront.build());
         let bucket = settings.target.bucket.to_string();
         let containers = settings.target.containers.len().min(CONCURRENT_UPLOADS);
         let beside = usize::from(Current::reads_s3_meanwhile(settings));

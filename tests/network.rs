@@ -41,6 +41,17 @@ fn a_certificate_is_trusted_by_its_bundle_alone() {
     let case = case.env("AWS_CA_BUNDLE", &bundle);
     case.run().exits(0);
     assert_eq!(case.keys(), ["js/mojito.js"]);
+
+    // For AWS it takes the place of the system's.
+    let other: Tls = case.ask("serve_tls", json!({}));
+    let case = case
+        .file("other.pem", &other.certificate)
+        .env("SSL_CERT_FILE", &bundle);
+    let other = case.repository().join("other.pem");
+    let case = case.env("AWS_CA_BUNDLE", other.to_str().unwrap());
+    case.run().exits(3).says("not replaced: mojito");
+    let case = case.unset("AWS_CA_BUNDLE");
+    case.run().exits(0);
 }
 
 #[test]
