@@ -135,6 +135,42 @@ identity: [USER] in account 123456789012
 }
 
 #[test]
+fn no_upload_waits_for_what_is_read_meanwhile() {
+    let case = Case::development();
+    case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
+    case.fault(json!({"method": "GET", "path": "/jsdev/mojito.js", "delay": 20}));
+    let child = case.start();
+    let requests = loop {
+        let requests = case.requests();
+        let uploads = requests.iter().filter(|it| it.method == "PUT");
+        if uploads.filter(|it| it.status.is_some()).count() == 2 {
+            break requests;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    let read = requests.iter().find(|it| it.method == "GET");
+    assert_eq!(read.unwrap().status, None);
+    case.ended(child.wait_with_output().unwrap()).exits(0);
+}
+
+#[test]
+fn of_many_changes_the_last_line_names_ten() {
+    let case = Case::production();
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    case.stores_late();
+    let ids = [
+        "e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9", "f1", "f2", "f3",
+    ];
+    build(&case, &[], "e");
+    case.run().exits(0);
+    let many = ids.map(|id| Experiment { id, ..HERO });
+    build(&case, &many, "e");
+    case.run()
+        .exits(0)
+        .says("e9 starts, f1 starts and 2 more\n");
+}
+
+#[test]
 fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
     let case = Case::production();
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
@@ -163,6 +199,7 @@ fn a_session_that_may_not_read_from_s3_does_not_try() {
     let case = case
         .env("ONLY_NEWER", "true")
         .in_bitbucket("BITBUCKET_TAG", "v1");
+    case.stores_late();
     case.run()
         .exits(0)
         .says("compared with what visitors get now (s3://");

@@ -56,8 +56,15 @@ fn each_is_compared_where_s3_may_be_read() {
     let case = many(&["s3:PutObject", "s3:GetObject"]);
     case.run().exits(0);
     let case = case.env("CACHE_CONTROL", "max-age=60");
-    case.stores_late();
-    let ended = case.run().exits(0).does_not_say("not compared");
+    let compare = || {
+        case.stores_late();
+        case.run().exits(0)
+    };
+    // Where the tests leave the local AWS too little of the processors, it may not answer in time.
+    let ended = (0..5)
+        .map(|_| compare())
+        .find(|ended| !ended.output.contains("it has not answered within"));
+    let ended = ended.unwrap().does_not_say("not compared");
     let compared = ended.output.matches("compared with what visitors get now");
     assert_eq!(compared.count(), COUNT);
 }
