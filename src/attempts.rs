@@ -1,8 +1,8 @@
 //! Whether a request that failed may have been carried out all the same.
 //!
 //! The SDK tries again by itself and tells only how the last attempt ended. An attempt before it may have been sent whole
-//! and lost its answer, been answered with what says nothing of what was done (an
-//! internal error, or a gateway's), or with a success that broke off.
+//! and lost its answer, been answered with what says nothing of what was done (an internal error, or a gateway's), or with a
+//! success that broke off.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;

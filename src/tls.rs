@@ -113,13 +113,17 @@ fn context(trusted: TrustStore) -> TlsContext {
 
 /// The embedded and the system's.
 fn roots() -> TrustStore {
+    TrustStore::empty()
+        .with_native_roots(system_has_roots())
+        .with_pem_certificate(embedded_roots())
+}
+
+fn embedded_roots() -> String {
     let mut pem = String::with_capacity(ROOTS_IN_PEM);
     for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         push_pem(&mut pem, root);
     }
-    TrustStore::empty()
-        .with_native_roots(system_has_roots())
-        .with_pem_certificate(pem)
+    pem
 }
 
 /// Without a system's certificates the HTTP client would warn, and panic where debug assertions are on.
@@ -159,10 +163,7 @@ mod tests {
 
     #[test]
     fn the_embedded_roots_are_all_usable() {
-        let mut pem = String::new();
-        for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
-            push_pem(&mut pem, root);
-        }
+        let pem = embedded_roots();
         let mut store = RootCertStore::empty();
         assert!(pem.len() <= ROOTS_IN_PEM, "{}", pem.len());
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {

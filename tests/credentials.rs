@@ -59,7 +59,7 @@ fn a_profile_that_is_not_there_is_named() {
 fn credentials_that_never_come_are_not_waited_for_without_end() {
     let waits = |provider: &str| {
         let case = with_profile("acme");
-        let proxy = Proxy::start(case.world.endpoint.trim_start_matches("http://"));
+        let proxy = Proxy::start(&case.world.endpoint);
         let sts = Target {
             method: "POST",
             path: "/",
@@ -68,7 +68,7 @@ fn credentials_that_never_come_are_not_waited_for_without_end() {
         let config = format!("[profile waits]\nregion = ap-southeast-2\n{provider}\n");
         let case = case
             .file(".aws/config", config)
-            .env("AWS_ENDPOINT_URL_STS", &format!("http://{}", proxy.address))
+            .env("AWS_ENDPOINT_URL_STS", &proxy.endpoint)
             .env("AWS_PROFILE", "waits");
         case.run()
             .exits(3)

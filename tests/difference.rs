@@ -140,14 +140,8 @@ fn no_upload_waits_for_what_is_read_meanwhile() {
     case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
     case.fault(json!({"method": "GET", "path": "/jsdev/mojito.js", "delay": 20}));
     let child = case.start();
-    let requests = loop {
-        let requests = case.requests();
-        let uploads = requests.iter().filter(|it| it.method == "PUT");
-        if uploads.filter(|it| it.status.is_some()).count() == 2 {
-            break requests;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    };
+    case.wait_for_uploads(2);
+    let requests = case.requests();
     let read = requests.iter().find(|it| it.method == "GET");
     assert_eq!(read.unwrap().status, None);
     case.ended(child.wait_with_output().unwrap()).exits(0);

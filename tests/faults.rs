@@ -77,27 +77,24 @@ impl Stage {
         Target { method, path }
     }
 
-    /// What says where the service is, if nothing else needs that service before.
-    fn setting(self) -> Option<&'static str> {
+    /// What says where the service is, and what a production run says of the state that does not get there. `None` where an
+    /// earlier stage needs the same service.
+    fn service(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Self::AssumeRole => Some("AWS_ENDPOINT_URL_STS"),
-            Self::PutContainer => Some("AWS_ENDPOINT_URL_S3"),
-            Self::Invalidate => Some("AWS_ENDPOINT_URL_CLOUDFRONT"),
-            Self::PublicUrl => Some("PUBLIC_URL"),
+            Self::AssumeRole => Some((
+                "AWS_ENDPOINT_URL_STS",
+                "nothing was published; visitors keep the old container",
+            )),
+            Self::PutContainer => Some((
+                "AWS_ENDPOINT_URL_S3",
+                "not replaced: mojito; visitors keep the old container",
+            )),
+            Self::Invalidate => Some((
+                "AWS_ENDPOINT_URL_CLOUDFRONT",
+                "the CDN keeps the old container",
+            )),
+            Self::PublicUrl => Some(("PUBLIC_URL", "visitors do not get it yet")),
             Self::PutPretty | Self::Poll => None,
-        }
-    }
-
-    /// What a production run that fails here says of the state.
-    fn state(self) -> &'static str {
-        match self {
-            Self::AssumeRole => "nothing was published; visitors keep the old container",
-            Self::PutPretty | Self::PutContainer => {
-                "not replaced: mojito; visitors keep the old container"
-            }
-            Self::Invalidate => "the CDN keeps the old container",
-            Self::Poll => "published to production",
-            Self::PublicUrl => "visitors do not get it yet",
         }
     }
 
@@ -218,7 +215,7 @@ fn rows() -> Vec<Row> {
         });
     let unreachable = STAGES
         .into_iter()
-        .filter(|stage| stage.setting().is_some())
+        .filter(|stage| stage.service().is_some())
         .flat_map(|stage| Unreachable::ALL.map(|it| Row::Unreachable(stage, it)));
     broken.chain(unreachable).collect()
 }
@@ -264,13 +261,13 @@ fn of_broken(stage: Stage, fault: Fault, always: bool) -> Outcome {
     let (case, _) = Case::development()
         .in_bitbucket("BITBUCKET_BRANCH", "develop")
         .with_broad_role();
-    let proxy = Proxy::start(case.world.endpoint.trim_start_matches("http://"));
-    let edge = Proxy::start(case.world.edge.trim_start_matches("http://"));
+    let proxy = Proxy::start(&case.world.endpoint);
+    let edge = Proxy::start(&case.world.edge);
     let mut case = case
-        .env("AWS_ENDPOINT_URL", &format!("http://{}", proxy.address))
+        .env("AWS_ENDPOINT_URL", &proxy.endpoint)
         .env("WAIT", "true");
     if stage == Stage::PublicUrl {
-        case = case.env("PUBLIC_URL", &format!("http://{}", edge.address));
+        case = case.env("PUBLIC_URL", &edge.endpoint);
     }
     for key in ["jsdev/mojito.pretty.js", "jsdev/mojito.js"] {
         case.stored_before(key, json!({"x-amz-meta-build-number": "56"}));
@@ -288,23 +285,12 @@ fn of_broken(stage: Stage, fault: Fault, always: bool) -> Outcome {
         if always { usize::MAX } else { once },
     );
 
-    let started = Instant::now();
-    let ended = run_within(&case, LONGEST_RUN);
-    let took = started.elapsed();
+    let (ended, took) = run_within(&case, LONGEST_RUN);
     let mut wrong = wrong(stage, fault, always, &case, &ended, took);
     let made = case.invalidations().len();
 
     broken.heals();
-    let second = case.run();
-    if second.code != Some(0) {
-        wrong.push(format!(
-            "the second run did not mend it:\n{}",
-            second.output
-        ));
-    }
-    if case.invalidations().len() != made + 1 {
-        wrong.push("the second run did not invalidate once".to_owned());
-    }
+    let second = second_run(&case, made, &mut wrong);
     if !case.is_published("jsdev/mojito.js") {
         wrong.push("the second run did not publish".to_owned());
     }
@@ -318,13 +304,11 @@ fn of_broken(stage: Stage, fault: Fault, always: bool) -> Outcome {
 
 /// All else is well, and what the first run leaves undone is done by a second one that reaches it.
 fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
-    let setting = stage.setting().unwrap();
+    let (setting, told) = stage.service().unwrap();
     let (case, _) = Case::production().with_broad_role();
     let (case, address) = unreachable.address(case.env("WAIT", "true"));
     let case = case.env(setting, &address);
-    let started = Instant::now();
-    let ended = run_within(&case, LONGEST_RUN);
-    let took = started.elapsed();
+    let (ended, took) = run_within(&case, LONGEST_RUN);
     let mut wrong = Vec::new();
     let mut must = |holds: bool, what: &str| {
         if !holds {
@@ -333,7 +317,7 @@ fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
     };
     must(ended.code == Some(stage.exit()), "it has another exit code");
     must(took < LONGEST_RUN, "it took too long");
-    for words in [unreachable.cause(), stage.state()] {
+    for words in [unreachable.cause(), told] {
         must(
             ended.output.contains(words),
             &format!("it does not say `{words}`"),
@@ -344,16 +328,10 @@ fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
     must(made == is_told, "it has not invalidated what it published");
 
     let case = case.unset(setting);
-    let second = case.run();
-    must(second.code == Some(0), "the second run did not mend it");
-    must(
-        case.invalidations().len() == made + 1,
-        "the second run did not invalidate once",
-    );
-    must(
-        case.keys() == ["js/mojito.js"],
-        "the second run did not publish",
-    );
+    let second = second_run(&case, made, &mut wrong);
+    if case.keys() != ["js/mojito.js"] {
+        wrong.push("the second run did not publish".to_owned());
+    }
     Outcome::new(
         (stage, unreachable, "always"),
         (&ended, took),
@@ -362,8 +340,23 @@ fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
     )
 }
 
-/// Runs, and ends what does not end by itself.
-fn run_within(case: &Case, longest: Duration) -> Ended {
+/// What a run mends where nothing is broken any more, after as many invalidations.
+fn second_run(case: &Case, made: usize, wrong: &mut Vec<String>) -> Ended {
+    let second = case.run();
+    if second.code != Some(0) {
+        wrong.push(format!(
+            "the second run did not mend it:\n{}",
+            second.output
+        ));
+    }
+    if case.invalidations().len() != made + 1 {
+        wrong.push("the second run did not invalidate once".to_owned());
+    }
+    second
+}
+
+/// Runs, and ends what does not end by itself. Says how long it took as well.
+fn run_within(case: &Case, longest: Duration) -> (Ended, Duration) {
     let mut child = case.start();
     let started = Instant::now();
     while child.try_wait().unwrap().is_none() {
@@ -372,7 +365,8 @@ fn run_within(case: &Case, longest: Duration) -> Ended {
         }
         thread::sleep(Duration::from_millis(20));
     }
-    case.ended(child.wait_with_output().unwrap())
+    let took = started.elapsed();
+    (case.ended(child.wait_with_output().unwrap()), took)
 }
 
 /// What a run did that it must not do, or said that is not true.

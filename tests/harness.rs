@@ -200,6 +200,13 @@ impl Case {
         self
     }
 
+    /// Makes AWS known by this certificate alone.
+    pub(crate) fn trusting(self, certificate: &str) -> Self {
+        let bundle = self.repository().join("bundle.pem");
+        self.file("bundle.pem", certificate)
+            .env("AWS_CA_BUNDLE", bundle.to_str().expect("it is UTF-8"))
+    }
+
     /// A built file of the repository.
     pub(crate) fn dist(&self, file: &str) -> PathBuf {
         self.repository.path().join("dist/assets/js").join(file)
@@ -297,6 +304,18 @@ impl Case {
 
     pub(crate) fn start(&self) -> Child {
         self.command().spawn().expect("the binary starts")
+    }
+
+    /// Waits until as many uploads have been answered, of all runs together.
+    pub(crate) fn wait_for_uploads(&self, count: usize) {
+        let answered = || {
+            let requests = self.requests();
+            let uploads = requests.iter().filter(|it| it.method == "PUT");
+            uploads.filter(|it| it.status.is_some()).count()
+        };
+        while answered() < count {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     pub(crate) fn run(&self) -> Ended {

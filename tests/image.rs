@@ -99,25 +99,23 @@ fn build(client: &str) -> String {
     // What ships is the release binary with the list of its dependencies, so that is what is tested.
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tools = root.join("target/tools");
-    let auditable = include_str!("../Dockerfile")
-        .split_whitespace()
+    let dockerfile = || include_str!("../Dockerfile").split_whitespace();
+    let auditable = dockerfile()
         .find(|word| word.starts_with("cargo-auditable@"))
         .expect("the Dockerfile installs it");
+    let build = dockerfile()
+        .skip_while(|word| *word != "auditable")
+        .take_while(|word| *word != "\\");
     cargo(
         Command::new(env!("CARGO"))
             .args(["install", "--locked", "--quiet", auditable, "--root"])
             .arg(&tools),
     );
-    cargo(Command::new(tools.join("bin/cargo-auditable")).args([
-        "auditable",
-        "build",
-        "--release",
-        "--locked",
-        "--config",
-        ".cargo/release.toml",
-        "--bin",
-        "mojito-publish",
-    ]));
+    cargo(
+        Command::new(tools.join("bin/cargo-auditable"))
+            .args(build)
+            .args(["--bin", "mojito-publish"]),
+    );
     let profiles = Path::new(BINARY)
         .ancestors()
         .nth(2)

@@ -1,7 +1,7 @@
 //! A proxy that stands between the real binary and the local AWS, and breaks what it is told to break.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -55,17 +55,17 @@ struct Rule {
 
 /// Listens until the process ends.
 pub(crate) struct Proxy {
-    pub(crate) address: SocketAddr,
+    pub(crate) endpoint: String,
     rules: Arc<Mutex<Vec<Rule>>>,
 }
 
 impl Proxy {
-    /// `upstream` is `HOST:PORT`.
+    /// `upstream` is an endpoint, `http://HOST:PORT`.
     pub(crate) fn start(upstream: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let rules: Arc<Mutex<Vec<Rule>>> = Arc::default();
-        let upstream = upstream.to_owned();
+        let upstream = upstream.trim_start_matches("http://").to_owned();
         let of_connections = Arc::clone(&rules);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -76,7 +76,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, rules }
+        Self { endpoint, rules }
     }
 
     pub(crate) fn breaks(&self, target: Target, fault: Fault, times: usize) {

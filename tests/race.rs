@@ -19,8 +19,8 @@ fn behind_proxy(allowed: &[&str]) -> (Case, Proxy) {
         .in_bitbucket("BITBUCKET_TAG", "v1")
         .env("ONLY_NEWER", "true");
     case.allow_on_container(allowed);
-    let proxy = Proxy::start(case.world.endpoint.trim_start_matches("http://"));
-    let case = case.env("AWS_ENDPOINT_URL", &format!("http://{}", proxy.address));
+    let proxy = Proxy::start(&case.world.endpoint);
+    let case = case.env("AWS_ENDPOINT_URL", &proxy.endpoint);
     (case, proxy)
 }
 

@@ -126,27 +126,15 @@ fn over(old: String) -> Case {
     case.unset("VALIDATE")
 }
 
-/// Waits until as many uploads have been answered.
-fn wait_for_uploads(case: &Case, count: usize) {
-    let answered = || {
-        let requests = case.requests();
-        let uploads = requests.iter().filter(|it| it.method == "PUT");
-        uploads.filter(|it| it.status.is_some()).count()
-    };
-    while answered() < count {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    // The answer arrives.
-    std::thread::sleep(Duration::from_millis(200));
-}
-
 #[test]
 fn stopped_while_it_compares_it_knows_what_was_uploaded() {
     // As large as is looked into, in a form that takes seconds.
     let case = over(format!("Mojito={{}};{}a", "a=>".repeat(330_000)));
     case.stores_late();
     let child = case.start();
-    wait_for_uploads(&case, 2);
+    case.wait_for_uploads(2);
+    // The answer arrives.
+    std::thread::sleep(Duration::from_millis(200));
     terminate(&child, "-TERM");
     case.ended(child.wait_with_output().unwrap())
         .exits(4)
@@ -158,7 +146,7 @@ fn stopped_while_it_compares_it_knows_what_was_uploaded() {
 fn stopped_where_nobody_reads_it_ends_with_the_code_of_the_state() {
     // To list these takes more than a pipe holds.
     let case = over("Mojito.addTest({id:'a',name:'b'});".repeat(20_000));
-    let proxy = Proxy::start(case.world.endpoint.trim_start_matches("http://"));
+    let proxy = Proxy::start(&case.world.endpoint);
     let get = Target {
         method: "GET",
         path: "/js/mojito.js",
@@ -166,9 +154,9 @@ fn stopped_where_nobody_reads_it_ends_with_the_code_of_the_state() {
     // What was there is compared when the upload is done.
     proxy.breaks(get, Fault::SlowAnswer, 1);
     case.stores_late();
-    let case = case.env("AWS_ENDPOINT_URL", &format!("http://{}", proxy.address));
+    let case = case.env("AWS_ENDPOINT_URL", &proxy.endpoint);
     let mut child = case.start();
-    wait_for_uploads(&case, 2);
+    case.wait_for_uploads(2);
     std::thread::sleep(Duration::from_secs(5));
     terminate(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(4));
