@@ -4,8 +4,7 @@ use aws_credential_types::Credentials;
 use http::Uri;
 
 use crate::byte_size::ByteSize;
-use crate::check::Check;
-use crate::error::Invalid;
+use crate::check::{Check, Invalid};
 use crate::oidc::{RoleArn, Token};
 use crate::raw::{RawAws, RawSettings};
 use crate::settings::Flags;

@@ -3,8 +3,38 @@
 use std::str::FromStr;
 
 use http::Uri;
+use thiserror::Error;
 
-use crate::error::Invalid;
+use crate::printable::{printable, sentence};
+use crate::secrets;
+
+/// One setting that is wrong. Secrets are never shown in it.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("`{setting}` {problem}")]
+pub(crate) struct Invalid {
+    setting: &'static str,
+    problem: String,
+}
+
+impl Invalid {
+    pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
+        Self {
+            setting,
+            problem: sentence(&problem.into()),
+        }
+    }
+
+    /// A value that is not one of those expected.
+    pub(crate) fn value(setting: &'static str, value: &str, expected: &str) -> Self {
+        Self::new(
+            setting,
+            format!(
+                "is `{}`, expected {expected}",
+                printable(&secrets::redact(value).escape_debug().to_string())
+            ),
+        )
+    }
+}
 
 /// The problems that were found so far.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::byte_size::ByteSize;
-use crate::error::Invalid;
+use crate::check::Invalid;
 use crate::file;
 
 /// The name of the file, in the working directory.

@@ -8,7 +8,7 @@ use std::fmt::{self, Display, Formatter};
 use serde::Serialize;
 
 use crate::build::Build;
-use crate::error::Invalid;
+use crate::check::Invalid;
 use crate::name::Prefix;
 
 /// Where a container is published to.

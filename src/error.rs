@@ -5,38 +5,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::check::Invalid;
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::printable::{printable, sentence};
-use crate::secrets;
-
-/// One setting that is wrong. Secrets are never shown in it.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{setting}` {problem}")]
-pub(crate) struct Invalid {
-    setting: &'static str,
-    problem: String,
-}
-
-impl Invalid {
-    pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
-        Self {
-            setting,
-            problem: sentence(&problem.into()),
-        }
-    }
-
-    /// A value that is not one of those expected.
-    pub(crate) fn value(setting: &'static str, value: &str, expected: &str) -> Self {
-        Self::new(
-            setting,
-            format!(
-                "is `{}`, expected {expected}",
-                printable(&secrets::redact(value).escape_debug().to_string())
-            ),
-        )
-    }
-}
+use crate::printable::sentence;
 
 /// A file of a container that is not fit to be published.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]

@@ -1,11 +1,10 @@
 //! What is published where: containers, bucket, folders and region, from variables or from Mojito's `config.js`.
 
 use crate::aws_settings::parse_region;
-use crate::check::Check;
+use crate::check::{Check, Invalid};
 use crate::cloudfront::MOST_PATHS;
 use crate::config_js::ConfigJs;
 use crate::environment::Environment;
-use crate::error::Invalid;
 use crate::name::{BucketName, CdnPath, ContainerName, ObjectKey, Prefix};
 use crate::raw::RawSettings;
 use crate::variables::Variables;

@@ -2,8 +2,8 @@
 
 use serde_json::{json, Value};
 
+use crate::check::Invalid;
 use crate::environment::Environment;
-use crate::error::Invalid;
 use crate::raw::RawTrust;
 use crate::variables::Variables;
 

@@ -9,7 +9,7 @@ use std::ffi::OsStr;
 
 use serde::de::DeserializeOwned;
 
-use crate::error::Invalid;
+use crate::check::Invalid;
 use crate::printable::printable;
 
 /// The variables that are set and not empty.
