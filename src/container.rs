@@ -3,19 +3,21 @@
 //! All of it happens before the first request, and everything that is wrong is reported in one go.
 
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use thiserror::Error;
+
 use crate::byte_size::ByteSize;
 use crate::columns::columns;
-use crate::error::Unfit;
 use crate::experiment::{Experiment, Percent};
 use crate::file::{self, Unread};
 use crate::gzip::{self, Gzip};
 use crate::name::ContainerName;
 use crate::newest;
 use crate::object::{Bundle, Container, Object};
+use crate::printable::sentence;
 use crate::script::Script;
 use crate::settings::Settings;
 use crate::validate;
@@ -26,6 +28,18 @@ pub(crate) const LARGEST_FILE: ByteSize = ByteSize(10_000_000);
 pub(crate) const MOST_READERS: usize = 2;
 /// Experiments that a refusal for the size lists.
 const HEAVIEST: usize = 5;
+
+/// A file of a container that is not fit to be published.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("`{}` {problem}", shown(.path))]
+pub(crate) struct Unfit {
+    pub(crate) path: PathBuf,
+    pub(crate) problem: String,
+}
+
+fn shown(path: &Path) -> String {
+    sentence(&path.display().to_string())
+}
 
 /// Reads, checks and compresses every file that is to be published.
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {

@@ -1,26 +1,13 @@
 //! What ends a run before anything was changed, in the words that the reader of a log needs, with its exit code.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 use crate::check::Invalid;
+use crate::container::Unfit;
 use crate::exit::Exit;
 use crate::fault::Fault;
-use crate::printable::sentence;
-
-/// A file of a container that is not fit to be published.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{}` {problem}", shown(.path))]
-pub(crate) struct Unfit {
-    pub(crate) path: PathBuf,
-    pub(crate) problem: String,
-}
-
-fn shown(path: &Path) -> String {
-    sentence(&path.display().to_string())
-}
 
 /// Why a run ends before its first upload.
 #[derive(Debug, Error)]
