@@ -13,10 +13,10 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_credential_types::Credentials;
 use aws_smithy_runtime::client::retries::classifiers::HttpStatusCodeClassifier;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use thiserror::Error;
 
 use crate::aws_settings::{AwsSettings, CredentialSource};
-use crate::error::Error;
-use crate::fault::causes;
+use crate::fault::{causes, Fault};
 use crate::identity;
 use crate::log::LogRequests;
 use crate::oidc;
@@ -44,6 +44,32 @@ pub(crate) struct Aws {
     pub(crate) credentials: String,
 }
 
+/// Why there are no credentials to go on with.
+#[derive(Debug, Error)]
+pub(crate) enum ConnectError {
+    #[error("no credentials were found: {0}\nwhat to do: {1}")]
+    NoCredentials(String, String),
+    #[error("{0}\nwhat to do: {remedy}", remedy = .0.remedy())]
+    Aws(Box<Fault>),
+}
+
+impl ConnectError {
+    /// The first sentence.
+    pub(crate) fn summary(&self) -> String {
+        self.to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+impl From<Fault> for ConnectError {
+    fn from(fault: Fault) -> Self {
+        Self::Aws(Box::new(fault))
+    }
+}
+
 /// All that clients have in common but the credentials.
 pub(crate) async fn config(settings: &Settings, client: SharedHttpClient) -> SdkConfig {
     loader(client)
@@ -60,12 +86,10 @@ pub(crate) async fn connect(
     settings: &Settings,
     config: SdkConfig,
     limit: Option<&Scope>,
-) -> Result<Aws, Error> {
+) -> Result<Aws, ConnectError> {
     let (resolved, credentials) = match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {
-            let resolved = oidc::assume_role(&config, role, token, &settings.build, limit)
-                .await
-                .map_err(|fault| Error::Aws(Box::new(fault)))?;
+            let resolved = oidc::assume_role(&config, role, token, &settings.build, limit).await?;
             (resolved, format!("role {role}, assumed by OpenID Connect"))
         }
         CredentialSource::Keys(keys) => (keys.clone(), format!("access key {}", ending(keys))),
@@ -162,7 +186,10 @@ pub(crate) fn too_many_requests() -> HttpStatusCodeClassifier {
     HttpStatusCodeClassifier::new_from_codes([429].as_slice())
 }
 
-async fn of_default_chain(profile: Option<&str>, config: &SdkConfig) -> Result<Credentials, Error> {
+async fn of_default_chain(
+    profile: Option<&str>,
+    config: &SdkConfig,
+) -> Result<Credentials, ConnectError> {
     let mut provider_config =
         ProviderConfig::without_region().with_region(config.region().cloned());
     if let Some(client) = config.http_client() {
@@ -205,7 +232,7 @@ async fn of_default_chain(profile: Option<&str>, config: &SdkConfig) -> Result<C
         };
         let remedy = "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` or `AWS_OIDC_ROLE_ARN` in CI (a variable of another \
                       deployment environment is empty here); by hand, set `AWS_PROFILE` or sign in with `aws sso login`";
-        Error::NoCredentials(found, remedy.to_owned())
+        ConnectError::NoCredentials(found, remedy.to_owned())
     })
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::future::{select, Either};
 
-use crate::aws::{self, Aws};
+use crate::aws::{self, Aws, ConnectError};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -49,7 +49,7 @@ pub(crate) async fn check(
         reporter.info(&format!("credentials: {}", aws.credentials));
         let identity = identity::of_caller(&aws.config)
             .await
-            .map_err(|fault| Error::Aws(Box::new(fault)))?;
+            .map_err(ConnectError::from)?;
         reporter.info(&format!(
             "identity: {} in account {}",
             identity.arn, identity.account_id
@@ -62,7 +62,7 @@ pub(crate) async fn check(
             has_tried.set(true);
             findings.push(try_key(&aws, settings, &probe.key, reporter).await);
         }
-        Ok(findings)
+        Ok::<_, Error>(findings)
     });
     match select(trying.as_mut(), pin!(signals.received())).await {
         Either::Left((findings, _)) => Ok(report(settings, &probes, &findings?, reporter)),

@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
+use crate::aws::ConnectError;
 use crate::check::Invalid;
 use crate::container::Unfit;
 use crate::exit::Exit;
-use crate::fault::Fault;
 
 /// Why a run ends before its first upload.
 #[derive(Debug, Error)]
@@ -16,10 +16,8 @@ pub(crate) enum Error {
     Settings(Vec<Invalid>),
     #[error("{}", list("files that are not fit to be published", .0))]
     Container(Vec<Unfit>),
-    #[error("no credentials were found: {0}\nwhat to do: {1}")]
-    NoCredentials(String, String),
-    #[error("{0}\nwhat to do: {remedy}", remedy = .0.remedy())]
-    Aws(Box<Fault>),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     #[error("the operating system does not let the program start: {0}")]
     Start(std::io::Error),
 }
@@ -28,18 +26,9 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::Container(_) => Exit::Refused,
-            Self::NoCredentials(..) | Self::Aws(_) => Exit::NotPublished,
+            Self::Connect(_) => Exit::NotPublished,
             Self::Start(_) => Exit::Fault,
         }
-    }
-
-    /// The first sentence.
-    pub(crate) fn summary(&self) -> String {
-        self.to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned()
     }
 
     /// The state that things are in.
@@ -48,9 +37,7 @@ impl Error {
             Self::Settings(_) | Self::Container(_) | Self::Start(_) => {
                 "nothing was sent; visitors keep the old container"
             }
-            Self::NoCredentials(..) | Self::Aws(_) => {
-                "nothing was published; visitors keep the old container"
-            }
+            Self::Connect(_) => "nothing was published; visitors keep the old container",
         }
     }
 }

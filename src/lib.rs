@@ -97,6 +97,7 @@ use std::time::Instant;
 use aws_config::SdkConfig;
 use clap::Parser;
 
+use crate::aws::ConnectError;
 use crate::build::Build;
 use crate::cli::{Cli, Command};
 use crate::config_js::ConfigJs;
@@ -227,7 +228,7 @@ async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Repor
     let scope = plan.settings.scope();
     let aws = aws::connect(&plan.settings, config, Some(&scope)).await;
     let aws = aws.as_ref();
-    let readable = aws.map_err(Error::summary);
+    let readable = aws.map_err(ConnectError::summary);
     let current = Current::new(readable, https, &plan.settings, None);
     let differences = current.differences(&plan.containers).await;
     for (number, (container, difference)) in plan.containers.iter().zip(&differences).enumerate() {

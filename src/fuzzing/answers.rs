@@ -14,12 +14,11 @@ use aws_smithy_types::body::SdkBody;
 use tokio::runtime::Runtime;
 
 use super::{assert_told, sound_settings, SECRET};
-use crate::aws::Aws;
+use crate::aws::{Aws, ConnectError};
 use crate::byte_size::ByteSize;
 use crate::cloudfront;
 use crate::current;
 use crate::difference::Difference;
-use crate::error::Error;
 use crate::fault::Fault;
 use crate::gzip::Gzip;
 use crate::identity;
@@ -245,7 +244,7 @@ fn assert_fault(fault: Fault) {
     assert_told(&fault.remedy(), 0);
     let json = serde_json::to_string(&fault).expect("a fault is JSON");
     assert_told(&json, 0);
-    let error = Error::Aws(Box::new(fault));
+    let error = ConnectError::from(fault);
     assert_told(&error.to_string(), 0);
     assert_told(&error.summary(), 0);
 }
