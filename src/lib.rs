@@ -135,7 +135,8 @@ pub fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(error) => {
             reporter.failure(&format!("{error}\n{}", error.state()));
-            result_file::write(&build, &result_file::of_error(&error), &reporter);
+            let result = result_file::of_error(error.exit(), &error.to_string());
+            result_file::write(&build, &result, &reporter);
             error.exit()
         }
     }

@@ -9,7 +9,6 @@ use serde_json::{json, Map, Value};
 use crate::build::Build;
 use crate::byte_size::ByteSize;
 use crate::difference::Difference;
-use crate::error::Error;
 use crate::exit::Exit;
 use crate::file;
 use crate::object::{Bundle, Container};
@@ -90,12 +89,12 @@ pub(crate) fn of_end(name: &str, exit: Exit) -> Value {
 }
 
 /// The result of a run that ended before there was anything to record.
-pub(crate) fn of_error(error: &Error) -> Value {
+pub(crate) fn of_error(exit: Exit, message: &str) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "exit": error.exit(),
-        "exit_code": error.exit().code(),
-        "error": error.to_string(),
+        "exit": exit,
+        "exit_code": exit.code(),
+        "error": message,
     })
 }
 
