@@ -1,14 +1,15 @@
 //! The settings of how AWS is reached and as whom.
 
+use std::fmt::{self, Debug, Display, Formatter};
+
 use aws_credential_types::Credentials;
 use http::Uri;
 
 use crate::byte_size::ByteSize;
+use crate::ca_bundle;
 use crate::check::{Check, Invalid};
-use crate::oidc::{RoleArn, Token};
 use crate::raw::{RawAws, RawSettings};
 use crate::settings::Flags;
-use crate::tls;
 
 /// STS's limit for the token of a web identity.
 const LONGEST_TOKEN: usize = 20_000;
@@ -39,6 +40,67 @@ pub(crate) enum CredentialSource {
     DefaultChain {
         profile: Option<String>,
     },
+}
+
+/// `BITBUCKET_STEP_OIDC_TOKEN`. It cannot be printed.
+pub(crate) struct Token(String);
+
+impl Token {
+    pub(crate) fn new(token: String) -> Self {
+        Self(token)
+    }
+
+    /// The token itself, to be sent.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Debug for Token {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str("** redacted **")
+    }
+}
+
+/// The ARN of an IAM role.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct RoleArn(String);
+
+impl RoleArn {
+    /// On failure, what is expected of an ARN.
+    pub(crate) fn parse(arn: &str) -> Result<Self, &'static str> {
+        let parts: Vec<&str> = arn.splitn(6, ':').collect();
+        let valid = matches!(
+            parts[..],
+            ["arn", partition, "iam", "", account, resource]
+                if partition.starts_with("aws")
+                    && account.len() == 12
+                    && account.bytes().all(|byte| byte.is_ascii_digit())
+                    && resource.strip_prefix("role/").is_some_and(|name| {
+                        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
+                    })
+        );
+        if valid {
+            Ok(Self(arn.to_owned()))
+        } else {
+            Err("the ARN of a role, such as `arn:aws:iam::123456789012:role/mojito-production`")
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The 12 digits of the account that the role is in.
+    pub(crate) fn account_id(&self) -> &str {
+        self.0.split(':').nth(4).unwrap_or_default()
+    }
+}
+
+impl Display for RoleArn {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl AwsSettings {
@@ -82,7 +144,7 @@ impl AwsSettings {
             );
         }
         let ca_bundle = raw_aws.aws_ca_bundle.and_then(|path| {
-            let bundle = tls::read_ca_bundle(&path);
+            let bundle = ca_bundle::read(&path);
             check.ok(bundle.map_err(|problem| Invalid::new("AWS_CA_BUNDLE", problem)))
         });
         let profile = raw_aws.aws_profile.clone();
@@ -195,5 +257,35 @@ pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
         Ok(id.to_owned())
     } else {
         Err("the 12 digits of an AWS account")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_is_named_by_its_arn_in_every_partition() {
+        for arn in [
+            "arn:aws:iam::123456789012:role/mojito",
+            "arn:aws-us-gov:iam::123456789012:role/ci/mojito",
+            "arn:aws-cn:iam::123456789012:role/mojito",
+        ] {
+            assert_eq!(RoleArn::parse(arn).unwrap().account_id(), "123456789012");
+        }
+        for arn in [
+            "mojito",
+            "arn:aws:iam::123456789012:user/mojito",
+            "arn:aws:iam::1234:role/mojito",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:sts::123456789012:assumed-role/a/b",
+        ] {
+            assert!(RoleArn::parse(arn).is_err(), "{arn}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_printed() {
+        assert!(!format!("{:?}", Token::new("secret".to_owned())).contains("secret"));
     }
 }

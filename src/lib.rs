@@ -31,6 +31,7 @@ mod aws;
 mod aws_settings;
 mod build;
 mod byte_size;
+mod ca_bundle;
 mod cache_control;
 mod check;
 mod check_credentials;

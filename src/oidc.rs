@@ -2,12 +2,11 @@
 //!
 //! The token stays in memory: a pipe has no home and no /tmp to keep a file in, and a file could be read by others.
 
-use std::fmt::{self, Debug, Display, Formatter};
-
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 
 use crate::aws::too_many_requests;
+use crate::aws_settings::{RoleArn, Token};
 use crate::build::Build;
 use crate::fault::Fault;
 use crate::kind::ASSUME_ROLE;
@@ -15,58 +14,6 @@ use crate::scope::{Scope, LONGEST_SESSION_POLICY};
 
 /// The longest session name that STS takes.
 const LONGEST_SESSION_NAME: usize = 64;
-
-/// `BITBUCKET_STEP_OIDC_TOKEN`. It cannot be printed.
-pub(crate) struct Token(String);
-
-impl Token {
-    pub(crate) fn new(token: String) -> Self {
-        Self(token)
-    }
-}
-
-impl Debug for Token {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("** redacted **")
-    }
-}
-
-/// The ARN of an IAM role.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct RoleArn(String);
-
-impl RoleArn {
-    /// On failure, what is expected of an ARN.
-    pub(crate) fn parse(arn: &str) -> Result<Self, &'static str> {
-        let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let valid = matches!(
-            parts[..],
-            ["arn", partition, "iam", "", account, resource]
-                if partition.starts_with("aws")
-                    && account.len() == 12
-                    && account.bytes().all(|byte| byte.is_ascii_digit())
-                    && resource.strip_prefix("role/").is_some_and(|name| {
-                        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
-                    })
-        );
-        if valid {
-            Ok(Self(arn.to_owned()))
-        } else {
-            Err("the ARN of a role, such as `arn:aws:iam::123456789012:role/mojito-production`")
-        }
-    }
-
-    /// The 12 digits of the account that the role is in.
-    pub(crate) fn account_id(&self) -> &str {
-        self.0.split(':').nth(4).unwrap_or_default()
-    }
-}
-
-impl Display for RoleArn {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Assumes the role, with a session policy that allows what `limit` needs and nothing else.
 pub(crate) async fn assume_role(
@@ -93,9 +40,9 @@ pub(crate) async fn assume_role(
         .build();
     let output = aws_sdk_sts::Client::from_conf(config)
         .assume_role_with_web_identity()
-        .role_arn(&role.0)
+        .role_arn(role.as_str())
         .role_session_name(session_name(build))
-        .web_identity_token(&token.0)
+        .web_identity_token(token.expose())
         .set_policy(policy)
         .send()
         .await
@@ -143,26 +90,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_role_is_named_by_its_arn_in_every_partition() {
-        for arn in [
-            "arn:aws:iam::123456789012:role/mojito",
-            "arn:aws-us-gov:iam::123456789012:role/ci/mojito",
-            "arn:aws-cn:iam::123456789012:role/mojito",
-        ] {
-            assert_eq!(RoleArn::parse(arn).unwrap().account_id(), "123456789012");
-        }
-        for arn in [
-            "mojito",
-            "arn:aws:iam::123456789012:user/mojito",
-            "arn:aws:iam::1234:role/mojito",
-            "arn:aws:iam::123456789012:role/",
-            "arn:aws:sts::123456789012:assumed-role/a/b",
-        ] {
-            assert!(RoleArn::parse(arn).is_err(), "{arn}");
-        }
-    }
-
-    #[test]
     fn a_session_is_named_after_repository_and_build() {
         let build = |repository: &str| Build {
             repository: Some(repository.to_owned()),
@@ -176,10 +103,5 @@ mod tests {
         );
         assert!(session_name(&build(&"x".repeat(90))).ends_with("x-57"));
         assert_eq!(session_name(&Build::default()), "mojito-publish");
-    }
-
-    #[test]
-    fn a_token_is_not_printed() {
-        assert!(!format!("{:?}", Token::new("secret".to_owned())).contains("secret"));
     }
 }

@@ -7,7 +7,6 @@
 //! All of AWS's clients share one pool of connections, so that one may be opened before it is needed (`warm`).
 
 use std::fs;
-use std::path::Path;
 
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::pool::{Client, ConnectionPool};
@@ -16,44 +15,13 @@ use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use base64::engine::general_purpose::STANDARD;
-use base64::Engine;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::CertificateDer;
-use rustls::RootCertStore;
 
-use crate::byte_size::ByteSize;
-use crate::file;
+use crate::ca_bundle::push_pem;
 use crate::limit::limited;
-use crate::printable::printable;
 use crate::warm::Openings;
 
 /// Bytes that the embedded roots take in PEM form, so that they are not copied while they are put together.
 const ROOTS_IN_PEM: usize = 300_000;
-/// Far beyond the 250 kB of all the certificates that a system trusts.
-const LARGEST_BUNDLE: ByteSize = ByteSize(10_000_000);
-
-/// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, a phrase about the variable.
-///
-/// It is checked here because the HTTP client panics on a certificate that it cannot read.
-pub(crate) fn read_ca_bundle(path: &str) -> Result<String, String> {
-    let pem = file::read(Path::new(path), LARGEST_BUNDLE)
-        .map_err(|unread| format!("is `{}`, which {unread}", printable(path)))?;
-    let mut bundle = String::new();
-    for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
-        if RootCertStore::empty().add(certificate.clone()).is_ok() {
-            push_pem(&mut bundle, &certificate);
-        }
-    }
-    if bundle.is_empty() {
-        Err(format!(
-            "is `{}`, which holds no certificate in PEM form",
-            printable(path)
-        ))
-    } else {
-        Ok(bundle)
-    }
-}
 
 /// What opens connections: through the proxy that the environment names, with the roots described above.
 pub(crate) struct Https {
@@ -140,26 +108,13 @@ fn system_has_roots() -> bool {
         .any(|directory| fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()))
 }
 
-fn push_pem(pem: &mut String, certificate: &CertificateDer<'_>) {
-    pem.push_str("-----BEGIN CERTIFICATE-----\n");
-    STANDARD.encode_string(certificate, pem);
-    pem.push_str("\n-----END CERTIFICATE-----\n");
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::CertificateDer;
+    use rustls::RootCertStore;
 
-    #[test]
-    fn a_bundle_without_a_certificate_is_refused() {
-        let no_certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
-        assert!(read_ca_bundle(no_certificate)
-            .unwrap_err()
-            .contains("holds no certificate"));
-        assert!(read_ca_bundle("/no/such/file")
-            .unwrap_err()
-            .contains("cannot be read"));
-    }
+    use super::*;
 
     #[test]
     fn the_embedded_roots_are_all_usable() {

@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 
 use super::{assert_told, sound_settings, SECRET};
 use crate::aws::{Aws, ConnectError};
+use crate::aws_settings::{RoleArn, Token};
 use crate::byte_size::ByteSize;
 use crate::cloudfront;
 use crate::current;
@@ -26,7 +27,7 @@ use crate::limit::limited;
 use crate::name::{CdnPath, DistributionId};
 use crate::newest::{self, Precondition};
 use crate::object::{Bundle, Object};
-use crate::oidc::{self, RoleArn, Token};
+use crate::oidc;
 use crate::overview;
 use crate::s3;
 use crate::settings::Settings;
