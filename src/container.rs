@@ -15,7 +15,6 @@ use crate::experiment::{Experiment, Percent};
 use crate::file::{self, Unread};
 use crate::gzip::{self, Gzip};
 use crate::name::ContainerName;
-use crate::newest;
 use crate::object::{Bundle, Container, Object};
 use crate::printable::sentence;
 use crate::script::Script;
@@ -141,7 +140,7 @@ pub(crate) fn bundle_of(
     } else {
         None
     };
-    let stamp = newest::stamp(settings);
+    let stamp = stamp(settings);
     let body = gzip.compress(content, stamp.as_deref());
     let object = Object::new(
         name,
@@ -153,6 +152,15 @@ pub(crate) fn bundle_of(
     );
     check_budget(&object, script.as_ref(), settings.max_size)?;
     Ok((object, script))
+}
+
+/// What makes the objects of two builds differ even where their scripts are the same: a comment in gzip's header.
+///
+/// S3's `If-Match` compares contents only. Without it, an older build of the same script could take the place of a newer
+/// one unnoticed, and the build number that is stored would go back.
+fn stamp(settings: &Settings) -> Option<String> {
+    let number = settings.only_newer.then(|| settings.build.number())??;
+    Some(format!("build {number}"))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::kind::Kind;
 use crate::object::Object;
 use crate::plan::s3_address;
-use crate::s3::{self, CALLER_REFERENCE};
+use crate::s3::{self, Precondition, CALLER_REFERENCE};
 use crate::settings::Settings;
 
 /// How often an upload that lost a race looks again. Each time another pipeline must have published in between.
@@ -20,39 +20,6 @@ const ROUNDS: usize = 10;
 
 /// How long S3 gets for another upload that it is still working on (409), which may be this one's attempt before.
 const AFTER_CONFLICT: Duration = Duration::from_secs(1);
-
-/// What makes the objects of two builds differ even where their scripts are the same: a comment in gzip's header.
-///
-/// S3's `If-Match` compares contents only. Without it, an older build of the same script could take the place of a newer
-/// one unnoticed, and the build number that is stored would go back.
-pub(crate) fn stamp(settings: &Settings) -> Option<String> {
-    let number = settings.only_newer.then(|| settings.build.number())??;
-    Some(format!("build {number}"))
-}
-
-/// What must still hold when an object is written.
-#[derive(Debug)]
-pub(crate) enum Precondition {
-    None,
-    /// Nothing is stored under the key.
-    Absent,
-    /// The object is still the one with this `ETag`.
-    Unchanged {
-        etag: String,
-    },
-}
-
-impl Precondition {
-    /// That nothing changes after a look at the object.
-    pub(crate) fn of(live: Option<&HeadObjectOutput>) -> Self {
-        match live {
-            None => Self::Absent,
-            Some(live) => live.e_tag().map_or(Self::None, |etag| Self::Unchanged {
-                etag: etag.to_owned(),
-            }),
-        }
-    }
-}
 
 /// Uploads an object unless a newer build's is there.
 ///

@@ -1,18 +1,42 @@
 //! The one thing that is asked of S3: put this object, and verify its checksum.
 
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_sdk_s3::Client;
 
 use crate::attempts::Attempts;
 use crate::fault::Fault;
-use crate::newest::Precondition;
 use crate::object::Object;
 use crate::plan::s3_address;
 use crate::settings::Settings;
 
 /// The name of the metadata that says which run stored an object: the caller reference of its invalidations.
 pub(crate) const CALLER_REFERENCE: &str = "caller-reference";
+
+/// What must still hold when an object is written.
+#[derive(Debug)]
+pub(crate) enum Precondition {
+    None,
+    /// Nothing is stored under the key.
+    Absent,
+    /// The object is still the one with this `ETag`.
+    Unchanged {
+        etag: String,
+    },
+}
+
+impl Precondition {
+    /// That nothing changes after a look at the object.
+    pub(crate) fn of(live: Option<&HeadObjectOutput>) -> Self {
+        match live {
+            None => Self::Absent,
+            Some(live) => live.e_tag().map_or(Self::None, |etag| Self::Unchanged {
+                etag: etag.to_owned(),
+            }),
+        }
+    }
+}
 
 /// Uploads an object. S3 stores it only if it arrives with the SHA-256 that is sent with it.
 pub(crate) async fn put_object(

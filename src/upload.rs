@@ -7,12 +7,12 @@ use futures_util::stream::{self, StreamExt};
 
 use crate::aws::Aws;
 use crate::current::Current;
-use crate::newest::{self, Precondition};
+use crate::newest;
 use crate::object::{Container, Object};
 use crate::record::{Record, Upload};
 use crate::report;
 use crate::reporter::Reporter;
-use crate::s3;
+use crate::s3::{self, Precondition};
 use crate::tls::Https;
 use crate::warm::Connections;
 

@@ -25,11 +25,11 @@ use crate::gzip::Gzip;
 use crate::identity;
 use crate::limit::limited;
 use crate::name::{CdnPath, DistributionId};
-use crate::newest::{self, Precondition};
+use crate::newest;
 use crate::object::{Bundle, Object};
 use crate::oidc;
 use crate::overview;
-use crate::s3;
+use crate::s3::{self, Precondition};
 use crate::settings::Settings;
 
 const SCRIPT: &str = "Mojito={};Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
