@@ -8,6 +8,7 @@ use http::Uri;
 use crate::byte_size::ByteSize;
 use crate::ca_bundle;
 use crate::check::{Check, Invalid};
+use crate::name::parse_account_id;
 use crate::raw::{RawAws, RawSettings};
 use crate::settings::Flags;
 
@@ -235,28 +236,6 @@ fn credentials(
             None
         }
         (None, None) => Some(CredentialSource::DefaultChain { profile }),
-    }
-}
-
-/// On failure, what is expected of a region.
-pub(crate) fn parse_region(region: &str) -> Result<String, &'static str> {
-    let valid = region.split('-').count() >= 3
-        && region
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if valid {
-        Ok(region.to_owned())
-    } else {
-        Err("a region such as `ap-southeast-2`")
-    }
-}
-
-/// On failure, what is expected of an account's id.
-pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
-    if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
-        Ok(id.to_owned())
-    } else {
-        Err("the 12 digits of an AWS account")
     }
 }
 

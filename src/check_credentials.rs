@@ -16,8 +16,7 @@ use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::identity;
 use crate::kind::Kind;
-use crate::name::ObjectKey;
-use crate::plan::s3_address;
+use crate::name::{s3_uri, ObjectKey};
 use crate::probe::{probes, Probe};
 use crate::reporter::Reporter;
 use crate::settings::Settings;
@@ -84,7 +83,7 @@ pub(crate) async fn check(
 /// Creates a multipart upload and aborts it.
 async fn try_key(aws: &Aws, settings: &Settings, key: &ObjectKey, reporter: &Reporter) -> Finding {
     let bucket = settings.target.bucket.as_str();
-    let address = s3_address(&settings.target.bucket, key);
+    let address = s3_uri(&settings.target.bucket, key);
     let created = aws
         .s3
         .create_multipart_upload()
@@ -131,7 +130,7 @@ fn report(
     let scope = settings.scope();
     let (mut too_little, mut too_much, mut unknown) = (0, 0, 0);
     for (probe, finding) in probes.iter().zip(findings) {
-        let address = s3_address(&settings.target.bucket, &probe.key);
+        let address = s3_uri(&settings.target.bucket, &probe.key);
         match (finding, probe.out_of_reach) {
             (Finding::MayWrite, None) => reporter.success(&format!("may write {address}")),
             (Finding::MayNotWrite(_), Some(reason)) => {

@@ -11,9 +11,6 @@ use crate::fault::Fault;
 use crate::kind::Kind;
 use crate::name::{CdnPath, DistributionId};
 
-/// CloudFront works on this many paths of a distribution at a time, and takes no more in one request.
-pub(crate) const MOST_PATHS: usize = 3000;
-
 /// Far beyond the 14 or so characters of an invalidation's id.
 const LONGEST_ID: usize = 100;
 

@@ -20,8 +20,8 @@ use crate::container::MOST_READERS;
 use crate::difference::Difference;
 use crate::fault::Fault;
 use crate::kind::Kind;
+use crate::name::{public_url_of, s3_uri};
 use crate::object::{Container, Object};
-use crate::plan::s3_address;
 use crate::s3::CALLER_REFERENCE;
 use crate::served::Served;
 use crate::settings::Settings;
@@ -137,7 +137,7 @@ impl<'a> Current<'a> {
                 "the CDN was not asked, as `DISTRIBUTION_ID` is not set".to_owned()
             }
             Some(public_url) => {
-                let url = visitor::url(public_url, &object.cdn_path);
+                let url = public_url_of(public_url, &object.cdn_path);
                 let connector = self.connector.get_or_init(|| self.https.connector());
                 let read = from_cdn(connector, &url, object);
                 match in_time(&self.cdn_is_slow, read).await {
@@ -220,7 +220,7 @@ pub(crate) async fn from_s3(
     settings: &Settings,
     object: &Object,
 ) -> Result<Served, Unread> {
-    let address = s3_address(&settings.target.bucket, &object.key);
+    let address = s3_uri(&settings.target.bucket, &object.key);
     // One attempt: what is wrong with S3, the upload says better.
     let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());
     let answer = aws

@@ -271,8 +271,7 @@ mod tests {
 
     use super::*;
     use crate::gzip::Gzip;
-    use crate::name::{ContainerName, Prefix};
-    use crate::object::Bundle;
+    use crate::name::{Bundle, ContainerName, Prefix};
     use crate::overview;
     use crate::script;
 

@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::fault::{self, Fault};
 use crate::kind::Kind;
 use crate::live;
+use crate::name::public_url_of;
 use crate::object::Container;
 use crate::overview;
 use crate::plan::Plan;
@@ -17,7 +18,6 @@ use crate::record::{ContainerState, Record, State};
 use crate::report::LISTED;
 use crate::reporter::Reporter;
 use crate::result_file;
-use crate::visitor;
 
 /// Prints how the run ended, stores the result where Bitbucket wants it, and returns the exit.
 ///
@@ -159,7 +159,7 @@ fn situation(record: &Record, state: &State) -> String {
             .filter_map(|container| container.minified())
         {
             if let Some(public_url) = &plan.settings.public_url {
-                lines.push(visitor::url(public_url, &container.cdn_path));
+                lines.push(public_url_of(public_url, &container.cdn_path));
             }
         }
         if !not_published.is_empty() || !unknown.is_empty() {

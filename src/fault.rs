@@ -12,8 +12,7 @@ use serde::Serialize;
 
 use crate::kind::Kind;
 use crate::limit::TooLarge;
-use crate::name::ObjectKey;
-use crate::plan::s3_address;
+use crate::name::{s3_uri, ObjectKey};
 use crate::printable::{sentence, LONGEST_SENTENCE};
 use crate::scope::{Scope, Statement};
 
@@ -156,7 +155,7 @@ pub(crate) fn missing_statement<'a>(
         return scope.statement_for_distributions();
     }
     let is_denied = |key: &&ObjectKey| {
-        let address = s3_address(&scope.bucket, key);
+        let address = s3_uri(&scope.bucket, key);
         denied.iter().any(|fault| fault.resource == address)
     };
     let keys: Vec<&ObjectKey> = scope.keys.iter().filter(is_denied).collect();

@@ -3,8 +3,8 @@
 use aws_config::SdkConfig;
 use serde::Serialize;
 
-use crate::aws_settings::parse_account_id;
 use crate::fault::Fault;
+use crate::name::parse_account_id;
 use crate::printable::sentence;
 
 /// A caller of AWS.

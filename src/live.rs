@@ -128,8 +128,7 @@ mod tests {
     use super::*;
     use crate::byte_size::ByteSize;
     use crate::gzip::Gzip;
-    use crate::name::{ContainerName, Prefix};
-    use crate::object::Bundle;
+    use crate::name::{Bundle, ContainerName, Prefix};
     use crate::tls::Https;
 
     const SCRIPT: &str =

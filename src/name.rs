@@ -5,6 +5,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use http::Uri;
 use percent_encoding::{utf8_percent_encode, AsciiSet, CONTROLS};
 use serde::Serialize;
 
@@ -12,6 +13,9 @@ use serde::Serialize;
 const LONGEST_KEY: usize = 1024;
 /// CloudFront's limit for a path that is invalidated, in characters.
 const LONGEST_PATH: usize = 4000;
+
+/// CloudFront works on this many paths of a distribution at a time, and accepts no more in one request.
+pub(crate) const MOST_PATHS: usize = 3000;
 
 /// What CloudFront wants encoded in a path, and nothing else, or it invalidates another path: what is not ASCII, and the
 /// unsafe characters of RFC 1738.
@@ -185,6 +189,56 @@ impl DistributionId {
         } else {
             Err("a distribution's id such as `E1A2B3C4D5E6F7` (not its ARN, nor its domain name)")
         }
+    }
+}
+
+/// One of the two files that Mojito builds for a container.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Bundle {
+    /// `NAME.pretty.js`, which people read.
+    Pretty,
+    /// `NAME.js`, which every page loads.
+    Minified,
+}
+
+impl Bundle {
+    pub(crate) fn file_name(self, container: &ContainerName) -> String {
+        match self {
+            Self::Pretty => format!("{container}.pretty.js"),
+            Self::Minified => format!("{container}.js"),
+        }
+    }
+}
+
+/// The address of an object as AWS's tools write it.
+pub(crate) fn s3_uri(bucket: &BucketName, key: &ObjectKey) -> String {
+    format!("s3://{bucket}/{key}")
+}
+
+/// The address of an object at the CDN.
+pub(crate) fn public_url_of(public_url: &Uri, path: &CdnPath) -> String {
+    format!("{}{path}", public_url.to_string().trim_end_matches('/'))
+}
+
+/// On failure, what is expected of a region.
+pub(crate) fn parse_region(region: &str) -> Result<String, &'static str> {
+    let valid = region.split('-').count() >= 3
+        && region
+            .bytes()
+            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+    if valid {
+        Ok(region.to_owned())
+    } else {
+        Err("a region such as `ap-southeast-2`")
+    }
+}
+
+/// On failure, what is expected of an account's id.
+pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
+    if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
+        Ok(id.to_owned())
+    } else {
+        Err("the 12 digits of an AWS account")
     }
 }
 

@@ -10,8 +10,8 @@ use aws_sdk_s3::Client;
 
 use crate::fault::Fault;
 use crate::kind::Kind;
+use crate::name::s3_uri;
 use crate::object::Object;
-use crate::plan::s3_address;
 use crate::s3::{self, Precondition, CALLER_REFERENCE};
 use crate::settings::Settings;
 
@@ -83,7 +83,7 @@ pub(crate) async fn look(
     settings: &Settings,
     object: &Object,
 ) -> Result<Option<HeadObjectOutput>, Fault> {
-    let address = s3_address(&settings.target.bucket, &object.key);
+    let address = s3_uri(&settings.target.bucket, &object.key);
     let answer = client
         .head_object()
         .bucket(settings.target.bucket.as_str())

@@ -6,26 +6,8 @@ use bytes::Bytes;
 
 use crate::byte_size::ByteSize;
 use crate::cache_control::CacheControl;
-use crate::name::{CdnPath, ContainerName, ObjectKey, Prefix};
+use crate::name::{Bundle, CdnPath, ContainerName, ObjectKey, Prefix};
 use crate::script::Script;
-
-/// One of the two files that Mojito builds for a container.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Bundle {
-    /// `NAME.pretty.js`, which people read.
-    Pretty,
-    /// `NAME.js`, which every page loads.
-    Minified,
-}
-
-impl Bundle {
-    pub(crate) fn file_name(self, container: &ContainerName) -> String {
-        match self {
-            Self::Pretty => format!("{container}.pretty.js"),
-            Self::Minified => format!("{container}.js"),
-        }
-    }
-}
 
 /// An object, ready to be sent.
 #[derive(Clone, Debug)]

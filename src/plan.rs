@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use crate::byte_size::ByteSize;
-use crate::name::{BucketName, ObjectKey};
+use crate::name::s3_uri;
 use crate::object::{Container, Object};
 use crate::settings::Settings;
 
@@ -22,17 +22,12 @@ impl Plan {
     }
 }
 
-/// The address of an object as AWS's tools write it.
-pub(crate) fn s3_address(bucket: &BucketName, key: &ObjectKey) -> String {
-    format!("s3://{bucket}/{key}")
-}
-
 impl Display for Plan {
     /// The plan of a dry run: every key with its sizes, the headers, every invalidation.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let settings = &self.settings;
         for object in self.objects() {
-            let address = s3_address(&settings.target.bucket, &object.key);
+            let address = s3_uri(&settings.target.bucket, &object.key);
             writeln!(
                 f,
                 "would upload {address}: {}, {} compressed",

@@ -1,7 +1,6 @@
 //! What credentials must be able to write, and what must be out of their reach.
 
-use crate::name::{ObjectKey, Prefix};
-use crate::object::Bundle;
+use crate::name::{Bundle, ObjectKey, Prefix};
 use crate::settings::Settings;
 
 /// A folder that no publish uses.

@@ -12,13 +12,12 @@ use crate::cloudfront;
 use crate::fault::{self, Fault};
 use crate::identity::{self, Identity};
 use crate::live;
-use crate::name::DistributionId;
+use crate::name::{public_url_of, DistributionId};
 use crate::record::{Invalidation, Record};
 use crate::report;
 use crate::reporter::Reporter;
 use crate::tls::Https;
 use crate::upload;
-use crate::visitor;
 use crate::warm::Connections;
 
 /// Containers that are waited for at the public URL at the same time.
@@ -209,7 +208,7 @@ async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
         .map(|(number, object)| {
             let connector = &connector;
             async move {
-                let url = visitor::url(public_url, &object.cdn_path);
+                let url = public_url_of(public_url, &object.cdn_path);
                 let on_wait = |problem: &str, waited: Duration| {
                     record.state().live[number].problem = Some(problem.to_owned());
                     reporter.waiting(&format!(

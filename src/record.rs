@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use crate::cloudfront::MOST_PATHS;
 use crate::difference::Difference;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::identity::Identity;
-use crate::name::{CdnPath, ContainerName, DistributionId, ObjectKey};
-use crate::object::{Bundle, Container};
+use crate::name::{
+    public_url_of, Bundle, CdnPath, ContainerName, DistributionId, ObjectKey, MOST_PATHS,
+};
+use crate::object::Container;
 use crate::plan::Plan;
 use crate::scope::Scope;
-use crate::visitor;
 
 /// How far the upload of an object is.
 #[derive(Clone, Debug)]
@@ -153,7 +153,7 @@ impl Record {
             .filter_map(|container| container.minified());
         self.state().live = objects
             .map(|object| Live {
-                url: visitor::url(public_url, &object.cdn_path),
+                url: public_url_of(public_url, &object.cdn_path),
                 problem: Some("it was not looked at yet".to_owned()),
             })
             .collect();

@@ -2,9 +2,10 @@
 
 use crate::byte_size::ByteSize;
 use crate::difference::Difference;
+use crate::name::s3_uri;
 use crate::object::{Container, Object};
 use crate::overview;
-use crate::plan::{s3_address, Plan};
+use crate::plan::Plan;
 use crate::publish::shortened;
 use crate::record::{Record, Upload};
 use crate::reporter::Reporter;
@@ -126,7 +127,7 @@ pub(crate) fn uploaded(record: &Record, object: &Object, reporter: &Reporter) {
     }
     reporter.success(&format!(
         "uploaded {}: {}, {} compressed",
-        s3_address(&plan.settings.target.bucket, &object.key),
+        s3_uri(&plan.settings.target.bucket, &object.key),
         object.size,
         object.compressed_size()
     ));

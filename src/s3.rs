@@ -7,8 +7,8 @@ use aws_sdk_s3::Client;
 
 use crate::attempts::Attempts;
 use crate::fault::Fault;
+use crate::name::s3_uri;
 use crate::object::Object;
-use crate::plan::s3_address;
 use crate::settings::Settings;
 
 /// The name of the metadata that says which run stored an object: the caller reference of its invalidations.
@@ -73,7 +73,7 @@ pub(crate) async fn put_object(
             may_be_done: attempts.may_be_done(),
             ..Fault::new(
                 "s3:PutObject",
-                s3_address(&settings.target.bucket, &object.key),
+                s3_uri(&settings.target.bucket, &object.key),
                 &error,
             )
         })?;

@@ -1,11 +1,11 @@
 //! What is published where: containers, bucket, folders and region, from variables or from Mojito's `config.js`.
 
-use crate::aws_settings::parse_region;
 use crate::check::{Check, Invalid};
-use crate::cloudfront::MOST_PATHS;
 use crate::config_js::ConfigJs;
 use crate::environment::Environment;
-use crate::name::{BucketName, CdnPath, ContainerName, ObjectKey, Prefix};
+use crate::name::{
+    parse_region, BucketName, CdnPath, ContainerName, ObjectKey, Prefix, MOST_PATHS,
+};
 use crate::raw::RawSettings;
 use crate::variables::Variables;
 

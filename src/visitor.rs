@@ -8,19 +8,12 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
-use http::Uri;
 use tokio::time::{timeout_at, Instant};
 
 use crate::byte_size::ByteSize;
 use crate::fault::causes;
-use crate::name::CdnPath;
 use crate::object::Object;
 use crate::served::Served;
-
-/// The address of an object at the CDN.
-pub(crate) fn url(public_url: &Uri, path: &CdnPath) -> String {
-    format!("{}{path}", public_url.to_string().trim_end_matches('/'))
-}
 
 /// What is served, and its HTTP status. `size` is that of the container that is expected there, uncompressed; of an answer
 /// that is much larger, no more than `Served` looks into is read. On failure, a phrase about it.
