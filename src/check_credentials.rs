@@ -19,6 +19,7 @@ use crate::kind::Kind;
 use crate::name::{s3_uri, ObjectKey};
 use crate::probe::{probes, Probe};
 use crate::reporter::Reporter;
+use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::signal::Signals;
 
@@ -127,7 +128,7 @@ fn report(
     findings: &[Finding],
     reporter: &Reporter,
 ) -> Exit {
-    let scope = settings.scope();
+    let scope = Scope::of(settings);
     let (mut too_little, mut too_much, mut unknown) = (0, 0, 0);
     for (probe, finding) in probes.iter().zip(findings) {
         let address = s3_uri(&settings.target.bucket, &probe.key);

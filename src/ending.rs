@@ -6,7 +6,7 @@ use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
 
 use crate::exit::Exit;
-use crate::fault::{self, Fault};
+use crate::fault::Fault;
 use crate::kind::Kind;
 use crate::live;
 use crate::name::public_url_of;
@@ -18,6 +18,7 @@ use crate::record::{ContainerState, Record, State};
 use crate::report::LISTED;
 use crate::reporter::Reporter;
 use crate::result_file;
+use crate::scope::missing_statement;
 
 /// Prints how the run ended, stores the result where Bitbucket wants it, and returns the exit.
 ///
@@ -86,7 +87,7 @@ fn faults(record: &Record, state: &State, reporter: &Reporter) {
         }
     }
     for alike in of_reasons {
-        let statement = fault::missing_statement(alike.iter(), &scope)
+        let statement = missing_statement(alike.iter(), &scope)
             .map(|statement| format!("\n{}", statement.pretty()));
         reporter.failure(&format!(
             "{}\nwhat to do: {}{}",

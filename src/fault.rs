@@ -12,9 +12,7 @@ use serde::Serialize;
 
 use crate::kind::Kind;
 use crate::limit::TooLarge;
-use crate::name::{s3_uri, ObjectKey};
 use crate::printable::{sentence, LONGEST_SENTENCE};
-use crate::scope::{Scope, Statement};
 
 /// A request to AWS that failed for good.
 #[derive(Clone, Debug, Serialize)]
@@ -141,25 +139,6 @@ impl Fault {
             Kind::Other => "run this again; if it stays, AWS's support can look the request id up".into(),
         }
     }
-}
-
-/// The statement of the policy that is missing, where that is what is wrong with all of these faults.
-pub(crate) fn missing_statement<'a>(
-    faults: impl Iterator<Item = &'a Fault>,
-    scope: &Scope,
-) -> Option<Statement> {
-    let denied: Vec<&Fault> = faults
-        .filter(|fault| fault.kind == Kind::AccessDenied)
-        .collect();
-    if denied.first()?.action.starts_with("cloudfront:") {
-        return scope.statement_for_distributions();
-    }
-    let is_denied = |key: &&ObjectKey| {
-        let address = s3_uri(&scope.bucket, key);
-        denied.iter().any(|fault| fault.resource == address)
-    };
-    let keys: Vec<&ObjectKey> = scope.keys.iter().filter(is_denied).collect();
-    (!keys.is_empty()).then(|| scope.statement_for_objects(&keys))
 }
 
 impl Display for Fault {

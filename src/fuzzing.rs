@@ -102,7 +102,7 @@ pub fn settings(data: &[u8]) {
 
 fn assert_confined(settings: &Settings) {
     assert!(!format!("{settings:?}").contains(SECRET));
-    let scope = settings.scope();
+    let scope = Scope::of(settings);
     assert!((1..=MOST_CONTAINERS).contains(&settings.target.containers.len()));
     for key in &scope.keys {
         let name = key.as_str();

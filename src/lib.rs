@@ -109,6 +109,7 @@ use crate::plan::Plan;
 use crate::raw::{RawBuild, RawTrust};
 use crate::record::Record;
 use crate::reporter::Reporter;
+use crate::scope::Scope;
 use crate::settings::{Flags, Settings};
 use crate::signal::Signals;
 use crate::tls::Https;
@@ -209,7 +210,7 @@ async fn publish(
 
     let record = record.get_or_init(|| Arc::new(Record::new(plan, started)));
     let settings = &record.plan.settings;
-    let aws = aws::connect(settings, config, Some(&settings.scope())).await?;
+    let aws = aws::connect(settings, config, Some(&Scope::of(settings))).await?;
     reporter.info(&format!("credentials: {}", aws.credentials));
     record.state().credentials = Some(aws.credentials.clone());
 
@@ -227,7 +228,7 @@ async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Repor
     for line in plan.to_string().lines() {
         reporter.info(line);
     }
-    let scope = plan.settings.scope();
+    let scope = Scope::of(&plan.settings);
     let aws = aws::connect(&plan.settings, config, Some(&scope)).await;
     let aws = aws.as_ref();
     let readable = aws.map_err(ConnectError::summary);

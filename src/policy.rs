@@ -6,13 +6,14 @@
 use serde_json::Value;
 
 use crate::aws;
+use crate::scope::Scope;
 use crate::settings::Settings;
 use crate::tls::Https;
 use crate::trust::Trust;
 
 /// The policy that `settings` ask for; with `trust`, the trust policy of the role instead.
 pub(crate) async fn policy(settings: &Settings, trust: Option<&Trust>) -> Value {
-    let mut scope = settings.scope();
+    let mut scope = Scope::of(settings);
     let needs_account = trust.is_some() || !scope.distributions.is_empty();
     if scope.account_id.is_none() && needs_account {
         let https = Https::new(settings.aws.ca_bundle.as_deref());

@@ -18,7 +18,7 @@ pub(crate) struct Probe {
 ///
 /// The neighbour of a development container has another beginning, as Mojito's documentation allows `NAME*` there.
 pub(crate) fn probes(settings: &Settings) -> Vec<Probe> {
-    let own = settings.scope().keys;
+    let own = settings.keys();
     let target = &settings.target;
     let other = settings.environment.other();
     let mut probes: Vec<Probe> = own

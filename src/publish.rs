@@ -9,13 +9,14 @@ use tokio::time::Instant;
 
 use crate::aws::Aws;
 use crate::cloudfront;
-use crate::fault::{self, Fault};
+use crate::fault::Fault;
 use crate::identity::{self, Identity};
 use crate::live;
 use crate::name::{public_url_of, DistributionId};
 use crate::record::{Invalidation, Record};
 use crate::report;
 use crate::reporter::Reporter;
+use crate::scope::missing_statement;
 use crate::tls::Https;
 use crate::upload;
 use crate::warm::Connections;
@@ -175,7 +176,7 @@ async fn wait_for(
             Ok(false) => {}
             Err(fault) => {
                 let scope = record.state().scope(&record.plan);
-                let statement = fault::missing_statement(std::iter::once(&fault), &scope);
+                let statement = missing_statement(std::iter::once(&fault), &scope);
                 let statement = statement
                     .map(|statement| format!("\n{}", statement.pretty()))
                     .unwrap_or_default();

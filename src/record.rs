@@ -244,7 +244,7 @@ impl State {
             .identity
             .as_ref()
             .map(|identity| identity.account_id.clone());
-        plan.settings.scope().of_account(account_id)
+        Scope::of(&plan.settings).of_account(account_id)
     }
 
     /// How the run ends if it ends now.

@@ -6,7 +6,10 @@
 use serde::Serialize;
 use serde_json::{json, Value};
 
-use crate::name::{BucketName, DistributionId, ObjectKey, Prefix};
+use crate::fault::Fault;
+use crate::kind::Kind;
+use crate::name::{s3_uri, BucketName, DistributionId, ObjectKey, Prefix};
+use crate::settings::Settings;
 use crate::trust::ACCOUNT_PLACEHOLDER;
 
 /// STS's limit for a session policy, in characters.
@@ -41,6 +44,22 @@ pub(crate) struct Statement {
 }
 
 impl Scope {
+    /// What a publish with these settings touches.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let target = &settings.target;
+        Self {
+            bucket: target.bucket.clone(),
+            prefix: target.prefix.clone(),
+            keys: settings.keys(),
+            distributions: settings.distributions.clone(),
+            region: target.region.clone(),
+            account_id: settings.aws.account_id.clone(),
+            acl: settings.acl.is_some(),
+            wait: settings.wait,
+            only_newer: settings.only_newer,
+        }
+    }
+
     /// The statements of the least-privilege policy.
     fn statements(&self, resources: Vec<String>) -> Vec<Statement> {
         let mut actions = vec!["s3:PutObject"];
@@ -144,6 +163,25 @@ impl Scope {
             "aws"
         }
     }
+}
+
+/// The statement of the policy that is missing, where that is what is wrong with all of these faults.
+pub(crate) fn missing_statement<'a>(
+    faults: impl Iterator<Item = &'a Fault>,
+    scope: &Scope,
+) -> Option<Statement> {
+    let denied: Vec<&Fault> = faults
+        .filter(|fault| fault.kind == Kind::AccessDenied)
+        .collect();
+    if denied.first()?.action.starts_with("cloudfront:") {
+        return scope.statement_for_distributions();
+    }
+    let is_denied = |key: &&ObjectKey| {
+        let address = s3_uri(&scope.bucket, key);
+        denied.iter().any(|fault| fault.resource == address)
+    };
+    let keys: Vec<&ObjectKey> = scope.keys.iter().filter(is_denied).collect();
+    (!keys.is_empty()).then(|| scope.statement_for_objects(&keys))
 }
 
 impl Statement {

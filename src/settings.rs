@@ -17,7 +17,6 @@ use crate::config_js::ConfigJs;
 use crate::environment::{self, Environment};
 use crate::name::{Bundle, DistributionId, ObjectKey};
 use crate::raw::{RawAws, RawBuild, RawSettings};
-use crate::scope::Scope;
 use crate::target::Target;
 use crate::variables::Variables;
 
@@ -176,24 +175,15 @@ impl Settings {
         }
     }
 
-    /// The keys that are written and the distributions that are told.
-    pub(crate) fn scope(&self) -> Scope {
+    /// The keys that are written.
+    pub(crate) fn keys(&self) -> Vec<ObjectKey> {
         let target = &self.target;
-        let keys = target.containers.iter().flat_map(|name| {
-            let key = |bundle: &Bundle| ObjectKey::new(&target.prefix, &bundle.file_name(name));
+        let of_container = |name| {
+            let key =
+                move |bundle: &Bundle| ObjectKey::new(&target.prefix, &bundle.file_name(name));
             self.bundles().iter().map(key)
-        });
-        Scope {
-            bucket: target.bucket.clone(),
-            prefix: target.prefix.clone(),
-            keys: keys.collect(),
-            distributions: self.distributions.clone(),
-            region: target.region.clone(),
-            account_id: self.aws.account_id.clone(),
-            acl: self.acl.is_some(),
-            wait: self.wait,
-            only_newer: self.only_newer,
-        }
+        };
+        target.containers.iter().flat_map(of_container).collect()
     }
 }
 

@@ -30,6 +30,7 @@ use crate::object::Object;
 use crate::oidc;
 use crate::overview;
 use crate::s3::{self, Precondition};
+use crate::scope::Scope;
 use crate::settings::Settings;
 
 const SCRIPT: &str = "Mojito={};Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
@@ -209,7 +210,7 @@ impl World {
     async fn assume_role(&self) -> Result<(), Fault> {
         let role = RoleArn::parse("arn:aws:iam::123456789012:role/mojito").expect("it is an ARN");
         let token = Token::new(SECRET.to_owned());
-        let scope = self.settings.scope();
+        let scope = Scope::of(&self.settings);
         let build = &self.settings.build;
         let session = oidc::assume_role(&self.config, &role, &token, build, Some(&scope)).await?;
         let aws = Aws::new(self.config.clone(), &self.settings, session, String::new());

@@ -258,7 +258,7 @@ proptest::proptest! {
         let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
         if let Ok(settings) = settings(&values, ConfigJs::default()) {
             let prefix = settings.target.prefix.as_str();
-            for key in settings.scope().keys {
+            for key in settings.keys() {
                 let key = key.as_str();
                 let inside = key.strip_prefix(prefix).map(|file| file.trim_start_matches('/'));
                 proptest::prop_assert!(
