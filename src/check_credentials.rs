@@ -10,7 +10,9 @@ use std::time::Duration;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::future::{select, Either};
 
-use crate::aws::{self, Aws, ConnectError};
+use crate::aws::{self, Aws};
+use crate::client_config;
+use crate::credentials::ConnectError;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::fault::Fault;
@@ -45,7 +47,7 @@ pub(crate) async fn check(
     let stopped = Cell::new(false);
     let has_tried = Cell::new(false);
     let mut trying = pin!(async {
-        let aws = aws::connect(settings, aws::config(settings, client).await, None).await?;
+        let aws = aws::connect(settings, client_config::load(settings, client).await, None).await?;
         reporter.info(&format!("credentials: {}", aws.credentials));
         let identity = identity::of_caller(&aws.config)
             .await

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use thiserror::Error;
 
-use crate::aws::ConnectError;
 use crate::check::Invalid;
 use crate::container::Unfit;
+use crate::credentials::ConnectError;
 use crate::exit::Exit;
 
 /// Why a run ends before its first upload.

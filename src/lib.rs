@@ -36,10 +36,12 @@ mod cache_control;
 mod check;
 mod check_credentials;
 mod cli;
+mod client_config;
 mod cloudfront;
 mod columns;
 mod config_js;
 mod container;
+mod credentials;
 mod current;
 mod difference;
 mod ending;
@@ -98,10 +100,10 @@ use std::time::Instant;
 use aws_config::SdkConfig;
 use clap::Parser;
 
-use crate::aws::ConnectError;
 use crate::build::Build;
 use crate::cli::{Cli, Command};
 use crate::config_js::ConfigJs;
+use crate::credentials::ConnectError;
 use crate::current::Current;
 use crate::error::Error;
 use crate::exit::Exit;
@@ -169,7 +171,7 @@ fn run(
 
 async fn settings(flags: Flags, variables: &Variables) -> Result<Settings, Error> {
     let config = ConfigJs::read(Path::new("."));
-    let profile_region = aws::profile_region().await;
+    let profile_region = client_config::profile_region().await;
     Settings::new(flags, variables, config, profile_region.as_deref()).map_err(Error::Settings)
 }
 
@@ -191,7 +193,7 @@ async fn publish(
     ));
     let settings = settings(flags, variables).await?;
     let https = Https::new(settings.aws.ca_bundle.as_deref());
-    let config = aws::config(&settings, https.client()).await;
+    let config = client_config::load(&settings, https.client()).await;
     let connections =
         (!settings.dry_run).then(|| Connections::open(&https.openings, config.clone(), &settings));
     // On a thread of its own, so that the connections are opened meanwhile.

@@ -5,9 +5,9 @@
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 
-use crate::aws::too_many_requests;
 use crate::aws_settings::{RoleArn, Token};
 use crate::build::Build;
+use crate::client_config::too_many_requests;
 use crate::fault::Fault;
 use crate::kind::ASSUME_ROLE;
 use crate::scope::{Scope, LONGEST_SESSION_POLICY};

@@ -23,7 +23,7 @@ use http::uri::PathAndQuery;
 use http::Uri;
 use tokio::sync::Notify;
 
-use crate::aws;
+use crate::client_config;
 use crate::current::Current;
 use crate::settings::Settings;
 use crate::upload::CONCURRENT_UPLOADS;
@@ -42,7 +42,7 @@ impl Connections {
             .retry_config(RetryConfig::disabled())
             .build();
         // Nothing is sent, so nothing is signed.
-        let s3 = aws::s3_config(&config, &settings.aws).allow_no_auth();
+        let s3 = client_config::s3_config(&config, &settings.aws).allow_no_auth();
         let s3 = aws_sdk_s3::Client::from_conf(s3.build());
         let cloudfront = aws_sdk_cloudfront::config::Builder::from(&config).allow_no_auth();
         let cloudfront = aws_sdk_cloudfront::Client::from_conf(cloudfront.build());
@@ -88,10 +88,13 @@ impl Connections {
 fn in_background(
     opening: impl Future<Output = ()> + Send + 'static,
 ) -> Shared<BoxFuture<'static, ()>> {
-    tokio::spawn(tokio::time::timeout(aws::CONNECT_TIMEOUT, opening))
-        .map(|_| ())
-        .boxed()
-        .shared()
+    tokio::spawn(tokio::time::timeout(
+        client_config::CONNECT_TIMEOUT,
+        opening,
+    ))
+    .map(|_| ())
+    .boxed()
+    .shared()
 }
 
 /// Counts the requests that the pool has opened a connection for, or could not, by where to.

@@ -14,10 +14,11 @@ use aws_smithy_types::body::SdkBody;
 use tokio::runtime::Runtime;
 
 use super::{assert_told, sound_settings, SECRET};
-use crate::aws::{Aws, ConnectError};
+use crate::aws::Aws;
 use crate::aws_settings::{RoleArn, Token};
 use crate::byte_size::ByteSize;
 use crate::cloudfront;
+use crate::credentials::ConnectError;
 use crate::current;
 use crate::difference::Difference;
 use crate::fault::Fault;
