@@ -10,7 +10,6 @@ use crate::ca_bundle;
 use crate::check::{Check, Invalid};
 use crate::name::parse_account_id;
 use crate::raw::{RawAws, RawSettings};
-use crate::settings::Flags;
 
 /// STS's limit for the token of a web identity.
 const LONGEST_TOKEN: usize = 20_000;
@@ -22,9 +21,9 @@ pub(crate) struct AwsSettings {
     /// 12 digits: `AWS_ACCOUNT_ID`, or the account of the role.
     pub(crate) account_id: Option<String>,
     /// Whether S3 is an endpoint of one's own, whose buckets are addressed by path.
-    pub(crate) own_s3_endpoint: bool,
+    pub(crate) custom_s3_endpoint: bool,
     /// Whether STS can tell whose credentials these are: not where S3 alone is an endpoint of one's own.
-    pub(crate) knows_identity: bool,
+    pub(crate) can_call_sts: bool,
     /// Certificates that AWS must have, in PEM form, instead of the embedded and the system's.
     pub(crate) ca_bundle: Option<String>,
 }
@@ -111,7 +110,7 @@ impl AwsSettings {
         raw: &RawSettings,
         raw_aws: RawAws,
         token: Option<String>,
-        flags: Flags,
+        credentials_optional: bool,
     ) -> Option<Self> {
         let account_id = raw
             .aws_account_id
@@ -149,7 +148,7 @@ impl AwsSettings {
             check.ok(bundle.map_err(|problem| Invalid::new("AWS_CA_BUNDLE", problem)))
         });
         let profile = raw_aws.aws_profile.clone();
-        let credentials = if flags.needs_no_credentials {
+        let credentials = if credentials_optional {
             credentials(&mut Check::default(), raw, role, profile, token).unwrap_or(
                 CredentialSource::DefaultChain {
                     profile: raw_aws.aws_profile,
@@ -161,9 +160,9 @@ impl AwsSettings {
         Some(Self {
             credentials,
             account_id: account_id.or(account_of_role),
-            own_s3_endpoint: raw_aws.aws_endpoint_url_s3.is_some()
+            custom_s3_endpoint: raw_aws.aws_endpoint_url_s3.is_some()
                 || raw_aws.aws_endpoint_url.is_some(),
-            knows_identity: raw_aws.aws_endpoint_url_s3.is_none()
+            can_call_sts: raw_aws.aws_endpoint_url_s3.is_none()
                 || raw_aws.aws_endpoint_url.is_some()
                 || raw_aws.aws_endpoint_url_sts.is_some(),
             ca_bundle,

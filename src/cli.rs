@@ -87,7 +87,7 @@ impl Cli {
             Some(CliCommand::Policy(arguments)) => {
                 let flags = Flags {
                     production: arguments.production,
-                    needs_no_credentials: true,
+                    credentials_optional: true,
                     ..Flags::default()
                 };
                 let trust = arguments.trust.then_some(RawTrust {

@@ -54,7 +54,7 @@ fn loader(client: SharedHttpClient) -> ConfigLoader {
 /// How S3 is addressed.
 pub(crate) fn s3_config(config: &SdkConfig, settings: &AwsSettings) -> aws_sdk_s3::config::Builder {
     // A profile may name an endpoint too.
-    let own_endpoint = settings.own_s3_endpoint || config.endpoint_url().is_some();
+    let own_endpoint = settings.custom_s3_endpoint || config.endpoint_url().is_some();
     aws_sdk_s3::config::Builder::from(config).force_path_style(own_endpoint)
 }
 

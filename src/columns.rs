@@ -47,6 +47,19 @@ fn cut(text: &str) -> String {
     shown + "…"
 }
 
+/// A list that stays readable: of many, the first ten.
+pub(crate) fn first_ten(items: &[&str]) -> String {
+    const SHOWN: usize = 10;
+    if items.len() <= SHOWN {
+        return items.join(", ");
+    }
+    format!(
+        "{} and {} more",
+        items[..SHOWN].join(", "),
+        items.len() - SHOWN
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
 
+use crate::columns::first_ten;
 use crate::exit::Exit;
 use crate::fault::Fault;
 use crate::kind::Kind;
@@ -13,7 +14,6 @@ use crate::name::public_url_of;
 use crate::object::Container;
 use crate::overview;
 use crate::plan::Plan;
-use crate::publish::shortened;
 use crate::record::{ContainerState, Record, State};
 use crate::report::LISTED;
 use crate::reporter::Reporter;
@@ -147,7 +147,7 @@ fn situation(record: &Record, state: &State) -> String {
             .iter()
             .map(|container| container.name.as_str())
             .collect();
-        shortened(&names)
+        first_ten(&names)
     };
     let published = of_state(ContainerState::Published);
     let not_published = of_state(ContainerState::NotPublished);
@@ -194,7 +194,7 @@ fn situation(record: &Record, state: &State) -> String {
             } else {
                 "keeps"
             },
-            shortened(&ids),
+            first_ten(&ids),
             cache_end(record, state)
         ));
     }

@@ -154,7 +154,7 @@ fn assert_policy(scope: &Scope, policy: &str, is_own: impl Fn(&str) -> bool) {
 pub fn container(data: &[u8]) {
     let path = Path::new("mojito.js");
     let mut gzip = Gzip::new();
-    secrets::learn(&SOUND.into_iter().collect());
+    secrets::register([SECRET.to_owned()]);
     for (setting, value) in [
         ("VALIDATE", "true"),
         ("VALIDATE", "false"),
@@ -210,7 +210,7 @@ fn assert_told(text: &str, quoted: usize) {
 /// What this needs of settings that nothing is wrong with.
 fn sound_settings() -> Settings {
     let variables: Variables = SOUND.into_iter().collect();
-    secrets::learn(&variables);
+    secrets::register([SECRET.to_owned()]);
     Settings::new(Flags::default(), &variables, Ok(ConfigJs::default()), None)
         .expect("the settings are sound")
 }

@@ -125,7 +125,7 @@ use crate::warm::Connections;
 #[must_use]
 pub fn main() -> ExitCode {
     let variables = Variables::of_process();
-    secrets::learn(&variables);
+    secrets::register(settings::secrets(&variables));
     let cli = Cli::parse();
     let raw_build: RawBuild = variables.read().unwrap_or_default();
     let no_color = raw_build.no_color.is_some();
@@ -194,8 +194,14 @@ async fn publish(
     let settings = settings(flags, variables).await?;
     let https = Https::new(settings.aws.ca_bundle.as_deref());
     let config = client_config::load(&settings, https.client()).await;
-    let connections =
-        (!settings.dry_run).then(|| Connections::open(&https.openings, config.clone(), &settings));
+    let connections = (!settings.dry_run).then(|| {
+        Connections::open(
+            &https.openings,
+            config.clone(),
+            &settings,
+            upload::connections(&settings),
+        )
+    });
     // On a thread of its own, so that the connections are opened meanwhile.
     let reading = tokio::task::spawn_blocking(move || (container::read(&settings), settings));
     let (containers, settings) = reading.await.expect("a panic ends the process");

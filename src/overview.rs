@@ -2,11 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::columns::columns;
+use crate::columns::{columns, first_ten};
 use crate::difference::{recipes_shown, ChangeKind, Difference};
 use crate::experiment::{Experiment, Percent, Traffic};
 use crate::object::Container;
-use crate::publish::shortened;
 use crate::reporter::{Row, Tone};
 use crate::script::Script;
 
@@ -200,7 +199,7 @@ pub(crate) fn summary(difference: &Difference) -> Option<String> {
         })
         .collect();
     let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
-    (!changes.is_empty()).then(|| shortened(&changes))
+    (!changes.is_empty()).then(|| first_ten(&changes))
 }
 
 fn rows(cells: &[Vec<String>], tones: impl Iterator<Item = Tone>) -> Vec<Row> {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::aws::Aws;
 use crate::cloudfront;
+use crate::columns::first_ten;
 use crate::fault::Fault;
 use crate::identity::{self, Identity};
 use crate::live;
@@ -51,7 +52,7 @@ pub(crate) async fn publish(
         verify(https, record, reporter).await;
     });
     let identity = pin!(async {
-        if settings.aws.knows_identity {
+        if settings.aws.can_call_sts {
             let answer = identity::of_caller(&aws.config).await;
             record.state().identity = answer.ok();
         }
@@ -113,7 +114,7 @@ async fn invalidate(aws: &Aws, record: &Record, reporter: &Reporter) {
                                 paths.iter().map(crate::name::CdnPath::as_str).collect();
                             reporter.success(&format!(
                                 "invalidation {id} of {distribution} is on its way: {}",
-                                shortened(&paths)
+                                first_ten(&paths)
                             ));
                             ids.push(id);
                         }
@@ -230,17 +231,4 @@ async fn verify(https: &Https, record: &Record, reporter: &Reporter) {
         .buffer_unordered(CONCURRENT_LOOKS)
         .collect::<()>()
         .await;
-}
-
-/// A list that stays readable: of many, the first ten.
-pub(crate) fn shortened(items: &[&str]) -> String {
-    const SHOWN: usize = 10;
-    if items.len() <= SHOWN {
-        return items.join(", ");
-    }
-    format!(
-        "{} and {} more",
-        items[..SHOWN].join(", "),
-        items.len() - SHOWN
-    )
 }

@@ -1,12 +1,12 @@
 //! The report of a run that is under way: what it is about to do, what that changes and what is done, for a marketer to read.
 
 use crate::byte_size::ByteSize;
+use crate::columns::first_ten;
 use crate::difference::Difference;
 use crate::name::s3_uri;
 use crate::object::{Container, Object};
 use crate::overview;
 use crate::plan::Plan;
-use crate::publish::shortened;
 use crate::record::{Record, Upload};
 use crate::reporter::Reporter;
 
@@ -28,7 +28,7 @@ pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
         } else {
             "containers"
         },
-        shortened(&names)
+        first_ten(&names)
     );
     let build = settings
         .build

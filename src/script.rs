@@ -7,10 +7,9 @@ mod dialect;
 mod experiments;
 mod fingerprint;
 mod regex;
+mod syntax_error;
 #[cfg(test)]
 mod tests;
-
-use std::ops::Range;
 
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
@@ -20,14 +19,14 @@ use oxc_ast::ast::{
 use oxc_ast::AstKind;
 use oxc_diagnostics::{Diagnostics, OxcDiagnostic, Severity};
 use oxc_parser::Parser;
-use oxc_semantic::{Semantic, SemanticBuilder, SymbolId};
+use oxc_semantic::{Semantic, SemanticBuilder};
 use oxc_span::{GetSpan, SourceType, Span};
 
 use self::dialect::foreign;
 use self::experiments::{read_build_info, read_experiment};
-use self::fingerprint::Normalizer;
+use self::fingerprint::{is_global, Normalizer};
+pub(crate) use self::syntax_error::{ErrorKind, SyntaxError};
 use crate::experiment::{BuildInfo, Experiment};
-use crate::printable::printable;
 
 /// What a sound script holds.
 #[derive(Clone, Debug)]
@@ -40,26 +39,6 @@ pub(crate) struct Script {
     pub(crate) unreadable: usize,
     /// What identifies the library and the shared code, whatever names a minifier gave to their variables.
     pub(crate) shared_code: u64,
-}
-
-/// Why a text is no sound script, and where.
-#[derive(Debug, PartialEq)]
-pub(crate) struct SyntaxError {
-    pub(crate) message: String,
-    /// The place, in bytes.
-    pub(crate) place: Range<usize>,
-    pub(crate) kind: ErrorKind,
-}
-
-/// What a text is that is no sound script.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ErrorKind {
-    /// A script with a fault.
-    Script,
-    /// Sound as a module, which pages do not load it as.
-    Module,
-    /// Nobody knows: it could not be checked.
-    Unchecked,
 }
 
 /// Reads a script. What cannot be checked here is an error as well.
@@ -162,21 +141,10 @@ fn parse<'a>(
 
 fn first_error(diagnostics: &Diagnostics) -> Option<SyntaxError> {
     let is_error = |it: &&OxcDiagnostic| it.severity == Severity::Error;
-    diagnostics.iter().find(is_error).map(of_diagnostic)
-}
-
-fn of_diagnostic(error: &OxcDiagnostic) -> SyntaxError {
-    let label = error.labels.first();
-    let start = label.map_or(0, |label| label.offset() as usize);
-    SyntaxError {
-        message: printable(&error.message),
-        place: start..start + label.map_or(0, |label| label.len() as usize),
-        kind: ErrorKind::Script,
-    }
-}
-
-fn range(span: Span) -> Range<usize> {
-    span.start as usize..span.end as usize
+    diagnostics
+        .iter()
+        .find(is_error)
+        .map(SyntaxError::from_diagnostic)
 }
 
 /// Whether this is the global `Mojito` itself: by its name, or as a property of the window.
@@ -257,10 +225,4 @@ fn any_within(spans: &[Span], mut others: Vec<Span>) -> bool {
         let before = others.partition_point(|other| other.start <= span.start);
         before > 0 && span.end <= others[before - 1].end
     })
-}
-
-/// Whether a minifier leaves its name as it is.
-fn is_global(semantic: &Semantic, id: SymbolId) -> bool {
-    let scoping = semantic.scoping();
-    scoping.symbol_scope_id(id) == scoping.root_scope_id()
 }

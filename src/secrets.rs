@@ -6,27 +6,14 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
-use crate::raw::{RawBuild, RawSettings};
-use crate::variables::Variables;
-
 /// Shorter values are no secrets, and would be cut out of ordinary words.
 const SHORTEST: usize = 8;
 
 static SECRETS: OnceLock<Vec<String>> = OnceLock::new();
 
-/// Learns the secrets from the variables, before anything is printed.
-pub(crate) fn learn(variables: &Variables) {
-    let settings: RawSettings = variables.read().unwrap_or_default();
-    let build: RawBuild = variables.read().unwrap_or_default();
-    let secrets = [
-        settings.aws_secret_access_key,
-        settings.aws_session_token,
-        build.bitbucket_step_oidc_token,
-    ];
-    let secrets = secrets
-        .into_iter()
-        .flatten()
-        .map(|secret| secret.trim().to_owned());
+/// Registers the secrets, before anything is printed.
+pub(crate) fn register(secrets: impl IntoIterator<Item = String>) {
+    let secrets = secrets.into_iter().map(|secret| secret.trim().to_owned());
     let _ = SECRETS.set(secrets.filter(|secret| secret.len() >= SHORTEST).collect());
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Flags {
     pub(crate) production: bool,
     pub(crate) dry_run: bool,
     /// Incomplete credentials, or none, are no reason to refuse.
-    pub(crate) needs_no_credentials: bool,
+    pub(crate) credentials_optional: bool,
 }
 
 /// Everything that a run is told.
@@ -121,7 +121,7 @@ impl Settings {
                 "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); leave it off by hand",
             );
         }
-        let aws = AwsSettings::new(&mut check, &raw, raw_aws, token, flags);
+        let aws = AwsSettings::new(&mut check, &raw, raw_aws, token, flags.credentials_optional);
 
         let (
             true,
@@ -192,6 +192,18 @@ pub(crate) fn debug(variables: &Variables) -> bool {
     let raw: RawSettings = variables.read().unwrap_or_default();
     raw.debug
         .is_some_and(|debug| debug.eq_ignore_ascii_case("true"))
+}
+
+/// The values of the variables that are secret.
+pub(crate) fn secrets(variables: &Variables) -> impl Iterator<Item = String> {
+    let settings: RawSettings = variables.read().unwrap_or_default();
+    let build: RawBuild = variables.read().unwrap_or_default();
+    let secrets = [
+        settings.aws_secret_access_key,
+        settings.aws_session_token,
+        build.bitbucket_step_oidc_token,
+    ];
+    secrets.into_iter().flatten()
 }
 
 fn read<T: serde::de::DeserializeOwned>(variables: &Variables) -> Result<T, Vec<Invalid>> {

@@ -13,12 +13,21 @@ use crate::record::{Record, Upload};
 use crate::report;
 use crate::reporter::Reporter;
 use crate::s3::{self, Precondition};
+use crate::settings::Settings;
 use crate::tls::Https;
-use crate::warm::Connections;
+use crate::warm::{Connections, Wanted};
 
 /// Containers that are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms these keep one
 /// processor busy, and more do not make it faster.
-pub(crate) const CONCURRENT_UPLOADS: usize = 64;
+const CONCURRENT_UPLOADS: usize = 64;
+
+/// The connections to S3 that a publish with these settings needs.
+pub(crate) fn connections(settings: &Settings) -> Wanted {
+    Wanted {
+        uploads: settings.target.containers.len().min(CONCURRENT_UPLOADS),
+        reads: usize::from(Current::reads_s3_meanwhile(settings)),
+    }
+}
 
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
 pub(crate) async fn upload(

@@ -24,9 +24,7 @@ use http::Uri;
 use tokio::sync::Notify;
 
 use crate::client_config;
-use crate::current::Current;
 use crate::settings::Settings;
-use crate::upload::CONCURRENT_UPLOADS;
 
 /// Connections that are being opened. What is awaited of them ends also where they cannot be.
 pub(crate) struct Connections {
@@ -34,9 +32,23 @@ pub(crate) struct Connections {
     cloudfront: Shared<BoxFuture<'static, ()>>,
 }
 
+/// How many connections to S3 are opened.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// For uploads at the same time.
+    pub(crate) uploads: usize,
+    /// For reading what the first container replaces, while it is uploaded.
+    pub(crate) reads: usize,
+}
+
 impl Connections {
     /// Starts to open what a publish with these settings needs. `config` is that of its clients.
-    pub(crate) fn open(openings: &Openings, config: SdkConfig, settings: &Settings) -> Self {
+    pub(crate) fn open(
+        openings: &Openings,
+        config: SdkConfig,
+        settings: &Settings,
+        wanted: Wanted,
+    ) -> Self {
         let config = config
             .into_builder()
             .retry_config(RetryConfig::disabled())
@@ -47,8 +59,6 @@ impl Connections {
         let cloudfront = aws_sdk_cloudfront::config::Builder::from(&config).allow_no_auth();
         let cloudfront = aws_sdk_cloudfront::Client::from_conf(cloudfront.build());
         let bucket = settings.target.bucket.to_string();
-        let containers = settings.target.containers.len().min(CONCURRENT_UPLOADS);
-        let beside = usize::from(Current::reads_s3_meanwhile(settings));
         let needs_cloudfront = !settings.distributions.is_empty();
         let (of_s3, of_cloudfront) = (openings.clone(), openings.clone());
         let to_s3 = async move {
@@ -57,9 +67,9 @@ impl Connections {
                 let request = s3.head_object().bucket(&bucket).key("none").customize();
                 request.interceptor(given_up.clone()).send()
             };
-            let requests = join_all((0..containers + beside).map(|_| request()));
+            let requests = join_all((0..wanted.uploads + wanted.reads).map(|_| request()));
             // The first container goes alone, and waits for no more than it needs.
-            given_up.once_open(1 + beside, requests).await;
+            given_up.once_open(1 + wanted.reads, requests).await;
         };
         let to_cloudfront = async move {
             if needs_cloudfront {

@@ -5,7 +5,7 @@ use oxc_ast::{AstKind, AstType};
 use oxc_semantic::Semantic;
 use oxc_span::{GetSpan, Span};
 
-use super::{range, ErrorKind, SyntaxError};
+use super::syntax_error::{range, ErrorKind, SyntaxError};
 
 /// The first of it in a script.
 pub(super) fn foreign(text: &str, spaces: &[Span], semantic: &Semantic) -> Option<SyntaxError> {

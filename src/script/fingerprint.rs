@@ -13,7 +13,7 @@ use oxc_ast::AstKind;
 use oxc_semantic::{Semantic, SymbolId};
 use oxc_span::{GetSpan, Span};
 
-use super::{is_global, range};
+use super::syntax_error::range;
 
 /// A script whose code can be compared.
 pub(super) struct Normalizer<'a> {
@@ -189,6 +189,12 @@ impl<'a> Normalizer<'a> {
         self.pieces(span, &self.left_out, |text, _| skeleton.push_str(text));
         hash(&skeleton)
     }
+}
+
+/// Whether a minifier leaves its name as it is.
+pub(super) fn is_global(semantic: &Semantic, id: SymbolId) -> bool {
+    let scoping = semantic.scoping();
+    scoping.symbol_scope_id(id) == scoping.root_scope_id()
 }
 
 fn hash(text: &str) -> u64 {

@@ -10,7 +10,7 @@ use oxc_regular_expression::{LiteralParser, Options};
 use oxc_semantic::Semantic;
 
 use super::bounds::MOST_GROUPS;
-use super::{of_diagnostic, range, ErrorKind, SyntaxError};
+use super::syntax_error::{range, ErrorKind, SyntaxError};
 
 /// The first of them that is none.
 pub(super) fn unsound(text: &str, semantic: &Semantic) -> Option<SyntaxError> {
@@ -46,7 +46,9 @@ fn problem(text: &str, literal: &RegExpLiteral, allocator: &Allocator) -> Option
         flags_span_offset: flags_at,
     };
     let parsed = LiteralParser::new(allocator, pattern, Some(flags), options).parse();
-    parsed.err().map(|error| of_diagnostic(&error))
+    parsed
+        .err()
+        .map(|error| SyntaxError::from_diagnostic(&error))
 }
 
 #[cfg(test)]
