@@ -24,6 +24,15 @@ impl Invalid {
         }
     }
 
+    /// A problem of several lines, such as one that shows a place in a file.
+    pub(crate) fn lines(setting: &'static str, problem: &str) -> Self {
+        let lines: Vec<String> = problem.lines().map(sentence).collect();
+        Self {
+            setting,
+            problem: lines.join("\n"),
+        }
+    }
+
     /// A value that is not one of those expected.
     pub(crate) fn value(setting: &'static str, value: &str, expected: &str) -> Self {
         Self::new(

@@ -1,146 +1,97 @@
-//! Mojito's own configuration, `config.js` in the root of its repository, read as data and never run.
+//! Mojito's own configuration, `config.js` in the root of its repository, which is parsed and never run.
 //!
-//! It is a Node module, `module.exports = {...};`, whose object is JSON5 as long as it holds plain values. One that
-//! computes its values is refused by name, since guessing at them could publish to another site's bucket.
+//! It is a Node module. Its values may be computed, except those that are wanted: guessing at one could publish to
+//! another site's bucket.
 
 use std::path::Path;
 
-use serde::Deserialize;
-
 use crate::byte_size::ByteSize;
-use crate::check::Invalid;
+use crate::excerpt::excerpt;
+use crate::experiment::Value;
 use crate::file;
+use crate::script::{self, ErrorKind, Exports};
 
 /// The name of the file, in the working directory.
-const FILE: &str = "config.js";
+pub(crate) const FILE: &str = "config.js";
 
-/// Far beyond any real configuration; the parser calls itself for each level.
-const DEEPEST: usize = 100;
+/// Far beyond any real configuration. The parser takes far more memory than its text.
+const LARGEST_FILE: ByteSize = ByteSize(100_000);
 
-/// Far beyond any real configuration; a larger file is not read.
-const LARGEST_FILE: ByteSize = ByteSize(1_000_000);
-
-/// The values of `config.js` that a publish can use. Other keys are ignored.
-#[derive(Debug, Default, Deserialize, PartialEq)]
-#[serde(default, rename_all = "camelCase")]
+/// The file's text and what it exports, or why that is not known. Absent, it exports nothing.
+#[derive(Debug, Default)]
 pub(crate) struct ConfigJs {
-    pub(crate) container_name: Option<String>,
-    pub(crate) s3_bucket_dev: Option<String>,
-    #[serde(rename = "s3BucketPRD")]
-    pub(crate) s3_bucket_prd: Option<String>,
-    pub(crate) s3_region: Option<String>,
+    source: String,
+    exports: Exports,
+    problem: Option<String>,
+}
+
+/// Why a value is not known.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Unknown {
+    /// No value is, for the problem that the file has.
+    File,
+    /// A problem with this one, which ends with the place in the file, in lines of its own.
+    Value(String),
 }
 
 impl ConfigJs {
-    /// Reads the file of the directory; absent, it says nothing.
-    pub(crate) fn read(directory: &Path) -> Result<Self, Invalid> {
-        let content = match file::read(&directory.join(FILE), LARGEST_FILE) {
-            Ok(content) => content,
-            Err(unread) if unread.is_absent() => return Ok(Self::default()),
-            Err(unread) => return Err(Invalid::new(FILE, unread.to_string())),
+    pub(crate) fn read(directory: &Path) -> Self {
+        match file::read(&directory.join(FILE), LARGEST_FILE) {
+            Ok(content) => String::from_utf8(content)
+                .map_or_else(|_| Self::unreadable("is not UTF-8".to_owned()), Self::parse),
+            Err(unread) if unread.is_absent() => Self::default(),
+            Err(unread) => Self::unreadable(unread.to_string()),
+        }
+    }
+
+    pub(crate) fn parse(source: impl Into<String>) -> Self {
+        let source = source.into();
+        match script::read_exports(&source) {
+            Ok(exports) => Self {
+                source,
+                exports,
+                problem: None,
+            },
+            Err(error) if error.kind == ErrorKind::Unchecked => {
+                Self::unreadable(format!("cannot be read: {}", error.message))
+            }
+            Err(error) => Self::unreadable(format!(
+                "cannot be read: {}\n{}",
+                error.message,
+                excerpt(Path::new(FILE), &source, error.place)
+            )),
+        }
+    }
+
+    fn unreadable(problem: String) -> Self {
+        Self {
+            problem: Some(problem),
+            ..Self::default()
+        }
+    }
+
+    /// What is wrong with the whole file. It may end with the place, in lines of its own.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        self.problem.as_deref()
+    }
+
+    /// The text of a key. `None` if it is absent or empty.
+    pub(crate) fn get(&self, key: &str) -> Result<Option<&str>, Unknown> {
+        if self.problem.is_some() {
+            return Err(Unknown::File);
+        }
+        let Some(property) = self.exports.get(key) else {
+            return Ok(None);
         };
-        let source = String::from_utf8(content).map_err(|_| Invalid::new(FILE, "is not UTF-8"))?;
-        Self::parse(&source)
+        let problem = match &property.value {
+            Some(Value::Text(text)) => return Ok(Some(text.as_str()).filter(|it| !it.is_empty())),
+            Some(Value::Nothing) => return Ok(None),
+            Some(Value::Number(_) | Value::Boolean(_)) => "is not a string",
+            None => "is computed, and this file is read but never run",
+        };
+        let shown = excerpt(Path::new(FILE), &self.source, property.place.clone());
+        Err(Unknown::Value(format!("{problem}\n{shown}")))
     }
-
-    pub(crate) fn parse(source: &str) -> Result<Self, Invalid> {
-        exported_object(source)
-            .ok_or_else(|| "has no `module.exports = {...}` and nothing else".to_owned())
-            .and_then(|object| json5::from_str(object).map_err(|error| format!("is not plain data: {error}")))
-            .map_err(|problem| {
-                Invalid::new(
-                    FILE,
-                    format!(
-                        "{problem}; only `module.exports = {{...}}` with plain values is read, and never run: set \
-                         `CONTAINER_NAME`, `S3_BUCKET` and `AWS_DEFAULT_REGION` instead of what it computes"
-                    ),
-                )
-            })
-    }
-}
-
-/// The source of the object that the module exports, if the module does nothing else.
-fn exported_object(source: &str) -> Option<&str> {
-    let mut rest = skip_blanks(source.trim_start_matches('\u{feff}'));
-    for directive in ["'use strict'", "\"use strict\""] {
-        if let Some(after) = rest.strip_prefix(directive) {
-            rest = skip_blanks(after);
-            rest = skip_blanks(rest.strip_prefix(';').unwrap_or(rest));
-        }
-    }
-    rest = skip_blanks(rest.strip_prefix("module")?);
-    rest = skip_blanks(rest.strip_prefix('.')?);
-    rest = skip_blanks(rest.strip_prefix("exports")?);
-    rest = skip_blanks(rest.strip_prefix('=')?);
-    let end = object_length(rest)?;
-    let after = skip_blanks(&rest[end..]);
-    let after = skip_blanks(after.strip_prefix(';').unwrap_or(after));
-    after.is_empty().then(|| &rest[..end])
-}
-
-/// Skips white space and comments.
-fn skip_blanks(mut source: &str) -> &str {
-    loop {
-        source = source.trim_start();
-        match comment_length(source) {
-            Some(length) => source = &source[length..],
-            None => return source,
-        }
-    }
-}
-
-/// The length of the comment that the source starts with, if it does. An open one reaches to the end.
-fn comment_length(source: &str) -> Option<usize> {
-    if source.starts_with("//") {
-        return Some(source.find('\n').unwrap_or(source.len()));
-    }
-    let comment = source.strip_prefix("/*")?;
-    Some(
-        comment
-            .find("*/")
-            .map_or(source.len(), |end| end + "/**/".len()),
-    )
-}
-
-/// The length of the object literal that the source starts with, found by its braces outside strings and comments.
-fn object_length(source: &str) -> Option<usize> {
-    let bytes = source.as_bytes();
-    let mut depth = 0_usize;
-    let mut at = 0;
-    while at < bytes.len() {
-        match bytes[at] {
-            b'{' | b'[' => {
-                depth += 1;
-                if depth > DEEPEST {
-                    return None;
-                }
-            }
-            b'}' | b']' => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(at + 1);
-                }
-            }
-            quote @ (b'\'' | b'"' | b'`') => {
-                at += 1;
-                while *bytes.get(at)? != quote {
-                    at += if bytes[at] == b'\\' { 2 } else { 1 };
-                }
-            }
-            b'/' => {
-                if let Some(length) = comment_length(&source[at..]) {
-                    at += length;
-                    continue;
-                }
-            }
-            _ => {}
-        }
-        if depth == 0 {
-            return None;
-        }
-        at += 1;
-    }
-    None
 }
 
 #[cfg(test)]
@@ -151,27 +102,31 @@ mod tests {
         "module.exports = { containerName: 'mojito', s3BucketDev: 'mojito-js/jsdev', \
                          s3BucketPRD: 'mojito-js/js', s3Region: 'ap-southeast-2' };";
 
-    fn plain() -> ConfigJs {
-        ConfigJs {
-            container_name: Some("mojito".to_owned()),
-            s3_bucket_dev: Some("mojito-js/jsdev".to_owned()),
-            s3_bucket_prd: Some("mojito-js/js".to_owned()),
-            s3_region: Some("ap-southeast-2".to_owned()),
-        }
+    #[track_caller]
+    fn name(source: &str) -> Option<String> {
+        let config = ConfigJs::parse(source);
+        config.get("containerName").unwrap().map(str::to_owned)
     }
 
     #[test]
-    fn data_is_read_whatever_its_style() {
+    fn constants_are_read_whatever_their_style() {
         #[track_caller]
         fn case(source: &str) {
-            assert_eq!(
-                ConfigJs::parse(source).map_err(|error| error.to_string()),
-                Ok(plain())
-            );
+            let config = ConfigJs::parse(source);
+            for (key, value) in [
+                ("containerName", "mojito"),
+                ("s3BucketDev", "mojito-js/jsdev"),
+                ("s3BucketPRD", "mojito-js/js"),
+                ("s3Region", "ap-southeast-2"),
+            ] {
+                assert_eq!(config.get(key), Ok(Some(value)), "{source}");
+            }
+            assert_eq!(config.get("other"), Ok(None), "{source}");
         }
         case(PLAIN);
         case(PLAIN.trim_end_matches(';'));
         case(&PLAIN.replace('\'', "\""));
+        case(&PLAIN.replace('\'', "`"));
         case(
             &PLAIN
                 .replace(
@@ -184,52 +139,191 @@ mod tests {
             "/* it's {{ */\n// module.exports\n'use strict';\n{PLAIN}\n// the end"
         ));
         case(&PLAIN.replace("module.exports =", "module . exports\n="));
+        case(&PLAIN.replace("module.exports =", "(module)['exports'] ="));
+        case(&PLAIN.replace("= {", "= ({").replace("};", "});"));
         case(&format!("\u{feff}{PLAIN}"));
+        case(&format!("#!/usr/bin/env node\n{PLAIN}"));
         case(&PLAIN.replace("mojito'", "moj\\u0069to'"));
-        case(&PLAIN.replace(
-            "{ ",
-            "{ allowMultiInstance: false, note: 'it\\'s } fine', n: -1.5e3, none: null, ",
-        ));
+        case(&PLAIN.replace("'mojito'", "'mo' + (`ji` + \"to\")"));
+        case(&PLAIN.replace("containerName", "['container\\x4eame']"));
     }
 
     #[test]
-    fn what_is_absent_is_none() {
-        assert_eq!(
-            ConfigJs::parse("module.exports = {}").unwrap(),
-            ConfigJs::default()
+    fn what_is_not_wanted_may_be_computed() {
+        for others in [
+            "name: process.env.NAME, [process.env.KEY]: 1, ...require('./base'),",
+            "get containerName() { return 'b' }, containerName, containerName: f('c'),",
+            "f: function () { return this.a }, g() { exports.a = 1 }, h: () => `${a}`,",
+        ] {
+            let source = format!(
+                "'use strict'; const a = require('a'), f = (b) => b; let {{ c }} = a;\n\
+                 module.exports = {{ {others} containerName: 'mojito', n: -1.5e3, deep: {{ a: f() }} }};"
+            );
+            assert_eq!(name(&source).as_deref(), Some("mojito"), "{others}");
+        }
+    }
+
+    #[test]
+    fn what_is_absent_or_empty_is_none() {
+        for object in [
+            "",
+            "name: f()",
+            "containerName: null",
+            "containerName: undefined",
+            "containerName: void 0",
+            "containerName: ''",
+            "...a, containerName: null",
+        ] {
+            assert_eq!(name(&format!("module.exports = {{ {object} }}")), None);
+        }
+        assert_eq!(ConfigJs::default().get("containerName"), Ok(None));
+    }
+
+    #[test]
+    fn the_last_of_several_counts() {
+        let source =
+            "module.exports = { containerName: f(), containerName: 'a', containerName: 'b' }";
+        assert_eq!(name(source).as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn a_wanted_value_that_is_not_a_constant_string_is_shown() {
+        #[track_caller]
+        fn case(object: &str, problem: &str, marked: &str) {
+            let source = format!("module.exports = {{ s3Region: 'a', {object} }};");
+            let config = ConfigJs::parse(&*source);
+            let Err(Unknown::Value(shown)) = config.get("containerName") else {
+                panic!("{source}: {:?}", config.get("containerName"));
+            };
+            let column = source.find(marked).unwrap();
+            let mark = format!("{}{}", " ".repeat(column), "^".repeat(marked.len()));
+            assert_eq!(
+                shown,
+                format!(
+                    "{problem}\n --> config.js:1:{}\n  |\n1 | {source}\n  | {mark}",
+                    column + 1
+                )
+            );
+        }
+        let number = "is not a string";
+        case("containerName: 7", number, "7");
+        case("containerName: !0", number, "!0");
+        let computed = "is computed, and this file is read but never run";
+        case(
+            "containerName: process.env.NAME",
+            computed,
+            "process.env.NAME",
+        );
+        case("containerName: 'a' + b", computed, "'a' + b");
+        case("containerName: `a${b}`", computed, "`a${b}`");
+        case("containerName: ['b']", computed, "['b']");
+        case("containerName: {}", computed, "{}");
+        case("containerName", computed, "containerName");
+        case("containerName() {}", computed, "() {}");
+        case(
+            "containerName: 'b', get containerName() {}",
+            computed,
+            "() {}",
+        );
+        case(
+            "containerName: 'b', set containerName(c) {}",
+            computed,
+            "(c) {}",
+        );
+        case("containerName: 'b', ...base", computed, "...base");
+        case("containerName: 'b', [key]: 'c'", computed, "[key]: 'c'");
+        case("...base", computed, "...base");
+        case("__proto__: base", computed, "__proto__: base");
+        case(
+            "...base, __proto__: null, name: 'b'",
+            computed,
+            "__proto__: null",
         );
     }
 
     #[test]
-    fn what_is_computed_is_refused_and_names_the_variables() {
+    fn a_prototype_does_not_override_what_the_object_has() {
+        let source = "module.exports = { containerName: 'a', __proto__: base };";
+        assert_eq!(name(source).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_file_that_does_anything_else_is_refused_with_the_place() {
         #[track_caller]
-        fn case(source: &str) {
-            let error = ConfigJs::parse(source).unwrap_err().to_string();
+        fn case(source: &str, place: &str) {
+            let config = ConfigJs::parse(source);
+            assert_eq!(config.get("containerName"), Err(Unknown::File), "{source}");
+            let problem = config.problem().unwrap();
+            let place = format!("\n --> config.js:{place}\n");
             assert!(
-                error.starts_with("`config.js` ")
-                    && error.contains("set `CONTAINER_NAME`, `S3_BUCKET` and `AWS_DEFAULT_REGION`"),
-                "{source}: {error}"
+                problem.starts_with("cannot be read: ") && problem.contains(&place),
+                "{source}: {problem}"
             );
         }
-        case("");
-        case("const name = 'x'; module.exports = { containerName: name };");
-        case("module.exports = { containerName: process.env.NAME };");
-        case("module.exports = { containerName: 'a' + 'b' };");
-        case("module.exports = { containerName: `a` };");
-        case("module.exports = { ...base, containerName: 'a' };");
-        case("module.exports = Object.assign({}, { containerName: 'a' });");
-        case("module.exports = { containerName: 'a' }; module.exports.containerName = 'b';");
-        case("module.exports = { containerName: 'a'");
-        case("module.exports = { containerName: 'a }");
-        case("module.exports = { containerName: 7 };");
-        case("module.exports = { containerName: 'a' /* open");
-        case("export default { containerName: 'a' };");
-        case("\\");
-        case(&format!(
+        case("", "1:1");
+        case("const a = 1;", "1:13");
+        case(
+            "module.exports = Object.assign({}, { containerName: 'a' });",
+            "1:1",
+        );
+        case("module.exports = a;", "1:1");
+        case("module.exports += {};", "1:1");
+        case("module.exports.containerName = 'a';", "1:1");
+        case("module.export = {};", "1:1");
+        case("modul.exports = {};", "1:1");
+        case("module[exports] = {};", "1:1");
+        case("exports = module.exports = {};", "1:1");
+        case("if (a) module.exports = {};", "1:1");
+        case("require('a')(module); module.exports = {};", "1:1");
+        case(
+            "module.exports = { containerName: 'a' };\nmodule.exports.containerName = 'b';",
+            "2:1",
+        );
+        case("module.exports = {};\nmodule.exports = {};", "2:1");
+        case("module.exports = {};\nconst a = 1;", "2:1");
+        // What could change it later, or stand for something else.
+        case("const a = module; module.exports = {};", "1:11");
+        case(
+            "module.exports = { a: b(() => { module.exports.containerName = 'b' }) };",
+            "1:33",
+        );
+        case("var module = {}; module.exports = {};", "1:5");
+        case(
+            "var undefined = 'a'; module.exports = { containerName: undefined };",
+            "1:5",
+        );
+        // What Node does not run either.
+        case("module.exports = { containerName: 'a'", "1:38");
+        case("module.exports = { containerName: 'a }", "1:35");
+        case("module.exports = {};\nlet a, a;", "2:5");
+        case("module.exports = { containerName: 'a' /* open", "1:39");
+        case("export default { containerName: 'a' };", "1:1");
+        case("\\", "1:2");
+    }
+
+    #[test]
+    fn a_file_beyond_the_bounds_is_refused() {
+        let deep = format!(
             "module.exports = {{ a: {}{} }};",
-            "[".repeat(100_000),
-            "]".repeat(100_000)
-        ));
+            "[".repeat(40_000),
+            "]".repeat(40_000)
+        );
+        assert_eq!(
+            ConfigJs::parse(deep).problem(),
+            Some("cannot be read: more than 10000 brackets are open at once")
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let problem = |content: &[u8]| {
+            std::fs::write(folder.path().join(FILE), content).unwrap();
+            ConfigJs::read(folder.path()).problem
+        };
+        let of_size = |size: usize| "module.exports = {}".to_owned() + &" ".repeat(size - 19);
+        assert_eq!(problem(of_size(100_000).as_bytes()), None);
+        assert_eq!(
+            problem(of_size(100_001).as_bytes()).unwrap(),
+            "is larger than 100,000 bytes"
+        );
+        assert_eq!(problem(b"\xff").unwrap(), "is not UTF-8");
     }
 
     proptest::proptest! {
@@ -243,10 +337,10 @@ mod tests {
             name in "[a-z0-9-]{1,20}",
         ) {
             let source = format!("/*{comment}*/ module.exports = {{ containerName: '{name}', other: {{ a: [1,], }}, }}; // {name}");
-            let config = ConfigJs::parse(&source);
-            proptest::prop_assert_eq!(config.unwrap().container_name, Some(name));
-            let _ = ConfigJs::parse(&noise);
-            let _ = ConfigJs::parse(&format!("module.exports = {{{noise}}};"));
+            let config = ConfigJs::parse(source);
+            proptest::prop_assert_eq!(config.get("containerName"), Ok(Some(&*name)));
+            let _ = ConfigJs::parse(format!("module.exports = {{{noise}}};")).get("containerName");
+            let _ = ConfigJs::parse(noise).get("containerName");
         }
     }
 }

@@ -57,8 +57,15 @@ const LONGEST_MESSAGE: usize = 20_000;
 
 /// Mojito's `config.js`: it is read or refused.
 pub fn config_js(data: &[u8]) {
-    if let Err(problem) = ConfigJs::parse(&String::from_utf8_lossy(data)) {
-        assert_told(&problem.to_string(), data.len());
+    let config = String::from_utf8_lossy(data).into_owned();
+    let wanted = |(name, _): &(&str, &str)| {
+        !matches!(*name, "CONTAINER_NAME" | "S3_BUCKET" | "AWS_DEFAULT_REGION")
+    };
+    let variables: Variables = SOUND.into_iter().filter(wanted).collect();
+    let config = ConfigJs::parse(config);
+    match Settings::new(Flags::default(), &variables, config, None) {
+        Ok(settings) => assert_confined(&settings),
+        Err(problems) => assert_told(&Error::Settings(problems).to_string(), data.len()),
     }
 }
 
@@ -71,7 +78,7 @@ pub fn settings(data: &[u8]) {
         return;
     }
     let mut flags = Flags::default();
-    let mut config = Ok(ConfigJs::default());
+    let mut config = ConfigJs::default();
     let mut given: Vec<(&str, String)> = Vec::new();
     for line in text.lines() {
         match line.split_once('=') {
@@ -161,7 +168,7 @@ pub fn container(data: &[u8]) {
         ("ONLY_NEWER", "true"),
     ] {
         let variables: Variables = SOUND.into_iter().chain([(setting, value)]).collect();
-        let settings = Settings::new(Flags::default(), &variables, Ok(ConfigJs::default()), None)
+        let settings = Settings::new(Flags::default(), &variables, ConfigJs::default(), None)
             .expect("the settings are sound");
         let name = &settings.target.containers[0];
         match container::bundle_of(data, path, name, Bundle::Minified, &settings, &mut gzip) {
@@ -211,6 +218,6 @@ fn assert_told(text: &str, quoted: usize) {
 fn sound_settings() -> Settings {
     let variables: Variables = SOUND.into_iter().collect();
     secrets::register([SECRET.to_owned()]);
-    Settings::new(Flags::default(), &variables, Ok(ConfigJs::default()), None)
+    Settings::new(Flags::default(), &variables, ConfigJs::default(), None)
         .expect("the settings are sound")
 }

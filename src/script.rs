@@ -6,6 +6,7 @@ mod bounds;
 mod dialect;
 mod experiments;
 mod fingerprint;
+mod module_exports;
 mod regex;
 mod syntax_error;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use oxc_span::{GetSpan, SourceType, Span};
 use self::dialect::foreign;
 use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::{is_global, Normalizer};
+pub(crate) use self::module_exports::{read_exports, Exports};
 pub(crate) use self::syntax_error::{ErrorKind, SyntaxError};
 use crate::experiment::{BuildInfo, Experiment};
 
@@ -43,7 +45,14 @@ pub(crate) struct Script {
 
 /// Reads a script. What cannot be checked here is an error as well.
 pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
-    bounds::within_bounds(text, read_here).unwrap_or_else(|why| {
+    within_bounds(text, read_here)
+}
+
+fn within_bounds<T: Send + 'static>(
+    text: &str,
+    read: fn(&str) -> Result<T, SyntaxError>,
+) -> Result<T, SyntaxError> {
+    bounds::within_bounds(text, read).unwrap_or_else(|why| {
         Err(SyntaxError {
             message: why,
             place: 0..0,

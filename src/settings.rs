@@ -65,7 +65,7 @@ impl Settings {
     pub(crate) fn new(
         flags: Flags,
         variables: &Variables,
-        config: Result<ConfigJs, Invalid>,
+        config: ConfigJs,
         profile_region: Option<&str>,
     ) -> Result<Self, Vec<Invalid>> {
         let raw: RawSettings = read(variables)?;

@@ -1,7 +1,7 @@
 //! What is published where: containers, bucket, folders and region, from variables or from Mojito's `config.js`.
 
 use crate::check::{Check, Invalid};
-use crate::config_js::ConfigJs;
+use crate::config_js::{self, ConfigJs, Unknown};
 use crate::environment::Environment;
 use crate::name::{
     parse_region, BucketName, CdnPath, ContainerName, ObjectKey, Prefix, MOST_PATHS,
@@ -11,6 +11,36 @@ use crate::variables::Variables;
 
 /// Containers of one run: an invalidation tells of no more of them, and each is held in memory until it is sent.
 pub(crate) const MOST_CONTAINERS: usize = MOST_PATHS;
+
+/// A value of `config.js`.
+struct Wanted {
+    key: &'static str,
+    /// The key in a message.
+    setting: &'static str,
+    /// The variable that overrides it.
+    variable: &'static str,
+}
+
+const CONTAINER_NAME: Wanted = Wanted {
+    key: "containerName",
+    setting: "config.js containerName",
+    variable: "CONTAINER_NAME",
+};
+const S3_BUCKET_DEV: Wanted = Wanted {
+    key: "s3BucketDev",
+    setting: "config.js s3BucketDev",
+    variable: "S3_BUCKET",
+};
+const S3_BUCKET_PRD: Wanted = Wanted {
+    key: "s3BucketPRD",
+    setting: "config.js s3BucketPRD",
+    variable: "S3_BUCKET",
+};
+const S3_REGION: Wanted = Wanted {
+    key: "s3Region",
+    setting: "config.js s3Region",
+    variable: "AWS_DEFAULT_REGION",
+};
 
 /// What is published where.
 #[derive(Debug)]
@@ -34,10 +64,13 @@ impl Target {
         variables: &Variables,
         raw: &RawSettings,
         environment: Option<Environment>,
-        config: Result<ConfigJs, Invalid>,
+        config: ConfigJs,
         profile_region: Option<&str>,
     ) -> Option<Self> {
-        let mut config = Config::new(config);
+        let mut config = Config {
+            file: config,
+            unknown: Vec::new(),
+        };
         let containers = containers(check, variables, &mut config);
         let (bucket, bucket_prefix) =
             bucket(check, raw, environment, &mut config).unwrap_or_default();
@@ -79,9 +112,7 @@ impl Target {
             }
         }
         let region = region(check, raw, profile_region, &mut config);
-        if let Some(problem) = config.into_problem() {
-            check.ok::<()>(Err(problem));
-        }
+        config.report(check);
         Some(Self {
             containers,
             bucket: bucket?,
@@ -92,46 +123,42 @@ impl Target {
     }
 }
 
-/// `config.js`, and whether any value of it was wanted: one that cannot be read matters only then.
+/// `config.js`, and the variables to set where it cannot be read: a problem with it matters only to what is wanted of it.
 struct Config {
-    values: ConfigJs,
-    problem: Option<Invalid>,
-    wanted: bool,
+    file: ConfigJs,
+    unknown: Vec<&'static str>,
 }
 
 impl Config {
-    fn new(config: Result<ConfigJs, Invalid>) -> Self {
-        let (values, problem) = match config {
-            Ok(values) => (values, None),
-            Err(problem) => (ConfigJs::default(), Some(problem)),
+    /// A value that is wanted. What is wrong with it is pushed, and so is `missing` if it is absent.
+    fn get(&mut self, check: &mut Check, wanted: &Wanted, missing: &str) -> Option<String> {
+        let Wanted {
+            key,
+            setting,
+            variable,
+        } = *wanted;
+        match self.file.get(key) {
+            Ok(Some(value)) => return Some(value.to_owned()),
+            Ok(None) => check.push(variable, missing),
+            Err(Unknown::File) => self.unknown.push(variable),
+            Err(Unknown::Value(problem)) => {
+                let problem = format!("{problem}\nwrite it as a plain string, or set `{variable}`");
+                check.ok::<()>(Err(Invalid::lines(setting, &problem)));
+            }
+        }
+        None
+    }
+
+    /// Pushes what is wrong with the whole file, once for all that was wanted of it.
+    fn report(&self, check: &mut Check) {
+        let Some(problem) = self.file.problem() else {
+            return;
         };
-        Self {
-            values,
-            problem,
-            wanted: false,
+        if !self.unknown.is_empty() {
+            let variables = self.unknown.join("` and `");
+            let problem = format!("{problem}\nfix it, or set `{variables}`");
+            check.ok::<()>(Err(Invalid::lines(config_js::FILE, &problem)));
         }
-    }
-
-    /// A value; absent, what is missing is pushed, unless the file's own problem says enough.
-    fn get(
-        &mut self,
-        check: &mut Check,
-        value: impl FnOnce(&ConfigJs) -> Option<&String>,
-        setting: &'static str,
-        missing: impl FnOnce() -> String,
-    ) -> Option<String> {
-        self.wanted = true;
-        let value = value(&self.values)
-            .filter(|value| !value.is_empty())
-            .cloned();
-        if value.is_none() && self.problem.is_none() {
-            check.push(setting, missing());
-        }
-        value
-    }
-
-    fn into_problem(self) -> Option<Invalid> {
-        self.problem.filter(|_| self.wanted)
     }
 }
 
@@ -141,17 +168,10 @@ fn containers(check: &mut Check, variables: &Variables, config: &mut Config) -> 
     };
     let mut setting = "CONTAINER_NAME";
     if names.is_empty() {
-        let missing = || {
-            "is not set, and no `config.js` with a `containerName` is here; set it, or run this in the root of the Mojito repository"
-                .to_owned()
-        };
-        names.extend(config.get(
-            check,
-            |config| config.container_name.as_ref(),
-            setting,
-            missing,
-        ));
-        setting = "config.js containerName";
+        let missing =
+            "is not set, and no `config.js` with a `containerName` is here; set it, or run this in the root of the Mojito repository";
+        names.extend(config.get(check, &CONTAINER_NAME, missing));
+        setting = CONTAINER_NAME.setting;
     }
     names
         .iter()
@@ -169,23 +189,15 @@ fn bucket(
     let (setting, value) = if let Some(bucket) = &raw.s3_bucket {
         ("S3_BUCKET", bucket.clone())
     } else {
-        let (key, of_environment): (_, fn(&ConfigJs) -> Option<&String>) = match environment? {
-            Environment::Production => ("config.js s3BucketPRD", |config| {
-                config.s3_bucket_prd.as_ref()
-            }),
-            Environment::Development => ("config.js s3BucketDev", |config| {
-                config.s3_bucket_dev.as_ref()
-            }),
+        let wanted = match environment? {
+            Environment::Production => S3_BUCKET_PRD,
+            Environment::Development => S3_BUCKET_DEV,
         };
-        let missing = || {
-            format!(
-                "is not set, and no `{key}` is here either; set it to `BUCKET` or `BUCKET/PREFIX`"
-            )
-        };
-        (
-            key,
-            config.get(check, of_environment, "S3_BUCKET", missing)?,
-        )
+        let setting = wanted.setting;
+        let missing = format!(
+            "is not set, and no `{setting}` is here either; set it to `BUCKET` or `BUCKET/PREFIX`"
+        );
+        (setting, config.get(check, &wanted, &missing)?)
     };
     if value.contains("//") || value.starts_with("arn:") {
         let expected = "`BUCKET` or `BUCKET/PREFIX`, without `s3://` and no ARN";
@@ -212,19 +224,12 @@ fn region(
     if let Some(region) = &raw.aws_region {
         return check.parse("AWS_REGION", region, parse_region);
     }
-    if let (None, Some(region)) = (&config.values.s3_region, profile_region) {
+    if let (Ok(None), Some(region)) = (config.file.get(S3_REGION.key), profile_region) {
         return check.parse("region of the AWS profile", region, parse_region);
     }
-    let missing = || {
+    let missing =
         "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region; set it to the bucket's region, such \
-         as `ap-southeast-2`"
-            .to_owned()
-    };
-    let region = config.get(
-        check,
-        |config| config.s3_region.as_ref(),
-        "AWS_DEFAULT_REGION",
-        missing,
-    )?;
-    check.parse("config.js s3Region", &region, parse_region)
+         as `ap-southeast-2`";
+    let region = config.get(check, &S3_REGION, missing)?;
+    check.parse(S3_REGION.setting, &region, parse_region)
 }

@@ -69,7 +69,8 @@ fn a_large_bundle_of_certificates_is_refused() {
 }
 
 #[test]
-fn a_configuration_of_a_million_lines_is_refused_and_one_below_the_limit_is_read_at_once() {
+fn a_configuration_of_a_hundred_thousand_lines_is_refused_and_one_below_the_limit_is_read_at_once()
+{
     let source = |line: &str, lines: usize| {
         format!(
             "module.exports = {{\n{} containerName: 'mojito',\n}};\n",
@@ -84,16 +85,16 @@ fn a_configuration_of_a_million_lines_is_refused_and_one_below_the_limit_is_read
             .env("DRY_RUN", "true")
     };
     refused(
-        &with(source("\n", 1_000_000)),
-        "`config.js` is larger than 1,000,000 bytes",
+        &with(source("\n", 100_000)),
+        "`config.js` is larger than 100,000 bytes",
     );
     for (line, lines) in [
-        ("\n", 999_900),
-        ("// a\n", 190_000),
-        ("/**/\n", 190_000),
-        ("a:1,\n", 190_000),
-        ("a:[{}],\n", 120_000),
-        ("'\\u0061':'\\\n',\n", 50_000),
+        ("\n", 99_900),
+        ("// a\n", 19_900),
+        ("/**/\n", 19_900),
+        ("a:1,\n", 19_900),
+        ("a:[{}],\n", 12_400),
+        ("'\\u0061':'\\\n',\n", 6_600),
     ] {
         Measured::run(&with(source(line, lines)))
             .within(LITTLE, SOON)

@@ -12,6 +12,7 @@
 
 mod absurd;
 mod check;
+mod config_js;
 mod consistency;
 mod container;
 mod credentials;

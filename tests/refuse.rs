@@ -182,20 +182,6 @@ fn a_build_that_does_not_say_its_environment_is_refused() {
 }
 
 #[test]
-fn a_config_js_that_computes_is_refused_only_where_it_is_needed() {
-    let config = "module.exports = { containerName: process.env.NAME };";
-    let case = Case::production().file("config.js", config);
-    case.run().exits(0);
-    refused(
-        Case::production()
-            .file("config.js", config)
-            .unset("CONTAINER_NAME"),
-        "config.js",
-        "set `CONTAINER_NAME`, `S3_BUCKET` and `AWS_DEFAULT_REGION` instead",
-    );
-}
-
-#[test]
 fn two_wrong_settings_are_both_reported() {
     let case = Case::production()
         .env("WAIT", "yes")

@@ -108,7 +108,7 @@ fn properties<'a>(
     object.properties.iter().filter_map(known_property)
 }
 
-fn known_property<'a>(
+pub(super) fn known_property<'a>(
     property: &'a ObjectPropertyKind<'a>,
 ) -> Option<(String, &'a Expression<'a>)> {
     match property {
@@ -134,7 +134,7 @@ fn property<'a>(object: &'a ObjectExpression<'a>, name: &str) -> Option<&'a Expr
 }
 
 /// The value of an expression that says it, in any form that a minifier may give it. `None` where only running it would tell.
-fn constant(expression: &Expression) -> Option<Value> {
+pub(super) fn constant(expression: &Expression) -> Option<Value> {
     Some(match expression.without_parentheses() {
         Expression::StringLiteral(text) => Value::Text(text.value.to_string()),
         Expression::TemplateLiteral(text) => Value::Text(text.single_quasi()?.to_string()),

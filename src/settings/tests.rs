@@ -14,17 +14,14 @@ const GOOD: [(&str, &str); 5] = [
 
 fn settings(variables: &[(&str, &str)], config: ConfigJs) -> Result<Settings, Vec<String>> {
     let variables: Variables = GOOD.iter().chain(variables).copied().collect();
-    Settings::new(Flags::default(), &variables, Ok(config), None)
+    Settings::new(Flags::default(), &variables, config, None)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
 fn config() -> ConfigJs {
-    ConfigJs {
-        container_name: Some("other".to_owned()),
-        s3_bucket_dev: Some("other/dev".to_owned()),
-        s3_bucket_prd: Some("other/prd".to_owned()),
-        s3_region: Some("eu-west-1".to_owned()),
-    }
+    ConfigJs::parse(
+        "module.exports = { containerName: 'other', s3BucketDev: 'other/dev', s3BucketPRD: 'other/prd', s3Region: 'eu-west-1' }",
+    )
 }
 
 #[test]
@@ -49,13 +46,8 @@ fn the_configuration_beats_the_defaults_and_the_profile() {
             production,
             ..Flags::default()
         };
-        let settings = Settings::new(
-            flags,
-            &Variables::default(),
-            Ok(config()),
-            Some("us-east-1"),
-        )
-        .unwrap();
+        let settings =
+            Settings::new(flags, &Variables::default(), config(), Some("us-east-1")).unwrap();
         assert_eq!(settings.target.containers[0].as_str(), "other");
         assert_eq!(
             (
@@ -72,30 +64,82 @@ fn the_configuration_beats_the_defaults_and_the_profile() {
     case(true, "prd");
 }
 
-#[test]
-fn the_region_of_the_profile_is_the_last_resort() {
-    let config = ConfigJs {
-        s3_region: None,
-        ..config()
-    };
-    let settings = Settings::new(
+/// What is wrong with `config.js`, without some variables and with the region `us-east-1` of a profile.
+fn with_config(config: &str, unset: &[&str]) -> Result<Settings, String> {
+    let is_set = |(name, _): &(&str, &str)| !unset.contains(name);
+    let variables: Variables = GOOD.into_iter().filter(is_set).collect();
+    Settings::new(
         Flags::default(),
-        &Variables::default(),
-        Ok(config),
+        &variables,
+        ConfigJs::parse(config),
         Some("us-east-1"),
     )
-    .unwrap();
-    assert_eq!(settings.target.region, "us-east-1");
+    .map_err(|problems| crate::error::Error::Settings(problems).to_string())
+}
+
+#[test]
+fn the_region_of_the_profile_is_used_where_config_js_certainly_names_none() {
+    #[track_caller]
+    fn case(config: &str) {
+        let settings = with_config(config, &["AWS_DEFAULT_REGION"]).unwrap();
+        assert_eq!(settings.target.region, "us-east-1");
+    }
+    case("module.exports = {}");
+    case("module.exports = { containerName: f() }");
+    case("module.exports = { ...f(), s3Region: '' }");
+}
+
+#[test]
+fn the_region_of_the_profile_is_refused_where_config_js_may_name_one() {
+    #[track_caller]
+    fn case(config: &str, problem: &str) {
+        let problems = with_config(config, &["AWS_DEFAULT_REGION"]).unwrap_err();
+        assert!(problems.starts_with(problem), "{problems}");
+        assert!(
+            problems.ends_with(", or set `AWS_DEFAULT_REGION`"),
+            "{problems}"
+        );
+        assert!(with_config(config, &[]).is_ok());
+    }
+    case("module.exports = {", "`config.js` cannot be read: ");
+    case(
+        "module.exports = { s3Region: f() }",
+        "`config.js s3Region` is computed",
+    );
+    case(
+        "module.exports = { s3Region: 2 }",
+        "`config.js s3Region` is not a string",
+    );
+    case(
+        "module.exports = { ...f() }",
+        "`config.js s3Region` is computed",
+    );
 }
 
 #[test]
 fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
-    let broken = || Err(Invalid::new("config.js", "is not plain data"));
-    let variables: Variables = GOOD.into_iter().collect();
-    assert!(Settings::new(Flags::default(), &variables, broken(), None).is_ok());
-    let variables: Variables = GOOD.into_iter().skip(1).collect();
-    let problems = Settings::new(Flags::default(), &variables, broken(), None).unwrap_err();
-    assert_eq!(problems, [Invalid::new("config.js", "is not plain data")]);
+    #[track_caller]
+    fn case(config: &str, unset: &[&str], expected: &str) {
+        assert!(with_config(config, &[]).is_ok());
+        assert_eq!(with_config(config, unset).unwrap_err(), expected);
+    }
+    let all = ["CONTAINER_NAME", "S3_BUCKET", "AWS_DEFAULT_REGION"];
+    case(
+        "module.exports = f()",
+        &all,
+        "`config.js` cannot be read: only `module.exports = {...}` is read, after declarations if there are any\n \
+         --> config.js:1:1\n  |\n1 | module.exports = f()\n  | ^^^^^^^^^^^^^^^^^^^^\n\
+         fix it, or set `CONTAINER_NAME` and `S3_BUCKET` and `AWS_DEFAULT_REGION`",
+    );
+    case(
+        "module.exports = {\n  containerName: f(),\n  s3BucketDev: 7,\n}",
+        &all[..2],
+        "2 wrong settings:\n  `config.js containerName` is computed, and this file is read but never run\n   \
+         --> config.js:2:18\n    |\n  2 |   containerName: f(),\n    |                  ^^^\n  \
+         write it as a plain string, or set `CONTAINER_NAME`\n  `config.js s3BucketDev` is not a string\n   \
+         --> config.js:3:16\n    |\n  3 |   s3BucketDev: 7,\n    |                ^\n  \
+         write it as a plain string, or set `S3_BUCKET`",
+    );
 }
 
 #[test]
