@@ -180,6 +180,16 @@ impl<'a> Current<'a> {
     }
 }
 
+/// Whether the reason why a difference is not known is one of these.
+pub(crate) fn is_told<'a>(
+    difference: &Result<Difference, String>,
+    mut told: impl Iterator<Item = &'a Result<Difference, String>>,
+) -> bool {
+    difference
+        .as_ref()
+        .is_err_and(|problem| told.any(|told| told.as_ref().err() == Some(problem)))
+}
+
 /// The session of a role is limited to what the run needs.
 fn may_read_s3(settings: &Settings) -> bool {
     settings.only_newer || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })

@@ -47,6 +47,7 @@ mod difference;
 mod ending;
 mod environment;
 mod error;
+mod event;
 mod excerpt;
 mod exit;
 mod experiment;
@@ -56,6 +57,7 @@ mod file;
 pub mod fuzzing;
 mod gzip;
 mod identity;
+mod invalidate;
 mod kind;
 mod limit;
 mod live;
@@ -70,6 +72,7 @@ mod policy;
 mod printable;
 mod probe;
 mod publish;
+mod publisher;
 mod raw;
 mod record;
 mod report;
@@ -108,6 +111,7 @@ use crate::current::Current;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::plan::Plan;
+use crate::publisher::Publisher;
 use crate::raw::{RawBuild, RawTrust};
 use crate::record::Record;
 use crate::reporter::Reporter;
@@ -222,7 +226,14 @@ async fn publish(
     reporter.info(&format!("credentials: {}", aws.credentials));
     record.state().credentials = Some(aws.credentials.clone());
 
-    publish::publish(&aws, &https, &connections, record, reporter).await;
+    publish::publish(&Publisher {
+        aws: &aws,
+        https: &https,
+        connections: &connections,
+        record,
+        listener: &|event| report::progress(event, record, reporter),
+    })
+    .await;
     let exit = ending::report(record, None, reporter).unwrap_or_else(|| loop {
         // The thread of the signals is printing the end and exits the process.
         std::thread::park();
@@ -243,7 +254,7 @@ async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Repor
     let current = Current::new(readable, https, &plan.settings, None);
     let differences = current.differences(&plan.containers).await;
     for (number, (container, difference)) in plan.containers.iter().zip(&differences).enumerate() {
-        let is_told = report::is_told(difference, differences[..number].iter());
+        let is_told = current::is_told(difference, differences[..number].iter());
         report::difference(plan, container, difference, is_told, reporter);
     }
     if let (Ok(aws), true) = (aws, plan.settings.only_newer) {

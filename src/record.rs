@@ -26,8 +26,6 @@ pub(crate) enum Upload {
     Sending,
     Done,
     Failed(Fault),
-    /// Not sent, because an object that goes before it failed.
-    Skipped,
 }
 
 impl Upload {
@@ -125,12 +123,11 @@ impl Record {
     pub(crate) fn set_invalidation(
         &self,
         distribution: &DistributionId,
-        invalidation: &Invalidation,
+        invalidation: Invalidation,
     ) {
-        for (id, entry) in &mut self.state().invalidations {
-            if id == distribution {
-                entry.clone_from(invalidation);
-            }
+        let invalidations = &mut self.state().invalidations;
+        if let Some((_, entry)) = invalidations.iter_mut().find(|(id, _)| id == distribution) {
+            *entry = invalidation;
         }
     }
 

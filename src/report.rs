@@ -3,12 +3,16 @@
 use crate::byte_size::ByteSize;
 use crate::columns::first_ten;
 use crate::difference::Difference;
+use crate::event::{Event, NotCompleted};
+use crate::identity::Identity;
 use crate::name::s3_uri;
+use crate::name::CdnPath;
 use crate::object::{Container, Object};
 use crate::overview;
 use crate::plan::Plan;
 use crate::record::{Record, Upload};
 use crate::reporter::Reporter;
+use crate::scope::missing_statement;
 
 /// Of a run with more containers than this, not everything is said of each.
 pub(crate) const LISTED: usize = 10;
@@ -103,18 +107,88 @@ pub(crate) fn difference(
     }
 }
 
-/// Whether the reason why a difference is not known is one of these.
-pub(crate) fn is_told<'a>(
-    difference: &Result<Difference, String>,
-    mut told: impl Iterator<Item = &'a Result<Difference, String>>,
-) -> bool {
-    difference
-        .as_ref()
-        .is_err_and(|problem| told.any(|told| told.as_ref().err() == Some(problem)))
+/// Says what happens during a publish.
+pub(crate) fn progress(event: &Event, record: &Record, reporter: &Reporter) {
+    match event {
+        Event::Compared {
+            container,
+            difference: it,
+            is_told,
+        } => difference(&record.plan, container, it, *is_told, reporter),
+        Event::Uploaded(object) => uploaded(record, object, reporter),
+        Event::AllUploaded => all_uploaded(record, reporter),
+        Event::Busy {
+            distribution,
+            fault,
+            delay,
+        } => reporter.info(&format!(
+            "CloudFront is busy ({}): trying {distribution} again in {} s",
+            fault.code.as_deref().unwrap_or("no code"),
+            delay.as_secs()
+        )),
+        Event::Invalidating {
+            distribution,
+            id,
+            paths,
+        } => {
+            let paths: Vec<&str> = paths.iter().map(CdnPath::as_str).collect();
+            reporter.success(&format!(
+                "invalidation {id} of {distribution} is on its way: {}",
+                first_ten(&paths)
+            ));
+        }
+        Event::InvalidationPending {
+            distribution,
+            id,
+            waited,
+        } => reporter.waiting(&format!(
+            "waiting for invalidation {id} of {distribution} to finish ({} s)",
+            waited.as_secs()
+        )),
+        Event::Invalidated(distribution) => reporter.success(&format!(
+            "{distribution} has forgotten the old container everywhere"
+        )),
+        Event::NotWatched {
+            distribution,
+            id,
+            why,
+        } => reporter.warning(&format!(
+            "not known whether invalidation {id} of {distribution} has finished; it goes on by itself\n{}",
+            not_completed(why, record)
+        )),
+        Event::Unserved {
+            url,
+            problem,
+            waited,
+        } => reporter.waiting(&format!(
+            "waiting for {url} to be the new container ({} s): {problem}",
+            waited.as_secs()
+        )),
+        Event::Served { url } => live(record, url, reporter),
+        Event::Identified(Identity { arn, account_id }) => {
+            reporter.info(&format!("identity: {arn} in account {account_id}"));
+        }
+    }
+}
+
+fn not_completed(why: &NotCompleted, record: &Record) -> String {
+    match why {
+        NotCompleted::After(time) => {
+            format!("it was not finished after {} minutes", time.as_secs() / 60)
+        }
+        NotCompleted::Fault(fault) => {
+            let scope = record.state().scope(&record.plan);
+            let statement = missing_statement(std::iter::once(&**fault), &scope);
+            let statement = statement
+                .map(|statement| format!("\n{}", statement.pretty()))
+                .unwrap_or_default();
+            format!("{fault}\n{}{statement}", fault.remedy())
+        }
+    }
 }
 
 /// Says that an object is uploaded, or of many, how far the uploads are.
-pub(crate) fn uploaded(record: &Record, object: &Object, reporter: &Reporter) {
+fn uploaded(record: &Record, object: &Object, reporter: &Reporter) {
     let plan = &record.plan;
     if plan.containers.len() > LISTED {
         let (done, all) = {
@@ -134,7 +208,7 @@ pub(crate) fn uploaded(record: &Record, object: &Object, reporter: &Reporter) {
 }
 
 /// Says of many objects how much was uploaded.
-pub(crate) fn all_uploaded(record: &Record, reporter: &Reporter) {
+fn all_uploaded(record: &Record, reporter: &Reporter) {
     if record.plan.containers.len() <= LISTED {
         return;
     }
@@ -159,7 +233,7 @@ pub(crate) fn all_uploaded(record: &Record, reporter: &Reporter) {
 }
 
 /// Says that visitors get a container, or of many, how many they get.
-pub(crate) fn live(record: &Record, url: &str, reporter: &Reporter) {
+fn live(record: &Record, url: &str, reporter: &Reporter) {
     if record.plan.containers.len() > LISTED {
         let (seen, all) = {
             let live = &record.state().live;

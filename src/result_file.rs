@@ -138,7 +138,7 @@ pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
                         Some(Upload::Done) => ("done", None),
                         Some(Upload::Sending) => ("unknown", None),
                         Some(Upload::Failed(fault)) => ("failed", Some(fault)),
-                        Some(Upload::Waiting | Upload::Skipped) | None => ("not_started", None),
+                        Some(Upload::Waiting) | None => ("not_started", None),
                     };
                     json!({
                         "key": object.key,

@@ -1,21 +1,18 @@
-//! Uploads the containers, and says what that changes for visitors.
+//! Uploads the containers, and finds out what that changes for visitors.
 
-use std::future::Future;
-
-use futures_util::future::{join, FutureExt, Shared};
+use futures_util::future::join;
 use futures_util::stream::{self, StreamExt};
 
-use crate::aws::Aws;
-use crate::current::Current;
+use crate::current::{is_told, Current};
+use crate::event::Event;
+use crate::fault::Fault;
 use crate::newest;
 use crate::object::{Container, Object};
-use crate::record::{Record, Upload};
-use crate::report;
-use crate::reporter::Reporter;
+use crate::publisher::Publisher;
+use crate::record::Upload;
 use crate::s3::{self, Precondition};
 use crate::settings::Settings;
-use crate::tls::Https;
-use crate::warm::{Connections, Wanted};
+use crate::warm::Wanted;
 
 /// Containers that are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms these keep one
 /// processor busy, and more do not make it faster.
@@ -30,23 +27,14 @@ pub(crate) fn connections(settings: &Settings) -> Wanted {
 }
 
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
-pub(crate) async fn upload(
-    aws: &Aws,
-    https: &Https,
-    connections: &Connections,
-    record: &Record,
-    reporter: &Reporter,
-) {
-    let current = &Current::new(
-        Ok(aws),
-        https,
-        &record.plan.settings,
-        Some(&record.caller_reference),
-    );
-    let publish =
-        |container| publish_container(aws, current, connections, container, record, reporter);
+pub(crate) async fn upload(publisher: &Publisher<'_>) {
+    let record = publisher.record;
+    let settings = publisher.settings();
+    let run = Some(record.caller_reference.as_str());
+    let current = &Current::new(Ok(publisher.aws), publisher.https, settings, run);
+    let publish = |container| publish_container(publisher, current, container);
     let mut containers = record.plan.containers.iter();
-    // The first alone: whether it may be read tells whether the others are worth asking for.
+    // The first alone: whether it may be read shows whether the others are worth reading.
     if let Some(container) = containers.next() {
         publish(container).await;
     }
@@ -55,83 +43,77 @@ pub(crate) async fn upload(
         .buffer_unordered(CONCURRENT_UPLOADS)
         .collect::<()>()
         .await;
-    report::all_uploaded(record, reporter);
+    publisher.emit(&Event::AllUploaded);
 }
 
-/// Uploads a container, and says what that changes for visitors: before it is sent, or before it is said to be uploaded
-/// where it can be known so late.
+/// Uploads a container, and finds out what that changes for visitors: before it is sent, or from S3 meanwhile, as that would
+/// cost a round trip. No upload of the container waits for it once they have begun.
 async fn publish_container(
-    aws: &Aws,
+    publisher: &Publisher<'_>,
     current: &Current<'_>,
-    connections: &Connections,
     container: &Container,
-    record: &Record,
-    reporter: &Reporter,
 ) {
-    let meanwhile = Current::reads_s3_meanwhile(&record.plan.settings);
-    let compared = async {
-        if meanwhile {
-            connections.s3().await;
-        }
-        let difference = current.difference(container).await;
-        let is_told = report::is_told(&difference, record.state().differences.values());
-        report::difference(&record.plan, container, &difference, is_told, reporter);
-        let differences = &mut record.state().differences;
-        differences.insert(container.name.clone(), difference);
-    };
-    let compared = compared.shared();
-    if !meanwhile {
-        compared.clone().await;
+    let connections = publisher.connections;
+    if Current::reads_s3_meanwhile(publisher.settings()) {
+        connections.s3().await;
+        let compare = compare(publisher, current, container);
+        let ((), uploaded) = join(compare, upload_container(publisher, container)).await;
+        emit_uploaded(publisher, &uploaded);
+    } else {
+        compare(publisher, current, container).await;
+        connections.s3().await;
+        let uploaded = upload_container(publisher, container).await;
+        emit_uploaded(publisher, &uploaded);
     }
-    connections.s3().await;
-    let upload = upload_container(aws, container, &compared, record, reporter);
-    join(compared.clone(), upload).await;
 }
 
-/// What is done is said once it is said what it changes, as `compared` does. No upload of
-/// the container waits for it once they have begun.
-async fn upload_container(
-    aws: &Aws,
-    container: &Container,
-    compared: &Shared<impl Future<Output = ()>>,
-    record: &Record,
-    reporter: &Reporter,
-) {
-    let settings = &record.plan.settings;
-    let run = &record.caller_reference;
-    let mut failed = false;
-    let mut unsaid = Vec::new();
+async fn compare(publisher: &Publisher<'_>, current: &Current<'_>, container: &Container) {
+    let difference = current.difference(container).await;
+    let is_told = is_told(&difference, publisher.record.state().differences.values());
+    publisher.emit(&Event::Compared {
+        container,
+        difference: &difference,
+        is_told,
+    });
+    let differences = &mut publisher.record.state().differences;
+    differences.insert(container.name.clone(), difference);
+}
+
+/// Uploads the objects of a container in their order, and returns those that are stored.
+async fn upload_container<'a>(
+    publisher: &Publisher<'_>,
+    container: &'a Container,
+) -> Vec<&'a Object> {
+    let record = publisher.record;
+    let mut uploaded = Vec::new();
     for object in container.objects.iter() {
-        if failed {
-            record.set_upload(&object.key, Upload::Skipped);
-            continue;
-        }
         record.set_upload(&object.key, Upload::Sending);
-        let result = if settings.only_newer {
-            newest::put_if_newer(&aws.s3, settings, run, object).await
-        } else {
-            s3::put_object(&aws.s3, settings, run, object, &Precondition::None).await
-        };
-        match result {
+        match put(publisher, object).await {
             Ok(()) => {
                 record.set_upload(&object.key, Upload::Done);
-                unsaid.push(object);
+                uploaded.push(object);
             }
             Err(fault) => {
                 record.set_upload(&object.key, Upload::Failed(fault));
-                failed = true;
+                break;
             }
         }
-        if compared.peek().is_some() {
-            say_uploaded(&mut unsaid, record, reporter);
-        }
     }
-    compared.clone().await;
-    say_uploaded(&mut unsaid, record, reporter);
+    uploaded
 }
 
-fn say_uploaded(unsaid: &mut Vec<&Object>, record: &Record, reporter: &Reporter) {
-    for object in unsaid.drain(..) {
-        report::uploaded(record, object, reporter);
+async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), Fault> {
+    let (client, settings) = (&publisher.aws.s3, publisher.settings());
+    let run = &publisher.record.caller_reference;
+    if settings.only_newer {
+        newest::put_if_newer(client, settings, run, object).await
+    } else {
+        s3::put_object(client, settings, run, object, &Precondition::None).await
+    }
+}
+
+fn emit_uploaded(publisher: &Publisher<'_>, uploaded: &[&Object]) {
+    for object in uploaded {
+        publisher.emit(&Event::Uploaded(object));
     }
 }
