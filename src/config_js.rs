@@ -327,7 +327,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        #![proptest_config(crate::fuzzing::tests::cases(2_000))]
+        #![proptest_config(crate::testing::cases(2_000))]
 
         /// What is read is what stands there, and nothing panics.
         #[test]

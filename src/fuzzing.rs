@@ -9,6 +9,7 @@
 )]
 
 mod answers;
+mod support;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -22,7 +23,6 @@ use crate::gzip::{self, Gzip};
 use crate::name::{Bundle, ObjectKey};
 use crate::object::Container;
 use crate::overview;
-use crate::printable::disturbs;
 use crate::scope::Scope;
 use crate::secrets;
 use crate::settings::{Flags, Settings};
@@ -31,29 +31,7 @@ use crate::validate;
 use crate::variables::Variables;
 
 pub use self::answers::answers;
-
-/// A value of each secret, which nothing that is printed may hold.
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG";
-/// The variables that hold a secret.
-const SECRETS: [&str; 3] = [
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "BITBUCKET_STEP_OIDC_TOKEN",
-];
-/// Settings with which nothing is wrong.
-const SOUND: [(&str, &str); 9] = [
-    ("ENVIRONMENT", "development"),
-    ("CONTAINER_NAME", "mojito"),
-    ("S3_BUCKET", "acme"),
-    ("AWS_DEFAULT_REGION", "ap-southeast-2"),
-    ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
-    ("AWS_SECRET_ACCESS_KEY", SECRET),
-    ("DISTRIBUTION_ID", "E1A2B3C4D5E6F7"),
-    ("BITBUCKET_BUILD_NUMBER", "57"),
-    ("BITBUCKET_STEP_OIDC_TOKEN", SECRET),
-];
-/// Characters that a message has at most, beyond what it quotes of what was given.
-const LONGEST_MESSAGE: usize = 20_000;
+use self::support::{assert_told, SECRET, SECRETS, SOUND};
 
 /// Mojito's `config.js`: it is read or refused.
 pub fn config_js(data: &[u8]) {
@@ -199,25 +177,4 @@ pub fn container(data: &[u8]) {
             }
         }
     }
-}
-
-/// What is printed is readable, has an end, and holds no secret. `quoted` is how much may be quoted in it.
-fn assert_told(text: &str, quoted: usize) {
-    let text = secrets::redact(text);
-    assert!(!text.contains(SECRET), "a secret is told: {text}");
-    let disturbing = text.chars().find(|c| disturbs(*c) && *c != '\n');
-    assert_eq!(disturbing, None, "in {text:?}");
-    let length = text.chars().count();
-    assert!(
-        length <= LONGEST_MESSAGE + 10 * quoted,
-        "{length} characters"
-    );
-}
-
-/// What this needs of settings that nothing is wrong with.
-fn sound_settings() -> Settings {
-    let variables: Variables = SOUND.into_iter().collect();
-    secrets::register([SECRET.to_owned()]);
-    Settings::new(Flags::default(), &variables, ConfigJs::default(), None)
-        .expect("the settings are sound")
 }

@@ -86,6 +86,8 @@ mod served;
 mod settings;
 mod signal;
 mod target;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod trust;
 mod upload;

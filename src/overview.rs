@@ -214,3 +214,204 @@ fn rows(cells: &[Vec<String>], tones: impl Iterator<Item = Tone>) -> Vec<Row> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::byte_size::ByteSize;
+    use crate::cache_control::CacheControl;
+    use crate::gzip::Gzip;
+    use crate::name::{Bundle, ContainerName, Prefix};
+    use crate::object::Object;
+    use crate::script;
+    use crate::served::Served;
+
+    fn container(experiments: &str) -> String {
+        format!("window.Mojito||(Mojito=function(){{}}(),Mojito.buildInfo={{mojitoVersion:'2.7.1'}}{experiments})")
+    }
+
+    fn add(properties: &str) -> String {
+        format!(",Mojito.addTest({{{properties},recipes:{{0:{{name:'Control'}},1:{{name:'Blue',js:function(e){{e.a()}}}}}}}})")
+    }
+
+    /// What changes from one script to another, as it is shown.
+    fn between(old: &str, new: &str) -> Vec<String> {
+        let object = object(new);
+        let served = served(old);
+        let script = script::read(new).unwrap();
+        let difference =
+            Difference::between(&served, Some(&script), &object, &CacheControl::default());
+        let (_, rows) = super::difference(&difference);
+        let rows = rows.into_iter().map(|row| row.text);
+        rows.filter(|row| !row.starts_with("  size")).collect()
+    }
+
+    fn object(text: &str) -> Object {
+        let prefix = Prefix::literal("js");
+        let name = ContainerName::parse("mojito").unwrap();
+        let body = Gzip::new().compress(text.as_bytes(), None);
+        let size = ByteSize(text.len() as u64);
+        Object::new(&name, Bundle::Minified, &prefix, &prefix, size, body)
+    }
+
+    fn served(text: &str) -> Served {
+        let cache_control = CacheControl::default();
+        let body = Bytes::from(Gzip::new().compress(text.as_bytes(), None));
+        Served::new(
+            "s3://acme/js/mojito.js",
+            Object::headers(&cache_control),
+            body,
+            Served::limit(ByteSize(0)),
+        )
+    }
+
+    #[test]
+    fn each_change_of_traffic_has_its_word() {
+        #[track_caller]
+        fn case(old: Option<&str>, new: Option<&str>, expected: &str) {
+            let with = |properties: Option<&str>| {
+                let added = properties.map(|it| add(&format!("id:'w1',name:'Hero',{it}")));
+                container(&added.unwrap_or_default())
+            };
+            assert_eq!(between(&with(old), &with(new)), [expected]);
+        }
+        let tenth = Some("state:'live',sampleRate:.1");
+        let half = Some("state:'live',sampleRate:.5");
+        let diverted = Some("state:'live',sampleRate:.5,divertTo:'1'");
+        let staged = Some("state:'staging',sampleRate:.5");
+        case(None, tenth, "+ starts  w1  Hero  10%");
+        case(staged, tenth, "+ starts  w1  Hero  staged → 10%");
+        case(tenth, half, "↗ ramps  w1  Hero  10% → 50%");
+        case(half, tenth, "↗ ramps  w1  Hero  50% → 10%");
+        case(half, diverted, "→ diverts  w1  Hero  50% → all get `Blue`");
+        case(diverted, half, "← resumes  w1  Hero  all get `Blue` → 50%");
+        case(half, None, "- stops  w1  Hero  50% → removed");
+        case(half, staged, "- stops  w1  Hero  50% → staged");
+        case(
+            diverted,
+            None,
+            "- stops  w1  Hero  all get `Blue` → removed",
+        );
+        case(None, staged, "+ staged  w1  Hero  new; no visitor has it");
+        case(
+            staged,
+            None,
+            "- unstaged  w1  Hero  removed; no visitor had it",
+        );
+    }
+
+    #[test]
+    fn other_code_recipes_and_names_are_changes() {
+        let old = container(&add(
+            "id:'w1',name:'Hero',state:'live',trigger:function(e){e.b()}",
+        ));
+        let new = old.replace("e.a()", "e.c()");
+        assert_eq!(between(&old, &new), ["~ changes  w1  Hero  js of `Blue`"]);
+        let new = old
+            .replace("e.b()", "e.c()")
+            .replace("'Blue',", "'Blue',css:'a{}',");
+        assert_eq!(
+            between(&old, &new),
+            ["~ changes  w1  Hero  trigger, css of `Blue`"]
+        );
+        let new = old.replace("'Blue'", "'Red'").replace("'Hero'", "'Footer'");
+        assert_eq!(
+            between(&old, &new),
+            [
+                "~ changes  w1  Footer  recipes Control / Blue → Control / Red",
+                "~ renamed  w1  Footer  was Hero"
+            ]
+        );
+        let new = old.replace("(e)", "(t)").replace("{e.", "{t.");
+        assert_eq!(between(&old, &new), [""; 0]);
+    }
+
+    #[test]
+    fn the_shared_code_is_told_apart_from_the_experiments() {
+        let old = container(&add("id:'w1'"));
+        let new = old.replace("function(){}()", "function(){return 1}()");
+        assert_eq!(
+            between(&old, &new),
+            ["~ shared code  the library, or the code that experiments share, is other than before"]
+        );
+        let new = new.replace("2.7.1", "2.8.0");
+        assert_eq!(between(&old, &new), ["~ shared code  Mojito 2.7.1 → 2.8.0"]);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_said_to_be() {
+        let new = container("");
+        assert_eq!(
+            between("Mojito=(", &new),
+            ["! unsound  what is served now is no sound script: Expected `)` but found `EOF`"]
+        );
+        assert_eq!(
+            between("<html>", &new),
+            ["! unsound  what is served now is a page and no script"]
+        );
+    }
+
+    #[test]
+    fn headers_and_bytes_are_compared() {
+        let new = container("");
+        let object = object(&new);
+        let headers = [("Content-Type", "text/plain"), ("Content-Encoding", "gzip")];
+        let served = Served::new(
+            "s3://acme/js/mojito.js",
+            headers,
+            object.body.clone(),
+            Served::limit(ByteSize(0)),
+        );
+        let difference = Difference::between(&served, None, &object, &CacheControl::default());
+        let (heading, rows) = super::difference(&difference);
+        assert_eq!(
+            heading,
+            "compared with what visitors get now (s3://acme/js/mojito.js):"
+        );
+        let rows: Vec<String> = rows.into_iter().map(|row| row.text).collect();
+        let size = object.compressed_size();
+        assert_eq!(
+            rows,
+            [
+                "~ header  content-type: text/plain → application/javascript; charset=utf-8"
+                    .to_owned(),
+                format!(
+                    "~ header  cache-control: none → {}",
+                    CacheControl::default().as_str()
+                ),
+                format!("  size    {size} compressed, the same bytes"),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_summary_names_the_experiments_that_change() {
+        let old =
+            container(&(add("id:'w1',state:'live',sampleRate:.1") + &add("id:'w2',state:'live'")));
+        let new =
+            container(&(add("id:'w1',state:'live',sampleRate:.5") + &add("id:'w3',state:'live'")));
+        let object = object(&new);
+        let script = script::read(&new).unwrap();
+        let difference = Difference::between(
+            &served(&old),
+            Some(&script),
+            &object,
+            &CacheControl::default(),
+        );
+        assert_eq!(
+            summary(&difference).as_deref(),
+            Some("w3 starts, w1 ramps 10% → 50%, w2 stops")
+        );
+        assert!(!difference.is_nothing());
+        let same = Difference::between(
+            &served(&new),
+            Some(&script),
+            &object,
+            &CacheControl::default(),
+        );
+        assert_eq!(summary(&same), None);
+        assert!(same.is_nothing());
+    }
+}

@@ -7,26 +7,22 @@ mod dialect;
 mod experiments;
 mod fingerprint;
 mod module_exports;
+mod parse;
 mod regex;
 mod syntax_error;
 #[cfg(test)]
 mod tests;
 
 use oxc_allocator::Allocator;
-use oxc_ast::ast::{
-    AssignmentExpression, CallExpression, Expression, MemberExpression, Program,
-    SimpleAssignmentTarget,
-};
+use oxc_ast::ast::{CallExpression, Expression, MemberExpression, SimpleAssignmentTarget};
 use oxc_ast::AstKind;
-use oxc_diagnostics::{Diagnostics, OxcDiagnostic, Severity};
-use oxc_parser::Parser;
-use oxc_semantic::{Semantic, SemanticBuilder};
+use oxc_semantic::Semantic;
 use oxc_span::{GetSpan, SourceType, Span};
 
-use self::dialect::foreign;
 use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::{is_global, Normalizer};
 pub(crate) use self::module_exports::{read_exports, Exports};
+use self::parse::{assigned, parse, within_bounds};
 pub(crate) use self::syntax_error::{ErrorKind, SyntaxError};
 use crate::experiment::{BuildInfo, Experiment};
 
@@ -46,19 +42,6 @@ pub(crate) struct Script {
 /// Reads a script. What cannot be checked here is an error as well.
 pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
     within_bounds(text, read_here)
-}
-
-fn within_bounds<T: Send + 'static>(
-    text: &str,
-    read: fn(&str) -> Result<T, SyntaxError>,
-) -> Result<T, SyntaxError> {
-    bounds::within_bounds(text, read).unwrap_or_else(|why| {
-        Err(SyntaxError {
-            message: why,
-            place: 0..0,
-            kind: ErrorKind::Unchecked,
-        })
-    })
 }
 
 fn read_here(text: &str) -> Result<Script, SyntaxError> {
@@ -122,40 +105,6 @@ fn read_here(text: &str) -> Result<Script, SyntaxError> {
     })
 }
 
-/// Parses with all the checks of a browser: the parser alone takes a variable that is declared twice.
-fn parse<'a>(
-    allocator: &'a Allocator,
-    text: &'a str,
-    source_type: SourceType,
-) -> Result<(&'a Program<'a>, Semantic<'a>), SyntaxError> {
-    let parsed = Parser::new(allocator, text, source_type).parse();
-    if let Some(error) = first_error(&parsed.diagnostics) {
-        return Err(error);
-    }
-    let program = allocator.alloc(parsed.program);
-    let checked = SemanticBuilder::new()
-        .with_build_nodes(true)
-        .with_check_syntax_error(true)
-        .build(program);
-    let foreign = || foreign(text, &parsed.irregular_whitespaces, &checked.semantic);
-    let unsound_regex = || regex::unsound(text, &checked.semantic);
-    match first_error(&checked.diagnostics)
-        .or_else(foreign)
-        .or_else(unsound_regex)
-    {
-        Some(error) => Err(error),
-        None => Ok((program, checked.semantic)),
-    }
-}
-
-fn first_error(diagnostics: &Diagnostics) -> Option<SyntaxError> {
-    let is_error = |it: &&OxcDiagnostic| it.severity == Severity::Error;
-    diagnostics
-        .iter()
-        .find(is_error)
-        .map(SyntaxError::from_diagnostic)
-}
-
 /// Whether this is the global `Mojito` itself: by its name, or as a property of the window.
 fn is_mojito_itself(expression: &Expression) -> bool {
     let expression = expression.without_parentheses();
@@ -178,12 +127,6 @@ fn called<'a>(call: &'a CallExpression<'a>) -> Option<&'a MemberExpression<'a>> 
         Expression::ChainExpression(chain) => chain.expression.as_member_expression(),
         expression => expression.as_member_expression(),
     }
-}
-
-/// The member that an assignment assigns to.
-fn assigned<'a>(assignment: &'a AssignmentExpression<'a>) -> Option<&'a MemberExpression<'a>> {
-    let target = assignment.left.as_simple_assignment_target()?;
-    target.as_member_expression()
 }
 
 /// Whether the script assigns or declares `Mojito`, or makes what it does depend on it.

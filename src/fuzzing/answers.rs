@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use tokio::runtime::Runtime;
 
-use super::{assert_told, sound_settings, SECRET};
+use super::support::{assert_told, sound_settings, SECRET};
 use crate::aws::Aws;
 use crate::aws_settings::{RoleArn, Token};
 use crate::byte_size::ByteSize;

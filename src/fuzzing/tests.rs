@@ -3,15 +3,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-
-/// So many cases, without a file of those that failed: one that fails becomes a seed in `fuzz/corpus/`.
-pub(crate) fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
+use crate::testing::cases;
 
 /// The seeds of a target, by their file names.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {

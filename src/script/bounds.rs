@@ -98,7 +98,6 @@ fn brackets(text: &str) -> Brackets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::read;
 
     #[test]
     fn what_takes_too_long_is_given_up() {
@@ -118,21 +117,5 @@ mod tests {
             "it is larger than 2,000,000 bytes"
         );
         assert_eq!(within_bounds(&text[1..], str::len), Ok(2_000_000));
-    }
-
-    /// Each of these took time that grew with the square of its size: minutes, where this takes a second.
-    #[test]
-    fn many_of_anything_are_read_in_proportion() {
-        let many =
-            |part: fn(usize) -> String, count: usize| (0..count).map(part).collect::<String>();
-        let spreads = many(|_| "...a,".to_owned(), 50_000);
-        let functions = many(|number| format!("function a{number}(){{}}"), 8_000);
-        let experiments = many(|number| format!("Mojito.addTest({{a:a{number}}});"), 8_000);
-        for text in [
-            format!("Mojito.addTest({{id:'a',{spreads}}})"),
-            format!("!function(){{{functions}{experiments}}}()"),
-        ] {
-            assert!(!read(&text).unwrap().experiments.is_empty());
-        }
     }
 }

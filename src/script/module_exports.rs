@@ -10,8 +10,8 @@ use oxc_semantic::{AstNode, Semantic};
 use oxc_span::{GetSpan, SourceType, Span};
 
 use super::experiments::{constant, known_property};
+use super::parse::{assigned, parse, within_bounds};
 use super::syntax_error::{range, ErrorKind, SyntaxError};
-use super::{assigned, parse, within_bounds};
 use crate::experiment::Value;
 
 /// What a module exports.

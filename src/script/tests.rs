@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::bounds::DEEPEST;
+use super::bounds::{DEEPEST, MOST_GROUPS};
 use super::*;
 use crate::experiment::{Part, Recipe, Traffic};
 
@@ -475,7 +475,7 @@ fn mutated() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(crate::fuzzing::tests::cases(1_000))]
+    #![proptest_config(crate::testing::cases(1_000))]
 
     #[test]
     fn reading_a_mutated_container_never_panics(text in mutated()) {
@@ -486,5 +486,85 @@ proptest! {
                 crate::excerpt::excerpt(std::path::Path::new("a.js"), &text, error.place);
             }
         }
+    }
+}
+
+#[test]
+fn regular_expressions_are_checked_as_a_browser_checks_them() {
+    #[track_caller]
+    fn case(regex: &str, fault: Option<(&str, &str)>) {
+        let text = format!("Mojito = a + {regex};");
+        let found = read(&text).err();
+        let found = found.as_ref().map(|error| {
+            assert_eq!(error.kind, ErrorKind::Script);
+            (error.message.as_str(), &text[error.place.clone()])
+        });
+        assert_eq!(found, fault, "{regex}");
+    }
+    case("/(?<a>a)|[b-c]{1,2}\\k<a>/u", None);
+    case("/[a&&b]/v", None);
+    case("/[/]/", None);
+    case(
+        "/a/gg",
+        Some((
+            "Flag g is mentioned twice in regular expression literal",
+            "g",
+        )),
+    );
+    case(
+        "/(a/",
+        Some((
+            "Invalid regular expression: Unterminated capturing group",
+            "(a",
+        )),
+    );
+    case(
+        "/[b-a]/",
+        Some((
+            "Invalid regular expression: Character class atom range out of order",
+            "-a",
+        )),
+    );
+}
+
+#[test]
+fn a_regular_expression_may_nest_as_deep_as_it_may_have_groups() {
+    for (open, close, flags) in [
+        ("(", ")", ""),
+        ("(?=", ")", "u"),
+        ("(?i:", ")", ""),
+        ("[", "]", "v"),
+    ] {
+        let regex = |groups: usize| {
+            format!(
+                "Mojito=/{}a{}/{flags}",
+                open.repeat(groups),
+                close.repeat(groups)
+            )
+        };
+        assert!(read(&regex(MOST_GROUPS)).is_ok());
+        let error = read(&regex(9 * MOST_GROUPS)).unwrap_err();
+        assert_eq!(
+            (error.message.as_str(), error.kind),
+            (
+                "a regular expression has more than 1000 groups",
+                ErrorKind::Unchecked
+            )
+        );
+    }
+}
+
+/// Each of these took time that grew with the square of its size: minutes, where this takes a second.
+#[test]
+fn many_of_anything_are_read_in_proportion() {
+    let many = |part: fn(usize) -> String, count: usize| (0..count).map(part).collect::<String>();
+    let spreads = many(|_| "...a,".to_owned(), 50_000);
+    let functions = many(|number| format!("function a{number}(){{}}"), 8_000);
+    let experiments = many(|number| format!("Mojito.addTest({{a:a{number}}});"), 8_000);
+    for text in [
+        format!("Mojito.addTest({{id:'a',{spreads}}})"),
+        format!("!function(){{{functions}{experiments}}}()"),
+    ] {
+        assert!(!read(&text).unwrap().experiments.is_empty());
     }
 }

@@ -74,7 +74,13 @@ fn with_config(config: &str, unset: &[&str]) -> Result<Settings, String> {
         ConfigJs::parse(config),
         Some("us-east-1"),
     )
-    .map_err(|problems| crate::error::Error::Settings(problems).to_string())
+    .map_err(|problems| {
+        problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    })
 }
 
 #[test]
@@ -283,7 +289,7 @@ fn pipe_yml_has_the_defaults_of_the_settings() {
 }
 
 proptest::proptest! {
-    #![proptest_config(crate::fuzzing::tests::cases(2_000))]
+    #![proptest_config(crate::testing::cases(2_000))]
 
     /// No value panics, and no key of an object leaves the folder that the settings name.
     #[test]

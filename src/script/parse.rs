@@ -1,0 +1,68 @@
+//! Parses a text with all the checks of a browser, within bounds.
+
+use oxc_allocator::Allocator;
+use oxc_ast::ast::{AssignmentExpression, MemberExpression, Program};
+use oxc_diagnostics::{Diagnostics, OxcDiagnostic, Severity};
+use oxc_parser::Parser;
+use oxc_semantic::{Semantic, SemanticBuilder};
+use oxc_span::SourceType;
+
+use super::dialect::foreign;
+use super::syntax_error::{ErrorKind, SyntaxError};
+use super::{bounds, regex};
+
+/// Reads a text on a thread with the stack that it may take. What cannot be checked within the bounds is an error.
+pub(super) fn within_bounds<T: Send + 'static>(
+    text: &str,
+    read: fn(&str) -> Result<T, SyntaxError>,
+) -> Result<T, SyntaxError> {
+    bounds::within_bounds(text, read).unwrap_or_else(|why| {
+        Err(SyntaxError {
+            message: why,
+            place: 0..0,
+            kind: ErrorKind::Unchecked,
+        })
+    })
+}
+
+/// Parses with all the checks of a browser: the parser alone takes a variable that is declared twice.
+pub(super) fn parse<'a>(
+    allocator: &'a Allocator,
+    text: &'a str,
+    source_type: SourceType,
+) -> Result<(&'a Program<'a>, Semantic<'a>), SyntaxError> {
+    let parsed = Parser::new(allocator, text, source_type).parse();
+    if let Some(error) = first_error(&parsed.diagnostics) {
+        return Err(error);
+    }
+    let program = allocator.alloc(parsed.program);
+    let checked = SemanticBuilder::new()
+        .with_build_nodes(true)
+        .with_check_syntax_error(true)
+        .build(program);
+    let foreign = || foreign(text, &parsed.irregular_whitespaces, &checked.semantic);
+    let unsound_regex = || regex::unsound(text, &checked.semantic);
+    match first_error(&checked.diagnostics)
+        .or_else(foreign)
+        .or_else(unsound_regex)
+    {
+        Some(error) => Err(error),
+        None => Ok((program, checked.semantic)),
+    }
+}
+
+fn first_error(diagnostics: &Diagnostics) -> Option<SyntaxError> {
+    let is_error = |it: &&OxcDiagnostic| it.severity == Severity::Error;
+    diagnostics
+        .iter()
+        .find(is_error)
+        .map(SyntaxError::from_diagnostic)
+}
+
+/// The member that an assignment assigns to.
+pub(super) fn assigned<'a>(
+    assignment: &'a AssignmentExpression<'a>,
+) -> Option<&'a MemberExpression<'a>> {
+    let target = assignment.left.as_simple_assignment_target()?;
+    target.as_member_expression()
+}
