@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::raw::RawTrust;
+use crate::settings::raw::RawTrust;
 use crate::settings::Flags;
 
 /// Publishes a built Mojito container to exactly the S3 keys it may write, and invalidates CloudFront.

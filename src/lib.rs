@@ -1,100 +1,38 @@
 //! Publishes a built Mojito container to exactly the S3 keys it may write, and invalidates CloudFront.
 //!
-//! A run goes through these modules in this order:
-//!
-//! - `variables` reads the environment, `raw` gives it names, `config_js` reads Mojito's configuration, `build` says which
-//!   pipeline this is and `environment` whether it publishes to production; `settings`, `target` and
-//!   `aws_settings` validate all of it in one step (`check` collects what is wrong).
-//! - `container` reads and compresses (`gzip`) the files into `object`s; `validate` refuses what would break a page
-//!   (`excerpt` shows the place). `script` parses, and knows which `experiment`s there are. `plan` holds what will be done.
-//!   `scope` is the same seen from IAM: what the run may touch, as a policy.
-//! - `current` reads what is `served` now, from S3 or as a `visitor` gets it, `difference` is what changes, and `overview`
-//!   lays experiments and changes out in `columns`.
-//! - `aws` connects (`tls`, `warm`, `limit`, `oidc`), `publish` carries the plan out by way of `upload`, `s3`, `newest`, `cloudfront` and `live`, and
-//!   `record` remembers what was done (`attempts` what may have been). `fault` is what AWS refused, and `kind`
-//!   what that means.
-//! - `report` says what is done and `ending` how it ended, through `reporter`, and `result_file` stores it; `exit` is the code, and `secrets` are
-//!   cut out of all of it. `signal` does the
-//!   same when the run is stopped.
-//!
-//! `policy` prints the policies, `trust` the one of a role. `check_credentials` proves what credentials can do, by trying what
-//! `probe` lists; `identity` asks whose they are.
-//!
-//! `file` reads no more of a file than can be meant, `limit` the same of an answer, and `printable` is what may be printed
-//! of either. `fuzzing`, in tests alone, holds them to it.
-//!
-//! Everything up to the plan is free of requests to AWS, and nothing after the settings reads the environment but
-//! the SDK, and `tls` for the certificates that it trusts and the proxy.
+//! The folders stand in the order of the work. A file uses its own folder and those before it, and no two files use each
+//! other: `tests/` has a test of that.
 
-mod attempts;
-mod aws;
-mod aws_settings;
-mod build;
-mod byte_size;
-mod ca_bundle;
-mod cache_control;
-mod check;
-mod check_credentials;
 mod cli;
-mod client_config;
-mod cloudfront;
-mod columns;
-mod config_js;
-mod container;
-mod credentials;
-mod current;
-mod difference;
-mod ending;
-mod environment;
-mod error;
-mod event;
-mod excerpt;
 mod exit;
-mod experiment;
-mod fault;
-mod file;
+
+/// What knows nothing of Mojito, Bitbucket or AWS: sizes, files up to a limit, columns, text that a log can bear, secrets.
+mod common;
+
+/// What Mojito's own files say: `config.js`, and the script of a container with its experiments.
+mod mojito;
+
+/// What a run is to do: variables, flags, `config.js` and the pipeline, validated in one step.
+mod settings;
+
+/// What is published: the built files, read, validated and compressed, and what they change.
+mod container;
+
+/// How AWS is called: one request at a time.
+mod aws;
+
+/// What is done, in order. It emits events and says nothing by itself.
+mod publish;
+
+/// How it is said: on the console and as JSON.
+mod report;
+
+/// What the user runs: one command a file, and how a run ends.
+mod commands;
+
+/// What must hold whatever comes in, for tests and `cargo fuzz`.
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
-mod gzip;
-mod identity;
-mod invalidate;
-mod kind;
-mod limit;
-mod live;
-mod log;
-mod name;
-mod newest;
-mod object;
-mod oidc;
-mod overview;
-mod plan;
-mod policy;
-mod printable;
-mod probe;
-mod publish;
-mod publisher;
-mod raw;
-mod record;
-mod report;
-mod reporter;
-mod result_file;
-mod s3;
-mod scope;
-mod script;
-mod secrets;
-mod served;
-mod settings;
-mod signal;
-mod target;
-#[cfg(test)]
-mod testing;
-mod tls;
-mod trust;
-mod upload;
-mod validate;
-mod variables;
-mod visitor;
-mod warm;
 
 use std::panic;
 use std::path::Path;
@@ -105,25 +43,30 @@ use std::time::Instant;
 use aws_config::SdkConfig;
 use clap::Parser;
 
-use crate::build::Build;
+use crate::aws::credentials::ConnectError;
+use crate::aws::https::Https;
+use crate::aws::iam_policy::Scope;
+use crate::aws::preconnect::Connections;
+use crate::aws::trust_policy::Trust;
+use crate::aws::{config, debug_log};
 use crate::cli::{Cli, Command};
-use crate::config_js::ConfigJs;
-use crate::credentials::ConnectError;
-use crate::current::Current;
-use crate::error::Error;
+use crate::commands::error::Error;
+use crate::commands::signals::Signals;
+use crate::commands::{check, policy, signals};
+use crate::common::secrets;
 use crate::exit::Exit;
-use crate::plan::Plan;
-use crate::publisher::Publisher;
-use crate::raw::{RawBuild, RawTrust};
-use crate::record::Record;
-use crate::reporter::Reporter;
-use crate::scope::Scope;
+use crate::mojito::config_js::ConfigJs;
+use crate::publish::compare::Current;
+use crate::publish::plan::Plan;
+use crate::publish::publisher::Publisher;
+use crate::publish::run::Record;
+use crate::publish::{compare, only_newer, upload};
+use crate::report::console::Reporter;
+use crate::report::{progress, result_json, summary};
+use crate::settings::pipeline::Build;
+use crate::settings::raw::{RawBuild, RawTrust};
+use crate::settings::variables::Variables;
 use crate::settings::{Flags, Settings};
-use crate::signal::Signals;
-use crate::tls::Https;
-use crate::trust::Trust;
-use crate::variables::Variables;
-use crate::warm::Connections;
 
 /// Runs the program with the arguments and the environment of the process.
 ///
@@ -139,14 +82,14 @@ pub fn main() -> ExitCode {
     let reporter = Arc::new(Reporter::new(build.in_ci, no_color));
     report_panics(&build, &reporter);
     if settings::debug(&variables) {
-        log::init();
+        debug_log::init();
     }
     match run(cli.into_command(), &variables, &build, &reporter) {
         Ok(exit) => exit,
         Err(error) => {
             reporter.failure(&format!("{error}\n{}", error.state()));
-            let result = result_file::of_error(error.exit(), &error.to_string());
-            result_file::write(&build, &result, &reporter);
+            let result = result_json::of_error(error.exit(), &error.to_string());
+            result_json::write(&build, &result, &reporter);
             error.exit()
         }
     }
@@ -177,7 +120,7 @@ fn run(
 
 async fn settings(flags: Flags, variables: &Variables) -> Result<Settings, Error> {
     let config = ConfigJs::read(Path::new("."));
-    let profile_region = client_config::profile_region().await;
+    let profile_region = config::profile_region().await;
     Settings::new(flags, variables, config, profile_region.as_deref()).map_err(Error::Settings)
 }
 
@@ -190,7 +133,7 @@ async fn publish(
 ) -> Result<Exit, Error> {
     let started = Instant::now();
     let record = Arc::new(OnceLock::new());
-    signal::watch(build.clone(), Arc::clone(&record), Arc::clone(reporter))
+    signals::watch(build.clone(), Arc::clone(&record), Arc::clone(reporter))
         .map_err(Error::Start)?;
     reporter.info(concat!(
         env!("CARGO_PKG_NAME"),
@@ -199,11 +142,11 @@ async fn publish(
     ));
     let settings = settings(flags, variables).await?;
     let https = Https::new(settings.aws.ca_bundle.as_deref());
-    let config = client_config::load(&settings, https.client()).await;
+    let sdk_config = config::load(&settings, https.client()).await;
     let connections = (!settings.dry_run).then(|| {
         Connections::open(
             &https.openings,
-            config.clone(),
+            sdk_config.clone(),
             &settings,
             upload::connections(&settings),
         )
@@ -216,15 +159,15 @@ async fn publish(
         settings,
         containers,
     };
-    report::opening(&plan, reporter);
+    progress::opening(&plan, reporter);
     let Some(connections) = connections else {
-        dry_run(&plan, &https, config, reporter).await;
+        dry_run(&plan, &https, sdk_config, reporter).await;
         return Ok(Exit::Published);
     };
 
     let record = record.get_or_init(|| Arc::new(Record::new(plan, started)));
     let settings = &record.plan.settings;
-    let aws = aws::connect(settings, config, Some(&Scope::of(settings))).await?;
+    let aws = aws::connect(settings, sdk_config, Some(&Scope::of(settings))).await?;
     reporter.info(&format!("credentials: {}", aws.credentials));
     record.state().credentials = Some(aws.credentials.clone());
 
@@ -233,10 +176,10 @@ async fn publish(
         https: &https,
         connections: &connections,
         record,
-        listener: &|event| report::progress(event, record, reporter),
+        listener: &|event| progress::progress(event, record, reporter),
     })
     .await;
-    let exit = ending::report(record, None, reporter).unwrap_or_else(|| loop {
+    let exit = summary::report(record, None, reporter).unwrap_or_else(|| loop {
         // The thread of the signals is printing the end and exits the process.
         std::thread::park();
     });
@@ -256,12 +199,12 @@ async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Repor
     let current = Current::new(readable, https, &plan.settings, None);
     let differences = current.differences(&plan.containers).await;
     for (number, (container, difference)) in plan.containers.iter().zip(&differences).enumerate() {
-        let is_told = current::is_told(difference, differences[..number].iter());
-        report::difference(plan, container, difference, is_told, reporter);
+        let is_told = compare::is_told(difference, differences[..number].iter());
+        progress::difference(plan, container, difference, is_told, reporter);
     }
     if let (Ok(aws), true) = (aws, plan.settings.only_newer) {
         for object in plan.objects() {
-            match newest::look(&aws.s3, &plan.settings, object).await {
+            match only_newer::look(&aws.s3, &plan.settings, object).await {
                 Ok(None) => reporter.info(&format!(
                     "{} is not there yet, or these credentials may not read its build number (`s3:GetObject`), \
                      and `ONLY_NEWER` would refuse to replace it",
@@ -273,8 +216,8 @@ async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Repor
         }
     }
     reporter.success("dry run: nothing was written");
-    let result = result_file::of_dry_run(plan, &differences);
-    result_file::write(&plan.settings.build, &result, reporter);
+    let result = result_json::of_dry_run(plan, &differences);
+    result_json::write(&plan.settings.build, &result, reporter);
 }
 
 /// Proves what the credentials can and cannot do.
@@ -286,7 +229,7 @@ async fn check(flags: Flags, variables: &Variables, reporter: &Reporter) -> Resu
         settings.environment, settings.environment_reason
     ));
     let https = Https::new(settings.aws.ca_bundle.as_deref());
-    check_credentials::check(&settings, https.client(), signals, reporter).await
+    check::check(&settings, https.client(), signals, reporter).await
 }
 
 /// Prints a policy and nothing else.
@@ -312,9 +255,9 @@ fn report_panics(build: &Build, reporter: &Arc<Reporter>) {
             "{} has a fault: {panic}\nplease report it with this output; what was published before it is said above",
             env!("CARGO_PKG_NAME")
         ));
-        result_file::write(
+        result_json::write(
             &build,
-            &result_file::of_end("fault", Exit::Fault),
+            &result_json::of_end("fault", Exit::Fault),
             &reporter,
         );
         process::exit(Exit::Fault.code().into());

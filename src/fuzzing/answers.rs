@@ -14,24 +14,24 @@ use aws_smithy_types::body::SdkBody;
 use tokio::runtime::Runtime;
 
 use super::support::{assert_told, sound_settings, SECRET};
+use crate::aws::cloudfront;
+use crate::aws::credentials::ConnectError;
+use crate::aws::error::Fault;
+use crate::aws::iam_policy::Scope;
+use crate::aws::oidc;
+use crate::aws::response_limit::limited;
+use crate::aws::s3::{self, Precondition};
+use crate::aws::sts;
 use crate::aws::Aws;
-use crate::aws_settings::{RoleArn, Token};
-use crate::byte_size::ByteSize;
-use crate::cloudfront;
-use crate::credentials::ConnectError;
-use crate::current;
-use crate::difference::Difference;
-use crate::fault::Fault;
-use crate::gzip::Gzip;
-use crate::identity;
-use crate::limit::limited;
-use crate::name::{Bundle, CdnPath, DistributionId};
-use crate::newest;
-use crate::object::Object;
-use crate::oidc;
-use crate::overview;
-use crate::s3::{self, Precondition};
-use crate::scope::Scope;
+use crate::common::byte_size::ByteSize;
+use crate::container::changes::Difference;
+use crate::container::gzip::Gzip;
+use crate::container::object::Object;
+use crate::publish::compare;
+use crate::publish::only_newer;
+use crate::report::tables;
+use crate::settings::aws::{RoleArn, Token};
+use crate::settings::names::{Bundle, CdnPath, DistributionId};
 use crate::settings::Settings;
 
 const SCRIPT: &str = "Mojito={};Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
@@ -201,7 +201,7 @@ impl World {
     }
 
     async fn ask_identity(&self) -> Result<(), Fault> {
-        let identity = identity::of_caller(&self.aws.config).await?;
+        let identity = sts::of_caller(&self.aws.config).await?;
         assert_told(&identity.arn, 0);
         assert_eq!(identity.account_id.len(), 12);
         Ok(())
@@ -220,20 +220,20 @@ impl World {
 
     /// What was found is then replaced.
     async fn look(&self) -> Result<(), Fault> {
-        let found = newest::look(&self.aws.s3, &self.settings, &self.object).await?;
+        let found = only_newer::look(&self.aws.s3, &self.settings, &self.object).await?;
         self.put_object(&self.aws, &Precondition::of(found.as_ref()))
             .await
     }
 
     async fn read(&self) {
-        match current::from_s3(&self.aws, &self.settings, &self.object).await {
+        match compare::from_s3(&self.aws, &self.settings, &self.object).await {
             Err(problem) => assert_told(&problem.to_string(), 0),
             Ok(served) => {
-                let script = crate::script::read(SCRIPT).expect("the script is sound");
+                let script = crate::mojito::script::read(SCRIPT).expect("the script is sound");
                 let cache_control = &self.settings.cache_control;
                 let difference =
                     Difference::between(&served, Some(&script), &self.object, cache_control);
-                let (heading, rows) = overview::difference(&difference);
+                let (heading, rows) = tables::difference(&difference);
                 assert_told(&heading, 0);
                 for row in rows {
                     assert_told(&row.text, served.body.len());

@@ -1,10 +1,10 @@
 //! What the functions that must hold have in common: settings to start from, and what may be printed.
 
-use crate::config_js::ConfigJs;
-use crate::printable::disturbs;
-use crate::secrets;
+use crate::common::printable::disturbs;
+use crate::common::secrets;
+use crate::mojito::config_js::ConfigJs;
+use crate::settings::variables::Variables;
 use crate::settings::{Flags, Settings};
-use crate::variables::Variables;
 
 /// A value of each secret, which nothing that is printed may hold.
 pub(super) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG";

@@ -3,7 +3,7 @@ use std::fs;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::cases;
+use crate::common::testing::cases;
 
 /// The seeds of a target, by their file names.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {

@@ -140,10 +140,11 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
     case(
         "module.exports = {\n  containerName: f(),\n  s3BucketDev: 7,\n}",
         &all[..2],
-        "2 wrong settings:\n  `config.js containerName` is computed, and this file is read but never run\n   \
-         --> config.js:2:18\n    |\n  2 |   containerName: f(),\n    |                  ^^^\n  \
-         write it as a plain string, or set `CONTAINER_NAME`\n  `config.js s3BucketDev` is not a string\n   \
-         --> config.js:3:16\n    |\n  3 |   s3BucketDev: 7,\n    |                ^\n  \
+        "`config.js containerName` is computed, and this file is read but never run\n \
+         --> config.js:2:18\n  |\n2 |   containerName: f(),\n  |                  ^^^\n\
+         write it as a plain string, or set `CONTAINER_NAME`\n\
+         `config.js s3BucketDev` is not a string\n \
+         --> config.js:3:16\n  |\n3 |   s3BucketDev: 7,\n  |                ^\n\
          write it as a plain string, or set `S3_BUCKET`",
     );
 }
@@ -289,7 +290,7 @@ fn pipe_yml_has_the_defaults_of_the_settings() {
 }
 
 proptest::proptest! {
-    #![proptest_config(crate::testing::cases(2_000))]
+    #![proptest_config(crate::common::testing::cases(2_000))]
 
     /// No value panics, and no key of an object leaves the folder that the settings name.
     #[test]

@@ -1,0 +1,192 @@
+//! Tells CloudFront which paths changed, and waits for it to have forgotten them.
+
+use std::future::Future;
+use std::time::Duration;
+
+use aws_sdk_cloudfront::types::{Invalidation, InvalidationBatch, Paths};
+use aws_sdk_cloudfront::Client;
+
+use super::attempts::Attempts;
+use super::error::Fault;
+use super::error_kind::Kind;
+use crate::settings::names::{CdnPath, DistributionId};
+
+/// Far beyond the 14 or so characters of an invalidation's id.
+const LONGEST_ID: usize = 100;
+
+/// Waits before another try where CloudFront is busy: 5, 10, 20, 40, 80, 160 and 300 s, some ten minutes in all. An
+/// invalidation takes from seconds to minutes, and only its end makes room.
+const BUSY_DELAYS: [Duration; 7] = [
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(20),
+    Duration::from_secs(40),
+    Duration::from_secs(80),
+    Duration::from_secs(160),
+    Duration::from_mins(5),
+];
+
+/// Makes one invalidation and returns its id.
+///
+/// A caller reference that was used with the same paths returns the same invalidation, so a lost answer does no harm.
+pub(crate) async fn create_invalidation(
+    client: &Client,
+    distribution: &DistributionId,
+    paths: &[CdnPath],
+    caller_reference: &str,
+) -> Result<String, Fault> {
+    let fault = |message: String| {
+        Fault::unexpected(
+            "cloudfront:CreateInvalidation",
+            distribution.to_string(),
+            message,
+        )
+    };
+    let quantity = i32::try_from(paths.len()).map_err(|error| fault(error.to_string()))?;
+    let paths = Paths::builder()
+        .quantity(quantity)
+        .set_items(Some(paths.iter().map(ToString::to_string).collect()))
+        .build()
+        .map_err(|error| fault(error.to_string()))?;
+    let batch = InvalidationBatch::builder()
+        .paths(paths)
+        .caller_reference(caller_reference)
+        .build()
+        .map_err(|error| fault(error.to_string()))?;
+    let attempts = Attempts::default();
+    let answer = client
+        .create_invalidation()
+        .distribution_id(distribution.as_str())
+        .invalidation_batch(batch)
+        .customize()
+        .interceptor(attempts.clone())
+        .send()
+        .await
+        .map_err(|error| Fault {
+            may_be_done: attempts.may_be_done(),
+            ..Fault::new(
+                "cloudfront:CreateInvalidation",
+                distribution.to_string(),
+                &error,
+            )
+        })?;
+    let id = answer.invalidation().map(Invalidation::id);
+    match id {
+        Some(id) if is_id(id) => Ok(id.to_owned()),
+        // It is a success all the same.
+        _ => Err(Fault {
+            may_be_done: true,
+            ..fault("the answer names no invalidation".to_owned())
+        }),
+    }
+}
+
+/// Whether it can be an invalidation's id, which is printed and becomes a part of an address.
+fn is_id(id: &str) -> bool {
+    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// Whether an invalidation has been carried out everywhere.
+pub(crate) async fn is_completed(
+    client: &Client,
+    distribution: &DistributionId,
+    id: &str,
+) -> Result<bool, Fault> {
+    let answer = client
+        .get_invalidation()
+        .distribution_id(distribution.as_str())
+        .id(id)
+        .send()
+        .await
+        .map_err(|error| {
+            Fault::new(
+                "cloudfront:GetInvalidation",
+                distribution.to_string(),
+                &error,
+            )
+        })?;
+    Ok(answer
+        .invalidation()
+        .is_some_and(|invalidation| invalidation.status().eq_ignore_ascii_case("completed")))
+}
+
+/// Tries until CloudFront is no longer busy. `on_wait` is told why and how long it waits each time.
+pub(crate) async fn while_busy<T, F>(
+    mut attempt: impl FnMut() -> F,
+    mut on_wait: impl FnMut(&Fault, Duration),
+) -> Result<T, Fault>
+where
+    F: Future<Output = Result<T, Fault>>,
+{
+    for delay in BUSY_DELAYS {
+        match attempt().await {
+            Err(fault) if matches!(fault.kind, Kind::Throttled | Kind::TooManyInvalidations) => {
+                // Between one and one and a half times as long, so that pipelines that were refused together come back apart.
+                let delay = delay.mul_f64(1.0 + fastrand::f64() / 2.0);
+                on_wait(&fault, delay);
+                tokio::time::sleep(delay).await;
+            }
+            result => return result,
+        }
+    }
+    attempt().await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    fn busy() -> Fault {
+        Fault {
+            kind: Kind::TooManyInvalidations,
+            ..Fault::unexpected("cloudfront:CreateInvalidation", "E1".to_owned(), "busy")
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_busy_distribution_is_asked_again_for_some_ten_minutes() {
+        let started = tokio::time::Instant::now();
+        let attempts = Cell::new(0);
+        let waits = Cell::new(0);
+        let result: Result<(), Fault> = while_busy(
+            || {
+                attempts.set(attempts.get() + 1);
+                async { Err(busy()) }
+            },
+            |_, _| waits.set(waits.get() + 1),
+        )
+        .await;
+        assert_eq!(result.unwrap_err().kind, Kind::TooManyInvalidations);
+        assert_eq!((attempts.get(), waits.get()), (8, 7));
+        assert!(
+            (615..=923).contains(&started.elapsed().as_secs()),
+            "{:?}",
+            started.elapsed()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_busy_is_not_asked_again() {
+        let attempts = Cell::new(0);
+        let result: Result<(), Fault> = while_busy(
+            || {
+                attempts.set(attempts.get() + 1);
+                let fault = if attempts.get() == 1 {
+                    busy()
+                } else {
+                    Fault {
+                        kind: Kind::AccessDenied,
+                        ..busy()
+                    }
+                };
+                async { Err(fault) }
+            },
+            |_, _| {},
+        )
+        .await;
+        assert_eq!(result.unwrap_err().kind, Kind::AccessDenied);
+        assert_eq!(attempts.get(), 2);
+    }
+}

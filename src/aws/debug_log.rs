@@ -1,0 +1,60 @@
+//! The debug log: every request to AWS with its answer, and nothing that is secret.
+//!
+//! The SDK's own debug log prints whole requests, headers with tokens and signatures included, so it stays off whatever
+//! the level; what is worth knowing of a request is logged here instead.
+
+use aws_sdk_s3::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_smithy_runtime_api::box_error::BoxError;
+
+use super::error::request_id;
+use tracing::debug;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Switches the debug log on, to standard output like all that the program prints.
+pub(crate) fn init() {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_target(false)
+        .without_time();
+    let own = Targets::new().with_target(env!("CARGO_CRATE_NAME"), LevelFilter::DEBUG);
+    tracing_subscriber::registry().with(lines).with(own).init();
+}
+
+/// Logs each attempt of each request.
+#[derive(Debug)]
+pub(crate) struct LogRequests;
+
+impl Intercept for LogRequests {
+    fn name(&self) -> &'static str {
+        "LogRequests"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        debug!("{} {}", context.request().method(), context.request().uri());
+        Ok(())
+    }
+
+    fn read_after_transmit(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response();
+        let id = request_id(response);
+        let id = id.as_deref().unwrap_or("none");
+        debug!("answered with HTTP {}, request id {id}", response.status());
+        Ok(())
+    }
+}

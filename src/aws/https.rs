@@ -1,0 +1,130 @@
+//! The HTTPS client and the certificates that it trusts.
+//!
+//! The image holds nothing but the binary, so Mozilla's root certificates are embedded; the system's are added where
+//! there are any. `AWS_CA_BUNDLE`, which is how a company's inspecting proxy is made known to AWS's tools, takes their place
+//! for AWS, as in each of these, and is added to them for everything else.
+//!
+//! All of AWS's clients share one pool of connections, so that one may be opened before it is needed (`warm`).
+
+use std::fs;
+
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_http_client::pool::{Client, ConnectionPool};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
+use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use super::preconnect::Openings;
+use super::response_limit::limited;
+use crate::settings::ca_bundle::push_pem;
+
+/// Bytes that the embedded roots take in PEM form, so that they are not copied while they are put together.
+const ROOTS_IN_PEM: usize = 300_000;
+
+/// What opens connections: through the proxy that the environment names, with the roots described above.
+pub(crate) struct Https {
+    ca_bundle: Option<String>,
+    pool: Client,
+    pub(crate) openings: Openings,
+}
+
+impl Https {
+    /// `ca_bundle` is in PEM form.
+    pub(crate) fn new(ca_bundle: Option<&str>) -> Self {
+        let trusted = ca_bundle.map_or_else(roots, |bundle| {
+            TrustStore::empty().with_pem_certificate(bundle)
+        });
+        let openings = Openings::default();
+        let pool = ConnectionPool::builder()
+            .event_listener(openings.clone())
+            .proxy_config(ProxyConfig::from_env())
+            .sleep_impl(TokioSleep::new())
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(context(trusted))
+            .build_https()
+            .expect("a pool without limits is always sound");
+        let pool = Client::new(&pool).expect("a pool without partitions has the anonymous one");
+        Self {
+            ca_bundle: ca_bundle.map(str::to_owned),
+            pool,
+            openings,
+        }
+    }
+
+    /// A connector for requests that are not AWS's.
+    pub(crate) fn connector(&self) -> Connector {
+        let trusted = self.ca_bundle.iter().fold(roots(), |roots, bundle| {
+            roots.with_pem_certificate(bundle.as_str())
+        });
+        Connector::builder()
+            .proxy_config(ProxyConfig::from_env())
+            .sleep_impl(TokioSleep::new())
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(context(trusted))
+            .build()
+    }
+
+    /// The client of AWS's SDK.
+    pub(crate) fn client(&self) -> SharedHttpClient {
+        limited(SharedHttpClient::new(self.pool.clone()))
+    }
+}
+
+fn context(trusted: TrustStore) -> TlsContext {
+    TlsContext::builder()
+        .with_trust_store(trusted)
+        .build()
+        .expect("a trust store alone is always a TLS context")
+}
+
+/// The embedded and the system's.
+fn roots() -> TrustStore {
+    TrustStore::empty()
+        .with_native_roots(system_has_roots())
+        .with_pem_certificate(embedded_roots())
+}
+
+fn embedded_roots() -> String {
+    let mut pem = String::with_capacity(ROOTS_IN_PEM);
+    for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        push_pem(&mut pem, root);
+    }
+    pem
+}
+
+/// Without a system's certificates the HTTP client would warn, and panic where debug assertions are on.
+fn system_has_roots() -> bool {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+        || [
+            "/etc/ssl/certs",
+            "/etc/pki/tls/certs",
+            "/System/Library/Keychains",
+        ]
+        .iter()
+        .any(|directory| fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()))
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::CertificateDer;
+    use rustls::RootCertStore;
+
+    use super::*;
+
+    #[test]
+    fn the_embedded_roots_are_all_usable() {
+        let pem = embedded_roots();
+        let mut store = RootCertStore::empty();
+        assert!(pem.len() <= ROOTS_IN_PEM, "{}", pem.len());
+        for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+            store.add(certificate.unwrap()).unwrap();
+        }
+        assert_eq!(store.len(), webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
+        assert!(store.len() > 100);
+    }
+}

@@ -1,0 +1,107 @@
+//! Bitbucket's `OpenID` Connect: a role is assumed with the step's token, so that no key is stored anywhere.
+//!
+//! The token stays in memory: a pipe has no home and no /tmp to keep a file in, and a file could be read by others.
+
+use aws_config::SdkConfig;
+use aws_credential_types::Credentials;
+
+use super::config::too_many_requests;
+use super::error::Fault;
+use super::error_kind::ASSUME_ROLE;
+use super::iam_policy::{Scope, LONGEST_SESSION_POLICY};
+use crate::settings::aws::{RoleArn, Token};
+use crate::settings::pipeline::Build;
+
+/// The longest session name that STS takes.
+const LONGEST_SESSION_NAME: usize = 64;
+
+/// Assumes the role, with a session policy that allows what `limit` needs and nothing else.
+pub(crate) async fn assume_role(
+    config: &SdkConfig,
+    role: &RoleArn,
+    token: &Token,
+    build: &Build,
+    limit: Option<&Scope>,
+) -> Result<Credentials, Fault> {
+    let policy = limit.map(Scope::session_policy);
+    if policy
+        .as_ref()
+        .is_some_and(|policy| policy.chars().count() > LONGEST_SESSION_POLICY)
+    {
+        return Err(Fault::refused(
+            ASSUME_ROLE,
+            role.to_string(),
+            "the distributions do not fit into the 2,048 characters of a session policy".to_owned(),
+            "name fewer distributions in `DISTRIBUTION_ID` of one run",
+        ));
+    }
+    let config = aws_sdk_sts::config::Builder::from(config)
+        .retry_classifier(too_many_requests())
+        .build();
+    let output = aws_sdk_sts::Client::from_conf(config)
+        .assume_role_with_web_identity()
+        .role_arn(role.as_str())
+        .role_session_name(session_name(build))
+        .web_identity_token(token.expose())
+        .set_policy(policy)
+        .send()
+        .await
+        .map_err(|error| Fault::new(ASSUME_ROLE, role.to_string(), &error))?;
+    let credentials = output.credentials().ok_or_else(|| {
+        Fault::unexpected(
+            ASSUME_ROLE,
+            role.to_string(),
+            "the answer has no credentials",
+        )
+    })?;
+    Ok(Credentials::new(
+        credentials.access_key_id(),
+        credentials.secret_access_key(),
+        Some(credentials.session_token().to_owned()),
+        (*credentials.expiration()).try_into().ok(),
+        "BitbucketOidc",
+    ))
+}
+
+/// Names the session after repository and build, so that `CloudTrail` leads back to the pipeline.
+fn session_name(build: &Build) -> String {
+    let repository = build.repository.as_deref().unwrap_or("mojito-publish");
+    let number = build
+        .build_number
+        .as_deref()
+        .map(|number| format!("-{number}"))
+        .unwrap_or_default();
+    let allowed = |c: char| {
+        if c.is_ascii_alphanumeric() || "_=,.@-".contains(c) {
+            c
+        } else {
+            '-'
+        }
+    };
+    let mut name: String = repository.chars().map(allowed).collect();
+    name.truncate(LONGEST_SESSION_NAME.saturating_sub(number.len()));
+    name.extend(number.chars().map(allowed));
+    name.truncate(LONGEST_SESSION_NAME);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_named_after_repository_and_build() {
+        let build = |repository: &str| Build {
+            repository: Some(repository.to_owned()),
+            build_number: Some("57".to_owned()),
+            ..Build::default()
+        };
+        assert_eq!(session_name(&build("acme/site")), "acme-site-57");
+        assert_eq!(
+            session_name(&build(&"größe/".repeat(40))).len(),
+            LONGEST_SESSION_NAME
+        );
+        assert!(session_name(&build(&"x".repeat(90))).ends_with("x-57"));
+        assert_eq!(session_name(&Build::default()), "mojito-publish");
+    }
+}

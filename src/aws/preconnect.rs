@@ -1,0 +1,210 @@
+//! Opens the connections to AWS while earlier work is under way: a connection with TLS takes two round trips.
+//!
+//! Nothing is sent over them, as settings and container may still be refused; a proxy alone is asked to connect. Nothing
+//! depends on them either: a request that finds no open connection opens its own.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use aws_config::retry::RetryConfig;
+use aws_config::SdkConfig;
+use aws_sdk_s3::config::interceptors::BeforeTransmitInterceptorContextMut;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_smithy_http_client::pool::{
+    ConnectionEvent, ConnectionEventListener, ConnectionProtocol, OriginKey,
+};
+use aws_smithy_runtime_api::box_error::BoxError;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use futures_util::future::{join_all, select, BoxFuture, FutureExt, Shared};
+use http::uri::PathAndQuery;
+use http::Uri;
+use tokio::sync::Notify;
+
+use super::config;
+use crate::settings::Settings;
+
+/// Connections that are being opened. What is awaited of them ends also where they cannot be.
+pub(crate) struct Connections {
+    s3: Shared<BoxFuture<'static, ()>>,
+    cloudfront: Shared<BoxFuture<'static, ()>>,
+}
+
+/// How many connections to S3 are opened.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted {
+    /// For uploads at the same time.
+    pub(crate) uploads: usize,
+    /// For reading what the first container replaces, while it is uploaded.
+    pub(crate) reads: usize,
+}
+
+impl Connections {
+    /// Starts to open what a publish with these settings needs. `config` is that of its clients.
+    pub(crate) fn open(
+        openings: &Openings,
+        config: SdkConfig,
+        settings: &Settings,
+        wanted: Wanted,
+    ) -> Self {
+        let config = config
+            .into_builder()
+            .retry_config(RetryConfig::disabled())
+            .build();
+        // Nothing is sent, so nothing is signed.
+        let s3 = config::s3_config(&config, &settings.aws).allow_no_auth();
+        let s3 = aws_sdk_s3::Client::from_conf(s3.build());
+        let cloudfront = aws_sdk_cloudfront::config::Builder::from(&config).allow_no_auth();
+        let cloudfront = aws_sdk_cloudfront::Client::from_conf(cloudfront.build());
+        let bucket = settings.target.bucket.to_string();
+        let needs_cloudfront = !settings.distributions.is_empty();
+        let (of_s3, of_cloudfront) = (openings.clone(), openings.clone());
+        let to_s3 = async move {
+            let given_up = GivenUp::new(&of_s3);
+            let request = || {
+                let request = s3.head_object().bucket(&bucket).key("none").customize();
+                request.interceptor(given_up.clone()).send()
+            };
+            let requests = join_all((0..wanted.uploads + wanted.reads).map(|_| request()));
+            // The first container goes alone, and waits for no more than it needs.
+            given_up.once_open(1 + wanted.reads, requests).await;
+        };
+        let to_cloudfront = async move {
+            if needs_cloudfront {
+                let given_up = GivenUp::new(&of_cloudfront);
+                let request = cloudfront.get_invalidation().distribution_id("none");
+                let request = request.id("none").customize();
+                let request = request.interceptor(given_up.clone()).send();
+                given_up.once_open(1, request).await;
+            }
+        };
+        Self {
+            s3: in_background(to_s3),
+            cloudfront: in_background(to_cloudfront),
+        }
+    }
+
+    pub(crate) async fn s3(&self) {
+        self.s3.clone().await;
+    }
+
+    pub(crate) async fn cloudfront(&self) {
+        self.cloudfront.clone().await;
+    }
+}
+
+fn in_background(
+    opening: impl Future<Output = ()> + Send + 'static,
+) -> Shared<BoxFuture<'static, ()>> {
+    tokio::spawn(tokio::time::timeout(config::CONNECT_TIMEOUT, opening))
+        .map(|_| ())
+        .boxed()
+        .shared()
+}
+
+/// Counts the requests that the pool has opened a connection for, or could not, by where to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Openings(Arc<Ended>);
+
+#[derive(Debug, Default)]
+struct Ended {
+    origins: Mutex<HashMap<OriginKey, usize>>,
+    changed: Notify,
+}
+
+impl Openings {
+    fn count(&self, origin: &OriginKey) -> usize {
+        let origins = self.0.origins.lock();
+        let origins = origins.unwrap_or_else(PoisonError::into_inner);
+        origins.get(origin).copied().unwrap_or_default()
+    }
+}
+
+impl ConnectionEventListener for Openings {
+    fn on_event(&self, event: &ConnectionEvent<'_>) {
+        let (origin, requests) = match event {
+            ConnectionEvent::Opened(opened) => match opened.connection().protocol() {
+                // One takes all requests, and no more are opened.
+                ConnectionProtocol::Http2 => (opened.connection().origin(), usize::MAX),
+                _ => (opened.connection().origin(), 1),
+            },
+            ConnectionEvent::EstablishmentFailed(failed) => (failed.establishment().origin(), 1),
+            _ => return,
+        };
+        let origins = self.0.origins.lock();
+        let mut origins = origins.unwrap_or_else(PoisonError::into_inner);
+        let count = origins.entry(origin.clone()).or_default();
+        *count = count.saturating_add(requests);
+        self.0.changed.notify_waiters();
+    }
+}
+
+/// A request that is given up once the client has opened a connection for it. It asks for nothing and says nothing of who
+/// asks, should it be sent after all.
+#[derive(Clone, Debug)]
+struct GivenUp {
+    openings: Openings,
+    /// Where the request goes, once that is known.
+    origin: Arc<OnceLock<OriginKey>>,
+}
+
+impl GivenUp {
+    fn new(openings: &Openings) -> Self {
+        Self {
+            openings: openings.clone(),
+            origin: Arc::default(),
+        }
+    }
+
+    /// Starts the requests and gives them up when the first connection is open, then waits until there are connections for as
+    /// many as are `wanted`.
+    async fn once_open<T>(&self, wanted: usize, requests: impl Future<Output = T>) {
+        // In this order: once both are ready, the request must not be taken further.
+        select(pin!(self.opened(1)), pin!(requests)).await;
+        if self.origin.get().is_some() {
+            self.opened(wanted).await;
+        }
+    }
+
+    async fn opened(&self, wanted: usize) {
+        loop {
+            let mut changed = pin!(self.openings.0.changed.notified());
+            changed.as_mut().enable();
+            let origin = self.origin.get();
+            if origin.is_some_and(|origin| self.openings.count(origin) >= wanted) {
+                break;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl Intercept for GivenUp {
+    fn name(&self) -> &'static str {
+        "GivenUp"
+    }
+
+    fn modify_before_transmit(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        let uri: Uri = request.uri().parse()?;
+        let origin = OriginKey::from_uri(&uri)?;
+        if self.openings.count(&origin) > 0 {
+            return Err("a connection is open, or could not be opened".into());
+        }
+        self.origin.get_or_init(|| origin);
+        let mut parts = uri.into_parts();
+        parts.path_and_query = Some(PathAndQuery::from_static("/"));
+        let mut nothing = HttpRequest::new(SdkBody::empty());
+        nothing.set_method("HEAD")?;
+        nothing.set_uri(Uri::from_parts(parts)?)?;
+        *request = nothing;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The one thing that is asked of S3: put this object, and verify its checksum.
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumAlgorithm;
+use aws_sdk_s3::Client;
+
+use super::attempts::Attempts;
+use super::error::Fault;
+use crate::container::object::Object;
+use crate::settings::names::s3_uri;
+use crate::settings::Settings;
+
+/// The name of the metadata that says which run stored an object: the caller reference of its invalidations.
+pub(crate) const CALLER_REFERENCE: &str = "caller-reference";
+
+/// What must still hold when an object is written.
+#[derive(Debug)]
+pub(crate) enum Precondition {
+    None,
+    /// Nothing is stored under the key.
+    Absent,
+    /// The object is still the one with this `ETag`.
+    Unchanged {
+        etag: String,
+    },
+}
+
+impl Precondition {
+    /// That nothing changes after a look at the object.
+    pub(crate) fn of(live: Option<&HeadObjectOutput>) -> Self {
+        match live {
+            None => Self::Absent,
+            Some(live) => live.e_tag().map_or(Self::None, |etag| Self::Unchanged {
+                etag: etag.to_owned(),
+            }),
+        }
+    }
+}
+
+/// Uploads an object. S3 stores it only if it arrives with the SHA-256 that is sent with it.
+pub(crate) async fn put_object(
+    client: &Client,
+    settings: &Settings,
+    caller_reference: &str,
+    object: &Object,
+    precondition: &Precondition,
+) -> Result<(), Fault> {
+    let request = client
+        .put_object()
+        .bucket(settings.target.bucket.as_str())
+        .key(object.key.as_str())
+        .content_type(Object::CONTENT_TYPE)
+        .content_encoding(Object::CONTENT_ENCODING)
+        .cache_control(settings.cache_control.as_str())
+        .set_acl(settings.acl.clone())
+        .set_metadata(Some(settings.build.metadata()))
+        .metadata(CALLER_REFERENCE, caller_reference)
+        .checksum_algorithm(ChecksumAlgorithm::Sha256)
+        .body(ByteStream::from(object.body.clone()));
+    let request = match precondition {
+        Precondition::None => request,
+        Precondition::Absent => request.if_none_match("*"),
+        Precondition::Unchanged { etag } => request.if_match(etag),
+    };
+    let attempts = Attempts::default();
+    request
+        .customize()
+        .interceptor(attempts.clone())
+        .send()
+        .await
+        .map_err(|error| Fault {
+            may_be_done: attempts.may_be_done(),
+            ..Fault::new(
+                "s3:PutObject",
+                s3_uri(&settings.target.bucket, &object.key),
+                &error,
+            )
+        })?;
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! The trust policy of a role for Bitbucket's `OpenID` Connect: which steps of which repository may assume it.
+
+use serde_json::{json, Value};
+
+use crate::settings::environment::Environment;
+use crate::settings::problems::Invalid;
+use crate::settings::raw::RawTrust;
+use crate::settings::variables::Variables;
+
+/// The placeholder where the account is not known.
+pub(crate) const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
+
+/// Who may assume the role. The UUIDs are without braces.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    workspace: String,
+    workspace_uuid: String,
+    repository_uuid: String,
+    /// Only steps with this `deployment:` may assume the role.
+    environment_uuid: Option<String>,
+}
+
+impl Trust {
+    /// Flags beat Bitbucket's variables. Production's role must be scoped to its environment.
+    pub(crate) fn new(
+        flags: RawTrust,
+        variables: &Variables,
+        environment: Environment,
+    ) -> Result<Self, Vec<Invalid>> {
+        let raw: RawTrust = variables.read().unwrap_or_default();
+        let mut problems = Vec::new();
+        let mut required = |flag: &'static str, value: Option<String>, example: &str| {
+            value.or_else(|| {
+                problems.push(Invalid::new(flag, format!("is not given; {example}")));
+                None
+            })
+        };
+        let workspace = required(
+            "--workspace",
+            flags.bitbucket_workspace.or(raw.bitbucket_workspace),
+            "it is the part after `bitbucket.org/` in the repository's address (`BITBUCKET_WORKSPACE` in a pipeline)",
+        );
+        let workspace_uuid = required(
+            "--workspace-uuid",
+            flags.bitbucket_repo_owner_uuid.or(raw.bitbucket_repo_owner_uuid),
+            "it is shown in Repository settings > OpenID Connect (`BITBUCKET_REPO_OWNER_UUID` in a pipeline)",
+        );
+        let repository_uuid = required(
+            "--repository-uuid",
+            flags.bitbucket_repo_uuid.or(raw.bitbucket_repo_uuid),
+            "it is shown in Repository settings > OpenID Connect (`BITBUCKET_REPO_UUID` in a pipeline)",
+        );
+        let environment_uuid = flags
+            .bitbucket_deployment_environment_uuid
+            .or(raw.bitbucket_deployment_environment_uuid);
+        let environment_uuid = if environment == Environment::Production {
+            required(
+                "--environment-uuid",
+                environment_uuid,
+                "without it every step of the repository could publish to production; it is shown in Repository settings > OpenID \
+                 Connect (`BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID` in a step with `deployment:`)",
+            )
+        } else {
+            environment_uuid
+        };
+        for (flag, value) in [
+            ("--workspace-uuid", &workspace_uuid),
+            ("--repository-uuid", &repository_uuid),
+            ("--environment-uuid", &environment_uuid),
+        ] {
+            if let Some(value) = value.as_ref().filter(|value| !is_uuid(bare(value))) {
+                let expected = "a UUID such as `{1a2b3c4d-1a2b-1a2b-1a2b-1a2b3c4d5e6f}`";
+                problems.push(Invalid::value(flag, value, expected));
+            }
+        }
+        if let Some(workspace) = workspace.as_ref().filter(|workspace| !is_slug(workspace)) {
+            problems.push(Invalid::value(
+                "--workspace",
+                workspace,
+                "a workspace's id such as `acme`",
+            ));
+        }
+        match (workspace, workspace_uuid, repository_uuid) {
+            (Some(workspace), Some(workspace_uuid), Some(repository_uuid))
+                if problems.is_empty() =>
+            {
+                Ok(Self {
+                    workspace,
+                    workspace_uuid: bare(&workspace_uuid).to_owned(),
+                    repository_uuid: bare(&repository_uuid).to_owned(),
+                    environment_uuid: environment_uuid.map(|uuid| bare(&uuid).to_owned()),
+                })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// The policy. The subject has literal braces, and a part for the environment only where the step has one.
+    pub(crate) fn policy(&self, partition: &str, account_id: Option<&str>) -> Value {
+        let account = account_id.unwrap_or(ACCOUNT_PLACEHOLDER);
+        let provider = format!(
+            "api.bitbucket.org/2.0/workspaces/{}/pipelines-config/identity/oidc",
+            self.workspace
+        );
+        let subject = match &self.environment_uuid {
+            Some(environment) => format!("{{{}}}:{{{environment}}}:*", self.repository_uuid),
+            None => format!("{{{}}}:*", self.repository_uuid),
+        };
+        json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Sid": "BitbucketPipelines",
+                "Effect": "Allow",
+                "Principal": {"Federated": format!("arn:{partition}:iam::{account}:oidc-provider/{provider}")},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {
+                    "StringEquals": {
+                        format!("{provider}:aud"): format!("ari:cloud:bitbucket::workspace/{}", self.workspace_uuid),
+                    },
+                    "StringLike": {format!("{provider}:sub"): subject},
+                },
+            }],
+        })
+    }
+}
+
+/// Bitbucket's variables have the braces, and people leave them off.
+fn bare(uuid: &str) -> &str {
+    uuid.strip_prefix('{')
+        .and_then(|uuid| uuid.strip_suffix('}'))
+        .unwrap_or(uuid)
+}
+
+fn is_uuid(text: &str) -> bool {
+    let lengths = text.split('-').map(str::len);
+    lengths.eq([8, 4, 4, 4, 12])
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+}
+
+fn is_slug(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORKSPACE: &str = "{11111111-1a2b-1a2b-1a2b-1a2b3c4d5e6f}";
+    const REPOSITORY: &str = "22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f";
+    const ENVIRONMENT: &str = "{33333333-1a2b-1a2b-1a2b-1a2b3c4d5e6f}";
+
+    fn variables() -> Variables {
+        [
+            ("BITBUCKET_WORKSPACE", "acme"),
+            ("BITBUCKET_REPO_OWNER_UUID", WORKSPACE),
+            ("BITBUCKET_REPO_UUID", REPOSITORY),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    #[test]
+    fn only_steps_of_the_environment_are_trusted() {
+        let flags = RawTrust {
+            bitbucket_deployment_environment_uuid: Some(ENVIRONMENT.to_owned()),
+            ..RawTrust::default()
+        };
+        let trust = Trust::new(flags, &variables(), Environment::Production).unwrap();
+        let provider = "api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc";
+        assert_eq!(
+            trust.policy("aws", Some("123456789012"))["Statement"][0],
+            json!({
+                "Sid": "BitbucketPipelines",
+                "Effect": "Allow",
+                "Principal": {"Federated": format!("arn:aws:iam::123456789012:oidc-provider/{provider}")},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                "Condition": {
+                    "StringEquals": {format!("{provider}:aud"): "ari:cloud:bitbucket::workspace/11111111-1a2b-1a2b-1a2b-1a2b3c4d5e6f"},
+                    "StringLike": {
+                        format!("{provider}:sub"):
+                            "{22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f}:{33333333-1a2b-1a2b-1a2b-1a2b3c4d5e6f}:*",
+                    },
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn development_may_be_any_step_of_the_repository_and_production_may_not() {
+        let trust =
+            Trust::new(RawTrust::default(), &variables(), Environment::Development).unwrap();
+        let policy = trust.policy("aws", None).to_string();
+        assert!(
+            policy.contains("\"{22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f}:*\""),
+            "{policy}"
+        );
+        assert!(
+            policy.contains("arn:aws:iam::AWS_ACCOUNT_ID:oidc-provider/"),
+            "{policy}"
+        );
+        let problems =
+            Trust::new(RawTrust::default(), &variables(), Environment::Production).unwrap_err();
+        assert!(
+            problems[0]
+                .to_string()
+                .contains("`--environment-uuid` is not given"),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_malformed_is_named() {
+        let problems = Trust::new(
+            RawTrust::default(),
+            &Variables::default(),
+            Environment::Development,
+        )
+        .unwrap_err();
+        assert_eq!(problems.len(), 3);
+        let flags = RawTrust {
+            bitbucket_repo_uuid: Some("acme/site".to_owned()),
+            bitbucket_workspace: Some("acme/*".to_owned()),
+            ..RawTrust::default()
+        };
+        let problems = Trust::new(flags, &variables(), Environment::Development).unwrap_err();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+}

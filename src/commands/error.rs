@@ -1,0 +1,82 @@
+//! What ends a run before anything was changed, in the words that the reader of a log needs, with its exit code.
+
+use std::fmt::Write as _;
+
+use thiserror::Error;
+
+use crate::aws::credentials::ConnectError;
+use crate::container::Unfit;
+use crate::exit::Exit;
+use crate::settings::problems::Invalid;
+
+/// Why a run ends before its first upload.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    #[error("{}", list("wrong settings", .0))]
+    Settings(Vec<Invalid>),
+    #[error("{}", list("files that are not fit to be published", .0))]
+    Container(Vec<Unfit>),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("the operating system does not let the program start: {0}")]
+    Start(std::io::Error),
+}
+
+impl Error {
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Settings(_) | Self::Container(_) => Exit::Refused,
+            Self::Connect(_) => Exit::NotPublished,
+            Self::Start(_) => Exit::Fault,
+        }
+    }
+
+    /// The state that things are in.
+    pub(crate) fn state(&self) -> &'static str {
+        match self {
+            Self::Settings(_) | Self::Container(_) | Self::Start(_) => {
+                "nothing was sent; visitors keep the old container"
+            }
+            Self::Connect(_) => "nothing was published; visitors keep the old container",
+        }
+    }
+}
+
+/// One item as it is, several counted and one to a line.
+fn list<T: ToString>(plural: &str, items: &[T]) -> String {
+    if let [item] = items {
+        return item.to_string();
+    }
+    let mut text = format!("{} {plural}:", items.len());
+    for item in items {
+        let _ = write!(text, "\n  {}", item.to_string().replace('\n', "\n  "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_problem_stands_alone_and_several_are_counted() {
+        let wait = Invalid::value("WAIT", "yes", "`true` or `false`");
+        let bucket = Invalid::new("S3_BUCKET", "is not set");
+        assert_eq!(
+            Error::Settings(vec![wait.clone()]).to_string(),
+            "`WAIT` is `yes`, expected `true` or `false`"
+        );
+        assert_eq!(
+            Error::Settings(vec![wait, bucket]).to_string(),
+            "2 wrong settings:\n  `WAIT` is `yes`, expected `true` or `false`\n  `S3_BUCKET` is not set"
+        );
+        let unfit = Unfit {
+            path: "a.js".into(),
+            problem: "is empty".into(),
+        };
+        assert_eq!(
+            Error::Container(vec![unfit.clone(), unfit]).to_string(),
+            "2 files that are not fit to be published:\n  `a.js` is empty\n  `a.js` is empty"
+        );
+    }
+}

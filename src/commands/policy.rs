@@ -1,0 +1,44 @@
+//! `mojito-publish policy`: prints the least-privilege policy of a run, or the trust policy of its role.
+//!
+//! Nothing but the JSON is printed, so that it can be piped into `aws iam`. It needs no credentials and no network; where
+//! there are credentials, they tell the account that an ARN needs.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::aws;
+use crate::aws::config;
+use crate::aws::https::Https;
+use crate::aws::iam_policy::Scope;
+use crate::aws::sts;
+use crate::aws::trust_policy::Trust;
+use crate::settings::Settings;
+
+/// For an answer that is nice to have and that nothing depends on.
+const LONGEST_QUESTION: Duration = Duration::from_secs(3);
+
+/// The policy that `settings` ask for; with `trust`, the trust policy of the role instead.
+pub(crate) async fn policy(settings: &Settings, trust: Option<&Trust>) -> Value {
+    let mut scope = Scope::of(settings);
+    let needs_account = trust.is_some() || !scope.distributions.is_empty();
+    if scope.account_id.is_none() && needs_account {
+        scope.account_id = account_of_caller(settings).await;
+    }
+    match trust {
+        Some(trust) => trust.policy(scope.partition(), scope.account_id.as_deref()),
+        None => scope.policy(),
+    }
+}
+
+/// The account of whoever the credentials belong to, if there are any and STS answers soon.
+async fn account_of_caller(settings: &Settings) -> Option<String> {
+    let ask = async {
+        let https = Https::new(settings.aws.ca_bundle.as_deref());
+        let config = config::load(settings, https.client()).await;
+        let aws = aws::connect(settings, config, None).await.ok()?;
+        sts::of_caller(&aws.config).await.ok()
+    };
+    let answer = tokio::time::timeout(LONGEST_QUESTION, ask).await.ok()??;
+    Some(answer.account_id)
+}

@@ -1,0 +1,62 @@
+//! What credentials must be able to write, and what must be out of their reach.
+
+use crate::settings::names::{Bundle, ObjectKey, Prefix};
+use crate::settings::Settings;
+
+/// A folder that no publish uses.
+const ANOTHER_FOLDER: &str = "mojito-publish-check";
+
+/// A key to try, and what is expected of it.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Probe {
+    pub(crate) key: ObjectKey,
+    /// Why the key must be out of reach. `None`: it is one that a publish writes.
+    pub(crate) out_of_reach: Option<&'static str>,
+}
+
+/// The keys of the target, then those that must be out of reach.
+///
+/// The neighbour of a development container has another beginning, as Mojito's documentation allows `NAME*` there.
+pub(crate) fn probes(settings: &Settings) -> Vec<Probe> {
+    let own = settings.keys();
+    let target = &settings.target;
+    let other = settings.environment.other();
+    let mut probes: Vec<Probe> = own
+        .iter()
+        .map(|key| Probe {
+            key: key.clone(),
+            out_of_reach: None,
+        })
+        .collect();
+    for name in &target.containers {
+        let file = Bundle::Minified.file_name(name);
+        let neighbour = if settings.pretty {
+            format!("x-{name}.js")
+        } else {
+            format!("{name}-x.js")
+        };
+        for (prefix, file, reason) in [
+            (
+                &other.default_prefix(),
+                &file,
+                "the other environment's container",
+            ),
+            (
+                &target.prefix,
+                &neighbour,
+                "a neighbour with a similar name",
+            ),
+            (&Prefix::literal(ANOTHER_FOLDER), &file, "another folder"),
+            (&Prefix::literal(""), &file, "the bucket's root"),
+        ] {
+            let key = ObjectKey::new(prefix, file);
+            if probes.iter().all(|probe| probe.key != key) {
+                probes.push(Probe {
+                    key,
+                    out_of_reach: Some(reason),
+                });
+            }
+        }
+    }
+    probes
+}

@@ -1,0 +1,72 @@
+//! Reads files that somebody else wrote, up to a limit: a path may lead to a disk's image, a pipe or `/dev/zero`.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+use thiserror::Error;
+
+use super::byte_size::ByteSize;
+
+/// Why a file is not read. The message ends a sentence about it.
+#[derive(Debug, Error)]
+pub(crate) enum Unread {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("is not a file")]
+    NoFile,
+    #[error("is larger than {0}")]
+    TooLarge(ByteSize),
+}
+
+impl Unread {
+    /// Whether nothing is there.
+    pub(crate) fn is_absent(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// Reads a file of at most `limit`.
+pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, Unread> {
+    let metadata = fs::metadata(path)?;
+    // Before it is opened: a pipe would wait for its writer.
+    if !metadata.is_file() {
+        return Err(Unread::NoFile);
+    }
+    if metadata.len() > limit.0 {
+        return Err(Unread::TooLarge(limit));
+    }
+    // The limit is also that of the read, as the file may grow meanwhile.
+    let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
+    File::open(path)?
+        .take(limit.0 + 1)
+        .read_to_end(&mut content)?;
+    if content.len() as u64 > limit.0 {
+        return Err(Unread::TooLarge(limit));
+    }
+    Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_up_to_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        fs::write(&path, "12345").unwrap();
+        assert_eq!(read(&path, ByteSize(5)).unwrap(), b"12345");
+        let told = |path: &str, limit| {
+            let unread = read(&folder.path().join(path), ByteSize(limit)).unwrap_err();
+            (unread.is_absent(), unread.to_string())
+        };
+        assert_eq!(
+            told("file", 4),
+            (false, "is larger than 4 bytes".to_owned())
+        );
+        assert_eq!(told(".", 4), (false, "is not a file".to_owned()));
+        assert_eq!(told("/dev/zero", 4), (false, "is not a file".to_owned()));
+        assert!(told("nothing", 4).0);
+    }
+}

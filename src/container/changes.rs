@@ -1,0 +1,266 @@
+//! What a publish changes for visitors: the container that they get now against the one that is to be published.
+
+use std::collections::BTreeSet;
+
+use serde::{Serialize, Serializer};
+
+use super::object::Object;
+use super::served::Served;
+use crate::common::byte_size::ByteSize;
+use crate::mojito::experiment::{Experiment, Part, Percent, Recipe, Traffic};
+use crate::mojito::script::Script;
+use crate::settings::cache_control::CacheControl;
+
+/// What changes, against what.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Difference {
+    /// Where the old container was read, and what it is.
+    pub(crate) against: String,
+    /// Whether the very same bytes are served already.
+    pub(crate) is_same: bool,
+    /// Whether scripts were compared, and not bytes and headers alone.
+    pub(crate) is_looked_into: bool,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// One thing that changes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct Change {
+    pub(crate) kind: ChangeKind,
+    /// The experiment's id or the header's name; empty for what concerns the whole file.
+    pub(crate) subject: String,
+    /// The experiment's name.
+    pub(crate) name: String,
+    pub(crate) detail: String,
+}
+
+/// In the order in which they are listed.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum ChangeKind {
+    /// What is served now cannot be compared.
+    Unsound,
+    Starts,
+    Ramps,
+    Diverts,
+    /// Goes back from one recipe for all to a share of the visitors.
+    Resumes,
+    Stops,
+    /// Other code or other recipes.
+    Changes,
+    Renamed,
+    /// Comes or goes without any visitor having it.
+    Staged,
+    Unstaged,
+    /// The library or the code that experiments share.
+    SharedCode,
+    Header,
+    Size,
+}
+
+impl ChangeKind {
+    /// The word for it, in the log and in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Starts => "starts",
+            Self::Ramps => "ramps",
+            Self::Diverts => "diverts",
+            Self::Resumes => "resumes",
+            Self::Stops => "stops",
+            Self::Changes => "changes",
+            Self::Renamed => "renamed",
+            Self::Staged => "staged",
+            Self::Unstaged => "unstaged",
+            Self::SharedCode => "shared code",
+            Self::Header => "header",
+            Self::Size => "size",
+            Self::Unsound => "unsound",
+        }
+    }
+}
+
+impl Serialize for ChangeKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl Difference {
+    /// Compares what is served now with what is to be published.
+    pub(crate) fn between(
+        served: &Served,
+        script: Option<&Script>,
+        object: &Object,
+        cache_control: &CacheControl,
+    ) -> Self {
+        let mut changes = Vec::new();
+        if let Some(script) = script {
+            match served.script() {
+                Ok(old) => changes = between_scripts(old, script),
+                Err(problem) => changes.push(Change::of_file(ChangeKind::Unsound, problem)),
+            }
+        }
+        for (name, new) in Object::headers(cache_control) {
+            let old = served.header(name);
+            if old != Some(new) {
+                let detail = format!("{} → {new}", old.unwrap_or("none"));
+                changes.push(Change {
+                    subject: name.to_owned(),
+                    ..Change::of_file(ChangeKind::Header, detail)
+                });
+            }
+        }
+        let is_same = served.body == object.body;
+        let same = if is_same { ", the same bytes" } else { "" };
+        let (old, new) = (ByteSize(served.body.len() as u64), object.compressed_size());
+        let detail = if old == new {
+            format!("{new} compressed{same}")
+        } else {
+            format!("{old} → {new} compressed ({})", growth(old, new))
+        };
+        changes.push(Change::of_file(ChangeKind::Size, detail));
+        changes.sort_by_key(|change| change.kind);
+        Self {
+            against: served.to_string(),
+            is_same,
+            is_looked_into: script.is_some(),
+            changes,
+        }
+    }
+
+    /// Whether at most the size is other than before.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.changes
+            .iter()
+            .all(|change| change.kind == ChangeKind::Size)
+    }
+}
+
+fn growth(old: ByteSize, new: ByteSize) -> String {
+    let sign = if new > old { "+" } else { "-" };
+    let share = Percent::of_bytes(new.0.abs_diff(old.0), old.0.max(1));
+    format!("{sign}{share}")
+}
+
+impl Change {
+    fn of_file(kind: ChangeKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            subject: String::new(),
+            name: String::new(),
+            detail: detail.into(),
+        }
+    }
+
+    fn of(experiment: &Experiment, kind: ChangeKind, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            subject: experiment.id.clone(),
+            name: experiment.name.clone(),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// What changes between two scripts. Experiments are the same if they have the same id.
+fn between_scripts(old: &Script, new: &Script) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut gone: Vec<&Experiment> = old.experiments.iter().collect();
+    for experiment in &new.experiments {
+        // Each once, so that ids that are there twice are compared in their order.
+        let before = gone.iter().position(|old| old.id == experiment.id);
+        let before = before.map(|at| gone.remove(at));
+        changes.extend(of_traffic(before, experiment));
+        if let Some(before) = before {
+            changes.extend(of_content(before, experiment));
+        }
+    }
+    changes.extend(gone.into_iter().map(|experiment| match experiment.traffic {
+        Traffic::Staged => Change::of(
+            experiment,
+            ChangeKind::Unstaged,
+            "removed; no visitor had it",
+        ),
+        _ => Change::of(
+            experiment,
+            ChangeKind::Stops,
+            format!("{} → removed", experiment.traffic_shown()),
+        ),
+    }));
+    if old.shared_code != new.shared_code {
+        let version = |script: &Script| {
+            script
+                .build_info
+                .as_ref()
+                .and_then(|info| info.mojito_version.clone())
+        };
+        let detail = match (version(old), version(new)) {
+            (Some(old), Some(new)) if old != new => format!("Mojito {old} → {new}"),
+            _ => "the library, or the code that experiments share, is other than before".to_owned(),
+        };
+        changes.push(Change::of_file(ChangeKind::SharedCode, detail));
+    }
+    changes
+}
+
+fn of_traffic(before: Option<&Experiment>, experiment: &Experiment) -> Option<Change> {
+    let now = experiment.traffic_shown();
+    let change = |kind, detail| Some(Change::of(experiment, kind, detail));
+    let Some(before) = before else {
+        return match experiment.traffic {
+            Traffic::Staged => change(ChangeKind::Staged, "new; no visitor has it".to_owned()),
+            _ => change(ChangeKind::Starts, now),
+        };
+    };
+    if before.traffic == experiment.traffic {
+        return None;
+    }
+    let both = format!("{} → {now}", before.traffic_shown());
+    match (&before.traffic, &experiment.traffic) {
+        (Traffic::Staged, _) => change(ChangeKind::Starts, both),
+        (_, Traffic::Staged) => change(ChangeKind::Stops, both),
+        (_, Traffic::Diverted { .. }) => change(ChangeKind::Diverts, both),
+        (Traffic::Diverted { .. }, _) => change(ChangeKind::Resumes, both),
+        _ => change(ChangeKind::Ramps, both),
+    }
+}
+
+fn of_content(before: &Experiment, experiment: &Experiment) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let parts: BTreeSet<&Part> = before.code.keys().chain(experiment.code.keys()).collect();
+    let mut details: Vec<String> = parts
+        .into_iter()
+        .filter(|part| before.code.get(*part) != experiment.code.get(*part))
+        .map(|part| experiment.part_shown(part))
+        .collect();
+    if before.recipes != experiment.recipes {
+        details.push(format!(
+            "recipes {} → {}",
+            recipes_shown(&before.recipes),
+            recipes_shown(&experiment.recipes)
+        ));
+    }
+    if !details.is_empty() {
+        changes.push(Change::of(
+            experiment,
+            ChangeKind::Changes,
+            details.join(", "),
+        ));
+    }
+    if before.name != experiment.name {
+        changes.push(Change::of(
+            experiment,
+            ChangeKind::Renamed,
+            format!("was {}", before.name),
+        ));
+    }
+    changes
+}
+
+/// The recipes, with their shares where they have some: `Control / Treatment`.
+pub(crate) fn recipes_shown(recipes: &[Recipe]) -> String {
+    let recipe = |recipe: &Recipe| match recipe.share {
+        Some(share) => format!("{} {}", recipe.name, Percent(share)),
+        None => recipe.name.clone(),
+    };
+    recipes.iter().map(recipe).collect::<Vec<_>>().join(" / ")
+}

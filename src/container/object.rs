@@ -1,0 +1,79 @@
+//! One object that is published, and all that is decided about it: file, key, headers and the path at the CDN.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::common::byte_size::ByteSize;
+use crate::mojito::script::Script;
+use crate::settings::cache_control::CacheControl;
+use crate::settings::names::{Bundle, CdnPath, ContainerName, ObjectKey, Prefix};
+
+/// An object, ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    pub(crate) bundle: Bundle,
+    pub(crate) key: ObjectKey,
+    pub(crate) cdn_path: CdnPath,
+    /// Bytes of the file as Mojito built it.
+    pub(crate) size: ByteSize,
+    /// What is stored: the file, compressed.
+    pub(crate) body: Bytes,
+}
+
+impl Object {
+    pub(crate) const CONTENT_TYPE: &'static str = "application/javascript; charset=utf-8";
+    pub(crate) const CONTENT_ENCODING: &'static str = "gzip";
+
+    /// The headers that visitors get, by lower-case name.
+    pub(crate) fn headers(cache_control: &CacheControl) -> [(&'static str, &str); 3] {
+        [
+            ("content-type", Self::CONTENT_TYPE),
+            ("content-encoding", Self::CONTENT_ENCODING),
+            ("cache-control", cache_control.as_str()),
+        ]
+    }
+
+    pub(crate) fn new(
+        container: &ContainerName,
+        bundle: Bundle,
+        prefix: &Prefix,
+        cdn_prefix: &Prefix,
+        size: ByteSize,
+        body: Vec<u8>,
+    ) -> Self {
+        let file_name = bundle.file_name(container);
+        Self {
+            bundle,
+            key: ObjectKey::new(prefix, &file_name),
+            cdn_path: CdnPath::new(cdn_prefix, &file_name),
+            size,
+            body: body.into(),
+        }
+    }
+
+    /// Bytes of what is stored and sent to visitors.
+    pub(crate) fn compressed_size(&self) -> ByteSize {
+        ByteSize(self.body.len() as u64)
+    }
+}
+
+/// A container, ready to be sent: its objects in the order in which they must be uploaded.
+#[derive(Clone, Debug)]
+pub(crate) struct Container {
+    pub(crate) name: ContainerName,
+    pub(crate) objects: Arc<[Object]>,
+    /// What `NAME.js` holds. `None` where `VALIDATE` is off, as it is not looked into then.
+    pub(crate) script: Option<Script>,
+    /// What is odd about it, and may be meant.
+    pub(crate) oddities: Vec<String>,
+}
+
+impl Container {
+    /// `NAME.js`.
+    pub(crate) fn minified(&self) -> Option<&Object> {
+        self.objects
+            .iter()
+            .find(|object| object.bundle == Bundle::Minified)
+    }
+}

@@ -1,0 +1,180 @@
+//! What must hold whatever comes in: one function for each thing that is read and that somebody else wrote.
+//!
+//! Each takes bytes, as `cargo fuzz` makes them up (`fuzz/`), and panics where something does not hold. The tests below
+//! hold the same functions against the corpora of `fuzz/corpus/`, and against what `proptest` makes of those.
+
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a panic is how it is told what does not hold"
+)]
+
+mod answers;
+mod support;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::path::Path;
+
+use crate::aws::iam_policy::Scope;
+use crate::commands::error::Error;
+use crate::common::byte_size::ByteSize;
+use crate::common::secrets;
+use crate::container::gzip::{self, Gzip};
+use crate::container::object::Container;
+use crate::container::validate;
+use crate::container::{self, LARGEST_FILE};
+use crate::mojito::config_js::ConfigJs;
+use crate::report::tables;
+use crate::settings::names::{Bundle, ObjectKey};
+use crate::settings::target::MOST_CONTAINERS;
+use crate::settings::variables::Variables;
+use crate::settings::{Flags, Settings};
+
+pub use self::answers::answers;
+use self::support::{assert_told, SECRET, SECRETS, SOUND};
+
+/// Mojito's `config.js`: it is read or refused.
+pub fn config_js(data: &[u8]) {
+    let config = String::from_utf8_lossy(data).into_owned();
+    let wanted = |(name, _): &(&str, &str)| {
+        !matches!(*name, "CONTAINER_NAME" | "S3_BUCKET" | "AWS_DEFAULT_REGION")
+    };
+    let variables: Variables = SOUND.into_iter().filter(wanted).collect();
+    let config = ConfigJs::parse(config);
+    match Settings::new(Flags::default(), &variables, config, None) {
+        Ok(settings) => assert_confined(&settings),
+        Err(problems) => assert_told(&Error::Settings(problems).to_string(), data.len()),
+    }
+}
+
+/// Settings, a line for each: `NAME=value`, `--production`, or `config.js` as a whole, as `config.js=module.exports = ...`.
+///
+/// What is accepted lets a run write below its folder and nowhere else.
+pub fn settings(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    if text.contains(SECRET) {
+        return;
+    }
+    let mut flags = Flags::default();
+    let mut config = ConfigJs::default();
+    let mut given: Vec<(&str, String)> = Vec::new();
+    for line in text.lines() {
+        match line.split_once('=') {
+            _ if line == "--production" => flags.production = true,
+            Some(("config.js", source)) => config = ConfigJs::parse(source),
+            // A file of this machine is nothing to make up.
+            Some(("AWS_CA_BUNDLE", _)) | None => {}
+            Some((name, value)) if SECRETS.contains(&name) => {
+                given.push((name, format!("{SECRET}{value}")));
+            }
+            Some((name, value)) => given.push((name, value.replace("\\n", "\n"))),
+        }
+    }
+    let is_given = |sound: &str| given.iter().any(|(name, _)| *name == sound);
+    let sound = SOUND.into_iter().filter(|(name, _)| !is_given(name));
+    let own = given.iter().map(|(name, value)| (*name, value.as_str()));
+    let variables: Variables = sound.chain(own).collect();
+    match Settings::new(flags, &variables, config, None) {
+        Ok(settings) => assert_confined(&settings),
+        Err(problems) => {
+            assert!(!problems.is_empty());
+            let error = Error::Settings(problems).to_string();
+            assert!(!error.contains(SECRET), "{error}");
+            assert_told(&error, 10 * text.len());
+        }
+    }
+}
+
+fn assert_confined(settings: &Settings) {
+    assert!(!format!("{settings:?}").contains(SECRET));
+    let scope = Scope::of(settings);
+    assert!((1..=MOST_CONTAINERS).contains(&settings.target.containers.len()));
+    for key in &scope.keys {
+        let name = key.as_str();
+        let folder = ObjectKey::new(&scope.prefix, "");
+        let file = name.strip_prefix(folder.as_str());
+        assert!(
+            file.and_then(|file| file.strip_suffix(".js"))
+                .is_some_and(|name| !name.is_empty() && !name.contains('/')),
+            "{name} is not in {folder}"
+        );
+        assert!(
+            !name.split('/').any(|part| matches!(part, "" | "." | "..")),
+            "{name}"
+        );
+        assert!(key.fits(), "{name} is too long");
+        assert!(
+            !name.contains(['*', '?', '$']),
+            "IAM does not take {name} literally"
+        );
+    }
+    let of_keys = |key: &str| scope.keys.iter().any(|own| own.as_str() == key);
+    let folder = ObjectKey::new(&scope.prefix, "*");
+    assert_policy(&scope, &scope.policy().to_string(), of_keys);
+    assert_policy(&scope, &scope.session_policy(), |key| {
+        of_keys(key) || key == folder.as_str()
+    });
+}
+
+/// Every object that a policy allows to write is one of these.
+fn assert_policy(scope: &Scope, policy: &str, is_own: impl Fn(&str) -> bool) {
+    let policy: serde_json::Value = serde_json::from_str(policy).expect("a policy is JSON");
+    let statements = policy["Statement"].as_array().expect("it has statements");
+    for statement in statements {
+        for resource in statement["Resource"].as_array().expect("it has resources") {
+            let resource = resource.as_str().expect("a resource is an ARN");
+            let object = resource
+                .split_once(":s3:::")
+                .map(|(_, object)| object.strip_prefix(scope.bucket.as_str()))
+                .map(|key| key.and_then(|key| key.strip_prefix('/')));
+            match object {
+                Some(key) => assert!(key.is_some_and(&is_own), "{resource}"),
+                None => assert!(resource.contains(":cloudfront::"), "{resource}"),
+            }
+        }
+    }
+}
+
+/// A built file: it is refused, or what is sent is the same when a browser has decompressed it.
+pub fn container(data: &[u8]) {
+    let path = Path::new("mojito.js");
+    let mut gzip = Gzip::new();
+    secrets::register([SECRET.to_owned()]);
+    for (setting, value) in [
+        ("VALIDATE", "true"),
+        ("VALIDATE", "false"),
+        ("ONLY_NEWER", "true"),
+    ] {
+        let variables: Variables = SOUND.into_iter().chain([(setting, value)]).collect();
+        let settings = Settings::new(Flags::default(), &variables, ConfigJs::default(), None)
+            .expect("the settings are sound");
+        let name = &settings.target.containers[0];
+        match container::bundle_of(data, path, name, Bundle::Minified, &settings, &mut gzip) {
+            Err(problem) => assert_told(&problem, 0),
+            Ok((object, script)) => {
+                assert_eq!(
+                    gzip::decompress(&object.body, LARGEST_FILE).as_deref(),
+                    Ok(data)
+                );
+                assert_eq!(object.size, ByteSize(data.len() as u64));
+                let scripts: Vec<_> = script.into_iter().collect();
+                let container = Container {
+                    name: name.clone(),
+                    objects: [object].into(),
+                    oddities: validate::oddities(name, &scripts, &settings.build),
+                    script: scripts.into_iter().last(),
+                };
+                for oddity in &container.oddities {
+                    assert_told(oddity, 0);
+                }
+                if let Some(script) = &container.script {
+                    let (heading, rows) = tables::experiments(&container, script);
+                    assert_told(&heading, 0);
+                    for row in rows {
+                        assert_told(&row.text, data.len());
+                    }
+                }
+            }
+        }
+    }
+}

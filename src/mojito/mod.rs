@@ -1,0 +1,6 @@
+//! What Mojito's own files say: `config.js`, and the script of a container with its experiments.
+
+pub(crate) mod config_js;
+pub(crate) mod excerpt;
+pub(crate) mod experiment;
+pub(crate) mod script;

@@ -1,0 +1,173 @@
+//! Reads what `Mojito.addTest` and `Mojito.buildInfo` are given, from the syntax tree.
+
+use std::collections::BTreeMap;
+
+use oxc_ast::ast::{
+    BinaryOperator, Expression, ObjectExpression, ObjectPropertyKind, UnaryOperator,
+};
+use oxc_span::{GetSpan, Span};
+
+use super::fingerprint::Normalizer;
+use crate::common::printable::printable;
+use crate::mojito::experiment::{BuildInfo, Experiment, Part, Properties, Recipe, Value};
+
+/// The name of what only running the script would tell.
+const COMPUTED: &str = "computed parts";
+
+pub(super) fn read_build_info(object: &ObjectExpression) -> BuildInfo {
+    let text = |name| match property(object, name).and_then(constant) {
+        Some(Value::Text(text)) => Some(printable(&text)),
+        _ => None,
+    };
+    BuildInfo {
+        container: text("container"),
+        commit: text("commitHash"),
+        mojito_version: text("mojitoVersion"),
+        built_at: text("timestamp"),
+    }
+}
+
+pub(super) fn read_experiment(
+    object: &ObjectExpression,
+    call: Span,
+    normalizer: &Normalizer,
+) -> Experiment {
+    let mut code = BTreeMap::new();
+    let values = values(object, Experiment::PROPERTIES, None, normalizer, &mut code);
+    let recipes = match property(object, "recipes") {
+        None => Some(Vec::new()),
+        Some(Expression::ObjectExpression(recipes)) => {
+            let read = properties(recipes)
+                .map(|(id, recipe)| read_recipe(&id, recipe, normalizer, &mut code))
+                .collect();
+            (!has_computed_parts(recipes)).then_some(read)
+        }
+        Some(_) => None,
+    };
+    if recipes.is_none() {
+        code.insert(Part::new(None, COMPUTED), normalizer.hash(object.span));
+    }
+    Experiment::new(&values, recipes, code, u64::from(call.size()))
+}
+
+fn read_recipe(
+    id: &str,
+    recipe: &Expression,
+    normalizer: &Normalizer,
+    code: &mut BTreeMap<Part, u64>,
+) -> Recipe {
+    let values = match recipe {
+        Expression::ObjectExpression(object) => {
+            values(object, Recipe::PROPERTIES, Some(id), normalizer, code)
+        }
+        computed => {
+            let part = Part::new(Some(id), COMPUTED);
+            code.insert(part, normalizer.hash(computed.span()));
+            Properties::new()
+        }
+    };
+    Recipe::new(id, &values)
+}
+
+/// The values of the properties with these names. Every other property is code, and so is what only running it would tell.
+fn values(
+    object: &ObjectExpression,
+    names: &[&'static str],
+    recipe: Option<&str>,
+    normalizer: &Normalizer,
+    code: &mut BTreeMap<Part, u64>,
+) -> Properties {
+    let mut values = Properties::new();
+    for property in &object.properties {
+        let Some((name, expression)) = known_property(property) else {
+            // It may set any of them, and only running it would tell.
+            values.extend(names.iter().map(|name| (*name, None)));
+            code.entry(Part::new(recipe, COMPUTED))
+                .or_insert_with(|| normalizer.hash(object.span));
+            continue;
+        };
+        let known = names.iter().find(|known| **known == name);
+        let value = known.and_then(|_| constant(expression));
+        let holds_recipes =
+            name == "recipes" && matches!(expression, Expression::ObjectExpression(_));
+        if value.is_none() && !holds_recipes {
+            let part = Part::new(recipe, &name);
+            code.insert(part, normalizer.hash(expression.span()));
+        }
+        if let Some(known) = known {
+            values.insert(known, value);
+        }
+    }
+    values
+}
+
+/// The properties whose names are known without running anything.
+fn properties<'a>(
+    object: &'a ObjectExpression<'a>,
+) -> impl Iterator<Item = (String, &'a Expression<'a>)> {
+    object.properties.iter().filter_map(known_property)
+}
+
+pub(super) fn known_property<'a>(
+    property: &'a ObjectPropertyKind<'a>,
+) -> Option<(String, &'a Expression<'a>)> {
+    match property {
+        ObjectPropertyKind::ObjectProperty(property) => {
+            let value = property.value.without_parentheses();
+            Some((property.key.static_name()?.into_owned(), value))
+        }
+        ObjectPropertyKind::SpreadProperty(_) => None,
+    }
+}
+
+fn has_computed_parts(object: &ObjectExpression) -> bool {
+    object
+        .properties
+        .iter()
+        .any(|property| known_property(property).is_none())
+}
+
+/// The property of that name; of several, the last one, which is the one that counts.
+fn property<'a>(object: &'a ObjectExpression<'a>, name: &str) -> Option<&'a Expression<'a>> {
+    let named = properties(object).filter(|(key, _)| key == name);
+    named.last().map(|(_, value)| value)
+}
+
+/// The value of an expression that says it, in any form that a minifier may give it. `None` where only running it would tell.
+pub(super) fn constant(expression: &Expression) -> Option<Value> {
+    Some(match expression.without_parentheses() {
+        Expression::StringLiteral(text) => Value::Text(text.value.to_string()),
+        Expression::TemplateLiteral(text) => Value::Text(text.single_quasi()?.to_string()),
+        Expression::NumericLiteral(number) => Value::Number(number.value),
+        Expression::BooleanLiteral(boolean) => Value::Boolean(boolean.value),
+        Expression::NullLiteral(_) => Value::Nothing,
+        Expression::Identifier(id) if id.name == "undefined" => Value::Nothing,
+        Expression::UnaryExpression(unary) => {
+            let argument = constant(&unary.argument)?;
+            match (unary.operator, argument) {
+                (UnaryOperator::Void, _) => Value::Nothing,
+                (UnaryOperator::UnaryNegation, Value::Number(number)) => Value::Number(-number),
+                (UnaryOperator::UnaryPlus, number @ Value::Number(_)) => number,
+                (UnaryOperator::LogicalNot, Value::Boolean(boolean)) => Value::Boolean(!boolean),
+                (UnaryOperator::LogicalNot, Value::Number(number)) => Value::Boolean(number == 0.0),
+                _ => return None,
+            }
+        }
+        Expression::BinaryExpression(binary) => {
+            match (
+                binary.operator,
+                constant(&binary.left)?,
+                constant(&binary.right)?,
+            ) {
+                (BinaryOperator::Addition, Value::Text(left), Value::Text(right)) => {
+                    Value::Text(left + &right)
+                }
+                (BinaryOperator::Division, Value::Number(left), Value::Number(right)) => {
+                    Value::Number(left / right)
+                }
+                _ => return None,
+            }
+        }
+        _ => return None,
+    })
+}

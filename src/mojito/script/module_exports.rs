@@ -1,0 +1,129 @@
+//! Reads the object that a Node module exports, from the syntax tree. Nothing is run.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use oxc_allocator::Allocator;
+use oxc_ast::ast::{Expression, ObjectExpression, Program, Statement};
+use oxc_ast::AstKind;
+use oxc_semantic::{AstNode, Semantic};
+use oxc_span::{GetSpan, SourceType, Span};
+
+use super::experiments::{constant, known_property};
+use super::parse::{assigned, parse, within_bounds};
+use super::syntax_error::{range, ErrorKind, SyntaxError};
+use crate::mojito::experiment::Value;
+
+/// What a module exports.
+#[derive(Debug, Default)]
+pub(crate) struct Exports {
+    properties: BTreeMap<String, Property>,
+    /// What may add a property of any other name: a spread, a computed name, a prototype.
+    others: Option<Property>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Property {
+    /// `None` where only running the module would tell.
+    pub(crate) value: Option<Value>,
+    /// Where it is set, in bytes.
+    pub(crate) place: Range<usize>,
+}
+
+impl Exports {
+    /// `None` if the module certainly has no such property.
+    pub(crate) fn get(&self, name: &str) -> Option<&Property> {
+        self.properties.get(name).or(self.others.as_ref())
+    }
+
+    fn new(object: &ObjectExpression) -> Self {
+        let mut exports = Self::default();
+        for property in &object.properties {
+            let computed = Property {
+                value: None,
+                place: range(property.span()),
+            };
+            match known_property(property) {
+                // A prototype has only what the object itself has not.
+                Some((name, _)) if name == "__proto__" => exports.others = Some(computed),
+                Some((name, value)) => {
+                    let property = Property {
+                        value: constant(value),
+                        place: range(value.span()),
+                    };
+                    exports.properties.insert(name, property);
+                }
+                // It overrides what stands before it, and what stands after it overrides that.
+                None => {
+                    exports.properties.clear();
+                    exports.others = Some(computed);
+                }
+            }
+        }
+        exports
+    }
+}
+
+/// Reads a module that does nothing but `module.exports = {...}`, after declarations if it has any.
+pub(crate) fn read_exports(text: &str) -> Result<Exports, SyntaxError> {
+    within_bounds(text, read_here)
+}
+
+fn read_here(text: &str) -> Result<Exports, SyntaxError> {
+    let allocator = Allocator::default();
+    let (program, semantic) = parse(&allocator, text, SourceType::cjs())?;
+    let exported = exported(program, &semantic);
+    exported.map(Exports::new).map_err(|place| SyntaxError {
+        message: "only `module.exports = {...}` is read, after declarations if there are any"
+            .to_owned(),
+        place: range(place),
+        kind: ErrorKind::Script,
+    })
+}
+
+/// The object that the module exports, or what else the module does.
+fn exported<'a>(
+    program: &'a Program<'a>,
+    semantic: &Semantic,
+) -> Result<&'a ObjectExpression<'a>, Span> {
+    let is_declaration = |it: &&Statement| matches!(it, Statement::VariableDeclaration(_));
+    let mut statements = program.body.iter().skip_while(is_declaration);
+    let statement = statements.next().ok_or(Span::empty(program.span.end))?;
+    let (module, object) = exports_assigned(statement).ok_or(statement.span())?;
+    if let Some(other) = statements.next() {
+        return Err(other.span());
+    }
+    // Code that names `module` elsewhere can change what it exports, and `undefined` can be declared.
+    let is_elsewhere = |kind: &AstKind| match kind {
+        AstKind::IdentifierReference(id) => id.name == "module" && id.span != module,
+        AstKind::BindingIdentifier(id) => matches!(id.name.as_str(), "module" | "undefined"),
+        _ => false,
+    };
+    let mut kinds = semantic.nodes().iter().map(AstNode::kind);
+    kinds
+        .find(is_elsewhere)
+        .map_or(Ok(object), |kind| Err(kind.span()))
+}
+
+/// The object of `module.exports = {...}`, and the place of its `module`.
+fn exports_assigned<'a>(statement: &'a Statement<'a>) -> Option<(Span, &'a ObjectExpression<'a>)> {
+    let Statement::ExpressionStatement(statement) = statement else {
+        return None;
+    };
+    let Expression::AssignmentExpression(assignment) = statement.expression.without_parentheses()
+    else {
+        return None;
+    };
+    let member = assigned(assignment)?;
+    let module = member.object().without_parentheses();
+    match assignment.right.without_parentheses() {
+        Expression::ObjectExpression(object)
+            if assignment.operator.is_assign()
+                && module.is_specific_id("module")
+                && member.static_property_name() == Some("exports") =>
+        {
+            Some((module.span(), object))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,570 @@
+use proptest::prelude::*;
+
+use super::bounds::{DEEPEST, MOST_GROUPS};
+use super::*;
+use crate::mojito::experiment::{Part, Recipe, Traffic};
+
+const MINIFIED: &str = include_str!("../../../tests/sample/mojito.js");
+const PRETTY: &str = include_str!("../../../tests/sample/mojito.pretty.js");
+
+/// The experiment that a container with these properties adds.
+fn experiment(properties: &str) -> Experiment {
+    let text = format!("Mojito.addTest({{{properties}}})");
+    let mut script = read(&text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
+    assert_eq!(script.experiments.len(), 1, "{text}");
+    script.experiments.remove(0)
+}
+
+fn recipe(id: &str, name: &str, share: Option<f64>) -> Recipe {
+    Recipe {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        share,
+    }
+}
+
+#[test]
+fn the_minified_and_the_pretty_form_give_the_same_answer() {
+    let [minified, pretty] = [MINIFIED, PRETTY].map(|text| read(text).unwrap());
+    for script in [&minified, &pretty] {
+        assert!(script.is_mojito);
+        let info = script.build_info.clone().unwrap();
+        assert_eq!(info.container.as_deref(), Some("CONTAINER"));
+        assert_eq!(info.commit.as_deref(), Some("1f2e3d4c5b6a"));
+        assert_eq!(info.mojito_version.as_deref(), Some("2.7.1"));
+        let read: Vec<_> = script
+            .experiments
+            .iter()
+            .map(|it| {
+                (
+                    it.id.as_str(),
+                    it.name.as_str(),
+                    &it.traffic,
+                    &it.recipes[..],
+                )
+            })
+            .collect();
+        let recipes = [recipe("0", "Control", None), recipe("1", "Treatment", None)];
+        assert_eq!(
+            read,
+            [
+                (
+                    "w1",
+                    "W1 Größere Schaltfläche",
+                    &Traffic::Live { share: 0.5 },
+                    &recipes[..]
+                ),
+                ("w2", "W2 Headline", &Traffic::Staged, &recipes[..]),
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_value_is_read_in_every_form_that_a_minifier_gives_it() {
+    #[track_caller]
+    fn case(rate: &str, share: f64) {
+        let live = experiment(&format!("id:'w1',state:'live',sampleRate:{rate}"));
+        assert_eq!(live.traffic, Traffic::Live { share }, "{rate}");
+    }
+    case(".5", 0.5);
+    case("0.5", 0.5);
+    case("'0.5'", 0.5);
+    case("1/4", 0.25);
+    case("1e-1", 0.1);
+    case("+.1", 0.1);
+    case("(.1)", 0.1);
+    case("!0", 1.0);
+    case("null", 0.0);
+    case("void 0", 0.0);
+    case("-1", 0.0);
+    case("'half'", 0.0);
+    case("'NaN'", 0.0);
+    case("0/0", 0.0);
+}
+
+/// NaN is not equal to itself, so each build would be said to ramp it.
+#[test]
+fn a_rate_that_is_no_number_is_nobodys_and_the_same_with_each_build() {
+    let read = || {
+        experiment(
+            "id:'w1',state:'live',sampleRate:'half',recipes:{a:{sampleRate:'x'},b:{sampleRate:.5}}",
+        )
+    };
+    let live = read();
+    assert_eq!(live, read());
+    assert_eq!(live.traffic_shown(), "0%");
+    assert_eq!(
+        live.recipes,
+        [recipe("a", "a", Some(0.0)), recipe("b", "b", Some(0.5))]
+    );
+    assert!(live
+        .problems
+        .iter()
+        .any(|problem| problem.contains("sample rate that is no number")));
+}
+
+#[test]
+fn who_gets_an_experiment_is_what_mojito_makes_of_its_properties() {
+    #[track_caller]
+    fn case(properties: &str, expected: &Traffic) {
+        let recipes = "recipes:{0:{name:'A'},1:{name:'B'}}";
+        let read = experiment(&format!("id:'w1',{recipes},{properties}"));
+        assert_eq!(&read.traffic, expected, "{properties}");
+    }
+    let all = Traffic::Live { share: 1.0 };
+    case("state:'live'", &all);
+    case("state:'LIVE',divertTo:null", &all);
+    case(
+        "'state':`live`,'sampleRate':0",
+        &Traffic::Live { share: 0.0 },
+    );
+    case("", &Traffic::Staged);
+    case("state:'staging',divertTo:'1'", &Traffic::Staged);
+    case(
+        "state:'live',divertTo:'1'",
+        &Traffic::Diverted {
+            recipe: "1".to_owned(),
+        },
+    );
+    // A recipe's id is text to Mojito, so this is not one.
+    case("state:'live',divertTo:1", &all);
+    case("state:'live',divertTo:'2'", &all);
+    case("state:x", &Traffic::Computed);
+    case("state:'live',sampleRate:x()", &Traffic::Computed);
+    case("state:'live',divertTo:x", &Traffic::Computed);
+}
+
+#[test]
+fn recipes_are_read_with_their_names_and_shares() {
+    let read = experiment("id:'w1',recipes:{a:{name:'A',sampleRate:.25},'b-c':{sampleRate:.75}}");
+    assert_eq!(
+        read.recipes,
+        [
+            recipe("a", "A", Some(0.25)),
+            recipe("b-c", "b-c", Some(0.75))
+        ]
+    );
+}
+
+#[test]
+fn experiments_are_found_however_they_are_added() {
+    #[track_caller]
+    fn case(text: &str, ids: &[&str], unreadable: usize) {
+        let script = read(text).unwrap();
+        let read: Vec<&str> = script.experiments.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!((&read[..], script.unreadable), (ids, unreadable), "{text}");
+    }
+    case("Mojito.addTest({id:'a'})", &["a"], 0);
+    case(
+        "window.Mojito.addTest({id:'a'}),self.Mojito.addTest({id:'b'})",
+        &["a", "b"],
+        0,
+    );
+    case(
+        "Mojito['addTest']({id:'a'});Mojito?.addTest({id:5})",
+        &["a", "5"],
+        0,
+    );
+    case(
+        "!function(){if(x)for(;;)Mojito.addTest({id:'a'})}()",
+        &["a"],
+        0,
+    );
+    case("var a={id:'a'};Mojito.addTest(a);Mojito.addTest()", &[], 2);
+    case("Mojito.addTest({name:'a'})", &["?"], 0);
+    case(
+        "'Mojito.addTest({})';/* Mojito.addTest({}) */Other.addTest({id:'a'})",
+        &[],
+        0,
+    );
+}
+
+#[test]
+fn what_is_computed_is_said_to_be() {
+    let read = experiment("...base,id:'w1',[key]:1,recipes:{...more,0:{name:'A'}}");
+    assert_eq!(read.recipes, []);
+    assert!(
+        read.code.contains_key(&Part::new(None, "computed parts")),
+        "{:?}",
+        read.code
+    );
+}
+
+#[test]
+fn a_container_defines_mojito_or_asks_for_it() {
+    #[track_caller]
+    fn case(text: &str, expected: bool) {
+        assert_eq!(read(text).unwrap().is_mojito, expected, "{text}");
+    }
+    case("Mojito=function(){}()", true);
+    case("window.Mojito=1", true);
+    case("var Mojito = {}", true);
+    case("function Mojito(){}", true);
+    case("if(window.Mojito){Mojito.addTest({})}", true);
+    case("window.Mojito&&Mojito.addTest({})", true);
+    case("typeof Mojito!='undefined'?Mojito.addTest({}):0", true);
+    case("Mojito.addTest({})", false);
+    case("alert('Mojito')", false);
+    case("function f(){var Mojito}", false);
+    case("if(a){Mojito.addTest({})}", false);
+}
+
+#[test]
+fn what_a_browser_refuses_is_refused_with_its_place() {
+    #[track_caller]
+    fn case(text: &str, at: usize) {
+        let error = read(text).unwrap_err();
+        assert_eq!(
+            (error.place.start, error.kind),
+            (at, ErrorKind::Script),
+            "{error:?}"
+        );
+    }
+    case("Mojito = (function () {", 23);
+    case("var a = 1..2", 10);
+    case("let a; let a", 4);
+    case("a = 'b\n'", 4);
+    case("/(/.test(a)", 1);
+    case("return 1", 0);
+    case("'use strict'; with (a) b", 14);
+    case("break", 0);
+    case("(b, b) => 1", 1);
+    case("<a></a>", 0);
+    case("a = '\u{200b}';\u{a0}\u{200b}b", 12);
+    case("a;\u{85}b", 2);
+    case("a: number = 1; let b: string", 20);
+    // TypeScript and proposals, which the parser takes.
+    case("class A{private a(){}}", 8);
+    case("class A{readonly a=1}", 8);
+    case("class A{public static x=1}", 8);
+    case("class A{private #a}", 8);
+    case("class A{m?(){}}", 8);
+    case("class A{constructor(public a){}}", 20);
+    case("(a):b=>1", 3);
+    case("@a class B{}", 0);
+    case("class A{@a b(){}}", 8);
+    case("class A{accessor a=1}", 8);
+    case("import.defer('a')", 0);
+    case("{await using a=b}", 1);
+    for module in [
+        "import a from 'b'",
+        "export default 1",
+        "await a",
+        "import.meta.url",
+    ] {
+        assert!(
+            read(module).unwrap_err().kind == ErrorKind::Module,
+            "{module}"
+        );
+    }
+}
+
+#[test]
+fn what_a_browser_takes_is_taken() {
+    for text in [
+        "",
+        "\u{feff}a",
+        "#!/usr/bin/env node\na",
+        "<!-- a\nb\n--> c",
+        "with (a) b",
+        "a = 010; delete a; function f(b, b) { arguments.callee; return 08; }",
+        "if (a) function b() {} else function c() {}",
+        "var let = 1, yield = 2, await = 3, static = 4, async = 5, of = 6, get = 7; async\n(1)",
+        "a: b: for (;;) { continue a; }",
+        "/[/]\\/(?<n>x)\\k<n>{2}/.test(a); /]{/.test(b); /\\c/.test(b); /(?=a)*/.test(c); /[\\d-x]/.test(d)",
+        "try { a } catch { b } finally { var a = 1; { function a() {} } }",
+        "a ??= b?.c?.[d]?.(); class E { #f = 1; static { this.g = #f in h; } }; import('i'); 1_000n",
+        "`a${`b${c}`}`; for (const [a, { b, ...c }] of d) ; label: { break label; }",
+        "a\u{2028}b\u{2029}c; x = '\u{2028}'; 'Größe \\u{1f600}'",
+        "function g() { return new.target; }",
+    ] {
+        if let Err(error) = read(text) {
+            panic!("{error:?} in {text}");
+        }
+    }
+}
+
+/// What identifies the code of a recipe, in a block after these helpers.
+fn code_in_block(helpers: &str, function: &str) -> u64 {
+    let text =
+        format!("{{{helpers};Mojito.addTest({{id:'w1',recipes:{{0:{{}},1:{{js:{function}}}}}}})}}");
+    let script = read(&text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
+    script.experiments[0].code[&Part::new(Some("1"), "js")]
+}
+
+#[test]
+fn code_is_the_same_whatever_its_variables_are_called() {
+    #[track_caller]
+    fn case(one: &str, other: &str) {
+        assert_eq!(
+            code_in_block("", one),
+            code_in_block("", other),
+            "{one} / {other}"
+        );
+    }
+    case(
+        "function(a){var b=a.c;return b+d}",
+        "function(e){var f=e.c;return f+d}",
+    );
+    case("function(a){return{a}}", "function(b){return{a:b}}");
+    case("function({a:b}){return b}", "function({a}){return a}");
+    case("function(a){({b:a}=c)}", "function(b){({b}=c)}");
+    case("function a(){return a}", "function b(){return b}");
+    case(
+        "function(){a:for(;;)continue a}",
+        "function(){b:for(;;)continue b}",
+    );
+    case("function(){/* one */}", "function(){/* other */}");
+    case("(a,b)=>a-b", "(b,a)=>b-a");
+    assert_eq!(
+        code_in_block("let helper=function(a){return a}", "()=>helper()"),
+        code_in_block("let e=function(t){return t}", "()=>e()")
+    );
+}
+
+#[test]
+fn other_code_is_told_apart() {
+    #[track_caller]
+    fn case(one: &str, other: &str) {
+        assert_ne!(
+            code_in_block("", one),
+            code_in_block("", other),
+            "{one} / {other}"
+        );
+    }
+    case("function(a){return a+1}", "function(a){return a+2}");
+    case("function(a,b){return a-b}", "function(a,b){return b-a}");
+    case("function(a){return a.b}", "function(a){return a.c}");
+    case("function(){return b}", "function(){return c}");
+    case("function(a){return{a}}", "function(b){return{b}}");
+    case("function(a){return[a,a]}", "function(a){return[a,,a]}");
+    case("function(a){a;a()}", "function(a){a,a()()}");
+    case(
+        "function(){a:b:for(;;)continue a}",
+        "function(){a:b:for(;;)continue b}",
+    );
+    // Two helpers whose names a minifier chose.
+    let helpers = "let e=function(){return 1},f=function(){return 2}";
+    assert_ne!(
+        code_in_block(helpers, "()=>e()"),
+        code_in_block(helpers, "()=>f()")
+    );
+}
+
+#[test]
+fn what_an_experiment_takes_from_around_it_is_told_apart() {
+    let in_function = |parameters: &str, variables: &str, body: &str| {
+        let text = format!(
+            "!function({parameters}){{var {variables};Mojito.addTest({{id:'w1',recipes:{{1:{{js:function(){{{body}}}}}}}}});\
+             Mojito.addTest({{id:'w2',sampleRate:.{}}})}}(top,document)",
+            parameters.len()
+        );
+        read(&text).unwrap().experiments[0].code[&Part::new(Some("1"), "js")]
+    };
+    let code = in_function("a,b", "c,d", "a.title=c");
+    assert_eq!(code, in_function("e,f", "g,h", "e.title=g"));
+    assert_ne!(code, in_function("a,b", "c,d", "b.title=c"));
+    assert_ne!(code, in_function("a,b", "c,d", "a.title=d"));
+    // The function around it holds another experiment, which is another matter.
+    let named = |rate: &str| {
+        let text = format!(
+            "!function t(){{Mojito.addTest({{id:'w1',trigger:function(){{t()}}}});Mojito.addTest({{id:'w2',sampleRate:{rate}}})}}()"
+        );
+        read(&text).unwrap().experiments[0].code.clone()
+    };
+    assert_eq!(named(".1"), named(".5"));
+}
+
+#[test]
+fn calls_that_cannot_be_read_are_shared_code() {
+    let shared = |text: &str| read(text).unwrap().shared_code;
+    assert_ne!(
+        shared("Mojito.addTest(a({b:.1}))"),
+        shared("Mojito.addTest(a({b:.9}))")
+    );
+    assert_ne!(
+        shared("Mojito.addTest({id:1},a())"),
+        shared("Mojito.addTest({id:1},b())")
+    );
+    let spread = experiment("id:'w1',state:'live',sampleRate:.1,...a");
+    assert_eq!(spread.traffic, Traffic::Computed);
+    let before = experiment("...a,id:'w1',state:'live',sampleRate:.1,divertTo:null");
+    assert_eq!(before.traffic, Traffic::Live { share: 0.1 });
+}
+
+#[test]
+fn odd_text_takes_neither_time_nor_the_program() {
+    // Brackets in text hide those that are open.
+    let _ = read(&"'(\")\"+'".repeat(20_000));
+    let hidden = "(')'+".repeat(5_000);
+    assert!(read(&hidden).is_err());
+    // As many conditions as mentions.
+    assert!(!read(&"Mojito;a&&b;".repeat(50_000)).unwrap().is_mojito);
+    // A large helper with many users.
+    let helper = format!("let e=function(){{{}}};", "a();".repeat(20_000));
+    let uses = "e();".repeat(20_000);
+    let text = format!("{{{helper}Mojito.addTest({{id:'w1',trigger:function(){{{uses}}}}})}}");
+    assert_eq!(read(&text).unwrap().experiments.len(), 1);
+}
+
+#[test]
+fn the_shared_code_is_the_same_with_other_experiments() {
+    let shared = |text: &str| read(text).unwrap().shared_code;
+    let none = "window.Mojito||(Mojito=function(){var e=1;return e}(),Mojito.buildInfo={a:1})";
+    let one = "window.Mojito||(Mojito=function(){var t=1;return t}(),Mojito.buildInfo={a:2},Mojito.addTest({id:'a',b:function(c){return c}}))";
+    let two = "window.Mojito||(Mojito=function(){var n=1;return n}(),Mojito.buildInfo={},Mojito.addTest({id:'b'}),Mojito.addTest({id:'a'}))";
+    let other = "window.Mojito||(Mojito=function(){var e=2;return e}(),Mojito.buildInfo={a:1})";
+    assert_eq!(shared(none), shared(one));
+    assert_eq!(shared(none), shared(two));
+    assert_ne!(shared(none), shared(other));
+}
+
+#[test]
+fn nesting_as_deep_as_a_file_can_hold_does_not_end_the_program() {
+    const LEVELS: usize = DEEPEST / 2;
+    for (open, middle, close) in [
+        ("(", "1", ")"),
+        ("(", "", ""),
+        ("[", "", "]"),
+        ("{", "", "}"),
+        ("x={a:", "1", "}"),
+        ("function f(){", "", "}"),
+        ("`${", "1", "}`"),
+        ("!", "1", ""),
+        ("a=>", "1", ""),
+        ("new ", "a", ""),
+        ("a**", "1", ""),
+        ("a?b:", "1", ""),
+        ("if(a);else ", ";", ""),
+        ("", "a", ".b"),
+        ("", "a", "()"),
+        ("", "a", "+b"),
+        ("class a{b=", "1", "}"),
+        ("a(function(){", "", "})"),
+    ] {
+        let text = open.repeat(LEVELS) + middle + &close.repeat(LEVELS);
+        // Whether it is sound is not the question.
+        let _ = read(&text);
+    }
+    let without_brackets = "!".repeat(100 * DEEPEST) + "1";
+    assert!(read(&without_brackets).is_ok());
+    let error = read(&"(".repeat(DEEPEST + 1)).unwrap_err();
+    assert!(
+        error.message.contains("brackets are open at once"),
+        "{error:?}"
+    );
+}
+
+/// A container with some of its bytes changed, taken away or put in.
+fn mutated() -> impl Strategy<Value = String> {
+    let edit = (
+        any::<prop::sample::Index>(),
+        0..12_usize,
+        "[ -~]{0,6}|\\PC{0,3}",
+    );
+    (any::<bool>(), prop::collection::vec(edit, 1..6)).prop_map(|(pretty, edits)| {
+        let mut text = if pretty { PRETTY } else { MINIFIED }.to_owned();
+        for (at, taken, put) in edits {
+            let start = text.floor_char_boundary(at.index(text.len() + 1));
+            let end = text.ceil_char_boundary((start + taken).min(text.len()));
+            text.replace_range(start..end, &put);
+        }
+        text
+    })
+}
+
+proptest! {
+    #![proptest_config(crate::common::testing::cases(1_000))]
+
+    #[test]
+    fn reading_a_mutated_container_never_panics(text in mutated()) {
+        match read(&text) {
+            Ok(script) => prop_assert!(script.experiments.len() <= 4),
+            Err(error) => {
+                prop_assert!(error.place.start <= text.len(), "{error:?}");
+                crate::mojito::excerpt::excerpt(std::path::Path::new("a.js"), &text, error.place);
+            }
+        }
+    }
+}
+
+#[test]
+fn regular_expressions_are_checked_as_a_browser_checks_them() {
+    #[track_caller]
+    fn case(regex: &str, fault: Option<(&str, &str)>) {
+        let text = format!("Mojito = a + {regex};");
+        let found = read(&text).err();
+        let found = found.as_ref().map(|error| {
+            assert_eq!(error.kind, ErrorKind::Script);
+            (error.message.as_str(), &text[error.place.clone()])
+        });
+        assert_eq!(found, fault, "{regex}");
+    }
+    case("/(?<a>a)|[b-c]{1,2}\\k<a>/u", None);
+    case("/[a&&b]/v", None);
+    case("/[/]/", None);
+    case(
+        "/a/gg",
+        Some((
+            "Flag g is mentioned twice in regular expression literal",
+            "g",
+        )),
+    );
+    case(
+        "/(a/",
+        Some((
+            "Invalid regular expression: Unterminated capturing group",
+            "(a",
+        )),
+    );
+    case(
+        "/[b-a]/",
+        Some((
+            "Invalid regular expression: Character class atom range out of order",
+            "-a",
+        )),
+    );
+}
+
+#[test]
+fn a_regular_expression_may_nest_as_deep_as_it_may_have_groups() {
+    for (open, close, flags) in [
+        ("(", ")", ""),
+        ("(?=", ")", "u"),
+        ("(?i:", ")", ""),
+        ("[", "]", "v"),
+    ] {
+        let regex = |groups: usize| {
+            format!(
+                "Mojito=/{}a{}/{flags}",
+                open.repeat(groups),
+                close.repeat(groups)
+            )
+        };
+        assert!(read(&regex(MOST_GROUPS)).is_ok());
+        let error = read(&regex(9 * MOST_GROUPS)).unwrap_err();
+        assert_eq!(
+            (error.message.as_str(), error.kind),
+            (
+                "a regular expression has more than 1000 groups",
+                ErrorKind::Unchecked
+            )
+        );
+    }
+}
+
+/// Each of these took time that grew with the square of its size: minutes, where this takes a second.
+#[test]
+fn many_of_anything_are_read_in_proportion() {
+    let many = |part: fn(usize) -> String, count: usize| (0..count).map(part).collect::<String>();
+    let spreads = many(|_| "...a,".to_owned(), 50_000);
+    let functions = many(|number| format!("function a{number}(){{}}"), 8_000);
+    let experiments = many(|number| format!("Mojito.addTest({{a:a{number}}});"), 8_000);
+    for text in [
+        format!("Mojito.addTest({{id:'a',{spreads}}})"),
+        format!("!function(){{{functions}{experiments}}}()"),
+    ] {
+        assert!(!read(&text).unwrap().experiments.is_empty());
+    }
+}

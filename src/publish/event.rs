@@ -1,0 +1,67 @@
+//! What happens during a publish, for whoever says it.
+
+use std::time::Duration;
+
+use crate::aws::error::Fault;
+use crate::aws::sts::Identity;
+use crate::container::changes::Difference;
+use crate::container::object::{Container, Object};
+use crate::settings::names::{CdnPath, DistributionId};
+
+/// One thing that has happened.
+pub(crate) enum Event<'a> {
+    /// What a container changes for visitors is known, or why it is not.
+    Compared {
+        container: &'a Container,
+        difference: &'a Result<Difference, String>,
+        /// The reason was already reported of another container.
+        is_told: bool,
+    },
+    Uploaded(&'a Object),
+    AllUploaded,
+    /// CloudFront takes no request now; it is repeated after `delay`.
+    Busy {
+        distribution: &'a DistributionId,
+        fault: &'a Fault,
+        delay: Duration,
+    },
+    Invalidating {
+        distribution: &'a DistributionId,
+        id: &'a str,
+        paths: &'a [CdnPath],
+    },
+    InvalidationPending {
+        distribution: &'a DistributionId,
+        id: &'a str,
+        waited: Duration,
+    },
+    /// All invalidations of a distribution are completed.
+    Invalidated(&'a DistributionId),
+    /// It goes on by itself, but nobody knows when it is completed.
+    NotWatched {
+        distribution: &'a DistributionId,
+        id: &'a str,
+        why: &'a NotCompleted,
+    },
+    /// Visitors do not get the new container yet.
+    Unserved {
+        url: &'a str,
+        problem: &'a str,
+        waited: Duration,
+    },
+    /// Visitors get the new container.
+    Served {
+        url: &'a str,
+    },
+    /// Whose credentials these are.
+    Identified(&'a Identity),
+}
+
+/// Why an invalidation was not seen to be completed.
+#[derive(Debug)]
+pub(crate) enum NotCompleted {
+    /// It was still in progress after this time.
+    After(Duration),
+    /// It may not be, or could not be, looked at.
+    Fault(Box<Fault>),
+}

@@ -1,0 +1,27 @@
+//! What a publish works with.
+
+use super::event::Event;
+use super::run::Record;
+use crate::aws::https::Https;
+use crate::aws::preconnect::Connections;
+use crate::aws::Aws;
+use crate::settings::Settings;
+
+/// The clients, the state of the run, and who listens to what happens.
+pub(crate) struct Publisher<'a> {
+    pub(crate) aws: &'a Aws,
+    pub(crate) https: &'a Https,
+    pub(crate) connections: &'a Connections,
+    pub(crate) record: &'a Record,
+    pub(crate) listener: &'a dyn Fn(&Event),
+}
+
+impl Publisher<'_> {
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.record.plan.settings
+    }
+
+    pub(crate) fn emit(&self, event: &Event) {
+        (self.listener)(event);
+    }
+}

@@ -1,0 +1,154 @@
+//! The one place that prints: lines in the manner of Bitbucket's official pipes, on standard output.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::common::secrets;
+
+/// In CI, a line about a wait is printed this often.
+const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
+
+const GREEN: &str = "\u{1b}[32m";
+const RED: &str = "\u{1b}[31m";
+const YELLOW: &str = "\u{1b}[33m";
+const RESET: &str = "\u{1b}[0m";
+const CLEAR_LINE: &str = "\r\u{1b}[2K";
+
+/// What a row is to its reader.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Tone {
+    Plain,
+    Good,
+    Notable,
+    Bad,
+}
+
+/// A line of a table.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) tone: Tone,
+    /// Bytes at the start that are in the tone's colour.
+    pub(crate) toned: usize,
+    pub(crate) text: String,
+}
+
+/// Prints.
+pub(crate) struct Reporter {
+    colour: bool,
+    terminal: bool,
+    wait: Mutex<Wait>,
+}
+
+/// The state of the wait that is being reported.
+#[derive(Default)]
+struct Wait {
+    live_line: bool,
+    last_line: Option<Instant>,
+}
+
+impl Reporter {
+    /// Colours are for CI's log and for terminals, unless `NO_COLOR` is set.
+    pub(crate) fn new(in_ci: bool, no_color: bool) -> Self {
+        let terminal = io::stdout().is_terminal();
+        Self {
+            colour: !no_color && (in_ci || terminal),
+            terminal,
+            wait: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn info(&self, text: &str) {
+        self.print("", "", text);
+    }
+
+    pub(crate) fn success(&self, text: &str) {
+        self.print(GREEN, "✔ ", text);
+    }
+
+    pub(crate) fn failure(&self, text: &str) {
+        self.print(RED, "✖ ", text);
+    }
+
+    pub(crate) fn warning(&self, text: &str) {
+        self.print(YELLOW, "WARNING: ", text);
+    }
+
+    /// A heading and the rows below it.
+    pub(crate) fn table(&self, heading: &str, rows: &[Row]) {
+        let mut text = heading.to_owned();
+        for row in rows {
+            let colour = match row.tone {
+                Tone::Plain => "",
+                Tone::Good => GREEN,
+                Tone::Notable => YELLOW,
+                Tone::Bad => RED,
+            };
+            let (toned, rest) = row.text.split_at(row.toned.min(row.text.len()));
+            text.push('\n');
+            text.push_str(&self.coloured(colour, toned));
+            text.push_str(rest);
+        }
+        self.info(&text);
+    }
+
+    /// Prints JSON and no more, for another program to read.
+    pub(crate) fn json(value: &Value) {
+        write(&format!("{value:#}\n"));
+    }
+
+    /// Says that a wait goes on: a live line on a terminal, elsewhere a line now and then.
+    pub(crate) fn waiting(&self, text: &str) {
+        let mut wait = self
+            .wait
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        if self.terminal {
+            wait.live_line = true;
+            write(&format!("{CLEAR_LINE}{text}"));
+        } else if wait
+            .last_line
+            .is_none_or(|last| last.elapsed() >= WAIT_LINE_EVERY)
+        {
+            wait.last_line = Some(Instant::now());
+            write(&format!("{text}\n"));
+        }
+    }
+
+    fn coloured(&self, colour: &str, text: &str) -> String {
+        if self.colour && !colour.is_empty() {
+            format!("{colour}{text}{RESET}")
+        } else {
+            text.to_owned()
+        }
+    }
+
+    /// A mark and a first line in colour, further lines plain and indented.
+    fn print(&self, colour: &str, mark: &str, text: &str) {
+        let mut wait = self
+            .wait
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let clear = if std::mem::take(&mut wait.live_line) {
+            CLEAR_LINE
+        } else {
+            ""
+        };
+        let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+        let first = self.coloured(colour, &format!("{mark}{first}"));
+        let mut text = format!("{clear}{first}\n");
+        for line in rest.lines() {
+            text.extend(["  ", line, "\n"]);
+        }
+        write(&text);
+    }
+}
+
+/// Where nobody reads any more, printing is no reason to stop publishing.
+fn write(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(secrets::redact(text).as_bytes());
+    let _ = stdout.flush();
+}

@@ -1,0 +1,7 @@
+//! How it is said: on the console and as JSON.
+
+pub(crate) mod console;
+pub(crate) mod progress;
+pub(crate) mod result_json;
+pub(crate) mod summary;
+pub(crate) mod tables;

@@ -1,0 +1,417 @@
+//! The picture of a container: its experiments and what a publish changes, laid out to be read at a glance.
+
+use std::fmt::Write as _;
+
+use super::console::{Row, Tone};
+use crate::common::layout::{columns, first_ten};
+use crate::container::changes::{recipes_shown, ChangeKind, Difference};
+use crate::container::object::Container;
+use crate::mojito::experiment::{Experiment, Percent, Traffic};
+use crate::mojito::script::Script;
+
+/// Cells of the bar that shows a share.
+const BAR: usize = 10;
+
+/// A heading, and a row for each experiment: those that visitors have first.
+pub(crate) fn experiments(container: &Container, script: &Script) -> (String, Vec<Row>) {
+    let mut experiments: Vec<&Experiment> = script.experiments.iter().collect();
+    experiments.sort_by(|one, other| order(one).total_cmp(&order(other)));
+    let shares = experiments.iter().map(|it| share(&it.traffic).len());
+    let widest = shares.max().unwrap_or_default();
+    let cells: Vec<Vec<String>> = experiments
+        .iter()
+        .map(|experiment| {
+            vec![
+                state(&experiment.traffic).to_owned(),
+                bar(&experiment.traffic),
+                format!("{:>widest$}", share(&experiment.traffic)),
+                experiment.id.clone(),
+                experiment.name.clone(),
+                recipes(experiment),
+            ]
+        })
+        .collect();
+    let tone = |experiment: &&Experiment| match experiment.traffic {
+        Traffic::Live { .. } => Tone::Good,
+        Traffic::Diverted { .. } | Traffic::Computed => Tone::Notable,
+        Traffic::Staged => Tone::Plain,
+    };
+    let heading = format!("{}: {}", built(container, script), counted(&experiments));
+    (heading, rows(&cells, experiments.iter().map(tone)))
+}
+
+/// What the container says of itself: `mojito, commit 1f2e3d4, built at ...`.
+fn built(container: &Container, script: &Script) -> String {
+    let mut built = format!("container {}", container.name);
+    if let Some(info) = &script.build_info {
+        for (what, value) in [
+            ("commit", info.commit.clone()),
+            ("built", info.built_at()),
+            ("with Mojito", info.mojito_version.clone()),
+        ] {
+            if let Some(value) = value {
+                let _ = write!(built, ", {what} {value}");
+            }
+        }
+    }
+    built
+}
+
+fn counted(experiments: &[&Experiment]) -> String {
+    if experiments.is_empty() {
+        return "no experiments".to_owned();
+    }
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for experiment in experiments {
+        let state = state(&experiment.traffic);
+        match counts.last_mut() {
+            Some((last, count)) if *last == state => *count += 1,
+            _ => counts.push((state, 1)),
+        }
+    }
+    let counts: Vec<String> = counts
+        .iter()
+        .map(|(state, count)| format!("{count} {state}"))
+        .collect();
+    counts.join(", ")
+}
+
+/// The more visitors have it, the further up.
+fn order(experiment: &Experiment) -> f64 {
+    match experiment.traffic {
+        Traffic::Live { share } => 1.0 - share,
+        Traffic::Diverted { .. } => 2.0,
+        Traffic::Computed => 3.0,
+        Traffic::Staged => 4.0,
+    }
+}
+
+fn state(traffic: &Traffic) -> &'static str {
+    match traffic {
+        Traffic::Live { .. } => "live",
+        Traffic::Diverted { .. } => "diverted",
+        Traffic::Staged => "staged",
+        Traffic::Computed => "computed",
+    }
+}
+
+fn bar(traffic: &Traffic) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "from 0 to 10"
+    )]
+    let filled = match traffic {
+        Traffic::Live { share } => {
+            let filled = (share * BAR as f64).round() as usize;
+            // Little is not nothing, and much is not all.
+            let least = usize::from(*share > 0.0);
+            filled.clamp(least, BAR - usize::from(*share < 1.0))
+        }
+        Traffic::Diverted { .. } => BAR,
+        Traffic::Staged | Traffic::Computed => return String::new(),
+    };
+    "█".repeat(filled) + &"░".repeat(BAR - filled)
+}
+
+fn share(traffic: &Traffic) -> String {
+    match traffic {
+        Traffic::Live { share } => Percent(*share).to_string(),
+        Traffic::Diverted { .. } => "all".to_owned(),
+        Traffic::Staged | Traffic::Computed => String::new(),
+    }
+}
+
+fn recipes(experiment: &Experiment) -> String {
+    match &experiment.traffic {
+        Traffic::Diverted { recipe } => format!("→ {}", experiment.recipe_name(recipe)),
+        Traffic::Computed => "only running the container would tell who has it".to_owned(),
+        Traffic::Live { .. } | Traffic::Staged => recipes_shown(&experiment.recipes),
+    }
+}
+
+/// A heading, and a row for each change.
+pub(crate) fn difference(difference: &Difference) -> (String, Vec<Row>) {
+    let mut heading = format!(
+        "compared with what visitors get now ({}):",
+        difference.against
+    );
+    if difference.is_nothing() {
+        heading.push_str(if difference.is_same {
+            " the same"
+        } else if difference.is_looked_into {
+            " no experiment, shared code or header changes"
+        } else {
+            " another file; what is in it is not compared, as `VALIDATE` is off"
+        });
+    }
+    let cells: Vec<Vec<String>> = difference
+        .changes
+        .iter()
+        .map(|change| {
+            let word = format!("{} {}", mark(change.kind), change.kind.word());
+            let (subject, name, detail) = (&change.subject, &change.name, &change.detail);
+            match change.kind {
+                ChangeKind::Header => vec![word, format!("{subject}: {detail}")],
+                _ if subject.is_empty() => vec![word, detail.clone()],
+                _ => vec![word, subject.clone(), name.clone(), detail.clone()],
+            }
+        })
+        .collect();
+    let tones = difference.changes.iter().map(|change| match change.kind {
+        ChangeKind::Starts | ChangeKind::Resumes => Tone::Good,
+        ChangeKind::Stops | ChangeKind::Unsound => Tone::Bad,
+        ChangeKind::Size => Tone::Plain,
+        _ => Tone::Notable,
+    });
+    (heading, rows(&cells, tones))
+}
+
+fn mark(kind: ChangeKind) -> char {
+    match kind {
+        ChangeKind::Starts | ChangeKind::Staged => '+',
+        ChangeKind::Stops | ChangeKind::Unstaged => '-',
+        ChangeKind::Ramps => '↗',
+        ChangeKind::Diverts => '→',
+        ChangeKind::Resumes => '←',
+        ChangeKind::Unsound => '!',
+        ChangeKind::Size => ' ',
+        ChangeKind::Changes | ChangeKind::Renamed | ChangeKind::SharedCode | ChangeKind::Header => {
+            '~'
+        }
+    }
+}
+
+/// All that changes, in one line: `w3 starts, w1 ramps 10% → 50%`. `None` if nothing does.
+pub(crate) fn summary(difference: &Difference) -> Option<String> {
+    let changes = difference
+        .changes
+        .iter()
+        .filter(|change| change.kind != ChangeKind::Size);
+    let changes: Vec<String> = changes
+        .map(|change| match change.kind {
+            ChangeKind::Ramps => format!("{} ramps {}", change.subject, change.detail),
+            ChangeKind::Header => format!("{} changes", change.subject),
+            ChangeKind::SharedCode => "the shared code changes".to_owned(),
+            ChangeKind::Unsound => "what was served before could not be compared".to_owned(),
+            kind => format!("{} {}", change.subject, kind.word()),
+        })
+        .collect();
+    let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
+    (!changes.is_empty()).then(|| first_ten(&changes))
+}
+
+fn rows(cells: &[Vec<String>], tones: impl Iterator<Item = Tone>) -> Vec<Row> {
+    columns(cells)
+        .into_iter()
+        .zip(cells)
+        .zip(tones)
+        .map(|((text, cells), tone)| Row {
+            tone,
+            toned: cells[0].len(),
+            text,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::common::byte_size::ByteSize;
+    use crate::container::gzip::Gzip;
+    use crate::container::object::Object;
+    use crate::container::served::Served;
+    use crate::mojito::script;
+    use crate::settings::cache_control::CacheControl;
+    use crate::settings::names::{Bundle, ContainerName, Prefix};
+
+    fn container(experiments: &str) -> String {
+        format!("window.Mojito||(Mojito=function(){{}}(),Mojito.buildInfo={{mojitoVersion:'2.7.1'}}{experiments})")
+    }
+
+    fn add(properties: &str) -> String {
+        format!(",Mojito.addTest({{{properties},recipes:{{0:{{name:'Control'}},1:{{name:'Blue',js:function(e){{e.a()}}}}}}}})")
+    }
+
+    /// What changes from one script to another, as it is shown.
+    fn between(old: &str, new: &str) -> Vec<String> {
+        let object = object(new);
+        let served = served(old);
+        let script = script::read(new).unwrap();
+        let difference =
+            Difference::between(&served, Some(&script), &object, &CacheControl::default());
+        let (_, rows) = super::difference(&difference);
+        let rows = rows.into_iter().map(|row| row.text);
+        rows.filter(|row| !row.starts_with("  size")).collect()
+    }
+
+    fn object(text: &str) -> Object {
+        let prefix = Prefix::literal("js");
+        let name = ContainerName::parse("mojito").unwrap();
+        let body = Gzip::new().compress(text.as_bytes(), None);
+        let size = ByteSize(text.len() as u64);
+        Object::new(&name, Bundle::Minified, &prefix, &prefix, size, body)
+    }
+
+    fn served(text: &str) -> Served {
+        let cache_control = CacheControl::default();
+        let body = Bytes::from(Gzip::new().compress(text.as_bytes(), None));
+        Served::new(
+            "s3://acme/js/mojito.js",
+            Object::headers(&cache_control),
+            body,
+            Served::limit(ByteSize(0)),
+        )
+    }
+
+    #[test]
+    fn each_change_of_traffic_has_its_word() {
+        #[track_caller]
+        fn case(old: Option<&str>, new: Option<&str>, expected: &str) {
+            let with = |properties: Option<&str>| {
+                let added = properties.map(|it| add(&format!("id:'w1',name:'Hero',{it}")));
+                container(&added.unwrap_or_default())
+            };
+            assert_eq!(between(&with(old), &with(new)), [expected]);
+        }
+        let tenth = Some("state:'live',sampleRate:.1");
+        let half = Some("state:'live',sampleRate:.5");
+        let diverted = Some("state:'live',sampleRate:.5,divertTo:'1'");
+        let staged = Some("state:'staging',sampleRate:.5");
+        case(None, tenth, "+ starts  w1  Hero  10%");
+        case(staged, tenth, "+ starts  w1  Hero  staged → 10%");
+        case(tenth, half, "↗ ramps  w1  Hero  10% → 50%");
+        case(half, tenth, "↗ ramps  w1  Hero  50% → 10%");
+        case(half, diverted, "→ diverts  w1  Hero  50% → all get `Blue`");
+        case(diverted, half, "← resumes  w1  Hero  all get `Blue` → 50%");
+        case(half, None, "- stops  w1  Hero  50% → removed");
+        case(half, staged, "- stops  w1  Hero  50% → staged");
+        case(
+            diverted,
+            None,
+            "- stops  w1  Hero  all get `Blue` → removed",
+        );
+        case(None, staged, "+ staged  w1  Hero  new; no visitor has it");
+        case(
+            staged,
+            None,
+            "- unstaged  w1  Hero  removed; no visitor had it",
+        );
+    }
+
+    #[test]
+    fn other_code_recipes_and_names_are_changes() {
+        let old = container(&add(
+            "id:'w1',name:'Hero',state:'live',trigger:function(e){e.b()}",
+        ));
+        let new = old.replace("e.a()", "e.c()");
+        assert_eq!(between(&old, &new), ["~ changes  w1  Hero  js of `Blue`"]);
+        let new = old
+            .replace("e.b()", "e.c()")
+            .replace("'Blue',", "'Blue',css:'a{}',");
+        assert_eq!(
+            between(&old, &new),
+            ["~ changes  w1  Hero  trigger, css of `Blue`"]
+        );
+        let new = old.replace("'Blue'", "'Red'").replace("'Hero'", "'Footer'");
+        assert_eq!(
+            between(&old, &new),
+            [
+                "~ changes  w1  Footer  recipes Control / Blue → Control / Red",
+                "~ renamed  w1  Footer  was Hero"
+            ]
+        );
+        let new = old.replace("(e)", "(t)").replace("{e.", "{t.");
+        assert_eq!(between(&old, &new), [""; 0]);
+    }
+
+    #[test]
+    fn the_shared_code_is_told_apart_from_the_experiments() {
+        let old = container(&add("id:'w1'"));
+        let new = old.replace("function(){}()", "function(){return 1}()");
+        assert_eq!(
+            between(&old, &new),
+            ["~ shared code  the library, or the code that experiments share, is other than before"]
+        );
+        let new = new.replace("2.7.1", "2.8.0");
+        assert_eq!(between(&old, &new), ["~ shared code  Mojito 2.7.1 → 2.8.0"]);
+    }
+
+    #[test]
+    fn what_cannot_be_compared_is_said_to_be() {
+        let new = container("");
+        assert_eq!(
+            between("Mojito=(", &new),
+            ["! unsound  what is served now is no sound script: Expected `)` but found `EOF`"]
+        );
+        assert_eq!(
+            between("<html>", &new),
+            ["! unsound  what is served now is a page and no script"]
+        );
+    }
+
+    #[test]
+    fn headers_and_bytes_are_compared() {
+        let new = container("");
+        let object = object(&new);
+        let headers = [("Content-Type", "text/plain"), ("Content-Encoding", "gzip")];
+        let served = Served::new(
+            "s3://acme/js/mojito.js",
+            headers,
+            object.body.clone(),
+            Served::limit(ByteSize(0)),
+        );
+        let difference = Difference::between(&served, None, &object, &CacheControl::default());
+        let (heading, rows) = super::difference(&difference);
+        assert_eq!(
+            heading,
+            "compared with what visitors get now (s3://acme/js/mojito.js):"
+        );
+        let rows: Vec<String> = rows.into_iter().map(|row| row.text).collect();
+        let size = object.compressed_size();
+        assert_eq!(
+            rows,
+            [
+                "~ header  content-type: text/plain → application/javascript; charset=utf-8"
+                    .to_owned(),
+                format!(
+                    "~ header  cache-control: none → {}",
+                    CacheControl::default().as_str()
+                ),
+                format!("  size    {size} compressed, the same bytes"),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_summary_names_the_experiments_that_change() {
+        let old =
+            container(&(add("id:'w1',state:'live',sampleRate:.1") + &add("id:'w2',state:'live'")));
+        let new =
+            container(&(add("id:'w1',state:'live',sampleRate:.5") + &add("id:'w3',state:'live'")));
+        let object = object(&new);
+        let script = script::read(&new).unwrap();
+        let difference = Difference::between(
+            &served(&old),
+            Some(&script),
+            &object,
+            &CacheControl::default(),
+        );
+        assert_eq!(
+            summary(&difference).as_deref(),
+            Some("w3 starts, w1 ramps 10% → 50%, w2 stops")
+        );
+        assert!(!difference.is_nothing());
+        let same = Difference::between(
+            &served(&new),
+            Some(&script),
+            &object,
+            &CacheControl::default(),
+        );
+        assert_eq!(summary(&same), None);
+        assert!(same.is_nothing());
+    }
+}

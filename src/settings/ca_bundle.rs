@@ -1,0 +1,61 @@
+//! `AWS_CA_BUNDLE`: the certificates of a company's inspecting proxy or of an endpoint of one's own.
+//!
+//! They are checked here because the HTTP client panics on a certificate that it cannot read.
+
+use std::path::Path;
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::CertificateDer;
+use rustls::RootCertStore;
+
+use crate::common::bounded_file;
+use crate::common::byte_size::ByteSize;
+use crate::common::printable::printable;
+
+/// Far beyond the 250 kB of all the certificates that a system trusts.
+const LARGEST_BUNDLE: ByteSize = ByteSize(10_000_000);
+
+/// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, a phrase about the variable.
+pub(crate) fn read(path: &str) -> Result<String, String> {
+    let pem = bounded_file::read(Path::new(path), LARGEST_BUNDLE)
+        .map_err(|unread| format!("is `{}`, which {unread}", printable(path)))?;
+    let mut bundle = String::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
+        if RootCertStore::empty().add(certificate.clone()).is_ok() {
+            push_pem(&mut bundle, &certificate);
+        }
+    }
+    if bundle.is_empty() {
+        Err(format!(
+            "is `{}`, which holds no certificate in PEM form",
+            printable(path)
+        ))
+    } else {
+        Ok(bundle)
+    }
+}
+
+/// Appends a certificate in PEM form.
+pub(crate) fn push_pem(pem: &mut String, certificate: &CertificateDer<'_>) {
+    pem.push_str("-----BEGIN CERTIFICATE-----\n");
+    STANDARD.encode_string(certificate, pem);
+    pem.push_str("\n-----END CERTIFICATE-----\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_without_a_certificate_is_refused() {
+        let no_certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(read(no_certificate)
+            .unwrap_err()
+            .contains("holds no certificate"));
+        assert!(read("/no/such/file")
+            .unwrap_err()
+            .contains("cannot be read"));
+    }
+}

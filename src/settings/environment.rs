@@ -1,0 +1,281 @@
+//! Which of the two environments a run publishes to, and why.
+//!
+//! A wrong answer here puts an untested container before every visitor of a site, so whatever contradicts itself is
+//! refused, and a build in CI that is neither a tag nor the development branch has to say what it means.
+
+use std::fmt::{self, Display, Formatter};
+
+use serde::Serialize;
+
+use super::names::Prefix;
+use super::pipeline::Build;
+use super::problems::Invalid;
+
+/// Where a container is published to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Environment {
+    Production,
+    Development,
+}
+
+impl Environment {
+    /// The folder in the bucket that Mojito's documentation uses.
+    pub(crate) fn default_prefix(self) -> Prefix {
+        Prefix::literal(match self {
+            Self::Production => "js",
+            Self::Development => "jsdev",
+        })
+    }
+
+    /// The other one.
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Production => Self::Development,
+            Self::Development => Self::Production,
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "production" => Some(Self::Production),
+            "development" | "staging" => Some(Self::Development),
+            _ => None,
+        }
+    }
+}
+
+impl Display for Environment {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Production => "production",
+            Self::Development => "development",
+        })
+    }
+}
+
+/// Decides the environment. The reason is a phrase for the log.
+///
+/// A flag beats the variable, which beats what the pipeline is run for; none may contradict the `deployment:` of the step.
+pub(crate) fn resolve(
+    production_flag: bool,
+    variable: Option<&str>,
+    build: &Build,
+) -> Result<(Environment, String), Invalid> {
+    let (environment, reason) = if production_flag {
+        (Environment::Production, "`--production`".to_owned())
+    } else if let Some(name) = variable {
+        let environment = Environment::from_name(name).ok_or_else(|| {
+            Invalid::value(
+                "ENVIRONMENT",
+                name,
+                "`production` or `development` (`staging` means development)",
+            )
+        })?;
+        (environment, format!("`ENVIRONMENT` is `{name}`"))
+    } else {
+        of_pipeline(build)?
+    };
+    match build.deployment_environment.as_deref() {
+        Some(deployment) if contradicts(environment, deployment) => Err(Invalid::new(
+            "ENVIRONMENT",
+            format!(
+                "would be {environment} ({reason}), but the step says `deployment: {deployment}`; \
+                 make the two agree, or the wrong site is changed"
+            ),
+        )),
+        _ => Ok((environment, reason)),
+    }
+}
+
+fn of_pipeline(build: &Build) -> Result<(Environment, String), Invalid> {
+    let production_or_development =
+        "set `ENVIRONMENT` to `production` or `development` to publish it";
+    if let Some(tag) = &build.tag {
+        return Ok((Environment::Production, format!("tag `{tag}`")));
+    }
+    if let Some(id) = &build.pull_request {
+        return Err(Invalid::new(
+            "ENVIRONMENT",
+            format!("is not set, and this is a build of pull request {id}, which is not published by itself; {production_or_development}"),
+        ));
+    }
+    match build.branch.as_deref() {
+        Some(branch @ ("develop" | "development")) => {
+            Ok((Environment::Development, format!("branch `{branch}`")))
+        }
+        Some(branch) => Err(Invalid::new(
+            "ENVIRONMENT",
+            format!(
+                "is not set, and this is a build of branch `{branch}`: only a tag (production) and the branch `develop` or \
+                 `development` (development) are published by themselves; {production_or_development}"
+            ),
+        )),
+        None if build.in_ci => Err(Invalid::new(
+            "ENVIRONMENT",
+            format!("is not set, and this build in CI is of no tag and no branch; {production_or_development}"),
+        )),
+        None => Ok((
+            Environment::Development,
+            "by hand, without `--production`".to_owned(),
+        )),
+    }
+}
+
+/// Of the names that a step's `deployment:` may have, only Bitbucket's own four are judged.
+fn contradicts(environment: Environment, deployment: &str) -> bool {
+    match deployment.to_ascii_lowercase().as_str() {
+        "production" => environment != Environment::Production,
+        "staging" | "development" | "test" => environment != Environment::Development,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(tag: &str, branch: &str, deployment: &str) -> Build {
+        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        Build {
+            in_ci: true,
+            tag: some(tag),
+            branch: some(branch),
+            deployment_environment: some(deployment),
+            ..Build::default()
+        }
+    }
+
+    #[test]
+    fn the_environment_comes_from_flag_variable_and_pipeline_in_this_order() {
+        #[track_caller]
+        fn case(
+            flag: bool,
+            variable: Option<&str>,
+            build: &Build,
+            expected: Environment,
+            reason: &str,
+        ) {
+            assert_eq!(
+                resolve(flag, variable, build).map_err(|error| error.to_string()),
+                Ok((expected, reason.to_owned()))
+            );
+        }
+        use Environment::{Development, Production};
+        let by_hand = Build::default();
+        case(
+            false,
+            None,
+            &by_hand,
+            Development,
+            "by hand, without `--production`",
+        );
+        case(true, None, &by_hand, Production, "`--production`");
+        case(
+            true,
+            Some("development"),
+            &by_hand,
+            Production,
+            "`--production`",
+        );
+        case(
+            false,
+            Some("PRODUCTION"),
+            &by_hand,
+            Production,
+            "`ENVIRONMENT` is `PRODUCTION`",
+        );
+        case(
+            false,
+            Some("staging"),
+            &by_hand,
+            Development,
+            "`ENVIRONMENT` is `staging`",
+        );
+        case(false, None, &build("v1", "", ""), Production, "tag `v1`");
+        case(
+            false,
+            None,
+            &build("", "develop", ""),
+            Development,
+            "branch `develop`",
+        );
+        case(
+            false,
+            None,
+            &build("", "development", "staging"),
+            Development,
+            "branch `development`",
+        );
+        case(
+            false,
+            None,
+            &build("", "develop", "test"),
+            Development,
+            "branch `develop`",
+        );
+        case(
+            false,
+            Some("production"),
+            &build("", "master", "Production"),
+            Production,
+            "`ENVIRONMENT` is `production`",
+        );
+        case(
+            false,
+            Some("development"),
+            &build("v1", "", "Europe"),
+            Development,
+            "`ENVIRONMENT` is `development`",
+        );
+    }
+
+    #[test]
+    fn what_contradicts_itself_or_says_too_little_is_refused() {
+        #[track_caller]
+        fn case(flag: bool, variable: Option<&str>, build: &Build, expected: &str) {
+            let error = resolve(flag, variable, build).unwrap_err().to_string();
+            assert!(
+                error.starts_with("`ENVIRONMENT` ") && error.contains(expected),
+                "{error}"
+            );
+        }
+        case(
+            false,
+            Some("prod"),
+            &Build::default(),
+            "is `prod`, expected `production` or `development`",
+        );
+        case(
+            false,
+            None,
+            &build("", "master", "production"),
+            "a build of branch `master`",
+        );
+        case(false, None, &build("", "", ""), "of no tag and no branch");
+        case(
+            false,
+            None,
+            &build("v1", "", "staging"),
+            "`deployment: staging`",
+        );
+        case(
+            false,
+            None,
+            &build("", "develop", "production"),
+            "`deployment: production`",
+        );
+        case(true, None, &build("", "", "test"), "`deployment: test`");
+        case(
+            false,
+            Some("development"),
+            &build("v1", "", "production"),
+            "`deployment: production`",
+        );
+        let pull_request = Build {
+            pull_request: Some("7".to_owned()),
+            ..build("", "develop", "")
+        };
+        case(false, None, &pull_request, "a build of pull request 7");
+    }
+}

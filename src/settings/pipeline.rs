@@ -1,0 +1,149 @@
+//! The build that publishes: what Bitbucket Pipelines says of itself, and the provenance that is stored with an object.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use percent_encoding::{utf8_percent_encode, CONTROLS};
+use serde::Serialize;
+
+use super::raw::RawBuild;
+
+/// S3 allows 2 KB of metadata for an object; a longer value than this is cut.
+const LONGEST_METADATA_VALUE: usize = 256;
+
+/// Where a run comes from. By hand, all of it is absent.
+#[derive(Clone, Debug, Default, Serialize)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "a build number is Bitbucket's own term"
+)]
+pub(crate) struct Build {
+    /// Whether this runs in CI rather than by hand.
+    pub(crate) in_ci: bool,
+    pub(crate) branch: Option<String>,
+    pub(crate) tag: Option<String>,
+    pub(crate) pull_request: Option<String>,
+    pub(crate) commit: Option<String>,
+    pub(crate) build_number: Option<String>,
+    /// Whether somebody ran the step again, which Bitbucket counts in `BITBUCKET_STEP_RUN_NUMBER`.
+    pub(crate) is_rerun: bool,
+    /// `workspace/repository`.
+    pub(crate) repository: Option<String>,
+    pub(crate) deployment_environment: Option<String>,
+    #[serde(skip)]
+    pub(crate) storage_dir: Option<PathBuf>,
+    #[serde(skip)]
+    pub(crate) shared_storage_dir: Option<PathBuf>,
+}
+
+impl Build {
+    pub(crate) fn new(raw: RawBuild) -> Self {
+        let in_ci = raw.bitbucket_build_number.is_some()
+            || raw
+                .ci
+                .is_some_and(|ci| !ci.eq_ignore_ascii_case("false") && ci != "0");
+        Self {
+            in_ci,
+            branch: raw.bitbucket_branch,
+            tag: raw.bitbucket_tag,
+            pull_request: raw.bitbucket_pr_id,
+            commit: raw.bitbucket_commit,
+            build_number: raw.bitbucket_build_number,
+            is_rerun: raw
+                .bitbucket_step_run_number
+                .and_then(|number| number.parse::<u32>().ok())
+                .is_some_and(|number| number > 1),
+            repository: raw.bitbucket_repo_full_name,
+            deployment_environment: raw.bitbucket_deployment_environment,
+            storage_dir: raw.bitbucket_pipe_storage_dir.map(PathBuf::from),
+            shared_storage_dir: raw.bitbucket_pipe_shared_storage_dir.map(PathBuf::from),
+        }
+    }
+
+    /// The build number, which Bitbucket counts up within a repository.
+    pub(crate) fn number(&self) -> Option<u64> {
+        self.build_number.as_ref()?.parse().ok()
+    }
+
+    /// The user-defined metadata of an S3 object. S3 takes ASCII only; the rest is percent-encoded.
+    pub(crate) fn metadata(&self) -> HashMap<String, String> {
+        let publisher = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+        [
+            ("published-by", Some(publisher)),
+            ("commit", self.commit.as_deref()),
+            ("build-number", self.build_number.as_deref()),
+            ("tag", self.tag.as_deref()),
+            ("branch", self.branch.as_deref()),
+            ("repository", self.repository.as_deref()),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| {
+            let mut value = utf8_percent_encode(value?, CONTROLS).to_string();
+            value.truncate(LONGEST_METADATA_VALUE);
+            Some((name.to_owned(), value))
+        })
+        .collect()
+    }
+
+    /// A phrase for the log, such as `build 57, commit 1f2e3d4, of acme/site`. `None` by hand.
+    pub(crate) fn summary(&self) -> Option<String> {
+        let parts: Vec<String> = [
+            self.build_number
+                .as_ref()
+                .map(|number| format!("build {number}")),
+            self.commit
+                .as_ref()
+                .map(|commit| format!("commit {}", short(commit))),
+            self.repository
+                .as_ref()
+                .map(|repository| format!("of {repository}")),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+/// A commit as people write it: its first seven characters.
+pub(crate) fn short(commit: &str) -> String {
+    commit.chars().take(7).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_ascii_and_bounded() {
+        let build = Build {
+            branch: Some(format!("feature/größe {}", "x".repeat(300))),
+            build_number: Some("57".to_owned()),
+            ..Build::default()
+        };
+        let metadata = build.metadata();
+        assert_eq!(metadata["build-number"], "57");
+        assert!(metadata["branch"].starts_with("feature/gr%C3%B6%C3%9Fe x"));
+        assert_eq!(metadata["branch"].len(), LONGEST_METADATA_VALUE);
+        let mut names: Vec<&str> = metadata.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["branch", "build-number", "published-by"]);
+    }
+
+    #[test]
+    fn ci_is_known_by_its_variables() {
+        #[track_caller]
+        fn case(ci: Option<&str>, number: Option<&str>, expected: bool) {
+            let build = Build::new(RawBuild {
+                ci: ci.map(str::to_owned),
+                bitbucket_build_number: number.map(str::to_owned),
+                ..RawBuild::default()
+            });
+            assert_eq!(build.in_ci, expected);
+        }
+        case(None, None, false);
+        case(Some("false"), None, false);
+        case(Some("true"), None, true);
+        case(None, Some("57"), true);
+    }
+}

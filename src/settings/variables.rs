@@ -1,0 +1,192 @@
+//! The environment variables of the process, as Bitbucket means them.
+//!
+//! Bitbucket passes `NAME: $UNDEFINED` as an empty string, and spells a list as `NAME_COUNT`, `NAME_0`, `NAME_1` and so
+//! on. Both are undone here, so that nothing else in the program, nor in AWS's SDK, meets an empty variable.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsStr;
+
+use serde::de::DeserializeOwned;
+
+use super::problems::Invalid;
+use crate::common::printable::printable;
+
+/// The variables that are set and not empty.
+#[derive(Default)]
+pub(crate) struct Variables(BTreeMap<String, String>);
+
+impl Variables {
+    /// Takes the variables of the process and removes empty ones from it, where others look for them.
+    ///
+    /// AWS's SDK, its TLS and its proxy support read the environment themselves, and an empty `AWS_PROFILE` is a profile
+    /// without a name to them. This must be called before any thread is started.
+    pub(crate) fn of_process() -> Self {
+        let mut variables = BTreeMap::new();
+        for (name, value) in env::vars_os() {
+            if value.is_empty() {
+                if is_read_by_others(&name) {
+                    env::remove_var(&name);
+                }
+            } else if let Ok(name) = name.into_string() {
+                // What is not UTF-8 is kept in a readable form: the setting that it is meant for then says what it got.
+                variables.insert(name, value.to_string_lossy().into_owned());
+            }
+        }
+        Self(variables)
+    }
+
+    /// Reads a struct whose fields are the lower-case names of variables.
+    ///
+    /// Variables with lower-case letters are left out: envy folds case, and `debug` is not `DEBUG`.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, envy::Error> {
+        envy::from_iter(
+            self.0
+                .iter()
+                .filter(|(name, _)| !name.contains(|c: char| c.is_ascii_lowercase()))
+                .map(|(name, value)| (name.clone(), value.clone())),
+        )
+    }
+
+    /// Reads a list: Bitbucket's array form, or one plain value. Empty elements count as unset, repeated ones once.
+    pub(crate) fn list(&self, name: &'static str) -> Result<Vec<String>, Invalid> {
+        let count_name = format!("{name}_COUNT");
+        let plain = self.0.get(name);
+        let Some(count) = self.0.get(&count_name) else {
+            return Ok(plain.into_iter().cloned().collect());
+        };
+        if plain.is_some() {
+            return Err(Invalid::new(
+                name,
+                format!("is given both as one value and as a list (`{count_name}`); give one of the two"),
+            ));
+        }
+        let count: usize = count.parse().map_err(|_| {
+            Invalid::new(
+                name,
+                format!(
+                    "has the length `{}` (`{count_name}`), expected a number",
+                    printable(count)
+                ),
+            )
+        })?;
+        // The elements that exist are counted, not the numbers up to a length that may be absurd.
+        let mut elements: Vec<(usize, &String)> = self
+            .0
+            .iter()
+            .filter_map(|(key, value)| {
+                let index = key.strip_prefix(name)?.strip_prefix('_')?.parse().ok()?;
+                (index < count).then_some((index, value))
+            })
+            .collect();
+        elements.sort_unstable_by_key(|(index, _)| *index);
+        let mut list: Vec<String> = Vec::with_capacity(elements.len());
+        let mut seen = std::collections::HashSet::new();
+        for (_, value) in elements {
+            if seen.insert(value) {
+                list.push(value.clone());
+            }
+        }
+        Ok(list)
+    }
+}
+
+/// Whether AWS's SDK, its TLS or its proxy support may read a variable. Each that is removed costs a look at all, so that
+/// to remove all of very many would take minutes.
+fn is_read_by_others(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_ascii_uppercase();
+    name == "HOME"
+        || name.starts_with("AWS_")
+        || name.starts_with("SSL_CERT_")
+        || name.ends_with("_PROXY")
+}
+
+#[cfg(any(test, fuzzing))]
+impl<'a> FromIterator<(&'a str, &'a str)> for Variables {
+    fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(variables: T) -> Self {
+        let set = variables.into_iter().filter(|(_, value)| !value.is_empty());
+        Self(
+            set.map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_one_value_or_bitbuckets_array() {
+        #[track_caller]
+        fn case<const N: usize>(variables: [(&str, &str); N], expected: &[&str]) {
+            assert_eq!(
+                Variables::from_iter(variables).list("NAME").unwrap(),
+                expected
+            );
+        }
+        case([], &[]);
+        case([("NAME", "a")], &["a"]);
+        case(
+            [("NAME_COUNT", "2"), ("NAME_0", "a"), ("NAME_1", "b")],
+            &["a", "b"],
+        );
+        case([("NAME_COUNT", "0"), ("NAME_0", "a")], &[]);
+        case(
+            [
+                ("NAME_COUNT", "3"),
+                ("NAME_0", "a"),
+                ("NAME_1", ""),
+                ("NAME_2", "c"),
+            ],
+            &["a", "c"],
+        );
+        case(
+            [
+                ("NAME_COUNT", "3"),
+                ("NAME_0", "b"),
+                ("NAME_1", "a"),
+                ("NAME_2", "b"),
+            ],
+            &["b", "a"],
+        );
+        case(
+            [("NAME_COUNT", "18446744073709551615"), ("NAME_7", "a")],
+            &["a"],
+        );
+        case([("NAME_COUNT", "")], &[]);
+    }
+
+    #[test]
+    fn elements_keep_their_order_beyond_nine() {
+        let names: Vec<String> = (0..12).map(|index| format!("NAME_{index}")).collect();
+        let mut variables = Variables::from_iter([("NAME_COUNT", "12")]);
+        for name in &names {
+            variables.0.insert(name.clone(), name.to_lowercase());
+        }
+        let expected: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
+        assert_eq!(variables.list("NAME").unwrap(), expected);
+    }
+
+    #[test]
+    fn a_list_given_twice_or_of_no_length_is_refused() {
+        #[track_caller]
+        fn case<const N: usize>(variables: [(&str, &str); N], expected: &str) {
+            assert_eq!(
+                Variables::from_iter(variables)
+                    .list("NAME")
+                    .unwrap_err()
+                    .to_string(),
+                expected
+            );
+        }
+        case(
+            [("NAME", "a"), ("NAME_COUNT", "1"), ("NAME_0", "b")],
+            "`NAME` is given both as one value and as a list (`NAME_COUNT`); give one of the two",
+        );
+        case(
+            [("NAME_COUNT", "two")],
+            "`NAME` has the length `two` (`NAME_COUNT`), expected a number",
+        );
+    }
+}
