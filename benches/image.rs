@@ -5,12 +5,12 @@
 
 #![expect(clippy::print_stdout, reason = "it reports")]
 
-#[path = "../tests/docker.rs"]
+#[path = "../tests/support/docker.rs"]
 mod docker;
-#[path = "../tests/local_aws/mod.rs"]
+#[path = "../tests/support/local_aws/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod local_aws;
-#[path = "../tests/sample/mod.rs"]
+#[path = "../tests/support/sample/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod sample;
 

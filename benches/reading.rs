@@ -4,7 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "it reports")]
 
-#[path = "../tests/sample/mod.rs"]
+#[path = "../tests/support/sample/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod sample;
 

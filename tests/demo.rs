@@ -3,8 +3,12 @@
 
 #![expect(clippy::print_stdout, reason = "it shows")]
 
+#[path = "support/cargo.rs"]
+mod cargo;
+#[path = "support/local_aws/mod.rs"]
 mod local_aws;
 #[expect(dead_code, reason = "the tests use all of it")]
+#[path = "support/sample/mod.rs"]
 mod sample;
 
 use std::collections::BTreeMap;
@@ -18,6 +22,7 @@ use std::process::{exit, Command};
 use serde::Deserialize;
 use serde_json::json;
 
+use cargo::cargo;
 use local_aws::LocalAws;
 
 #[derive(Deserialize)]
@@ -124,13 +129,15 @@ fn main() {
 
 /// Builds the binary in the profile of this demo, and says where it is.
 fn build_binary() -> PathBuf {
-    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let status = Command::new(cargo)
+    let status = cargo(env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()))
         .args([
             "build",
             "--quiet",
             "--bin",
             "mojito-publish",
+            // With the features that dev-dependencies bring, as all else was built, so that nothing is built twice.
+            "--example",
+            "demo",
             "--manifest-path",
         ])
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, Instant};
 use tokio_rustls::TlsAcceptor;
 
-use crate::far_end::ask;
+use crate::tls_server::ask;
 
 /// Bytes that are under way on a connection at most.
 const WINDOW: usize = 1 << 20;

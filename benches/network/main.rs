@@ -5,16 +5,16 @@
 
 #![expect(clippy::print_stdout, reason = "it reports")]
 
-#[path = "../../tests/far_end.rs"]
-mod far_end;
-#[path = "../../tests/local_aws/mod.rs"]
+#[path = "../../tests/support/local_aws/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod local_aws;
-#[path = "../../tests/peak.rs"]
+#[path = "../../tests/support/peak.rs"]
 mod peak;
-#[path = "../../tests/sample/mod.rs"]
+#[path = "../../tests/support/sample/mod.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod sample;
+#[path = "../../tests/support/tls_server.rs"]
+mod tls_server;
 
 mod delay_line;
 mod many;
@@ -31,8 +31,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::delay_line::Upstreams;
-use crate::far_end::{acceptor, Certificate};
 use crate::local_aws::{LocalAws, World};
+use crate::tls_server::{acceptor, Certificate};
 use crate::tool::Bench;
 
 fn main() {

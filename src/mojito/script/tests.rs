@@ -4,8 +4,14 @@ use super::bounds::{DEEPEST, MOST_GROUPS};
 use super::*;
 use crate::mojito::experiment::{Part, Recipe, Traffic};
 
-const MINIFIED: &str = include_str!("../../../tests/sample/mojito.js");
-const PRETTY: &str = include_str!("../../../tests/sample/mojito.pretty.js");
+const MINIFIED: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/support/sample/mojito.js"
+));
+const PRETTY: &str = include_str!(concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/tests/support/sample/mojito.pretty.js"
+));
 
 /// The experiment that a container with these properties adds.
 fn experiment(properties: &str) -> Experiment {

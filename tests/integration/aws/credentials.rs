@@ -1,0 +1,285 @@
+//! Where credentials come from, by hand and in CI, and what is said where they are refused.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use crate::support::harness::{Case, OIDC_TOKEN};
+use crate::support::proxy::{Fault, Proxy, Target};
+
+/// A case whose keys are in the home of a developer, as a profile.
+fn with_profile(profile: &str) -> Case {
+    let case = Case::production();
+    let home = case.repository().to_str().unwrap().to_owned();
+    let (id, secret) = (
+        case.world.access_key_id.clone(),
+        case.world.secret_access_key.clone(),
+    );
+    let keys = format!("[{profile}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    case.without_credentials()
+        .env("HOME", &home)
+        .file(".aws/credentials", keys)
+}
+
+#[test]
+fn a_profile_gives_keys_and_region() {
+    let case = with_profile("acme")
+        .unset("AWS_DEFAULT_REGION")
+        .file(".aws/config", "[profile acme]\nregion = ap-southeast-2\n")
+        .env("AWS_PROFILE", "acme");
+    case.run()
+        .exits(0)
+        .contains("bucket: s3://")
+        .contains(" in ap-southeast-2")
+        .contains("credentials: profile `acme`, access key ending in");
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+}
+
+#[test]
+fn the_default_profile_needs_no_name() {
+    let case = with_profile("default");
+    case.run()
+        .exits(0)
+        .contains("credentials: AWS's default chain, access key ending in");
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_named() {
+    let case = with_profile("acme").env("AWS_PROFILE", "other");
+    case.run()
+        .exits(3)
+        .contains("no credentials were found")
+        .contains("other");
+    assert!(case.keys().is_empty());
+}
+
+/// It takes the minute that an operation may take.
+#[test]
+fn credentials_that_never_come_are_not_waited_for_without_end() {
+    let waits = |provider: &str| {
+        let case = with_profile("acme");
+        let proxy = Proxy::start(&case.world.endpoint);
+        let sts = Target {
+            method: "POST",
+            path: "/",
+        };
+        proxy.breaks(sts, Fault::NoAnswer, usize::MAX);
+        let config = format!("[profile waits]\nregion = ap-southeast-2\n{provider}\n");
+        let case = case
+            .file(".aws/config", config)
+            .env("AWS_ENDPOINT_URL_STS", &proxy.endpoint)
+            .env("AWS_PROFILE", "waits");
+        case.run()
+            .exits(3)
+            .contains("no credentials were found")
+            .contains("`AWS_PROFILE` is `waits`")
+            .contains("nothing was published; visitors keep the old container");
+        assert!(case.keys().is_empty());
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| waits("credential_process = sleep 600"));
+        scope.spawn(|| {
+            waits("role_arn = arn:aws:iam::123456789012:role/mojito\nsource_profile = acme");
+        });
+    });
+}
+
+#[test]
+fn a_credential_process_is_asked() {
+    let case = with_profile("unused");
+    let answer = json!({
+        "Version": 1, "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key,
+    });
+    let config = "[profile acme]\ncredential_process = /bin/cat keys.json\n";
+    let case = case
+        .file("keys.json", answer.to_string())
+        .file(".aws/config", config)
+        .env("AWS_PROFILE", "acme");
+    case.run().exits(0).contains("credentials: profile `acme`");
+}
+
+#[test]
+fn a_containers_role_is_asked() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/credentials", listener.local_addr().unwrap());
+    let case = with_profile("unused").env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &address);
+    let answer = json!({
+        "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key, "Token": "",
+        "Expiration": "2099-01-01T00:00:00Z",
+    })
+    .to_string();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        let _ = stream.write_all((head + &answer).as_bytes());
+    });
+    // An empty token is none; the local AWS's users have keys and no sessions.
+    let ended = case.run();
+    assert!(
+        ended
+            .output
+            .contains("credentials: AWS's default chain, access key ending in"),
+        "{}",
+        ended.output
+    );
+}
+
+#[test]
+fn each_refusal_of_the_role_is_explained() {
+    #[track_caller]
+    fn case(status: u16, code: &str, remedy: &str) {
+        let case = Case::production()
+            .env("AWS_OIDC_ROLE_ARN", "arn:aws:iam::123456789012:role/mojito")
+            .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+        let body = format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>In AWS's words.</Message></Error></ErrorResponse>");
+        case.fault(
+            json!({"method": "POST", "path": "/", "status": status, "body": body, "times": 9}),
+        );
+        case.run()
+            .exits(3)
+            .contains(&format!("sts:AssumeRoleWithWebIdentity on arn:aws:iam::123456789012:role/mojito failed: {code} (HTTP {status}): In AWS's words."))
+            .contains("request id TESTREQUEST")
+            .contains(remedy)
+            .contains("nothing was published; visitors keep the old container");
+        assert!(case.keys().is_empty());
+    }
+    case(
+        403,
+        "AccessDenied",
+        "its trust policy must name Bitbucket's identity provider",
+    );
+    case(
+        400,
+        "ExpiredTokenException",
+        "the step's OIDC token has expired: run the step again",
+    );
+    case(
+        400,
+        "InvalidIdentityToken",
+        "IAM must have an identity provider with the URL of this workspace and the audience",
+    );
+    case(
+        400,
+        "PackedPolicyTooLarge",
+        "publish fewer containers in one run",
+    );
+}
+
+#[test]
+fn a_broad_role_cannot_be_used_beyond_the_keys_of_the_run() {
+    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
+    let (case, role) = case.with_broad_role();
+    case.run().exits(0);
+    let other: String = case.ask("add_distribution", json!({}));
+    let may: Vec<String> = case.ask(
+        "what_the_session_may_do",
+        json!({"role": role, "key": "js/mojito.js", "distribution": other}),
+    );
+    assert_eq!(may, ["put the container"]);
+    // `check` looks at the role itself, which is far too broad.
+    let mut check = case.command();
+    check.arg("check");
+    case.ended(check.output().unwrap())
+        .exits(3)
+        .contains("too much: may write");
+}
+
+/// What an EC2 instance's metadata service answers to one path after the other.
+fn instance_metadata(role: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap();
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let body = match request.split(' ').nth(1) {
+                Some("/latest/api/token") => "token",
+                Some(path) if path.ends_with("/security-credentials/") => "publisher",
+                Some(path) if path.ends_with("/security-credentials-extended/") => "publisher",
+                _ => &role,
+            };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nX-aws-ec2-metadata-token-ttl-seconds: 600\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            let _ = stream.write_all((head + body).as_bytes());
+        }
+    });
+    address
+}
+
+#[test]
+fn an_instances_role_is_asked() {
+    let case = with_profile("unused");
+    let role = json!({
+        "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z", "Expiration": "2099-01-01T00:00:00Z",
+        "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key, "Token": "",
+    });
+    let address = instance_metadata(role.to_string());
+    let case = case
+        .unset("AWS_EC2_METADATA_DISABLED")
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &address);
+    let ended = case.run();
+    assert!(
+        ended
+            .output
+            .contains("credentials: AWS's default chain, access key ending in"),
+        "{}",
+        ended.output
+    );
+}
+
+#[test]
+fn metadata_that_does_not_answer_is_not_waited_for() {
+    // It listens, and never accepts.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let case = with_profile("unused")
+        .unset("AWS_EC2_METADATA_DISABLED")
+        .env("CI", "true")
+        .env(
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+            &format!("http://{}", listener.local_addr().unwrap()),
+        );
+    let started = std::time::Instant::now();
+    case.run().exits(3).contains("no credentials were found");
+    assert!(
+        started.elapsed().as_secs() < 20,
+        "the service was waited for"
+    );
+}
+
+#[test]
+fn no_secret_is_in_the_debug_log_of_any_failure() {
+    // `run` itself searches the output for the secrets that were used.
+    let role = "arn:aws:iam::123456789012:role/mojito";
+    let wrong_secret = "c2VjcmV0LXRoYXQtbXVzdC1ub3QtYmUtc2hvd24";
+    let cases = [
+        Case::production().env("AWS_SECRET_ACCESS_KEY", wrong_secret),
+        Case::production().env("AWS_SESSION_TOKEN", wrong_secret),
+        Case::production().env("S3_PREFIX", "other"),
+        Case::production().env("DISTRIBUTION_ID", "E0000000000000"),
+        Case::production().env("AWS_ENDPOINT_URL", "http://127.0.0.1:9"),
+        Case::production().env("AWS_OIDC_ROLE_ARN", role),
+        Case::production()
+            .env("AWS_OIDC_ROLE_ARN", role)
+            .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN),
+        Case::production()
+            .arg("check")
+            .env("AWS_SECRET_ACCESS_KEY", wrong_secret),
+        Case::production()
+            .unset("AWS_ACCESS_KEY_ID")
+            .env("AWS_SECRET_ACCESS_KEY", wrong_secret),
+    ];
+    for case in cases {
+        let case = case.env("DEBUG", "true").env("RUST_LOG", "trace");
+        let ended = case.run().does_not_contain(wrong_secret);
+        assert!(ended.code != Some(0), "{}", ended.output);
+    }
+}

@@ -1,0 +1,202 @@
+//! `mojito-publish check`: it tells right from too little and too much, and leaves nothing behind.
+
+use serde_json::{json, Value};
+use snapbox::str;
+
+use crate::support::harness::Case;
+
+fn allow(actions: Value, resource: String) -> Value {
+    json!({"Effect": "Allow", "Action": actions, "Resource": resource})
+}
+
+#[track_caller]
+fn leaves_nothing(case: &Case) {
+    assert!(case.keys().is_empty());
+    assert_eq!(
+        case.ask::<Vec<String>>("multipart_uploads", json!({})),
+        [""; 0]
+    );
+    assert!(case.invalidations().is_empty());
+}
+
+#[test]
+fn the_documented_policies_are_right() {
+    let case = Case::production().arg("check");
+    case.run().exits(0).prints(str![[r#"
+checking what the credentials may do in production (`ENVIRONMENT` is `production`)
+credentials: [KEY]
+identity: [USER] in account 123456789012
+✔ may write s3://[BUCKET]/js/mojito.js
+✔ may not write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
+✔ may not write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
+✔ may not write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✔ may not write s3://[BUCKET]/mojito.js (the bucket's root)
+unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
+✔ these credentials may write what production needs, and nothing else that was tried
+
+"#]]);
+    leaves_nothing(&case);
+    let case = Case::development().arg("check");
+    case.run().exits(0).prints(str![[r#"
+checking what the credentials may do in development (by hand, without `--production`)
+credentials: [KEY]
+identity: [USER] in account 123456789012
+✔ may write s3://[BUCKET]/jsdev/mojito.pretty.js
+✔ may write s3://[BUCKET]/jsdev/mojito.js
+✔ may not write s3://[BUCKET]/js/mojito.js (the other environment's container)
+✔ may not write s3://[BUCKET]/jsdev/x-mojito.js (a neighbour with a similar name)
+✔ may not write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✔ may not write s3://[BUCKET]/mojito.js (the bucket's root)
+unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
+✔ these credentials may write what development needs, and nothing else that was tried
+
+"#]]);
+    leaves_nothing(&case);
+}
+
+#[test]
+fn too_little_is_named_with_the_statement_that_is_missing() {
+    let case = Case::production().arg("check");
+    case.set_policy(json!([case.may_invalidate(&case.world.distribution)]));
+    case.run().exits(3).prints(str![[r#"
+checking what the credentials may do in production (`ENVIRONMENT` is `production`)
+credentials: [KEY]
+identity: [USER] in account 123456789012
+✖ too little: may not write s3://[BUCKET]/js/mojito.js
+  s3:PutObject on s3://[BUCKET]/js/mojito.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
+  the statement that is missing:
+  {
+    "Sid": "WriteContainer",
+    "Effect": "Allow",
+    "Action": [
+      "s3:PutObject"
+    ],
+    "Resource": [
+      "arn:aws:s3:::[BUCKET]/js/mojito.js"
+    ]
+  }
+✔ may not write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
+✔ may not write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
+✔ may not write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✔ may not write s3://[BUCKET]/mojito.js (the bucket's root)
+unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
+✖ too little is allowed: a publish would fail; give the user or role the statement above
+
+"#]]);
+    leaves_nothing(&case);
+}
+
+#[test]
+fn too_much_is_named_key_by_key() {
+    let case = Case::production().arg("check");
+    case.set_policy(json!([allow(
+        json!("s3:*"),
+        format!("arn:aws:s3:::{}/*", case.world.bucket)
+    )]));
+    case.run().exits(3).prints(str![[r#"
+checking what the credentials may do in production (`ENVIRONMENT` is `production`)
+credentials: [KEY]
+identity: [USER] in account 123456789012
+✔ may write s3://[BUCKET]/js/mojito.js
+✖ too much: may write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
+✖ too much: may write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
+✖ too much: may write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✖ too much: may write s3://[BUCKET]/mojito.js (the bucket's root)
+unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
+✖ too much is allowed: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy` prints, and nothing else
+
+"#]]);
+    leaves_nothing(&case);
+}
+
+#[test]
+fn the_credentials_of_the_other_environment_are_recognised() {
+    let case = Case::development().arg("check").arg("--production");
+    case.run()
+        .exits(3)
+        .contains("these may be the credentials of development");
+    leaves_nothing(&case);
+}
+
+#[test]
+fn without_credentials_or_with_wrong_ones_nothing_is_tried() {
+    let case = Case::production().arg("check").without_credentials();
+    case.run().exits(3).contains("no credentials were found");
+    let case = Case::production()
+        .arg("check")
+        .env("AWS_SECRET_ACCESS_KEY", "wrong");
+    case.run()
+        .exits(3)
+        .contains("the secret does not belong to this access key")
+        .does_not_contain("may write");
+    assert!(case.requests().iter().all(|request| request.path == "/"));
+}
+
+#[test]
+fn a_key_that_cannot_be_tried_is_not_called_out_of_reach() {
+    let case = Case::production()
+        .arg("check")
+        .env("S3_BUCKET", "acme-nowhere");
+    case.set_policy(json!([allow(json!("*"), "*".to_owned())]));
+    case.run()
+        .exits(3)
+        .contains("could not try s3://acme-nowhere/js/mojito.js")
+        .contains("check `S3_BUCKET`")
+        .does_not_contain("✔ may not write");
+}
+
+#[test]
+fn an_upload_that_cannot_be_aborted_is_named() {
+    let case = Case::production().arg("check");
+    case.fault(json!({"method": "DELETE", "path": "/js/mojito.js", "status": 403, "times": 9}));
+    case.run()
+        .exits(0)
+        .contains("is still there, unseen by visitors")
+        .contains("aws s3api abort-multipart-upload");
+    assert!(case.keys().is_empty());
+}
+
+#[test]
+fn stopped_in_the_middle_it_leaves_nothing_behind() {
+    let case = Case::production().arg("check");
+    case.fault(json!({"method": "POST", "path": "/js/mojito.js", "delay": 0.5}));
+    let child = case.start();
+    while !case
+        .requests()
+        .iter()
+        .any(|request| request.path.contains("js/mojito.js"))
+    {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let kill = std::process::Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    case.ended(child.wait_with_output().unwrap())
+        .exits(3)
+        .contains("stopped by SIGTERM; nothing was changed\n");
+    let requests = case.requests();
+    assert!(
+        requests.iter().any(|request| request.method == "DELETE"),
+        "the upload was created and aborted"
+    );
+    leaves_nothing(&case);
+}
+
+#[test]
+fn stopped_before_anything_was_tried_it_ends_at_once() {
+    let case = Case::production().arg("check");
+    case.fault(json!({"method": "POST", "path": "/", "delay": 30}));
+    let child = case.start();
+    while case.requests().is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let kill = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(kill.unwrap().success());
+    case.ended(child.wait_with_output().unwrap())
+        .exits(3)
+        .contains("stopped by SIGINT; nothing was changed\n");
+    assert_eq!(case.requests().len(), 1);
+}

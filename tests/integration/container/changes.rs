@@ -1,0 +1,403 @@
+//! What changes for visitors: printed by a dry run, and by a publish before it changes it.
+
+use serde_json::{json, Value};
+use snapbox::{assert_data_eq, file, str};
+
+use crate::support::harness::{Case, Ended};
+use crate::support::sample::{self, Experiment};
+
+const HERO: Experiment = Experiment {
+    id: "w1",
+    name: "W1 Hero",
+    properties: "\"state\":\"live\",\"sampleRate\":0.1",
+    headline: "Welcome",
+};
+const HEADLINE: Experiment = Experiment {
+    id: "w2",
+    name: "W2 Headline",
+    properties: "\"state\":\"live\",\"sampleRate\":0.5",
+    headline: "Hello",
+};
+const FOOTER: Experiment = Experiment {
+    id: "w3",
+    name: "W3 Footer",
+    properties: "\"state\":\"staging\",\"sampleRate\":1",
+    headline: "Bye",
+};
+const DELIVERY: Experiment = Experiment {
+    id: "w4",
+    name: "W4 Free delivery",
+    properties: "\"state\":\"live\",\"sampleRate\":0.25",
+    headline: "Free",
+};
+
+/// Builds these experiments; each build calls its variables otherwise, as minifiers do.
+fn build(case: &Case, experiments: &[Experiment], variable: &str) {
+    sample::build_with(
+        case.repository(),
+        "mojito",
+        experiments,
+        variable,
+        "1f2e3d4",
+    );
+}
+
+fn ramped() -> Experiment {
+    Experiment {
+        properties: "\"state\":\"live\",\"sampleRate\":0.5",
+        ..HERO
+    }
+}
+
+/// What is listed of the difference.
+#[track_caller]
+fn changes(ended: &Ended) -> Vec<String> {
+    let mut lines = ended
+        .output
+        .lines()
+        .skip_while(|line| !line.starts_with("compared with what"));
+    assert!(lines.next().is_some(), "no changes in:\n{}", ended.output);
+    let lines = lines.take_while(|line| line.starts_with("  ") && !line.starts_with("    size"));
+    lines.map(|line| line.trim().to_owned()).collect()
+}
+
+#[test]
+fn one_more_one_ramped_and_one_stopped_is_exactly_that() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge);
+    build(&case, &[HERO, HEADLINE, FOOTER], "e");
+    case.run().exits(0);
+    build(&case, &[ramped(), FOOTER, DELIVERY], "t");
+    let expected = [
+        "+ starts  w4  W4 Free delivery  25%",
+        "↗ ramps   w1  W1 Hero           10% → 50%",
+        "- stops   w2  W2 Headline       50% → removed",
+    ];
+    let case = case.env("DRY_RUN", "true");
+    assert_eq!(changes(&case.run().exits(0)), expected);
+    let case = case.env("DRY_RUN", "false");
+    let ended = case.run().exits(0);
+    assert_eq!(changes(&ended), expected);
+    // It is known before anything is changed, and is part of the report.
+    let at = |text: &str| ended.output.find(text).unwrap();
+    assert!(at("compared with what visitors get now") < at("✔ uploaded"));
+    ended.contains("mojito: w4 starts, w1 ramps 10% → 50%, w2 stops");
+}
+
+#[test]
+fn a_rebuild_with_other_variables_changes_no_experiment() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge);
+    build(&case, &[HERO, FOOTER], "e");
+    case.run().exits(0);
+    build(&case, &[HERO, FOOTER], "t");
+    case.run()
+        .exits(0)
+        .contains("): no experiment, shared code or header changes");
+}
+
+#[test]
+fn it_is_read_from_s3_where_that_is_permitted() {
+    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
+    build(&case, &[HERO, HEADLINE], "e");
+    case.run()
+        .exits(0)
+        .contains("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it");
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    let other = Experiment {
+        headline: "Hi",
+        ..HEADLINE
+    };
+    build(&case, &[HERO, other], "t");
+    let case = case.env("CACHE_CONTROL", "max-age=60");
+    case.stores_late();
+    case.run().exits(0).prints(str![[r#"
+[VERSION]
+publishing container mojito to production (`ENVIRONMENT` is `production`, build 57, commit 1f2e3d4, of acme/site)
+bucket: s3://[BUCKET]/js/ in ap-southeast-2
+container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 2 live
+  [32mlive[0m  █████░░░░░  50%  w2  W2 Headline  Control / Treatment
+  [32mlive[0m  █░░░░░░░░░  10%  w1  W1 Hero      Control / Treatment
+credentials: [KEY]
+compared with what visitors get now (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
+  [33m~ changes[0m  w2  W2 Headline  js of `Treatment`
+  [33m~ header[0m   cache-control: public, max-age=300, s-maxage=300, must-revalidate → max-age=60
+    size     749 bytes → 747 bytes compressed (-0.3%)
+[32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,521 bytes, 747 bytes compressed[0m
+[32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
+identity: [USER] in account 123456789012
+[32m✔ published to production in [..][0m
+  mojito: w2 changes, cache-control changes
+
+"#]]);
+}
+
+#[test]
+fn no_upload_waits_for_what_is_read_meanwhile() {
+    let case = Case::development();
+    case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
+    case.fault(json!({"method": "GET", "path": "/jsdev/mojito.js", "delay": 20}));
+    let child = case.start();
+    case.wait_for_uploads(2);
+    let requests = case.requests();
+    let read = requests.iter().find(|it| it.method == "GET");
+    assert_eq!(read.unwrap().status, None);
+    case.ended(child.wait_with_output().unwrap()).exits(0);
+}
+
+#[test]
+fn of_many_changes_the_last_line_names_ten() {
+    let case = Case::production();
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    case.stores_late();
+    let ids = [
+        "e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9", "f1", "f2", "f3",
+    ];
+    build(&case, &[], "e");
+    case.run().exits(0);
+    let many = ids.map(|id| Experiment { id, ..HERO });
+    build(&case, &many, "e");
+    case.run()
+        .exits(0)
+        .contains("e9 starts, f1 starts and 2 more\n");
+}
+
+#[test]
+fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
+    let case = Case::production();
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    case.run().exits(0);
+    build(&case, &[HERO], "e");
+    // It looks when the upload is done.
+    case.fault(json!({"method": "GET", "path": "/js/mojito.js", "delay": 1}));
+    case.run()
+        .exits(0)
+        .contains("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: it answered with what this run has just uploaded");
+    // Another run of the same content is told from this one.
+    case.stores_late();
+    case.run().exits(0).contains("): the same\n");
+}
+
+#[test]
+fn a_session_that_may_not_read_from_s3_does_not_try() {
+    let (case, _) = Case::production().with_broad_role();
+    case.run()
+        .exits(0)
+        .contains("the role's session of this run may not read it from S3 (`s3:GetObject`)");
+    assert!(case
+        .requests()
+        .iter()
+        .all(|request| request.method != "GET"));
+    let case = case
+        .env("ONLY_NEWER", "true")
+        .in_bitbucket("BITBUCKET_TAG", "v1");
+    case.stores_late();
+    case.run()
+        .exits(0)
+        .contains("compared with what visitors get now (s3://");
+}
+
+#[test]
+fn it_is_read_from_s3_where_the_public_url_does_not_serve_it() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .env("CDN_PREFIX", "elsewhere")
+        .env("DRY_RUN", "true");
+    case.set_policy(json!([{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}]));
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
+    case.run()
+        .exits(0)
+        .contains(&format!(
+            "compared with what visitors get now (s3://{}/js/mojito.js: build 56):",
+            case.world.bucket
+        ))
+        .contains("! unsound  what is served now is no sound script: ")
+        .contains("~ header   content-encoding: none → gzip");
+}
+
+#[test]
+fn a_dry_run_writes_nothing_even_with_the_right_to() {
+    let (case, _) = Case::production().with_broad_role();
+    let edge = case.world.edge.clone();
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .env("DRY_RUN", "true")
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
+    let before = case.objects();
+    case.run()
+        .exits(0)
+        .contains("would upload")
+        .contains("WARNING: it would be refused: ")
+        .contains("build 58 is live, which is newer than this build 57")
+        .contains("dry run: nothing was written");
+    assert_eq!(case.objects(), before);
+    assert!(case.invalidations().is_empty());
+    let (mut reads, mut roles) = (0, 0);
+    for request in case.requests() {
+        match request.method.as_str() {
+            "GET" | "HEAD" => reads += 1,
+            // A role is assumed, which writes nothing.
+            "POST" if request.body.contains("AssumeRoleWithWebIdentity") => roles += 1,
+            method => panic!("{method} {}", request.path),
+        }
+    }
+    assert_eq!((reads > 0, roles), (true, 1));
+}
+
+#[test]
+fn a_dry_run_without_credentials_says_why_it_does_not_compare() {
+    let case = Case::production()
+        .without_credentials()
+        .env("DRY_RUN", "true");
+    case.run()
+        .exits(0)
+        .contains("not compared with what visitors get now: `PUBLIC_URL` is not set; no credentials were found")
+        .contains("dry run: nothing was written");
+}
+
+#[test]
+fn the_result_holds_the_changes() {
+    let case = Case::production();
+    let (edge, folder) = (case.world.edge.clone(), case.repository().join("result"));
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .env("BITBUCKET_PIPE_STORAGE_DIR", folder.to_str().unwrap());
+    build(&case, &[HERO], "e");
+    case.run().exits(0);
+    build(&case, &[ramped()], "t");
+    let case = case.arg("--dry-run");
+    case.run().exits(0);
+    let result: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("mojito-publish.json")).unwrap())
+            .unwrap();
+    assert_eq!(result["exit"], "dry_run");
+    let container = &result["containers"][0];
+    assert_eq!(container["experiments"][0]["share"], 0.5);
+    assert_eq!(
+        container["changes"]["changes"][0],
+        json!({"kind": "ramps", "subject": "w1", "name": "W1 Hero", "detail": "10% → 50%"})
+    );
+}
+
+/// The README's picture is the real output, with the names of its examples in the place of the world's.
+#[test]
+fn the_picture_in_the_readme_is_the_real_output() {
+    let case = Case::production()
+        .unset("ENVIRONMENT")
+        .in_bitbucket("BITBUCKET_TAG", "v1.4.0");
+    let world = &case.world;
+    let names = [
+        (world.edge.clone(), "https://d111111abcdef8.cloudfront.net"),
+        (world.bucket.clone(), "acme-mojito"),
+        (world.distribution.clone(), "E1A2B3C4D5E6F7"),
+        (
+            world.user_arn.clone(),
+            "arn:aws:iam::123456789012:user/mojito-ci-production",
+        ),
+        (
+            world.access_key_id[world.access_key_id.len() - 4..].to_owned(),
+            "QW3T",
+        ),
+    ];
+    let case = case
+        .env("PUBLIC_URL", &names[0].0.clone())
+        .env("BITBUCKET_BUILD_NUMBER", "56");
+    sample::build_with(case.repository(), "mojito", sample::BEFORE, "e", "0a1b2c3");
+    let commit = case.environment()["BITBUCKET_COMMIT"].clone();
+    let case = case.env("BITBUCKET_COMMIT", "0a1b2c3");
+    case.run().exits(0);
+    let case = case
+        .env("BITBUCKET_COMMIT", &commit)
+        .env("BITBUCKET_BUILD_NUMBER", "57");
+    sample::build_with(case.repository(), "mojito", sample::AFTER, "t", "1f2e3d4");
+    let mut output = case.run().exits(0).output;
+    for (name, shown) in names {
+        output = output.replace(&name, shown);
+    }
+    let invalidation = case.invalidations().pop().unwrap().id;
+    output = output.replace(&invalidation, "I2J0EXAMPLE");
+    // What depends on the machine's speed is left out.
+    let lines = output
+        .lines()
+        .filter(|line| !line.starts_with("waiting for "));
+    let mut lines: Vec<String> = lines.map(str::to_owned).collect();
+    for line in &mut lines {
+        for (before, after) in [
+            ("cached ", " ago):"),
+            ("published to production in ", "\u{1b}"),
+        ] {
+            let Some(start) = line.find(before) else {
+                continue;
+            };
+            let start = start + before.len();
+            let end = start + line[start..].find(after).unwrap();
+            line.replace_range(
+                start..end,
+                if before == "cached " {
+                    "2 min"
+                } else {
+                    "1.6 s"
+                },
+            );
+        }
+    }
+    assert_data_eq!(lines.join("\n"), file!["../../picture/publish.term.svg"]);
+}
+
+#[test]
+fn a_cdn_that_nobody_tells_is_not_asked_as_it_would_keep_the_old_container() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge).unset("DISTRIBUTION_ID");
+    case.stored_before("js/mojito.js", json!({}));
+    case.run()
+        .exits(0)
+        .contains("not compared with what visitors get now: the CDN was not asked, as `DISTRIBUTION_ID` is not set")
+        .contains(&format!("✔ {edge}/js/mojito.js is the new container"));
+}
+
+#[test]
+fn without_validation_it_says_that_it_does_not_look() {
+    let case = Case::production().env("VALIDATE", "false");
+    let edge = case.world.edge.clone();
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .file("dist/assets/js/mojito.js", "alert(1)");
+    case.run().exits(0);
+    let case = case.file("dist/assets/js/mojito.js", "alert(2)");
+    case.run()
+        .exits(0)
+        .contains("): another file; what is in it is not compared, as `VALIDATE` is off");
+    case.run().exits(0).contains("): the same\n");
+}
+
+#[test]
+fn of_several_containers_each_reason_is_said_once() {
+    let case = Case::production().list("CONTAINER_NAME", &["mojito", "shop", "blog"]);
+    sample::build(case.repository(), "shop");
+    sample::build(case.repository(), "blog");
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    case.fault(
+        json!({"method": "GET", "path": "/js/shop.js", "status": 500, "body": "", "times": 9}),
+    );
+    let ended = case.run().exits(0);
+    let told: Vec<&str> = ended
+        .output
+        .lines()
+        .filter(|line| line.contains("not compared with what visitors get now"))
+        .collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(
+        told.iter().any(|line| line.starts_with("shop: ")),
+        "{told:?}"
+    );
+}

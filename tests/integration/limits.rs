@@ -1,0 +1,269 @@
+//! What no pipeline should hold, and one does: it is refused, or handled within the limits that the README names, and
+//! takes neither the memory of the step nor its time.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::support::harness::Case;
+use crate::support::measured::Measured;
+
+/// What a run may take that refuses something: the binary itself and its tables take some ten.
+const LITTLE: u64 = 40_000_000;
+/// What it may take of time, in a debug build on a busy machine.
+const SOON: Duration = Duration::from_secs(20);
+
+/// Refused before anything is sent.
+#[track_caller]
+fn refused(case: &Case, expected: &str) -> String {
+    let ended = Measured::run(case)
+        .within(LITTLE, SOON)
+        .exits(2)
+        .contains(expected);
+    assert!(case.requests().is_empty());
+    // Nobody reads more.
+    assert!(ended.output.len() < 20_000, "{}", ended.output.len());
+    ended.output
+}
+
+/// A file of this size, without any of it being written.
+fn large_file(path: &Path, size: u64) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    File::create(path).unwrap().set_len(size).unwrap();
+}
+
+#[test]
+fn a_container_of_100_mb_is_refused() {
+    let case = Case::production();
+    large_file(&case.dist("mojito.js"), 100_000_000);
+    refused(
+        &case,
+        "is larger than 10,000,000 bytes, which no page can bear",
+    );
+}
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    let case = Case::production();
+    let path = case.dist("mojito.js");
+    fs::remove_file(&path).unwrap();
+    symlink("/dev/zero", &path).unwrap();
+    refused(&case, "is not a file; check `CONTAINER_NAME`");
+    refused(
+        &Case::production().env("AWS_CA_BUNDLE", "/dev/zero"),
+        "`AWS_CA_BUNDLE` is `/dev/zero`, which is not a file",
+    );
+    let case = Case::production().unset("CONTAINER_NAME");
+    symlink("/dev/zero", case.repository().join("config.js")).unwrap();
+    refused(&case, "`config.js` is not a file");
+}
+
+#[test]
+fn a_large_bundle_of_certificates_is_refused() {
+    let case = Case::production();
+    let path = case.repository().join("bundle.pem");
+    large_file(&path, 100_000_000);
+    let case = case.env("AWS_CA_BUNDLE", path.to_str().unwrap());
+    refused(&case, "which is larger than 10,000,000 bytes");
+}
+
+#[test]
+fn a_configuration_of_a_hundred_thousand_lines_is_refused_and_one_below_the_limit_is_read_at_once()
+{
+    let source = |line: &str, lines: usize| {
+        format!(
+            "module.exports = {{\n{} containerName: 'mojito',\n}};\n",
+            line.repeat(lines)
+        )
+    };
+    let with = |source: String| {
+        Case::production()
+            .unset("CONTAINER_NAME")
+            .file("config.js", source)
+            .without_credentials()
+            .env("DRY_RUN", "true")
+    };
+    refused(
+        &with(source("\n", 100_000)),
+        "`config.js` is larger than 100,000 bytes",
+    );
+    for (line, lines) in [
+        ("\n", 99_900),
+        ("// a\n", 19_900),
+        ("/**/\n", 19_900),
+        ("a:1,\n", 19_900),
+        ("a:[{}],\n", 12_400),
+        ("'\\u0061':'\\\n',\n", 6_600),
+    ] {
+        Measured::run(&with(source(line, lines)))
+            .within(LITTLE, SOON)
+            .exits(0)
+            .contains("publishing container mojito");
+    }
+}
+
+#[test]
+fn a_container_that_asks_for_more_than_there_is_is_refused_and_a_large_one_is_read() {
+    let case = Case::production();
+    let path = case.dist("mojito.js");
+    let nested = format!("Mojito=/{}{}/", "(".repeat(9_000), ")".repeat(9_000));
+    fs::write(&path, nested).unwrap();
+    refused(
+        &case,
+        "cannot be checked: a regular expression has more than 1000 groups; to publish it all the same, set `VALIDATE` to `false`",
+    );
+    let experiment = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}});";
+    let large = format!(
+        "Mojito={{}};{}",
+        experiment.repeat(1_000_000 / experiment.len())
+    );
+    fs::write(&path, large).unwrap();
+    Measured::run(&case)
+        .within(200_000_000, SOON)
+        .exits(0)
+        .contains("uploaded s3://");
+}
+
+/// A case of so many containers of the same script, by hand and without credentials, that would publish in a dry run.
+fn containers(count: usize) -> Case {
+    let case = Case::production()
+        .without_credentials()
+        .unset("CONTAINER_NAME")
+        .env("DRY_RUN", "true")
+        .env("CONTAINER_NAME_COUNT", &count.to_string());
+    (0..count).fold(case, |case, number| {
+        let name = format!("c{number}");
+        fs::write(
+            case.dist(&format!("{name}.js")),
+            format!("Mojito={{}};Mojito.addTest({{id:'{name}',recipes:{{0:{{}},1:{{}}}}}})"),
+        )
+        .unwrap();
+        case.env(&format!("CONTAINER_NAME_{number}"), &name)
+    })
+}
+
+#[test]
+fn ten_thousand_containers_are_refused_and_three_thousand_are_not() {
+    refused(
+        &containers(10_000),
+        "`CONTAINER_NAME` names 10000 containers, expected at most 3000, as CloudFront works on 3000 paths at a time",
+    );
+    Measured::run(&containers(3_000))
+        .within(2 * LITTLE, 3 * SOON)
+        .exits(0)
+        .contains("(the experiments of 2990 more containers are not listed)")
+        .contains("nothing was written");
+}
+
+#[test]
+fn a_setting_of_any_length_is_refused_in_a_sentence() {
+    // An environment variable has at most 131,072 bytes with its name.
+    let long = "a".repeat(130_000);
+    refused(
+        &Case::production().env("CONTAINER_NAME", &long),
+        "makes a key that is longer than the 1,024 bytes S3 allows",
+    );
+    refused(
+        &Case::production().env("S3_PREFIX", &long),
+        "makes a key that is longer than the 1,024 bytes S3 allows",
+    );
+    refused(
+        &Case::production().env("CDN_PREFIX", &long),
+        "`CDN_PREFIX` makes a path that is longer than the 4,000 characters CloudFront allows",
+    );
+    for setting in [
+        "ACL",
+        "AWS_ACCOUNT_ID",
+        "AWS_CA_BUNDLE",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_OIDC_ROLE_ARN",
+        "DISTRIBUTION_ID",
+        "ENVIRONMENT",
+        "HTTPS_PROXY",
+        "LOCAL_PATH",
+        "MAX_SIZE",
+        "ONLY_NEWER",
+        "PRETTY",
+        "PUBLIC_URL",
+        "S3_BUCKET",
+        "VALIDATE",
+        "WAIT",
+    ] {
+        let case = Case::production().env(setting, &format!("{long}/*"));
+        refused(
+            &case,
+            if setting == "LOCAL_PATH" {
+                "File name too long"
+            } else {
+                setting
+            },
+        );
+    }
+    let case = Case::production()
+        .unset("CONTAINER_NAME")
+        .env("CONTAINER_NAME_0", "mojito");
+    refused(
+        &case.env("CONTAINER_NAME_COUNT", &"9".repeat(130_000)),
+        "`CONTAINER_NAME` has the length `9999",
+    );
+    let (case, _) = Case::production().with_broad_role();
+    refused(
+        &case.env("BITBUCKET_STEP_OIDC_TOKEN", &long),
+        "`BITBUCKET_STEP_OIDC_TOKEN` has 130,000 bytes, and STS takes at most 20000 characters",
+    );
+}
+
+#[test]
+fn an_absurd_number_is_a_large_one() {
+    let case = Case::production()
+        .unset("CONTAINER_NAME")
+        .env("CONTAINER_NAME_0", "mojito")
+        .env("CONTAINER_NAME_COUNT", "18446744073709551615")
+        .env(
+            "MAX_SIZE",
+            &format!("{}.{} MB", "9".repeat(900), "9".repeat(900)),
+        );
+    Measured::run(&case).within(LITTLE, SOON).exits(0);
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    for size in ["0.0000001 kB", "-1", "1e9 kB", "NaN", "inf"] {
+        refused(&Case::production().env("MAX_SIZE", size), "`MAX_SIZE` is");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_variables_are_no_hindrance() {
+    for value in ["1", ""] {
+        let case = Case::production();
+        // Names that are short, as Linux gives a process no more than 2 MB for all of them.
+        let case = (0..100_000).fold(case, |case, number| case.env(&format!("V{number}"), value));
+        Measured::run(&case).within(2 * LITTLE, SOON).exits(0);
+        assert_eq!(case.keys(), ["js/mojito.js"]);
+    }
+}
+
+#[test]
+fn a_large_file_of_shared_variables_is_a_warning() {
+    let case = Case::production();
+    let folder = case.repository().join("shared");
+    let path = folder.join("_shared_variables.json");
+    large_file(&path, 100_000_000);
+    let case = case.env(
+        "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
+        folder.to_str().unwrap(),
+    );
+    Measured::run(&case)
+        .within(LITTLE, SOON)
+        .exits(0)
+        .contains("WARNING: the result is not in `")
+        .contains("_shared_variables.json`: it is larger than 1,000,000 bytes");
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    assert_eq!(fs::metadata(&path).unwrap().len(), 100_000_000);
+    fs::remove_file(&path).unwrap();
+    symlink("/dev/zero", &path).unwrap();
+    Measured::run(&case)
+        .within(LITTLE, SOON)
+        .exits(0)
+        .contains("_shared_variables.json`: it is not a file");
+}

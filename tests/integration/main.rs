@@ -1,0 +1,49 @@
+//! The integration tests: the real binary against a local AWS that checks signatures and policies. The files are named
+//! after the folders of `src/` that they test.
+
+#![expect(
+    clippy::needless_raw_string_hashes,
+    reason = "snapbox writes the expected output so"
+)]
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "`json!` reads better without a `&` before it"
+)]
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+#[expect(dead_code, reason = "the other test targets use the rest")]
+#[path = "../support/mod.rs"]
+mod support;
+
+mod mojito {
+    mod config_js;
+    mod script;
+}
+mod settings {
+    mod refusals;
+}
+mod container {
+    mod changes;
+}
+mod aws {
+    mod connections;
+    mod credentials;
+    mod oversized_responses;
+}
+mod publish {
+    mod failures;
+    mod many_containers;
+    mod only_newer;
+    mod run;
+}
+mod report {
+    mod result_json;
+}
+mod commands {
+    mod check;
+    mod policy;
+    mod signals;
+}
+mod consistency;
+mod limits;
+mod readme_setup;

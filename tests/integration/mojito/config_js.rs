@@ -1,0 +1,87 @@
+//! What `config.js` says, and what a run does where it does not say it plainly.
+
+use crate::support::harness::Case;
+
+const PROFILE: &str = "[profile acme]\nregion = eu-west-1\n";
+
+/// A case whose region can only come from `config.js` or from the profile `acme`, which names another one than the bucket's.
+fn with_profile(config_js: &str) -> Case {
+    let case = Case::production()
+        .unset("AWS_DEFAULT_REGION")
+        .file("aws-config", PROFILE)
+        .file("config.js", config_js)
+        .env("AWS_PROFILE", "acme");
+    let path = case.repository().join("aws-config");
+    case.env("AWS_CONFIG_FILE", path.to_str().unwrap())
+}
+
+#[track_caller]
+fn refused(case: &Case, expected: &[&str]) {
+    let mut ended = case.run().exits(2);
+    for expected in expected {
+        ended = ended.contains(expected);
+    }
+    ended.contains("nothing was sent; visitors keep the old container");
+    assert!(case.requests().is_empty());
+}
+
+#[test]
+fn the_profiles_region_does_not_stand_in_for_one_that_config_js_may_name() {
+    for config_js in [
+        "module.exports = { s3Region: 'ap-southeast-2'",
+        "module.exports = { s3Region: process.env.REGION };",
+        "module.exports = { ...base };",
+        "module.exports = { s3Region: 2 };",
+    ] {
+        refused(
+            &with_profile(config_js),
+            &["config.js", "set `AWS_DEFAULT_REGION`"],
+        );
+    }
+    let named = with_profile("module.exports = { s3Region: 'ap-southeast-2' };");
+    named.run().exits(0).contains(" in ap-southeast-2");
+    let other = with_profile("module.exports = { name: process.env.NAME };").env("DRY_RUN", "true");
+    other.run().exits(0).contains(" in eu-west-1");
+}
+
+#[test]
+fn a_computed_value_matters_only_where_it_is_wanted_and_is_shown_with_the_variable_to_set() {
+    let config_js = "const base = require('./base');\nmodule.exports = {\n  ...base,\n  s3BucketPRD: 'acme',\n  \
+                     containerName: process.env.NAME,\n};\n";
+    Case::production()
+        .file("config.js", config_js)
+        .run()
+        .exits(0);
+    refused(
+        &Case::production()
+            .unset("CONTAINER_NAME")
+            .file("config.js", config_js),
+        &[
+            "`config.js containerName` is computed",
+            " --> config.js:5:18",
+            "5 |   containerName: process.env.NAME,",
+            "|                  ^^^^^^^^^^^^^^^^",
+            "or set `CONTAINER_NAME`\n",
+        ],
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_reported_once_with_every_variable_to_set() {
+    let case = Case::production()
+        .unset("CONTAINER_NAME")
+        .unset("S3_BUCKET")
+        .file(
+            "config.js",
+            "module.exports = {\n  containerName: 'mojito'\n  s3Region: 'eu-west-1',\n};\n",
+        );
+    refused(
+        &case,
+        &[
+            "✖ `config.js` cannot be read: Expected `,` or `}` but found `Identifier`",
+            " --> config.js:3:3",
+            "3 |   s3Region: 'eu-west-1',",
+            "or set `CONTAINER_NAME` and `S3_BUCKET`\n",
+        ],
+    );
+}

@@ -1,0 +1,534 @@
+//! How a publish fails: the exit code, the state that things are left in, and that running it again mends it.
+
+use std::net::TcpListener;
+
+use serde_json::{json, Value};
+use snapbox::str;
+
+use crate::support::harness::Case;
+use crate::support::sample;
+
+const SLOW_DOWN: &str =
+    "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+
+fn s3_error(code: &str, message: &str) -> String {
+    format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>")
+}
+
+fn service_error(code: &str, message: &str) -> String {
+    format!("<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error></ErrorResponse>")
+}
+
+#[test]
+fn a_failed_pretty_form_leaves_the_container_untouched() {
+    let case = Case::development();
+    case.stored_before("jsdev/mojito.js", json!({}));
+    case.set_policy(json!([{"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/jsdev/mojito.js", case.world.bucket)}]));
+    case.run().exits(3).prints(str![[r#"
+[VERSION]
+publishing container mojito to development (by hand, without `--production`)
+bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
+credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+identity: [USER] in account 123456789012
+✖ s3:PutObject on s3://[BUCKET]/jsdev/mojito.pretty.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
+  what to do: the credentials may not do `s3:PutObject` here: give their user or role the statement below, and look for a bucket policy that denies it
+  {
+    "Sid": "WriteContainer",
+    "Effect": "Allow",
+    "Action": [
+      "s3:PutObject"
+    ],
+    "Resource": [
+      "arn:aws:s3:::[BUCKET]/jsdev/mojito.pretty.js"
+    ]
+  }
+✖ not published to development (after [..])
+  not replaced: mojito; visitors keep the old container
+  next: mend the cause and run this again; it uploads and invalidates everything anew
+
+"#]]);
+    assert_eq!(case.keys(), ["jsdev/mojito.js"]);
+    assert_eq!(case.objects()[0].body(), b"the old container");
+    assert!(case.invalidations().is_empty());
+}
+
+#[test]
+fn a_key_out_of_reach_is_reported_with_the_statement_that_is_missing() {
+    let case = Case::production().env("S3_PREFIX", "other");
+    case.run()
+        .exits(3)
+        .contains("AccessDenied (HTTP 403)")
+        .contains(&format!(
+            "\"arn:aws:s3:::{}/other/mojito.js\"",
+            case.world.bucket
+        ))
+        .contains("not replaced: mojito; visitors keep the old container");
+    assert!(case.keys().is_empty());
+}
+
+#[test]
+fn of_several_containers_those_that_can_be_are_published_and_invalidated() {
+    let case = Case::production();
+    sample::build(case.repository(), "shop");
+    let case = case.list("CONTAINER_NAME", &["shop", "mojito"]);
+    case.run()
+        .exits(3)
+        .contains("replaced: mojito\n")
+        .contains("not replaced: shop; visitors keep the old container");
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    assert_eq!(case.invalidations()[0].paths, ["/js/mojito.js"]);
+}
+
+#[test]
+fn a_failed_invalidation_says_how_long_the_old_one_stays_and_running_again_mends_it() {
+    let case = Case::production();
+    let put = json!({"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)});
+    case.set_policy(json!([put]));
+    case.run().exits(4).prints(str![[r#"
+[VERSION]
+publishing container mojito to production (`ENVIRONMENT` is `production`)
+bucket: s3://[BUCKET]/js/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
+credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
+identity: [USER] in account 123456789012
+✖ cloudfront:CreateInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:CreateInvalidation (request id [..])
+  what to do: the credentials may not do `cloudfront:CreateInvalidation` here: give their user or role the statement below; if they have it, the distribution belongs to another account
+  {
+    "Sid": "InvalidateContainer",
+    "Effect": "Allow",
+    "Action": [
+      "cloudfront:CreateInvalidation"
+    ],
+    "Resource": [
+      "arn:aws:cloudfront::[..]:distribution/[DISTRIBUTION]"
+    ]
+  }
+✖ published to production, but the CDN was not told (after [..])
+  the CDN keeps the old container in [DISTRIBUTION] until its cache ends, at the latest at [..] (5 min after the upload), if it had the same Cache-Control and the distribution has no longer minimum TTL
+  next: mend the cause and run this again; it uploads and invalidates everything anew
+
+"#]]);
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    assert!(case.invalidations().is_empty());
+
+    case.set_policy(json!([put, case.may_invalidate(&case.world.distribution)]));
+    case.run().exits(0);
+    assert_eq!(case.invalidations()[0].paths, ["/js/mojito.js"]);
+}
+
+#[test]
+fn a_failure_on_one_distribution_does_not_stop_the_other() {
+    let case = Case::production();
+    let other: String = case.ask("add_distribution", json!({}));
+    let first = case.world.distribution.clone();
+    let case = case
+        .unset("DISTRIBUTION_ID")
+        .env("DISTRIBUTION_ID_COUNT", "2")
+        .env("DISTRIBUTION_ID_0", &other)
+        .env("DISTRIBUTION_ID_1", &first);
+    case.run()
+        .exits(4)
+        .contains(&format!("cloudfront:CreateInvalidation on {other} failed"))
+        .contains(&format!("the CDN keeps the old container in {other} until"));
+    let invalidations = case.invalidations();
+    assert_eq!(
+        (invalidations.len(), &invalidations[0].distribution),
+        (1, &first)
+    );
+}
+
+#[test]
+fn each_refusal_of_s3_has_its_own_remedy() {
+    #[track_caller]
+    fn case(status: u16, headers: Value, code: &str, remedy: &str) {
+        let case = Case::production();
+        let body = s3_error(code, "In AWS's words.");
+        case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "status": status, "headers": headers, "body": body, "times": 99}));
+        case.run()
+            .exits(3)
+            .contains(&format!("failed: {code} (HTTP {status}): In AWS's words. (request id TESTREQUEST, host id TESTHOST)"))
+            .contains(remedy);
+        assert!(case.keys().is_empty());
+        assert!(case.invalidations().is_empty());
+    }
+    let none = json!({});
+    case(
+        301,
+        json!({"x-amz-bucket-region": "eu-west-1"}),
+        "PermanentRedirect",
+        "set `AWS_DEFAULT_REGION` to `eu-west-1`",
+    );
+    case(
+        400,
+        json!({"x-amz-bucket-region": "eu-west-1"}),
+        "AuthorizationHeaderMalformed",
+        "set `AWS_DEFAULT_REGION` to `eu-west-1`",
+    );
+    case(
+        400,
+        none.clone(),
+        "AccessControlListNotSupported",
+        "leave `ACL` empty",
+    );
+    case(
+        400,
+        none.clone(),
+        "ExpiredToken",
+        "sign in again by hand, or run the step again in CI",
+    );
+    case(
+        400,
+        none.clone(),
+        "InvalidToken",
+        "check `AWS_SESSION_TOKEN`",
+    );
+    case(
+        403,
+        none.clone(),
+        "RequestTimeTooSkewed",
+        "the clock of this machine is wrong",
+    );
+    case(
+        400,
+        none.clone(),
+        "KMS.DisabledException",
+        "kms:GenerateDataKey",
+    );
+    case(503, none, "SlowDown", "run this again in some minutes");
+}
+
+#[test]
+fn what_a_bucket_policy_denies_is_not_to_be_allowed_by_a_statement() {
+    let case = Case::production();
+    let body = s3_error("AccessDenied", "User: u is not authorized to perform: s3:PutObject with an explicit deny in a resource-based policy");
+    case.fault(
+        json!({"method": "PUT", "path": "/js/mojito.js", "status": 403, "body": body, "times": 9}),
+    );
+    case.run()
+        .exits(3)
+        .contains(
+            "it may demand encryption, conditional writes (`ONLY_NEWER` makes them) or a network",
+        )
+        .does_not_contain("WriteContainer");
+}
+
+#[test]
+fn a_key_of_kms_that_may_not_be_used_is_no_matter_of_the_buckets_policy() {
+    let case = Case::production();
+    let words = "User: u is not authorized to perform: kms:GenerateDataKey on resource: k because no identity-based policy allows the kms:GenerateDataKey action";
+    let body = s3_error("AccessDenied", words);
+    case.fault(
+        json!({"method": "PUT", "path": "/js/mojito.js", "status": 403, "body": body, "times": 9}),
+    );
+    case.run()
+        .exits(3)
+        .contains(words)
+        .contains("allow `kms:GenerateDataKey` on the key")
+        .does_not_contain("WriteContainer");
+}
+
+#[test]
+fn each_refusal_of_cloudfront_has_its_own_remedy() {
+    #[track_caller]
+    fn case(status: u16, code: &str, remedy: &str) {
+        let case = Case::production();
+        let body = service_error(code, "In AWS's words.");
+        case.fault(json!({"method": "POST", "path": "/invalidation", "status": status, "body": body, "times": 99}));
+        case.run()
+            .exits(4)
+            .contains(&format!(
+                "failed: {code} (HTTP {status}): In AWS's words. (request id TESTREQUEST"
+            ))
+            .contains(remedy);
+        assert_eq!(case.keys(), ["js/mojito.js"]);
+    }
+    case(
+        404,
+        "NoSuchDistribution",
+        "check `DISTRIBUTION_ID` and whose credentials these are",
+    );
+    case(403, "AccessDenied", "\"cloudfront:CreateInvalidation\"");
+    case(
+        403,
+        "AccessDenied",
+        "the distribution belongs to another account",
+    );
+    case(
+        403,
+        "InvalidClientTokenId",
+        "AWS does not know this access key",
+    );
+    case(
+        403,
+        "SignatureDoesNotMatch",
+        "the secret does not belong to this access key",
+    );
+}
+
+#[test]
+fn wrong_keys_are_told_apart() {
+    let case = Case::production().env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+    case.run()
+        .exits(3)
+        .contains("InvalidAccessKeyId (HTTP 403)")
+        .contains("AWS does not know this access key");
+    let case = Case::production().env("AWS_SECRET_ACCESS_KEY", "wrong");
+    case.run()
+        .exits(3)
+        .contains("SignatureDoesNotMatch (HTTP 403)")
+        .contains("the secret does not belong to this access key");
+}
+
+#[test]
+fn a_bucket_or_distribution_that_does_not_exist_is_named() {
+    let case = Case::production().env("S3_BUCKET", "acme-nowhere");
+    case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
+    case.run()
+        .exits(3)
+        .contains("s3://acme-nowhere/js/mojito.js failed: NoSuchBucket (HTTP 404)")
+        .contains("check `S3_BUCKET`");
+    let case = Case::production().env("DISTRIBUTION_ID", "E0000000000000");
+    case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
+    case.run()
+        .exits(4)
+        .contains("E0000000000000 failed: NoSuchDistribution (HTTP 404)")
+        .contains("check `DISTRIBUTION_ID`");
+}
+
+#[test]
+fn without_credentials_it_says_what_was_looked_for() {
+    let case = Case::production().without_credentials();
+    case.run()
+        .exits(3)
+        .contains("no credentials were found: looked for `AWS_ACCESS_KEY_ID`, the AWS profile")
+        .contains("by hand, set `AWS_PROFILE`")
+        .contains("nothing was published; visitors keep the old container");
+    assert!(case.requests().is_empty());
+}
+
+#[test]
+fn an_address_that_nobody_listens_at_is_a_failure_with_its_cause() {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let case = Case::production().env("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{port}"));
+    case.run()
+        .exits(3)
+        .contains("Connection refused")
+        .contains("not replaced: mojito; visitors keep the old container")
+        .contains("any `AWS_ENDPOINT_URL`");
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    for (method, path, status, body) in [
+        ("PUT", "/js/mojito.js", 503, SLOW_DOWN.to_owned()),
+        (
+            "PUT",
+            "/js/mojito.js",
+            500,
+            s3_error("InternalError", "We encountered an internal error."),
+        ),
+        (
+            "POST",
+            "/invalidation",
+            503,
+            service_error("ServiceUnavailable", "Busy."),
+        ),
+        (
+            "POST",
+            "/invalidation",
+            400,
+            service_error("Throttling", "Rate exceeded"),
+        ),
+    ] {
+        let case = Case::production();
+        case.fault(
+            json!({"method": method, "path": path, "status": status, "body": body, "times": 1}),
+        );
+        case.run().exits(0);
+        assert_eq!(case.keys(), ["js/mojito.js"]);
+        assert_eq!(case.invalidations().len(), 1);
+        let answers: Vec<Option<u16>> = case
+            .requests()
+            .iter()
+            .filter(|request| request.path != "/" && request.method != "GET")
+            .map(|request| request.status)
+            .collect();
+        assert_eq!(answers.len(), 3);
+        assert!(answers.contains(&Some(status)), "{answers:?}");
+    }
+}
+
+#[test]
+fn too_many_invalidations_are_waited_out_with_a_word_in_the_log() {
+    let case = Case::production();
+    let body = service_error(
+        "TooManyInvalidationsInProgress",
+        "Processing your request will cause you to exceed the limit.",
+    );
+    case.fault(
+        json!({"method": "POST", "path": "/invalidation", "status": 400, "body": body, "times": 1}),
+    );
+    case.run()
+        .exits(0)
+        .contains("CloudFront is busy (TooManyInvalidationsInProgress): trying ")
+        .contains(" again in ");
+    assert_eq!(case.invalidations().len(), 1);
+}
+
+#[test]
+fn an_upload_whose_answer_never_comes_is_not_said_to_have_failed() {
+    let case = Case::production();
+    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "after": true, "hang_up": true, "times": 99}));
+    case.run()
+        .exits(3)
+        .contains("may or may not be replaced, as S3 has not answered: mojito")
+        .does_not_contain("not replaced:");
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    // It may be there, so the CDN is told all the same.
+    assert_eq!(case.invalidations().len(), 1);
+}
+
+#[test]
+fn of_a_lost_answer_no_later_refusal_makes_a_certainty() {
+    let case = Case::production();
+    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "after": true, "hang_up": true, "times": 1}));
+    let body = s3_error("AccessDenied", "Access Denied");
+    case.fault(
+        json!({"method": "PUT", "path": "/js/mojito.js", "status": 403, "body": body, "times": 9}),
+    );
+    case.run().exits(3).contains("may or may not be replaced");
+}
+
+#[test]
+fn the_missing_statement_is_for_all_that_were_denied() {
+    let case = Case::without_rights().env("ENVIRONMENT", "production");
+    sample::build(case.repository(), "shop");
+    let case = case.list("CONTAINER_NAME", &["shop", "mojito"]);
+    let bucket = case.world.bucket.clone();
+    case.run().exits(3).contains(&format!(
+        "\"arn:aws:s3:::{bucket}/js/shop.js\",\n      \"arn:aws:s3:::{bucket}/js/mojito.js\"\n"
+    ));
+}
+
+#[test]
+fn what_is_not_aws_is_not_blamed_on_the_policy() {
+    let case = Case::production();
+    let page = "<html><title>Blocked by the web filter</title></html>";
+    case.fault(
+        json!({"method": "PUT", "path": "/js/mojito.js", "status": 403, "body": page, "times": 9}),
+    );
+    case.run()
+        .exits(3)
+        .contains("something that is not AWS answered")
+        .contains("Blocked by the web filter")
+        .does_not_contain("WriteContainer");
+}
+
+#[test]
+fn a_secret_that_aws_quotes_is_cut_out() {
+    let case = Case::production();
+    let words = format!("The string was {} or so", case.world.secret_access_key);
+    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "status": 400, "body": s3_error("Strange", &words), "times": 9}));
+    // `run` searches the output for the secret.
+    case.run().exits(3).contains("The string was *** or so");
+}
+
+#[test]
+fn a_lost_answer_does_not_make_a_second_invalidation() {
+    let case = Case::production();
+    case.fault(json!({"method": "POST", "path": "/invalidation", "after": true, "hang_up": true, "times": 1}));
+    case.run().exits(0);
+    assert_eq!(case.invalidations().len(), 1);
+    assert_eq!(
+        case.requests()
+            .iter()
+            .filter(|request| request.method == "POST" && request.path != "/")
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn an_older_build_does_not_replace_a_newer_one_where_asked() {
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
+    case.run()
+        .exits(3)
+        .contains("build 58 is live, which is newer than this build 57")
+        .contains("run its step again in Bitbucket");
+    assert_eq!(case.objects()[0].body(), b"the old container");
+
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
+    case.run().exits(0);
+    assert_eq!(case.objects()[0].content(), sample::minified("mojito"));
+
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
+    let case = case.env("BITBUCKET_STEP_RUN_NUMBER", "2");
+    case.run().exits(0);
+    assert_eq!(case.objects()[0].headers["x-amz-meta-build-number"], "57");
+}
+
+#[test]
+fn only_newer_without_the_right_to_look_is_an_error_and_no_silent_skip() {
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
+    case.run().exits(0);
+    case.run()
+        .exits(3)
+        .contains("`ONLY_NEWER` needs `s3:GetObject` on the key");
+}
+
+#[test]
+fn a_role_is_assumed_with_a_session_policy_of_exactly_this_run() {
+    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
+    let (case, role) = case.with_broad_role();
+    let case = case
+        // They must not be used.
+        .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+    case.run().exits(0).contains(&format!(
+        "credentials: role {role}, assumed by OpenID Connect"
+    ));
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    let requests = case.requests();
+    let assume = requests
+        .iter()
+        .find(|request| request.body.contains("AssumeRoleWithWebIdentity"))
+        .unwrap();
+    assert_eq!(assume.authorization, "");
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Sid": "WriteContainer", "Effect": "Allow", "Action": ["s3:PutObject"],
+         "Resource": [format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)]},
+        {"Sid": "InvalidateContainer", "Effect": "Allow", "Action": ["cloudfront:CreateInvalidation"],
+         "Resource": [format!("arn:aws:cloudfront::{}:distribution/{}", case.world.account, case.world.distribution)]},
+    ]});
+    let sent = form_field(&assume.body, "Policy");
+    assert_eq!(serde_json::from_str::<Value>(&sent).unwrap(), policy);
+    assert_eq!(form_field(&assume.body, "RoleSessionName"), "acme-site-57");
+}
+
+fn form_field(body: &str, name: &str) -> String {
+    let field = body
+        .split('&')
+        .find_map(|field| field.strip_prefix(&format!("{name}=")))
+        .expect("the form has the field");
+    percent_encoding::percent_decode_str(&field.replace('+', " "))
+        .decode_utf8()
+        .expect("the form is UTF-8")
+        .into_owned()
+}

@@ -1,0 +1,93 @@
+//! Many containers in one run: what is asked, how far it is, and what the log says of them.
+
+use serde_json::json;
+
+use crate::support::harness::Case;
+use crate::support::sample;
+
+const COUNT: usize = 40;
+
+/// Production's containers, all built. Their user may do this to them, besides invalidating.
+fn many(actions: &[&str]) -> Case {
+    let case = Case::production();
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": actions, "Resource": format!("arn:aws:s3:::{}/js/*", case.world.bucket)},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    let names: Vec<String> = (0..COUNT).map(|number| format!("site{number}")).collect();
+    for name in &names {
+        sample::build(case.repository(), name);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    case.list("CONTAINER_NAME", &names)
+}
+
+fn count(case: &Case, method: &str) -> usize {
+    let requests = case.requests();
+    let of_method = requests.iter().filter(|request| request.method == method);
+    of_method.count()
+}
+
+#[test]
+fn the_log_says_how_far_they_are_and_one_invalidation_tells_of_all() {
+    let case = many(&["s3:PutObject"]);
+    let ended = case
+        .run()
+        .exits(0)
+        .contains("uploading: 1 of 40 files are stored\n")
+        .contains(&format!(
+            "✔ uploaded 40 files to s3://{}: ",
+            case.world.bucket
+        ))
+        .does_not_contain("uploaded s3://")
+        .contains("site9 and 30 more to production");
+    assert!(ended.output.lines().count() < 60, "{}", ended.output);
+    assert_eq!(case.keys().len(), COUNT);
+    let invalidations = case.invalidations();
+    assert_eq!(invalidations.len(), 1);
+    assert_eq!(invalidations[0].paths.len(), COUNT);
+    // Who may not read one, is not asked for the others.
+    assert_eq!((count(&case, "GET"), count(&case, "PUT")), (1, COUNT));
+    ended.contains("site0: not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not");
+}
+
+#[test]
+fn each_is_compared_where_s3_may_be_read() {
+    let case = many(&["s3:PutObject", "s3:GetObject"]);
+    case.run().exits(0);
+    let case = case.env("CACHE_CONTROL", "max-age=60");
+    let compare = || {
+        case.stores_late();
+        case.run().exits(0)
+    };
+    // Where the tests leave the local AWS too little of the processors, it may not answer in time.
+    let ended = (0..5)
+        .map(|_| compare())
+        .find(|ended| !ended.output.contains("it has not answered within"));
+    let ended = ended.unwrap().does_not_contain("not compared");
+    let compared = ended.output.matches("compared with what visitors get now");
+    assert_eq!(compared.count(), COUNT);
+}
+
+#[test]
+fn what_visitors_get_of_many_is_said_in_one_line() {
+    let case = many(&["s3:PutObject"]);
+    let edge = case.world.edge.clone();
+    let ended = case.env("PUBLIC_URL", &edge).run().exits(0);
+    assert_eq!(ended.output.matches(" is the new container").count(), 0);
+    ended.contains(" and 39 more are the new containers\n");
+}
+
+#[test]
+fn what_fails_for_one_reason_is_said_so_many_times_and_no_more() {
+    let case = many(&["s3:GetObject"]);
+    let ended = case
+        .run()
+        .exits(3)
+        .contains("✖ s3:PutObject failed for the same reason 30 times more\n")
+        .contains("not replaced: site0, ")
+        .contains("\"s3:PutObject\"");
+    assert_eq!(ended.output.matches("✖ s3:PutObject on ").count(), 10);
+    assert_eq!(ended.output.matches("what to do: ").count(), 1);
+    assert!(case.keys().is_empty());
+}

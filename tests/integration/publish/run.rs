@@ -1,0 +1,558 @@
+//! What a publish stores, invalidates and prints.
+
+use std::fs;
+
+use serde_json::json;
+use snapbox::str;
+
+use crate::support::harness::{Case, Stored};
+use crate::support::sample;
+
+const PROVENANCE: [(&str, &str); 3] = [
+    ("build-number", "57"),
+    ("commit", "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c"),
+    ("repository", "acme/site"),
+];
+
+#[track_caller]
+fn assert_objects(case: &Case, expected: &[(&str, String)], provenance: &[(&str, &str)]) {
+    let objects = case.objects();
+    assert_eq!(
+        objects
+            .iter()
+            .map(|object| object.key.as_str())
+            .collect::<Vec<_>>(),
+        expected.iter().map(|(key, _)| *key).collect::<Vec<_>>()
+    );
+    for (object, (key, content)) in objects.iter().zip(expected) {
+        object.assert(key, content, provenance);
+    }
+}
+
+#[track_caller]
+fn assert_invalidated(case: &Case, expected: &[(&str, &[&str])]) {
+    let invalidations = case.invalidations();
+    let made: Vec<(&str, Vec<&str>)> = invalidations
+        .iter()
+        .map(|made| {
+            (
+                made.distribution.as_str(),
+                made.paths.iter().map(String::as_str).collect(),
+            )
+        })
+        .collect();
+    let expected: Vec<(&str, Vec<&str>)> = expected
+        .iter()
+        .map(|(id, paths)| (*id, paths.to_vec()))
+        .collect();
+    assert_eq!(made, expected);
+}
+
+#[test]
+fn a_push_to_develop_publishes_both_files_to_development() {
+    let case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
+    case.run().exits(0).prints(str![[r#"
+[VERSION]
+publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
+bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
+credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+[32m✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed[0m
+[32m✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed[0m
+[32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
+identity: [USER] in account 123456789012
+[32m✔ published to development in [..][0m
+
+"#]]);
+    let mut provenance = PROVENANCE.to_vec();
+    provenance.push(("branch", "develop"));
+    assert_objects(
+        &case,
+        &[
+            ("jsdev/mojito.js", sample::minified("mojito")),
+            ("jsdev/mojito.pretty.js", sample::pretty("mojito")),
+        ],
+        &provenance,
+    );
+    assert_invalidated(
+        &case,
+        &[(
+            &case.world.distribution,
+            &["/jsdev/mojito.pretty.js", "/jsdev/mojito.js"],
+        )],
+    );
+}
+
+#[test]
+fn a_tag_publishes_one_file_to_production_with_the_right_to_one_key() {
+    let case = Case::production()
+        .unset("ENVIRONMENT")
+        .in_bitbucket("BITBUCKET_TAG", "v1.4.0");
+    case.run().exits(0).prints(str![[r#"
+[VERSION]
+publishing container mojito to production (tag `v1.4.0`, build 57, commit 1f2e3d4, of acme/site)
+bucket: s3://[BUCKET]/js/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
+credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+[32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed[0m
+[32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
+identity: [USER] in account 123456789012
+[32m✔ published to production in [..][0m
+
+"#]]);
+    let mut provenance = PROVENANCE.to_vec();
+    provenance.push(("tag", "v1.4.0"));
+    assert_objects(
+        &case,
+        &[("js/mojito.js", sample::minified("mojito"))],
+        &provenance,
+    );
+    assert_invalidated(&case, &[(&case.world.distribution, &["/js/mojito.js"])]);
+}
+
+#[test]
+fn by_hand_a_mojito_repository_needs_no_setting_but_credentials() {
+    let case = Case::development()
+        .unset("S3_BUCKET")
+        .unset("CONTAINER_NAME")
+        .unset("AWS_DEFAULT_REGION")
+        .unset("DISTRIBUTION_ID");
+    let config = sample::config_js("mojito", &case.world.bucket, &case.world.region);
+    let case = case.file("config.js", config);
+    case.run().exits(0).prints(str![[r#"
+[VERSION]
+publishing container mojito to development (by hand, without `--production`)
+bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
+CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
+credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
+✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
+identity: [USER] in account 123456789012
+✔ published to development in [..]
+
+"#]]);
+    assert_objects(
+        &case,
+        &[
+            ("jsdev/mojito.js", sample::minified("mojito")),
+            ("jsdev/mojito.pretty.js", sample::pretty("mojito")),
+        ],
+        &[],
+    );
+    assert_invalidated(&case, &[]);
+}
+
+#[test]
+fn production_by_hand_needs_the_flag() {
+    for flags in [&["--production"][..], &["publish", "--production"]] {
+        let mut case = Case::production().unset("ENVIRONMENT");
+        for flag in flags {
+            case = case.arg(flag);
+        }
+        case.run()
+            .exits(0)
+            .contains("publishing container mojito to production (`--production`)");
+        assert_eq!(case.keys(), ["js/mojito.js"]);
+    }
+}
+
+#[test]
+fn empty_variables_count_as_unset() {
+    let mut case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
+    for name in [
+        "ACL",
+        "AWS_CA_BUNDLE",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_OIDC_ROLE_ARN",
+        "AWS_PROFILE",
+        "AWS_REGION",
+        "AWS_SESSION_TOKEN",
+        "BITBUCKET_DEPLOYMENT_ENVIRONMENT",
+        "BITBUCKET_PIPE_STORAGE_DIR",
+        "BITBUCKET_TAG",
+        "CACHE_CONTROL",
+        "CDN_PREFIX",
+        "CONTAINER_NAME_COUNT",
+        "DEBUG",
+        "DRY_RUN",
+        "ENVIRONMENT",
+        "HTTPS_PROXY",
+        "LOCAL_PATH",
+        "MAX_SIZE",
+        "NO_COLOR",
+        "ONLY_NEWER",
+        "PRETTY",
+        "PUBLIC_URL",
+        "S3_PREFIX",
+        "VALIDATE",
+        "WAIT",
+        "AWS_MAX_ATTEMPTS",
+        "AWS_CONFIG_FILE",
+    ] {
+        case = case.env(name, "");
+    }
+    case.run().exits(0);
+    assert_eq!(case.keys(), ["jsdev/mojito.js", "jsdev/mojito.pretty.js"]);
+}
+
+#[test]
+fn several_containers_go_to_several_distributions_each_script_after_its_pretty_form() {
+    let case = Case::development();
+    let second: String = case.ask("add_distribution", json!({}));
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/sites/acme/*", case.world.bucket)},
+        case.may_invalidate(&case.world.distribution),
+        case.may_invalidate(&second),
+    ]));
+    sample::build(case.repository(), "shop");
+    sample::build(case.repository(), "blog und mehr");
+    let first = case.world.distribution.clone();
+    let case = case
+        .unset("CONTAINER_NAME")
+        .unset("DISTRIBUTION_ID")
+        .env("CONTAINER_NAME_COUNT", "3")
+        .env("CONTAINER_NAME_0", "mojito")
+        .env("CONTAINER_NAME_1", "shop")
+        .env("CONTAINER_NAME_2", "blog und mehr")
+        .env("DISTRIBUTION_ID_COUNT", "2")
+        .env("DISTRIBUTION_ID_0", &first)
+        .env("DISTRIBUTION_ID_1", &second)
+        .env("S3_PREFIX", "/sites/acme/")
+        .env("CDN_PREFIX", "acme");
+    case.run()
+        .exits(0)
+        .contains("publishing containers mojito, shop, blog und mehr to development");
+    let names = ["blog und mehr", "mojito", "shop"];
+    let expected: Vec<(String, String)> = names
+        .iter()
+        .flat_map(|name| {
+            [
+                (format!("sites/acme/{name}.js"), sample::minified(name)),
+                (format!("sites/acme/{name}.pretty.js"), sample::pretty(name)),
+            ]
+        })
+        .collect();
+    let expected: Vec<(&str, String)> = expected
+        .iter()
+        .map(|(key, content)| (key.as_str(), content.clone()))
+        .collect();
+    assert_objects(&case, &expected, &[]);
+    let paths: &[&str] = &[
+        "/acme/mojito.pretty.js",
+        "/acme/mojito.js",
+        "/acme/shop.pretty.js",
+        "/acme/shop.js",
+        "/acme/blog%20und%20mehr.pretty.js",
+        "/acme/blog%20und%20mehr.js",
+    ];
+    assert_invalidated(&case, &[(&first, paths), (&second, paths)]);
+    let uploads: Vec<String> = case
+        .requests()
+        .into_iter()
+        .filter(|request| request.method == "PUT")
+        .map(|request| request.path)
+        .collect();
+    for name in ["mojito", "shop", "blog%20und%20mehr"] {
+        let position = |file: &str| {
+            uploads
+                .iter()
+                .position(|path| path.contains(&format!("/{name}{file}?")))
+                .unwrap()
+        };
+        assert!(position(".pretty.js") < position(".js"), "{uploads:?}");
+    }
+}
+
+#[test]
+fn the_pretty_form_is_published_as_asked() {
+    let case = Case::development().env("PRETTY", "False");
+    case.run().exits(0);
+    assert_eq!(case.keys(), ["jsdev/mojito.js"]);
+
+    let case = Case::production().env("PRETTY", "true");
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito*", case.world.bucket)},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    case.run().exits(0);
+    assert_eq!(case.keys(), ["js/mojito.js", "js/mojito.pretty.js"]);
+}
+
+#[test]
+fn headers_and_acl_are_the_ones_asked_for() {
+    let case = Case::production()
+        .env("CACHE_CONTROL", "public, max-age=60")
+        .env("ACL", "public-read");
+    case.allow_on_container(&["s3:PutObject", "s3:PutObjectAcl"]);
+    case.run().exits(0);
+    let objects: Vec<Stored> = case.objects();
+    assert_eq!(objects[0].headers["cache-control"], "public, max-age=60");
+    assert!(
+        objects[0]
+            .acl
+            .iter()
+            .any(|grant| grant.contains("AllUsers")),
+        "{:?}",
+        objects[0].acl
+    );
+
+    let case = Case::production();
+    case.run().exits(0);
+    assert!(!case.objects()[0]
+        .acl
+        .iter()
+        .any(|grant| grant.contains("AllUsers")));
+}
+
+#[test]
+fn the_prefix_comes_from_setting_bucket_and_environment_in_this_order() {
+    #[track_caller]
+    fn case(bucket_suffix: &str, prefix: Option<&str>, key: &str) {
+        let mut case = Case::production();
+        case.set_policy(json!([{"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/{key}", case.world.bucket)}]));
+        let bucket = format!("{}{bucket_suffix}", case.world.bucket);
+        case = case.env("S3_BUCKET", &bucket).unset("DISTRIBUTION_ID");
+        if let Some(prefix) = prefix {
+            case = case.env("S3_PREFIX", prefix);
+        }
+        case.run().exits(0);
+        assert_eq!(case.keys(), [key]);
+    }
+    case("", None, "js/mojito.js");
+    case("/sites/acme", None, "sites/acme/mojito.js");
+    case("/sites/acme", Some("other"), "other/mojito.js");
+    case("/sites/acme", Some("/"), "mojito.js");
+}
+
+#[test]
+fn publishing_the_same_again_stores_the_same_bytes_and_invalidates_anew() {
+    let case = Case::production();
+    case.run().exits(0);
+    let first = case.objects();
+    case.run().exits(0);
+    let second = case.objects();
+    assert_eq!(second[0].body(), first[0].body());
+    // An object leads to its invalidation.
+    let invalidations = case.invalidations();
+    assert_eq!(invalidations.len(), 2);
+    for (object, invalidation) in [first, second].concat().iter().zip(&invalidations) {
+        assert_eq!(object.caller_reference(), invalidation.caller_reference);
+    }
+    assert_ne!(
+        invalidations[0].caller_reference,
+        invalidations[1].caller_reference
+    );
+    assert_eq!(invalidations[0].paths, invalidations[1].paths);
+}
+
+#[test]
+fn other_folders_are_read_where_they_are() {
+    let case = Case::production().env("LOCAL_PATH", "elsewhere");
+    fs::rename(
+        case.repository().join("dist/assets/js"),
+        case.repository().join("elsewhere"),
+    )
+    .unwrap();
+    case.run().exits(0);
+    assert_eq!(case.objects()[0].content(), sample::minified("mojito"));
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_writes_nothing() {
+    for dry in ["--dry-run", "DRY_RUN"] {
+        let mut case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
+        case = if dry == "DRY_RUN" {
+            case.env("DRY_RUN", "true")
+        } else {
+            case.arg(dry)
+        };
+        case.run().exits(0).prints(str![[r#"
+[VERSION]
+publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
+bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
+would upload s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
+would upload s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
+each with
+  Content-Type: application/javascript; charset=utf-8
+  Content-Encoding: gzip
+  Cache-Control: public, max-age=300, s-maxage=300, must-revalidate
+  x-amz-meta-branch: develop
+  x-amz-meta-build-number: 57
+  x-amz-meta-commit: 1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c
+  x-amz-meta-published-by: mojito-publish/0.1.0
+  x-amz-meta-repository: acme/site
+would invalidate in [DISTRIBUTION]:
+  /jsdev/mojito.pretty.js
+  /jsdev/mojito.js
+1,775 bytes in all
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+[32m✔ dry run: nothing was written[0m
+
+"#]]);
+        case.assert_nothing_written();
+    }
+}
+
+#[test]
+fn it_waits_for_the_invalidation_and_for_the_public_url_where_asked() {
+    let case = Case::production().env("WAIT", "true");
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge);
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
+        {"Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"],
+         "Resource": format!("arn:aws:cloudfront::{}:distribution/{}", case.world.account, case.world.distribution)},
+    ]));
+    case.run().exits(0).prints(str![[r#"
+[VERSION]
+publishing container mojito to production (`ENVIRONMENT` is `production`)
+bucket: s3://[BUCKET]/js/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
+credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL`: it answers HTTP 403, as it does where nothing is published yet; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
+✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
+waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to finish ([..] s)
+✔ [DISTRIBUTION] has forgotten the old container everywhere
+✔ [EDGE]/js/mojito.js is the new container
+identity: [USER] in account 123456789012
+✔ published to production in [..]
+  [EDGE]/js/mojito.js
+
+"#]]);
+    let polls = case
+        .requests()
+        .iter()
+        .filter(|request| request.method == "GET")
+        .count();
+    assert!(
+        polls >= 2,
+        "the first look finds it in progress, and there were {polls}"
+    );
+}
+
+#[test]
+fn waiting_without_the_permission_is_a_warning_that_names_it() {
+    let case = Case::production().env("WAIT", "true");
+    case.run().exits(0).prints(str![[r#"
+[VERSION]
+publishing container mojito to production (`ENVIRONMENT` is `production`)
+bucket: s3://[BUCKET]/js/ in ap-southeast-2
+container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+  live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
+  staged                   w2  W2 Headline              Control / Treatment
+credentials: [KEY]
+not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
+✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
+WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has finished; it goes on by itself
+  cloudfront:GetInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:GetInvalidation (request id [..])
+  the credentials may not do `cloudfront:GetInvalidation` here: give their user or role the statement below; if they have it, the distribution belongs to another account
+  {
+    "Sid": "InvalidateContainer",
+    "Effect": "Allow",
+    "Action": [
+      "cloudfront:CreateInvalidation",
+      "cloudfront:GetInvalidation"
+    ],
+    "Resource": [
+      "arn:aws:cloudfront::[..]:distribution/[DISTRIBUTION]"
+    ]
+  }
+identity: [USER] in account 123456789012
+✔ published to production in [..]
+
+"#]]);
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+}
+
+#[test]
+fn the_public_url_is_asked_until_its_cache_is_purged() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge);
+    case.run().exits(0);
+    // The edge has it now, and keeps it until the next invalidation is finished.
+    let case = case.file(
+        "dist/assets/js/mojito.js",
+        sample::minified("mojito") + "\n// the next build",
+    );
+    case.run().exits(0).contains(&format!(
+        "waiting for {edge}/js/mojito.js to be the new container"
+    ));
+}
+
+#[test]
+fn colours_are_for_ci_unless_no_color_is_set() {
+    let green = "\u{1b}[32m✔ uploaded";
+    let case = Case::production();
+    case.run()
+        .exits(0)
+        .contains("✔ uploaded")
+        .does_not_contain("\u{1b}");
+    let case = case.env("CI", "true");
+    case.run().exits(0).contains(green);
+    let case = case.env("NO_COLOR", "1");
+    case.run()
+        .exits(0)
+        .contains("✔ uploaded")
+        .does_not_contain("\u{1b}");
+}
+
+#[test]
+fn the_debug_log_shows_every_request_and_no_secret() {
+    let case = Case::production()
+        .env("DEBUG", "true")
+        .env("AWS_SESSION_TOKEN", "");
+    case.run()
+        .exits(0)
+        .contains(&format!(
+            "PUT {}/{}/js/mojito.js",
+            case.world.endpoint, case.world.bucket
+        ))
+        .contains("answered with HTTP 200, request id ")
+        .contains(&format!(
+            "POST {}/2020-05-31/distribution/{}/invalidation",
+            case.world.endpoint, case.world.distribution
+        ));
+}
+
+#[test]
+fn a_cdn_that_keeps_the_old_container_is_found_out() {
+    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge).env("WAIT", "true");
+    case.set_policy(
+        json!([{"Effect": "Allow", "Action": ["s3:PutObject", "cloudfront:*"], "Resource": "*"}]),
+    );
+    case.run().exits(0);
+    // The edge has it now. It is told of the next one, says that it has forgotten, and has not.
+    case.ask::<()>("set_edge_stale", json!({"stale": true}));
+    sample::build_with(case.repository(), "mojito", &[], "e", "abc1234");
+    let case = case.env("BITBUCKET_BUILD_NUMBER", "58");
+    case.run()
+        .exits(5)
+        .contains(&format!(
+            "✖ {edge}/js/mojito.js was not the new container within 30 s: it is another container than the one published: \
+             build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC; cached by CloudFront for "
+        ))
+        .contains("x-cache: Hit from cloudfront")
+        .contains("published to production, but visitors do not get it yet")
+        .contains("check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder");
+    assert_eq!(case.objects()[0].headers["x-amz-meta-build-number"], "58");
+}

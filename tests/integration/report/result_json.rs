@@ -1,0 +1,157 @@
+//! The result as JSON, in the folders that Bitbucket gives a pipe.
+
+use std::fs;
+
+use serde_json::{json, Value};
+
+use crate::support::harness::Case;
+
+fn with_folders(case: Case) -> Case {
+    let own = case.repository().join("pipe/own");
+    let shared = case.repository().join("pipe/shared");
+    fs::create_dir_all(&shared).unwrap();
+    let (own, shared) = (
+        own.to_str().unwrap().to_owned(),
+        shared.to_str().unwrap().to_owned(),
+    );
+    case.env("BITBUCKET_PIPE_STORAGE_DIR", &own)
+        .env("BITBUCKET_PIPE_SHARED_STORAGE_DIR", &shared)
+}
+
+fn own(case: &Case) -> Value {
+    read(case, "pipe/own/mojito-publish.json")
+}
+
+fn read(case: &Case, path: &str) -> Value {
+    serde_json::from_slice(&fs::read(case.repository().join(path)).unwrap()).unwrap()
+}
+
+#[test]
+fn everything_that_was_done_is_in_the_result() {
+    let case = with_folders(Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop"));
+    case.run().exits(0);
+    let mut result = own(&case);
+    let seconds = result["seconds"].take();
+    assert!(seconds.as_f64().is_some_and(|seconds| seconds > 0.0));
+    let sizes: Vec<u64> = case
+        .objects()
+        .iter()
+        .map(|object| object.body().len() as u64)
+        .collect();
+    let key_end = &case.world.access_key_id[case.world.access_key_id.len() - 4..];
+    let invalidation = &case.invalidations()[0];
+    let object = |file: &str, pretty: bool, compressed_size: u64| {
+        let size = fs::metadata(case.dist(file)).unwrap().len();
+        json!({
+            "key": format!("jsdev/{file}"), "path": format!("/jsdev/{file}"), "pretty": pretty, "upload": "done", "fault": null,
+            "size": size, "compressed_size": compressed_size,
+        })
+    };
+    let recipes = json!([
+        {"id": "0", "name": "Control", "share": null},
+        {"id": "1", "name": "Treatment", "share": null},
+    ]);
+    assert_eq!(
+        result,
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "exit": "published",
+            "exit_code": 0,
+            "environment": "development",
+            "environment_reason": "branch `develop`",
+            "build": {
+                "in_ci": true, "branch": "develop", "tag": null, "pull_request": null, "build_number": "57", "is_rerun": false,
+                "commit": "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c", "repository": "acme/site", "deployment_environment": null,
+            },
+            "bucket": case.world.bucket,
+            "region": "ap-southeast-2",
+            "credentials": format!("access key ending in `{key_end}`"),
+            "identity": {"arn": case.world.user_arn, "account_id": case.world.account},
+            "containers": [{
+                "name": "mojito", "published": true,
+                "build_info": {
+                    "container": "mojito", "commit": "1f2e3d4c5b6a", "mojito_version": "2.7.1",
+                    "built_at": "2026-11-24T05:00:00.000Z",
+                },
+                "experiments": [
+                    {"id": "w1", "name": "W1 Größere Schaltfläche", "state": "live", "share": 0.5, "size": 231, "recipes": recipes},
+                    {"id": "w2", "name": "W2 Headline", "state": "staged", "size": 226, "recipes": recipes},
+                ],
+                "changes": null,
+                "changes_unknown": "`PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), \
+                                    or nothing is published yet",
+                "objects": [object("mojito.pretty.js", true, sizes[1]), object("mojito.js", false, sizes[0])],
+            }],
+            "invalidations": [{
+                "distribution_id": case.world.distribution, "ids": [invalidation.id], "status": "in_progress", "fault": null,
+            }],
+            "live": [],
+            "seconds": null,
+        })
+    );
+}
+
+#[test]
+fn a_failure_is_in_the_result_with_awss_words() {
+    let case = with_folders(Case::production()).env("S3_PREFIX", "other");
+    case.run().exits(3);
+    let result = own(&case);
+    assert_eq!(result["exit"], "not_published");
+    assert_eq!(result["containers"][0]["published"], false);
+    let fault = &result["containers"][0]["objects"][0]["fault"];
+    assert_eq!(
+        (&fault["code"], &fault["status"], &fault["action"]),
+        (&json!("AccessDenied"), &json!(403), &json!("s3:PutObject"))
+    );
+    assert!(fault["request_id"].is_string());
+}
+
+#[test]
+fn a_refusal_is_in_the_result_too() {
+    let case = with_folders(Case::production()).env("WAIT", "yes");
+    case.run().exits(2);
+    assert_eq!(
+        own(&case),
+        json!({
+            "version": env!("CARGO_PKG_VERSION"), "exit": "refused", "exit_code": 2,
+            "error": "`WAIT` is `yes`, expected `true` or `false`",
+        })
+    );
+}
+
+#[test]
+fn what_other_pipes_share_is_kept() {
+    let case = with_folders(Case::production()).file(
+        "pipe/shared/_shared_variables.json",
+        r#"{"other": {"key": [1]}}"#,
+    );
+    case.run().exits(0);
+    let shared = read(&case, "pipe/shared/_shared_variables.json");
+    assert_eq!(shared["other"], json!({"key": [1]}));
+    assert_eq!(shared["mojito_publish"], own(&case));
+    assert_eq!(shared.as_object().unwrap().len(), 2);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_a_warning() {
+    let case = with_folders(Case::production().file("pipe/own", "a file, not a folder"))
+        .file("pipe/shared/_shared_variables.json", "[]");
+    case.run()
+        .exits(0)
+        .contains("WARNING: the result is not in `BITBUCKET_PIPE_STORAGE_DIR`")
+        .contains("_shared_variables.json`: it does not hold one JSON object");
+    assert_eq!(read(&case, "pipe/shared/_shared_variables.json"), json!([]));
+    let left: Vec<_> = fs::read_dir(case.repository().join("pipe/shared"))
+        .unwrap()
+        .collect();
+    assert_eq!(left.len(), 1);
+}
+
+#[test]
+fn a_result_of_an_earlier_run_does_not_stay() {
+    let case = with_folders(Case::production())
+        .file("pipe/own/mojito-publish.json", "{}")
+        .arg("--dry-run");
+    case.run().exits(0);
+    assert_eq!(own(&case)["exit"], "dry_run");
+}

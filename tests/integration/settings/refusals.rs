@@ -1,0 +1,299 @@
+//! What is refused before the first request: wrong settings and unfit files.
+
+use crate::support::harness::{Case, OIDC_TOKEN};
+
+/// Each wrong thing ends with exit 2, one message that names it and the remedy, and no request.
+#[track_caller]
+fn refused(case: Case, name: &str, remedy: &str) {
+    case.run()
+        .exits(2)
+        .contains(&format!("`{name}` "))
+        .contains(remedy)
+        .contains("nothing was sent; visitors keep the old container");
+    assert!(case.requests().is_empty());
+}
+
+#[test]
+fn wrong_settings_are_refused_by_name_and_with_the_remedy() {
+    #[track_caller]
+    fn case(name: &str, value: &str, remedy: &str) {
+        refused(Case::production().env(name, value), name, remedy);
+    }
+    case(
+        "ENVIRONMENT",
+        "prod",
+        "is `prod`, expected `production` or `development`",
+    );
+    case(
+        "CONTAINER_NAME",
+        "mojito.js",
+        "the name without the extension `.js`",
+    );
+    case(
+        "CONTAINER_NAME",
+        "js/mojito",
+        "the folder goes to `S3_PREFIX`",
+    );
+    case("CONTAINER_NAME", "../mojito", "a file name");
+    case(
+        "CONTAINER_NAME",
+        "mojito*",
+        "IAM or CloudFront would not take literally",
+    );
+    case("CONTAINER_NAME", &"m".repeat(1020), "1,024 bytes");
+    case(
+        "S3_BUCKET",
+        "s3://acme/js",
+        "`BUCKET` or `BUCKET/PREFIX`, without `s3://`",
+    );
+    case("S3_BUCKET", "arn:aws:s3:::acme", "no ARN");
+    case("S3_BUCKET", "Acme_Site", "a bucket's name");
+    case("S3_PREFIX", "js//x", "a folder such as");
+    case(
+        "S3_PREFIX",
+        "js/*",
+        "IAM or CloudFront would not take literally",
+    );
+    case("CDN_PREFIX", "../js", "a folder such as");
+    case("PRETTY", "yes", "is `yes`, expected `true` or `false`");
+    case("WAIT", "1", "expected `true` or `false`");
+    case("VALIDATE", "no", "expected `true` or `false`");
+    case("DRY_RUN", "on", "expected `true` or `false`");
+    case("DEBUG", "verbose", "expected `true` or `false`");
+    case("ONLY_NEWER", "maybe", "expected `true` or `false`");
+    case("ONLY_NEWER", "true", "leave it off by hand");
+    case(
+        "DISTRIBUTION_ID",
+        "d111111abcdef8.cloudfront.net",
+        "a distribution's id such as",
+    );
+    case(
+        "DISTRIBUTION_ID",
+        "arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7",
+        "not its ARN",
+    );
+    case(
+        "CACHE_CONTROL",
+        "5 minutes",
+        "directives such as `public, max-age=300`",
+    );
+    case(
+        "CACHE_CONTROL",
+        "max-age=5m",
+        "directives such as `public, max-age=300`",
+    );
+    case("ACL", "public", "a canned ACL such as `public-read`");
+    case(
+        "MAX_SIZE",
+        "30 bananas",
+        "a size above zero such as `30 kB`",
+    );
+    case(
+        "PUBLIC_URL",
+        "d111111abcdef8.cloudfront.net",
+        "starts with `https://`",
+    );
+    case(
+        "PUBLIC_URL",
+        "https://d111111abcdef8.cloudfront.net/js/mojito.js",
+        "the path is added from `CDN_PREFIX`",
+    );
+    case(
+        "PUBLIC_URL",
+        "https://user:password@example.com",
+        "expected one without",
+    );
+    case(
+        "AWS_DEFAULT_REGION",
+        "Sydney",
+        "a region such as `ap-southeast-2`",
+    );
+    case("AWS_ACCOUNT_ID", "acme", "the 12 digits of an AWS account");
+    case(
+        "AWS_ENDPOINT_URL_S3",
+        "localhost:5000",
+        "starts with `https://` or `http://`",
+    );
+    case("AWS_CA_BUNDLE", "/no/such/file", "cannot be read");
+    case(
+        "AWS_CA_BUNDLE",
+        "dist/assets/js/mojito.js",
+        "holds no certificate in PEM form",
+    );
+    case("HTTPS_PROXY", "http://", "is not the address of a proxy");
+    case(
+        "AWS_OIDC_ROLE_ARN",
+        "mojito-production",
+        "the ARN of a role, such as",
+    );
+    case(
+        "AWS_OIDC_ROLE_ARN",
+        "arn:aws:iam::123456789012:role/mojito",
+        "add `oidc: true` to the step",
+    );
+}
+
+#[test]
+fn missing_settings_are_refused_by_name_and_with_the_remedy() {
+    #[track_caller]
+    fn case(name: &str, remedy: &str) {
+        refused(Case::production().unset(name), name, remedy);
+    }
+    case(
+        "CONTAINER_NAME",
+        "run this in the root of the Mojito repository",
+    );
+    case("S3_BUCKET", "no `config.js s3BucketPRD` is here either");
+    case(
+        "AWS_DEFAULT_REGION",
+        "neither `s3Region` of `config.js` nor the AWS profile names a region",
+    );
+    case(
+        "AWS_SECRET_ACCESS_KEY",
+        "a secured variable of another deployment environment is empty here",
+    );
+    case("AWS_ACCESS_KEY_ID", "set both");
+}
+
+#[test]
+fn a_build_that_does_not_say_its_environment_is_refused() {
+    #[track_caller]
+    fn case(name: &str, value: &str, deployment: &str, remedy: &str) {
+        let case = Case::production()
+            .unset("ENVIRONMENT")
+            .in_bitbucket(name, value)
+            .env("BITBUCKET_DEPLOYMENT_ENVIRONMENT", deployment);
+        refused(case, "ENVIRONMENT", remedy);
+    }
+    case(
+        "BITBUCKET_BRANCH",
+        "master",
+        "production",
+        "set `ENVIRONMENT` to `production` or `development`",
+    );
+    case("BITBUCKET_BRANCH", "", "", "of no tag and no branch");
+    case("BITBUCKET_TAG", "v1", "staging", "`deployment: staging`");
+    case(
+        "BITBUCKET_BRANCH",
+        "develop",
+        "production",
+        "`deployment: production`",
+    );
+}
+
+#[test]
+fn two_wrong_settings_are_both_reported() {
+    let case = Case::production()
+        .env("WAIT", "yes")
+        .env("DISTRIBUTION_ID", "E1*");
+    case.run().exits(2).prints(snapbox::str![[r#"
+[VERSION]
+✖ 2 wrong settings:
+    `DISTRIBUTION_ID` is `E1*`, expected a distribution's id such as `E1A2B3C4D5E6F7` (not its ARN, nor its domain name)
+    `WAIT` is `yes`, expected `true` or `false`
+  nothing was sent; visitors keep the old container
+
+"#]]);
+    assert!(case.requests().is_empty());
+}
+
+#[test]
+fn unfit_files_are_refused_by_name_and_with_the_remedy() {
+    #[track_caller]
+    fn case(content: &[u8], remedy: &str) {
+        let case = Case::production().file("dist/assets/js/mojito.js", content);
+        refused(case, "dist/assets/js/mojito.js", remedy);
+    }
+    case(b"", "is empty: run `npm run build` again");
+    case(b" \n\t ", "is empty");
+    case(b"Mojito = 1;\nvar a = '\xe9';", "is not UTF-8 (line 2)");
+    case(b"\x1f\x8b\x08\x00", "is compressed already");
+    case(
+        b"<!DOCTYPE html><title>Mojito</title>",
+        "is HTML or XML and not a script",
+    );
+    case(
+        b"Mojito = 1;\n<<<<<<< HEAD\n",
+        "has a merge conflict, which must be resolved",
+    );
+    case(b"alert(1)", "neither defines `Mojito` nor asks for it");
+    case(
+        &b"Mojito=1;".repeat(1_200_000),
+        "is larger than 10,000,000 bytes",
+    );
+    refused(
+        Case::production()
+            .file("dist/assets/js/other.js/x", "")
+            .env("CONTAINER_NAME", "other"),
+        "dist/assets/js/other.js",
+        "is not a file",
+    );
+    refused(
+        Case::production().env("CONTAINER_NAME", "other"),
+        "dist/assets/js/other.js",
+        "run `npm run build` first, and in CI pass `dist/**` on as an artifact",
+    );
+    refused(
+        Case::production().env("MAX_SIZE", "0.5 kB"),
+        "dist/assets/js/mojito.js",
+        "and `MAX_SIZE` allows 500 bytes",
+    );
+}
+
+#[test]
+fn a_missing_pretty_form_is_refused_before_anything_is_sent() {
+    let case = Case::development();
+    std::fs::remove_file(case.dist("mojito.pretty.js")).unwrap();
+    refused(
+        case,
+        "dist/assets/js/mojito.pretty.js",
+        "or set `PRETTY` to `false`",
+    );
+}
+
+#[test]
+fn another_script_is_published_where_validation_is_off() {
+    let case = Case::production()
+        .file("dist/assets/js/mojito.js", "alert(1)")
+        .env("VALIDATE", "false");
+    case.run()
+        .exits(0)
+        .contains("WARNING: `VALIDATE` is `false`");
+    assert_eq!(case.objects()[0].content(), "alert(1)");
+}
+
+#[test]
+fn a_token_is_never_shown_and_static_keys_are_no_fall_back() {
+    let case = Case::production()
+        .env("AWS_OIDC_ROLE_ARN", OIDC_TOKEN)
+        .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+    refused(
+        case,
+        "AWS_OIDC_ROLE_ARN",
+        "is `***`, expected the ARN of a role",
+    );
+    let case = Case::production()
+        .env("AWS_OIDC_ROLE_ARN", "nonsense")
+        .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+    refused(
+        case,
+        "AWS_OIDC_ROLE_ARN",
+        "is `nonsense`, expected the ARN of a role",
+    );
+}
+
+#[test]
+fn a_list_given_in_two_ways_is_refused() {
+    refused(
+        Case::production().env("CONTAINER_NAME_COUNT", "1"),
+        "CONTAINER_NAME",
+        "given both as one value and as a list",
+    );
+    refused(
+        Case::production()
+            .unset("DISTRIBUTION_ID")
+            .env("DISTRIBUTION_ID_COUNT", "two"),
+        "DISTRIBUTION_ID",
+        "expected a number",
+    );
+}

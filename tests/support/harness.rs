@@ -1,0 +1,462 @@
+//! A case: a Mojito repository in a temporary folder, a world of the local AWS, and the real binary run in both.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
+use serde::Deserialize;
+use serde_json::{json, Value};
+use snapbox::{assert_data_eq, IntoData, Redactions};
+use tempfile::TempDir;
+
+use super::local_aws::{LocalAws, World};
+use super::sample;
+
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mojito-publish");
+pub(crate) const CACHE_CONTROL: &str = "public, max-age=300, s-maxage=300, must-revalidate";
+
+/// Secrets that no output may hold, besides the world's own.
+pub(crate) const OIDC_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.c3RlcC10b2tlbg.c2lnbmF0dXJl";
+
+pub(crate) fn local_aws() -> &'static LocalAws {
+    static AWS: OnceLock<LocalAws> = OnceLock::new();
+    AWS.get_or_init(LocalAws::start)
+}
+
+/// A repository, a world and the environment of the next run.
+pub(crate) struct Case {
+    pub(crate) world: World,
+    repository: TempDir,
+    environment: BTreeMap<String, String>,
+    arguments: Vec<String>,
+}
+
+/// An object in the bucket, with all that a visitor gets.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub(crate) struct Stored {
+    pub(crate) key: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) acl: Vec<String>,
+    pub(crate) checksum_algorithm: Option<String>,
+    body: String,
+}
+
+/// An invalidation that a distribution got.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+pub(crate) struct Invalidated {
+    pub(crate) distribution: String,
+    pub(crate) id: String,
+    pub(crate) caller_reference: String,
+    pub(crate) paths: Vec<String>,
+}
+
+/// A request that the local AWS got.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) authorization: String,
+    /// The token of temporary credentials.
+    pub(crate) security_token: String,
+    pub(crate) body: String,
+    /// What it was answered with; absent where the connection ended without an answer.
+    pub(crate) status: Option<u16>,
+}
+
+/// How a run ended.
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) output: String,
+    redactions: Redactions,
+}
+
+impl Case {
+    /// The container `mojito`, built; its user holds the documented development policy.
+    pub(crate) fn development() -> Self {
+        let case = Self::without_rights();
+        let world = &case.world;
+        case.set_policy(json!([
+            {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/jsdev/mojito*", world.bucket)},
+            {"Effect": "Allow", "Action": "s3:ListBucket", "Resource": format!("arn:aws:s3:::{}", world.bucket)},
+            case.may_invalidate(&world.distribution),
+        ]));
+        case
+    }
+
+    /// The container `mojito`, built; its user holds the documented production policy, which allows one key.
+    pub(crate) fn production() -> Self {
+        let case = Self::without_rights();
+        case.allow_on_container(&["s3:PutObject"]);
+        case.env("ENVIRONMENT", "production")
+    }
+
+    /// The container `mojito`, built; its user may do nothing.
+    pub(crate) fn without_rights() -> Self {
+        let world = local_aws().make_world();
+        let repository = tempfile::tempdir().expect("a temporary folder can be made");
+        sample::build(repository.path(), "mojito");
+        let environment = [
+            ("AWS_ACCESS_KEY_ID", &world.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &world.secret_access_key),
+            ("AWS_DEFAULT_REGION", &world.region),
+            ("AWS_ENDPOINT_URL", &world.endpoint),
+            ("CONTAINER_NAME", &"mojito".to_owned()),
+            ("DISTRIBUTION_ID", &world.distribution),
+            ("S3_BUCKET", &world.bucket),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.clone()))
+        .into();
+        Self {
+            world,
+            repository,
+            environment,
+            arguments: Vec::new(),
+        }
+    }
+
+    /// Sets a variable of the next run.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Takes a variable away.
+    pub(crate) fn unset(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Sets a variable to Bitbucket's form of a list.
+    pub(crate) fn list(self, name: &str, values: &[&str]) -> Self {
+        let case = self
+            .unset(name)
+            .env(&format!("{name}_COUNT"), &values.len().to_string());
+        values
+            .iter()
+            .enumerate()
+            .fold(case, |case, (number, value)| {
+                case.env(&format!("{name}_{number}"), value)
+            })
+    }
+
+    /// Takes the keys away, and what would be looked for in their place on an instance.
+    pub(crate) fn without_credentials(self) -> Self {
+        self.unset("AWS_ACCESS_KEY_ID")
+            .unset("AWS_SECRET_ACCESS_KEY")
+            .env("AWS_EC2_METADATA_DISABLED", "true")
+    }
+
+    /// Assumes a role that may do everything; returns its ARN as well.
+    pub(crate) fn with_broad_role(self) -> (Self, String) {
+        let everything = json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]);
+        let role: String = self.ask("add_role", json!({"statements": everything}));
+        let case = self
+            .env("AWS_OIDC_ROLE_ARN", &role)
+            .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+        (case, role)
+    }
+
+    /// S3 takes its time to store what comes from now on, so that what is read meanwhile is what was there.
+    pub(crate) fn stores_late(&self) {
+        self.fault(json!({"method": "PUT", "path": "/js/", "delay": 0.5, "times": 1000}));
+    }
+
+    /// Adds an argument to the next run.
+    pub(crate) fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Adds what Bitbucket sets in a build of a branch or a tag.
+    pub(crate) fn in_bitbucket(self, name: &str, value: &str) -> Self {
+        self.env("CI", "true")
+            .env("BITBUCKET_BUILD_NUMBER", "57")
+            .env(
+                "BITBUCKET_COMMIT",
+                "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c",
+            )
+            .env("BITBUCKET_REPO_FULL_NAME", "acme/site")
+            .env(name, value)
+    }
+
+    pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
+    pub(crate) fn repository(&self) -> &Path {
+        self.repository.path()
+    }
+
+    /// Writes a file into the repository.
+    pub(crate) fn file(self, path: &str, content: impl AsRef<[u8]>) -> Self {
+        let path = self.repository.path().join(path);
+        fs::create_dir_all(path.parent().expect("a file is in a folder"))
+            .expect("a temporary folder can be written");
+        fs::write(path, content).expect("a temporary folder can be written");
+        self
+    }
+
+    /// Makes AWS known by this certificate alone.
+    pub(crate) fn trusting(self, certificate: &str) -> Self {
+        let bundle = self.repository().join("bundle.pem");
+        self.file("bundle.pem", certificate)
+            .env("AWS_CA_BUNDLE", bundle.to_str().expect("it is UTF-8"))
+    }
+
+    /// A built file of the repository.
+    pub(crate) fn dist(&self, file: &str) -> PathBuf {
+        self.repository.path().join("dist/assets/js").join(file)
+    }
+
+    /// Replaces the policy of the user.
+    pub(crate) fn set_policy(&self, statements: Value) {
+        self.ask::<()>("set_policy", json!({"statements": statements}));
+    }
+
+    /// Lets the user do this to production's container, and invalidate.
+    pub(crate) fn allow_on_container(&self, actions: &[&str]) {
+        self.set_policy(json!([
+            {"Effect": "Allow", "Action": actions, "Resource": format!("arn:aws:s3:::{}/js/mojito.js", self.world.bucket)},
+            self.may_invalidate(&self.world.distribution),
+        ]));
+    }
+
+    /// The statement that the documentation gives for invalidations.
+    pub(crate) fn may_invalidate(&self, distribution: &str) -> Value {
+        json!({
+            "Effect": "Allow",
+            "Action": "cloudfront:CreateInvalidation",
+            "Resource": format!("arn:aws:cloudfront::{}:distribution/{distribution}", self.world.account),
+        })
+    }
+
+    /// Makes the local AWS answer one or more requests otherwise.
+    pub(crate) fn fault(&self, fault: Value) {
+        self.ask::<()>("add_fault", fault);
+    }
+
+    /// Puts an older container into the bucket.
+    pub(crate) fn stored_before(&self, key: &str, metadata: Value) {
+        let body = STANDARD.encode(b"the old container");
+        self.ask::<()>(
+            "put_object",
+            json!({"key": key, "body": body, "metadata": metadata}),
+        );
+    }
+
+    pub(crate) fn ask<T: serde::de::DeserializeOwned>(&self, command: &str, arguments: Value) -> T {
+        local_aws().ask(&self.world, command, arguments)
+    }
+
+    pub(crate) fn objects(&self) -> Vec<Stored> {
+        self.ask("objects", json!({}))
+    }
+
+    pub(crate) fn invalidations(&self) -> Vec<Invalidated> {
+        self.ask("invalidations", json!({}))
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.ask("requests", json!({}))
+    }
+
+    /// What was requested can only have read; the bucket is as it was.
+    #[track_caller]
+    pub(crate) fn assert_nothing_written(&self) {
+        for Request { method, path, .. } in self.requests() {
+            assert!(matches!(method.as_str(), "GET" | "HEAD"), "{method} {path}");
+        }
+        assert!(self.invalidations().is_empty());
+    }
+
+    /// Whether build 57, which the cases are, stored what is under a key.
+    pub(crate) fn is_published(&self, key: &str) -> bool {
+        let objects = self.objects();
+        let object = objects.iter().find(|object| object.key == key);
+        let build = object.and_then(|object| object.headers.get("x-amz-meta-build-number"));
+        build.is_some_and(|build| build == "57")
+    }
+
+    /// The keys in the bucket.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.objects()
+            .into_iter()
+            .map(|object| object.key)
+            .collect()
+    }
+
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(self.repository.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn start(&self) -> Child {
+        self.command().spawn().expect("the binary starts")
+    }
+
+    /// Waits until as many uploads have been answered, of all runs together.
+    pub(crate) fn wait_for_uploads(&self, count: usize) {
+        let answered = || {
+            let requests = self.requests();
+            let uploads = requests.iter().filter(|it| it.method == "PUT");
+            uploads.filter(|it| it.status.is_some()).count()
+        };
+        while answered() < count {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn run(&self) -> Ended {
+        self.ended(self.command().output().expect("the binary starts"))
+    }
+
+    /// What a run printed and how it ended. No secret may be in it.
+    #[track_caller]
+    pub(crate) fn ended(&self, output: Output) -> Ended {
+        let text = String::from_utf8(output.stdout).expect("the output is UTF-8")
+            + &String::from_utf8(output.stderr).expect("the output is UTF-8");
+        let requests = self.requests();
+        let of_requests = requests.iter().flat_map(|request| {
+            let signature = request.authorization.split_once("Signature=");
+            [
+                signature.map_or("", |(_, signature)| signature),
+                &request.security_token,
+            ]
+        });
+        for secret in of_requests.chain([self.world.secret_access_key.as_str(), OIDC_TOKEN]) {
+            assert!(
+                secret.is_empty() || !text.contains(secret),
+                "a secret was printed:\n{text}"
+            );
+        }
+        let mut redactions = Redactions::new();
+        let key_end = &self.world.access_key_id[self.world.access_key_id.len() - 4..];
+        for (name, value) in [
+            ("[BUCKET]", self.world.bucket.clone()),
+            ("[DISTRIBUTION]", self.world.distribution.clone()),
+            ("[EDGE]", self.world.edge.clone()),
+            ("[ENDPOINT]", self.world.endpoint.clone()),
+            (
+                "[VERSION]",
+                format!("mojito-publish {}", env!("CARGO_PKG_VERSION")),
+            ),
+            ("[KEY]", format!("access key ending in `{key_end}`")),
+            ("[USER]", self.world.user_arn.clone()),
+        ] {
+            redactions
+                .insert(name, value)
+                .expect("the placeholder is well formed");
+        }
+        for made in self.invalidations() {
+            if made.id != self.world.distribution {
+                redactions
+                    .insert("[INVALIDATION]", made.id)
+                    .expect("the placeholder is well formed");
+            }
+        }
+        Ended {
+            code: output.status.code(),
+            output: text,
+            redactions,
+        }
+    }
+}
+
+impl Stored {
+    /// What is stored, as it was compressed.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        STANDARD
+            .decode(&self.body)
+            .expect("the local AWS sends base64")
+    }
+
+    /// What a visitor's browser makes of it.
+    pub(crate) fn content(&self) -> String {
+        sample::gunzip(&self.body())
+    }
+
+    /// Which run stored it.
+    #[track_caller]
+    pub(crate) fn caller_reference(&self) -> &str {
+        &self.headers["x-amz-meta-caller-reference"]
+    }
+
+    /// Everything about an object that was published as `key` with these provenance headers.
+    #[track_caller]
+    pub(crate) fn assert(&self, key: &str, content: &str, provenance: &[(&str, &str)]) {
+        assert_eq!(self.key, key);
+        assert_eq!(self.content(), content);
+        let mut expected: BTreeMap<String, String> = [
+            ("cache-control", CACHE_CONTROL),
+            ("content-encoding", "gzip"),
+            ("content-type", "application/javascript; charset=utf-8"),
+            (
+                "x-amz-meta-published-by",
+                concat!("mojito-publish/", env!("CARGO_PKG_VERSION")),
+            ),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+        expected.extend(
+            provenance
+                .iter()
+                .map(|(name, value)| (format!("x-amz-meta-{name}"), (*value).to_owned())),
+        );
+        expected.insert(
+            "x-amz-meta-caller-reference".to_owned(),
+            self.caller_reference().to_owned(),
+        );
+        assert_eq!(self.headers, expected);
+        assert_eq!(self.checksum_algorithm.as_deref(), Some("SHA256"));
+    }
+}
+
+impl Ended {
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.output);
+        self
+    }
+
+    /// Compares the whole output; what differs from world to world has names, and `[..]` stands for times.
+    #[track_caller]
+    pub(crate) fn prints(self, expected: impl IntoData) -> Self {
+        let output = self.redactions.redact(&self.output);
+        assert_data_eq!(output, expected);
+        self
+    }
+
+    /// Fails unless this is somewhere in the output.
+    #[track_caller]
+    pub(crate) fn contains(self, expected: &str) -> Self {
+        assert!(
+            self.output.contains(expected),
+            "`{expected}` is not in:\n{}",
+            self.output
+        );
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn does_not_contain(self, unexpected: &str) -> Self {
+        assert!(
+            !self.output.contains(unexpected),
+            "`{unexpected}` is in:\n{}",
+            self.output
+        );
+        self
+    }
+}

@@ -1,0 +1,61 @@
+//! Addresses that cannot be reached or trusted.
+
+use std::net::TcpListener;
+
+use serde_json::{json, Value};
+
+use super::harness::Case;
+
+/// What is wrong with an address, and how the cause is told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Unreachable {
+    NobodyListens,
+    NoSuchHost,
+    UnknownIssuer,
+    Expired,
+    OtherHost,
+}
+
+impl Unreachable {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::NobodyListens,
+        Self::NoSuchHost,
+        Self::UnknownIssuer,
+        Self::Expired,
+        Self::OtherHost,
+    ];
+
+    pub(crate) fn cause(self) -> &'static str {
+        match self {
+            Self::NobodyListens => "Connection refused",
+            Self::NoSuchHost => "dns error",
+            Self::UnknownIssuer => "UnknownIssuer",
+            Self::Expired => "certificate expired",
+            Self::OtherHost => "certificate not valid for name",
+        }
+    }
+
+    /// Such an address, and the case in which nothing else is wrong.
+    pub(crate) fn address(self, case: Case) -> (Case, String) {
+        let certified = |case: Case, trusted: bool, arguments: Value| {
+            let tls: Value = case.ask("serve_tls", arguments);
+            let text = |name: &str| tls[name].as_str().unwrap().to_owned();
+            let case = if trusted {
+                case.trusting(&text("certificate"))
+            } else {
+                case
+            };
+            (case, text("endpoint"))
+        };
+        match self {
+            Self::NobodyListens => {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                (case, format!("http://{}", listener.local_addr().unwrap()))
+            }
+            Self::NoSuchHost => (case, "http://nobody.invalid".to_owned()),
+            Self::UnknownIssuer => certified(case, false, json!({})),
+            Self::Expired => certified(case, true, json!({"expired": true})),
+            Self::OtherHost => certified(case, true, json!({"host": "127.0.0.2"})),
+        }
+    }
+}
