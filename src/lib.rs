@@ -56,7 +56,7 @@ use crate::commands::{check, policy, signals};
 use crate::common::secrets;
 use crate::exit::Exit;
 use crate::mojito::config_js::ConfigJs;
-use crate::publish::compare::Current;
+use crate::publish::compare::Comparison;
 use crate::publish::plan::Plan;
 use crate::publish::publisher::Publisher;
 use crate::publish::run::Record;
@@ -196,8 +196,8 @@ async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Repor
     let aws = aws::connect(&plan.settings, config, Some(&scope)).await;
     let aws = aws.as_ref();
     let readable = aws.map_err(ConnectError::summary);
-    let current = Current::new(readable, https, &plan.settings, None);
-    let differences = current.differences(&plan.containers).await;
+    let comparison = Comparison::new(readable, https, &plan.settings, None);
+    let differences = comparison.all(&plan.containers).await;
     for (number, (container, difference)) in plan.containers.iter().zip(&differences).enumerate() {
         let is_told = compare::is_told(difference, differences[..number].iter());
         progress::difference(plan, container, difference, is_told, reporter);

@@ -1,7 +1,7 @@
-//! How much of an answer is read, so that one without end does not take the memory of the step with it.
+//! How much of a response is read, so that one without end does not exhaust the step's memory.
 //!
-//! AWS's SDK reads answers whole. It stands here, between the SDK and whatever answers, for every request of every
-//! service. What is read from the public URL, or of a container in S3, has a tighter limit of its own (`served`).
+//! AWS's SDK reads responses whole, so `limited` stands between the SDK and the network for every request of every service.
+//! A container that is read, from S3 or the CDN, has a tighter bound of its own; `limited_body` enforces both.
 
 use aws_smithy_runtime_api::client::http::{
     http_client_fn, HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient,
@@ -15,15 +15,15 @@ use thiserror::Error;
 use crate::common::byte_size::ByteSize;
 use crate::container::LARGEST_FILE;
 
-/// What AWS says by itself, such as an error, has some kilobytes.
-const LARGEST_MESSAGE: u64 = 1_000_000;
+/// AWS's own messages, such as errors, have some kilobytes.
+const MAX_MESSAGE: u64 = 1_000_000;
 
-/// An answer that cannot be AWS's.
+/// A response larger than anything that is expected.
 #[derive(Debug, Error)]
-#[error("the answer is larger than {0}, as no answer of AWS is")]
+#[error("the response is larger than {0}")]
 pub(crate) struct TooLarge(ByteSize);
 
-/// The client, of whose answers no more is read than AWS may have to say.
+/// The client, reading no more of a response than AWS may send.
 pub(crate) fn limited(client: SharedHttpClient) -> SharedHttpClient {
     http_client_fn(move |settings, components| {
         SharedHttpConnector::new(LimitedConnector(
@@ -37,42 +37,43 @@ struct LimitedConnector(SharedHttpConnector);
 
 impl HttpConnector for LimitedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let of_success = largest_success(&request);
-        let answer = self.0.call(request);
+        let max_success = max_success(&request);
+        let response = self.0.call(request);
         HttpConnectorFuture::new(async move {
-            let mut answer = answer.await?;
-            let limit = if answer.status().is_success() {
-                of_success
+            let mut response = response.await?;
+            let limit = if response.status().is_success() {
+                max_success
             } else {
-                LARGEST_MESSAGE
+                MAX_MESSAGE
             };
-            let body = std::mem::replace(answer.body_mut(), SdkBody::taken());
-            *answer.body_mut() = limited_body(body, ByteSize(limit));
-            Ok(answer)
+            let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+            *response.body_mut() = limited_body(body, ByteSize(limit));
+            Ok(response)
         })
     }
 }
 
-/// What may be read is a container, or the paths of an invalidation, which are shorter. Any other answer repeats at most
-/// what it was sent, as `CreateInvalidation` does with its paths.
-fn largest_success(request: &HttpRequest) -> u64 {
+/// A GET reads a container, or the paths of an invalidation, which are shorter. Any other response repeats at most the
+/// request, as that of `CreateInvalidation` does with its paths.
+fn max_success(request: &HttpRequest) -> u64 {
     if request.method() == "GET" {
         return 2 * LARGEST_FILE.0;
     }
     let sent = request.body().content_length().unwrap_or_default();
-    LARGEST_MESSAGE + 2 * sent
+    MAX_MESSAGE + 2 * sent
 }
 
-fn limited_body(body: SdkBody, limit: ByteSize) -> SdkBody {
-    // Bytes that are there already, or none, are as large as they are.
+/// The body, which fails with `TooLarge` once more than `limit` of it is read.
+pub(crate) fn limited_body(body: SdkBody, limit: ByteSize) -> SdkBody {
+    // Bytes in memory, or none, need no watching.
     if body
         .bytes()
         .is_some_and(|bytes| bytes.len() as u64 <= limit.0)
     {
         return body;
     }
-    let longest = usize::try_from(limit.0).unwrap_or(usize::MAX);
-    let body = Limited::new(body, longest).map_err(move |error| {
+    let max = usize::try_from(limit.0).unwrap_or(usize::MAX);
+    let body = Limited::new(body, max).map_err(move |error| {
         if error.is::<LengthLimitError>() {
             TooLarge(limit).into()
         } else {
@@ -93,22 +94,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_read_up_to_its_limit() {
+    async fn a_response_is_read_up_to_its_limit() {
         assert_eq!(read(1_000, 1_000).await, Ok(1_000));
         assert_eq!(read(0, 1_000).await, Ok(0));
         assert_eq!(
             read(1_001, 1_000).await.unwrap_err(),
-            "the answer is larger than 1,000 bytes, as no answer of AWS is"
+            "the response is larger than 1,000 bytes"
         );
     }
 
     #[test]
-    fn an_answer_may_hold_a_container_or_repeat_what_was_sent() {
+    fn a_response_may_hold_a_container_or_repeat_the_request() {
         #[track_caller]
         fn case(method: &str, sent: &'static str, expected: u64) {
             let mut request = HttpRequest::new(SdkBody::from(sent));
             request.set_method(method).unwrap();
-            assert_eq!(largest_success(&request), expected);
+            assert_eq!(max_success(&request), expected);
         }
         case("GET", "", 20_000_000);
         case("PUT", "", 1_000_000);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Serialize, Serializer};
 
 use super::object::Object;
-use super::served::Served;
+use super::served::ServedContainer;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::experiment::{Experiment, Part, Percent, Recipe, Traffic};
 use crate::mojito::script::Script;
@@ -87,7 +87,7 @@ impl Serialize for ChangeKind {
 impl Difference {
     /// Compares what is served now with what is to be published.
     pub(crate) fn between(
-        served: &Served,
+        served: &ServedContainer,
         script: Option<&Script>,
         object: &Object,
         cache_control: &CacheControl,

@@ -1,4 +1,4 @@
-//! What is served as a container: by S3 or, as visitors get it, by the CDN. It may be anything.
+//! What S3 or the CDN serves in the place of a container. It may be anything.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -15,29 +15,29 @@ use crate::mojito::experiment::BuildInfo;
 use crate::mojito::script::{self, ErrorKind, Script};
 use crate::settings::pipeline;
 
-/// Text that is looked into at least. What is served may be anything, and to parse it takes a hundred times its memory.
-const LARGEST_TEXT: u64 = 1_000_000;
+/// Parsing takes over a hundred times the memory of the text, so the size of anything unknown is bounded.
+const MAX_UNKNOWN: u64 = 1_000_000;
 
-/// An answer that is served under a container's address.
+/// A response from a container's address.
 #[derive(Clone, Debug)]
-pub(crate) struct Served {
+pub(crate) struct ServedContainer {
     /// The address.
     pub(crate) from: String,
     /// By lower-case name.
     headers: BTreeMap<String, String>,
     pub(crate) body: Bytes,
-    /// Text that is larger is not looked into.
+    /// The most that its body may decompress to.
     limit: ByteSize,
     script: OnceLock<Result<Script, String>>,
 }
 
-impl Served {
-    /// How large an answer in the place of a container of this size may be to be looked into.
+impl ServedContainer {
+    /// How much is read in the place of a container of this size, compressed or not.
     pub(crate) fn limit(size: ByteSize) -> ByteSize {
-        ByteSize(LARGEST_TEXT.max(2 * size.0))
+        ByteSize(MAX_UNKNOWN.max(2 * size.0))
     }
 
-    /// `headers` are those that matter, by name; `limit` is that of its text.
+    /// `limit` bounds the text that `body` may decompress to.
     pub(crate) fn new<'a>(
         from: &str,
         headers: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -60,18 +60,21 @@ impl Served {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// The script in it, or what is wrong with it.
+    /// The script in it, or what is wrong with it. The first call parses it, which may take seconds.
     pub(crate) fn script(&self) -> Result<&Script, &str> {
         let read = || {
             let text = self.text()?;
-            if self.is_said_to_be_page() || is_markup(&text) {
-                return Err("what is served now is a page and no script".to_owned());
+            if self.is_labelled_as_page() || is_markup(&text) {
+                return Err("what is served now is a page, not a script".to_owned());
             }
             script::read(&text).map_err(|error| match error.kind {
                 ErrorKind::Unchecked => {
                     format!("what is served now cannot be checked: {}", error.message)
                 }
-                _ => format!("what is served now is no sound script: {}", error.message),
+                _ => format!(
+                    "what is served now is not a valid script: {}",
+                    error.message
+                ),
             })
         };
         self.script
@@ -80,7 +83,7 @@ impl Served {
             .map_err(String::as_str)
     }
 
-    /// What a browser makes of it.
+    /// The text that a browser decodes from it.
     pub(crate) fn text(&self) -> Result<String, String> {
         let now = |problem: String| format!("what is served now {problem}");
         let content = match self.header("content-encoding") {
@@ -88,21 +91,19 @@ impl Served {
             Some(Object::CONTENT_ENCODING) => {
                 gzip::decompress(&self.body, self.limit).map_err(now)?
             }
-            None | Some("" | "identity") if self.body.len() as u64 > self.limit.0 => {
-                return Err(now(format!("is larger than {}", self.limit)));
-            }
             None | Some("" | "identity") => self.body.to_vec(),
             Some(other) => return Err(now(format!("is compressed by `{other}`"))),
         };
         String::from_utf8(content).map_err(|_| now("is not UTF-8".to_owned()))
     }
 
-    /// Whether it is HTML or XML, such as an error page.
-    pub(crate) fn is_page(&self) -> bool {
-        self.is_said_to_be_page() || self.text().is_ok_and(|text| is_markup(&text))
+    /// Whether its text is HTML or XML.
+    pub(crate) fn is_markup(&self) -> bool {
+        self.text().is_ok_and(|text| is_markup(&text))
     }
 
-    fn is_said_to_be_page(&self) -> bool {
+    /// Whether its header says that it is HTML or XML, such as an error page.
+    pub(crate) fn is_labelled_as_page(&self) -> bool {
         let says_so = |value: &str| {
             let value = value.to_ascii_lowercase();
             value.contains("html") || value.contains("xml")
@@ -112,10 +113,16 @@ impl Served {
 
     /// Which container this is, as far as it says so: `build 56, commit 1f2e3d4, built at ...`. Empty if it says nothing.
     pub(crate) fn provenance(&self) -> String {
-        let info = self
-            .script()
-            .ok()
-            .and_then(|script| script.build_info.as_ref());
+        let script = self.script().ok();
+        self.provenance_with(script.and_then(|script| script.build_info.as_ref()))
+    }
+
+    /// The same from the headers alone, without parsing anything.
+    pub(crate) fn provenance_of_headers(&self) -> String {
+        self.provenance_with(None)
+    }
+
+    fn provenance_with(&self, info: Option<&BuildInfo>) -> String {
         let commit = self
             .header("x-amz-meta-commit")
             .or(info.and_then(|info| info.commit.as_deref()));
@@ -133,10 +140,10 @@ impl Served {
             .join(", ")
     }
 
-    /// Where a redirect leads, as the end of a phrase. Empty if it is none.
-    pub(crate) fn leads_to(&self) -> String {
+    /// Where it redirects to, as the end of a phrase. Empty if it does not.
+    pub(crate) fn redirects_to(&self) -> String {
         let to = self.header("location");
-        to.map_or_else(String::new, |to| format!(" and leads to {to}"))
+        to.map_or_else(String::new, |to| format!(", redirects to {to}"))
     }
 
     /// How long it has been in a cache.
@@ -145,7 +152,7 @@ impl Served {
         Some(Duration::from_secs(seconds))
     }
 
-    /// By whom it is cached, and for how long already. Empty if the answer says nothing.
+    /// Which cache served it, and how old it is. Empty if the headers say nothing of it.
     pub(crate) fn cache(&self) -> String {
         let says = |name: &str, word: &str| {
             self.header(name)
@@ -160,7 +167,7 @@ impl Served {
         } else if says("server", "akamai") {
             "Akamai"
         } else {
-            "a cache on the way"
+            "an intermediate cache"
         };
         let evidence: Vec<String> = ["age", "x-cache", "cf-cache-status", "via", "server"]
             .iter()
@@ -173,12 +180,12 @@ impl Served {
                 format!("cached by {who} ({evidence})")
             }
             None if evidence.is_empty() => String::new(),
-            None => format!("not from a cache, as it seems ({evidence})"),
+            None => format!("apparently not from a cache ({evidence})"),
         }
     }
 }
 
-/// A time as people say it: `45 s`, `4 min`, `3 h`, `2 days`.
+/// A time in one unit: `45 s`, `4 min`, `3 h`, `2 days`.
 fn period(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
@@ -192,7 +199,7 @@ fn is_markup(text: &str) -> bool {
     text.trim_start().starts_with('<')
 }
 
-impl Display for Served {
+impl Display for ServedContainer {
     /// What it is and where: `https://d111.cloudfront.net/js/mojito.js: build 56, commit 1f2e3d4`.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let provenance = self.provenance();
@@ -215,10 +222,10 @@ mod tests {
     use super::gzip::Gzip;
     use super::*;
 
-    fn served(headers: &[(&str, &str)], body: &[u8]) -> Served {
+    fn served(headers: &[(&str, &str)], body: &[u8]) -> ServedContainer {
         let headers = headers.iter().copied();
-        let limit = Served::limit(ByteSize(2_000));
-        Served::new(
+        let limit = ServedContainer::limit(ByteSize(2_000));
+        ServedContainer::new(
             "s3://acme/js/mojito.js",
             headers,
             Bytes::copy_from_slice(body),
@@ -227,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_served_is_told_in_a_phrase() {
+    fn what_is_wrong_with_it_is_a_phrase() {
         #[track_caller]
         fn case(encoding: &str, body: &[u8], expected: &str) {
             let served = served(&[("Content-Encoding", encoding)], body);
@@ -236,21 +243,20 @@ mod tests {
         }
         let bomb = Gzip::new().compress(&b"a;".repeat(2_000_000), None);
         case("gzip", &bomb, "is larger than 1,000,000 bytes");
-        case("", &b"a;".repeat(600_000), "is larger than 1,000,000 bytes");
         case("gzip", b"alert(1)", "is not the gzip that its headers say");
         case("br", b"alert(1)", "is compressed by `br`");
         case("", b"", "is empty");
         case("", b"\xff", "is not UTF-8");
-        case("", b" <Error>", "is a page and no script");
+        case("", b" <Error>", "is a page, not a script");
         case(
             "",
             b"a(",
-            "is no sound script: Expected `)` but found `EOF`",
+            "is not a valid script: Expected `)` but found `EOF`",
         );
         case(
             "",
             b"a(\x1b",
-            "is no sound script: Invalid Character `\u{fffd}`",
+            "is not a valid script: Invalid Character `\u{fffd}`",
         );
         case(
             "",
@@ -260,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_cached_it_and_for_how_long_is_read_from_the_headers() {
+    fn the_headers_say_which_cache_served_it_and_how_old_it_is() {
         #[track_caller]
         fn case(headers: &[(&str, &str)], expected: &str) {
             assert_eq!(served(headers, b"a").cache(), expected);
@@ -283,16 +289,16 @@ mod tests {
         );
         case(
             &[("Age", "119")],
-            "cached by a cache on the way for 119 s (age: 119)",
+            "cached by an intermediate cache for 119 s (age: 119)",
         );
         case(
             &[("Server", "AmazonS3")],
-            "not from a cache, as it seems (server: AmazonS3)",
+            "apparently not from a cache (server: AmazonS3)",
         );
     }
 
     #[test]
-    fn it_says_where_it_came_from() {
+    fn headers_and_script_say_which_container_it_is() {
         let script =
             b"Mojito.buildInfo={commitHash:'abcdef0123',timestamp:'2026-11-24T05:00:00.000Z'}";
         assert_eq!(

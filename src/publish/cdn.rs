@@ -2,29 +2,28 @@
 
 use std::time::Duration;
 
-use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
-use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
+use http_body_util::BodyExt;
 use tokio::time::{timeout_at, Instant};
 
 use crate::aws::error::causes;
+use crate::aws::response_limit::{limited_body, TooLarge};
 use crate::common::byte_size::ByteSize;
 use crate::container::object::Object;
-use crate::container::served::Served;
+use crate::container::served::ServedContainer;
 
-/// What is served, and its HTTP status. `size` is that of the container that is expected there, uncompressed; of an answer
-/// that is much larger, no more than `Served` looks into is read. On failure, a phrase about it.
+/// The HTTP status and what is served. `size` is that of the expected container, uncompressed. On failure, a phrase about it.
 pub(crate) async fn get(
-    connector: &Connector,
+    connector: &dyn HttpConnector,
     url: &str,
     size: ByteSize,
-    time: Duration,
-) -> Result<(u16, Served), String> {
-    let deadline = Instant::now() + time;
-    let limit = Served::limit(size);
+    timeout: Duration,
+) -> Result<(u16, ServedContainer), String> {
+    let deadline = Instant::now() + timeout;
+    let limit = ServedContainer::limit(size);
     let mut request = HttpRequest::get(url).map_err(|error| causes(&error))?;
     request
         .headers_mut()
@@ -35,30 +34,32 @@ pub(crate) async fn get(
     );
     let mut response = timeout_at(deadline, connector.call(request))
         .await
-        .map_err(|_| format!("it has not answered within {} s", time.as_secs()))?
-        .map_err(|error| format!("it was not reached: {}", causes(&error)))?;
+        .map_err(|_| format!("no response within {} s", timeout.as_secs()))?
+        .map_err(|error| format!("not reachable: {}", causes(&error)))?;
+    let status = response.status().as_u16();
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-    let content = timeout_at(deadline, content(ByteStream::new(body), limit));
-    let content = content.await.map_err(|_| {
-        format!(
-            "its answer did not come to an end within {} s",
-            time.as_secs()
-        )
-    })??;
-    let served = Served::new(url, response.headers().iter(), content, limit);
-    Ok((response.status().as_u16(), served))
+    let content = timeout_at(deadline, content(body, limit))
+        .await
+        .unwrap_or_else(|_| {
+            Err(format!(
+                "the response did not end within {} s",
+                timeout.as_secs()
+            ))
+        });
+    let content = match content {
+        // An error's text says no more than its status. It is read so that the connection can be used again.
+        Err(_) if status != 200 => Bytes::new(),
+        content => content?,
+    };
+    let served = ServedContainer::new(url, response.headers().iter(), content, limit);
+    Ok((status, served))
 }
 
-/// What is in an answer. It ends soon after `limit`, as it is not looked into then.
-pub(crate) async fn content(mut stream: ByteStream, limit: ByteSize) -> Result<Bytes, String> {
-    let mut content = Vec::new();
-    while let Some(part) = stream.next().await {
-        content.extend_from_slice(
-            &part.map_err(|error| format!("its content broke off: {}", causes(&error)))?,
-        );
-        if content.len() as u64 > limit.0 {
-            break;
-        }
+/// The content of a response, if it is no larger than `limit`. On failure, a phrase about it.
+pub(crate) async fn content(body: SdkBody, limit: ByteSize) -> Result<Bytes, String> {
+    match limited_body(body, limit).collect().await {
+        Ok(content) => Ok(content.to_bytes()),
+        Err(error) if error.is::<TooLarge>() => Err(error.to_string()),
+        Err(error) => Err(format!("the response broke off: {}", causes(&*error))),
     }
-    Ok(content.into())
 }

@@ -1,16 +1,18 @@
-//! Reads the container that visitors get now, before it is replaced, for the difference that a publish makes.
+//! Compares each container with the one that visitors get now, before it is replaced.
 //!
-//! Nothing depends on it: where it cannot be read, the log says why, and the publish goes on. From the CDN it is read before
-//! the upload, from S3 meanwhile, over a connection of its own, as that would cost a round trip to where the bucket is. S3
-//! may then answer with what this very run uploads, which is known by its caller reference.
+//! Nothing depends on it: where that container cannot be read, the log says why, and the publish goes on. It is read from the
+//! CDN before the upload. From S3 it is read during the upload, over a connection of its own, to save a round trip to the
+//! bucket's region. S3 may then return what this very run uploads, which is known by its caller reference.
 
-use std::cell::{Cell, OnceCell};
+use std::fmt::{self, Display, Formatter};
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_smithy_http_client::Connector;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::Uri;
 use thiserror::Error;
 use tokio::sync::Semaphore;
 
@@ -22,70 +24,178 @@ use crate::aws::s3::CALLER_REFERENCE;
 use crate::aws::Aws;
 use crate::container::changes::Difference;
 use crate::container::object::{Container, Object};
-use crate::container::served::Served;
+use crate::container::served::ServedContainer;
 use crate::container::MOST_READERS;
 use crate::settings::aws::CredentialSource;
 use crate::settings::names::{public_url_of, s3_uri};
 use crate::settings::Settings;
 
-/// How long a publish waits for each place where the container may be read.
-const LONGEST_READ: Duration = Duration::from_secs(5);
+/// How long to wait for each source of a container.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Containers that a dry run reads at the same time.
-const CONCURRENT_READS: usize = 16;
+/// Containers that a dry run compares at the same time.
+const MAX_CONCURRENT: usize = 16;
 
-/// Where the containers of a run may be read.
-pub(crate) struct Current<'a> {
-    /// S3, or why it cannot be asked.
-    aws: Result<&'a Aws, String>,
-    https: &'a Https,
-    connector: OnceCell<Connector>,
+/// What containers are compared with, and where that is read.
+pub(crate) struct Comparison<'a> {
+    /// The CDN, or why it is not requested.
+    cdn: Result<(Connector, &'a Uri), ReadError>,
+    /// S3, or why it is not requested.
+    s3: Result<&'a Aws, ReadError>,
     settings: &'a Settings,
-    /// Of the run that replaces them, if they are replaced.
+    /// Of the run that replaces the containers, if they are replaced.
     caller_reference: Option<&'a str>,
-    /// It had no answer in time once, and is not asked again: each container would cost as long.
-    cdn_is_slow: Cell<bool>,
-    s3_is_slow: Cell<bool>,
-    /// It has said no, and never anything else.
-    s3_denies: Cell<bool>,
-    s3_was_read: Cell<bool>,
-    /// Threads that may look into what was read.
-    readers: Semaphore,
+    /// Limits how many scripts are parsed at the same time.
+    parsers: Arc<Semaphore>,
 }
 
-/// Why something was not read.
-#[derive(Debug, Error)]
-pub(crate) enum Unread {
+/// What the containers compared so far have shown of the sources.
+///
+/// A source that times out or denies access is not requested again, as each of thousands of containers would cost as much.
+/// Each container starts with what was known when it started (see `for_each`), so at most as many wait for a source in vain as
+/// run at the same time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sources {
+    cdn: Source,
+    s3: Source,
+}
+
+/// What is known of a source. The greater of two observations counts.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+enum Source {
+    #[default]
+    Untried,
+    Denied,
+    /// It may still deny access to some container.
+    Readable,
+    TimedOut,
+}
+
+/// Why a container was not read from a source.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+pub(crate) enum ReadError {
+    /// It was not requested at all.
+    #[error("{0}")]
+    NotRequested(String),
+    #[error("not requested, as it did not respond in time for another container")]
+    TimedOutBefore,
+    #[error("not requested, as it denied access to another container")]
+    DeniedBefore,
+    #[error("no response within {} s", READ_TIMEOUT.as_secs())]
+    TimedOut,
     #[error("these credentials may not read it (`s3:GetObject`), or nothing is published yet")]
     Denied,
     #[error("{0}")]
     Other(String),
 }
 
-impl From<String> for Unread {
-    fn from(reason: String) -> Self {
-        Self::Other(reason)
+/// Why a container was not compared.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct NotCompared {
+    cdn: ReadError,
+    s3: ReadError,
+}
+
+impl Display for NotCompared {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let of_source = |name: &str, error: &ReadError| match error {
+            ReadError::NotRequested(why) => why.clone(),
+            error => format!("{name}: {error}"),
+        };
+        let cdn = of_source("`PUBLIC_URL`", &self.cdn);
+        write!(f, "{cdn}; {}", of_source("S3", &self.s3))
     }
 }
 
-impl<'a> Current<'a> {
+impl Source {
+    /// Whether it may be requested.
+    fn check(self) -> Result<(), ReadError> {
+        match self {
+            Self::TimedOut => Err(ReadError::TimedOutBefore),
+            Self::Denied => Err(ReadError::DeniedBefore),
+            Self::Untried | Self::Readable => Ok(()),
+        }
+    }
+
+    fn after(self, read: &Result<ServedContainer, ReadError>) -> Self {
+        self.max(match read {
+            Ok(_) => Self::Readable,
+            Err(ReadError::Denied) => Self::Denied,
+            Err(ReadError::TimedOut) => Self::TimedOut,
+            Err(_) => Self::Untried,
+        })
+    }
+}
+
+impl Sources {
+    /// Calls `work` for every container: for the first alone, as it shows whether the others can be read at all, then for up
+    /// to `max_concurrent` at the same time. Each gets what the finished ones have shown of the sources, and returns it with
+    /// what it has shown itself. The results are in the order of the containers.
+    pub(crate) async fn for_each<'a, C, T, W>(
+        containers: &'a [C],
+        max_concurrent: usize,
+        work: impl Fn(&'a C, Self) -> W,
+    ) -> Vec<T>
+    where
+        W: Future<Output = (Self, T)>,
+    {
+        let mut sources = Self::default();
+        let mut results = Vec::with_capacity(containers.len());
+        let mut running = FuturesUnordered::new();
+        for (number, container) in containers.iter().enumerate() {
+            let max = if number == 1 { 1 } else { max_concurrent };
+            if running.len() == max {
+                if let Some((number, (shown, result))) = running.next().await {
+                    sources = sources.and(shown);
+                    results.push((number, result));
+                }
+            }
+            let work = work(container, sources);
+            running.push(async move { (number, work.await) });
+        }
+        while let Some((number, (_, result))) = running.next().await {
+            results.push((number, result));
+        }
+        results.sort_by_key(|(number, _)| *number);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    fn and(self, shown: Self) -> Self {
+        Self {
+            cdn: self.cdn.max(shown.cdn),
+            s3: self.s3.max(shown.s3),
+        }
+    }
+}
+
+impl<'a> Comparison<'a> {
+    /// `aws` may be why S3 cannot be requested.
     pub(crate) fn new(
         aws: Result<&'a Aws, String>,
         https: &'a Https,
         settings: &'a Settings,
         caller_reference: Option<&'a str>,
     ) -> Self {
+        let no_cdn = |why: &str| Err(ReadError::NotRequested(why.to_owned()));
+        let cdn = match &settings.public_url {
+            None => no_cdn("`PUBLIC_URL` is not set"),
+            // It would cache what it serves, and nothing would invalidate that.
+            Some(_) if settings.distributions.is_empty() => {
+                no_cdn("`PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set")
+            }
+            Some(public_url) => Ok((https.connector(), public_url)),
+        };
+        let s3 = aws.and_then(|aws| {
+            may_read_s3(settings).then_some(aws).ok_or_else(|| {
+                "the role's session of this run may not read it from S3 (`s3:GetObject`)".to_owned()
+            })
+        });
         Self {
-            aws,
-            https,
-            connector: OnceCell::new(),
+            cdn,
+            s3: s3.map_err(ReadError::NotRequested),
             settings,
             caller_reference,
-            cdn_is_slow: Cell::default(),
-            s3_is_slow: Cell::default(),
-            s3_denies: Cell::default(),
-            s3_was_read: Cell::default(),
-            readers: Semaphore::new(MOST_READERS),
+            parsers: Arc::new(Semaphore::new(MOST_READERS)),
         }
     }
 
@@ -96,85 +206,102 @@ impl<'a> Current<'a> {
     }
 
     /// What publishing each container would change, in their order.
-    pub(crate) async fn differences(
+    pub(crate) async fn all(
         &self,
         containers: &[Container],
-    ) -> Vec<Result<Difference, String>> {
-        stream::iter(containers)
-            .map(|container| self.difference(container))
-            .buffered(CONCURRENT_READS)
-            .collect()
-            .await
+    ) -> Vec<Result<Difference, NotCompared>> {
+        Sources::for_each(containers, MAX_CONCURRENT, |container, sources| {
+            self.compare(container, sources)
+        })
+        .await
     }
 
-    /// What publishing a container changes, or why that is not known.
-    pub(crate) async fn difference(&self, container: &Container) -> Result<Difference, String> {
-        let Some(object) = container.minified() else {
-            return Err("there is no such file".to_owned());
+    /// What publishing a container changes, or why that is not known; and what that has shown of the sources.
+    pub(crate) async fn compare(
+        &self,
+        container: &Container,
+        sources: Sources,
+    ) -> (Sources, Result<Difference, NotCompared>) {
+        let object = container
+            .minified()
+            .expect("every container has a `NAME.js`");
+        let (sources, served) = self.read(object, sources).await;
+        let served = match served {
+            Ok(served) => served,
+            Err(not_compared) => return (sources, Err(not_compared)),
         };
-        let served = self.read(object).await?;
-        let _reader = self.readers.acquire().await.expect("it is never closed");
-        // On this thread, the uploads and their time limits would wait for it.
-        let looked_into = tokio::task::spawn_blocking(|| {
+        let parser = Arc::clone(&self.parsers).acquire_owned().await;
+        // On the runtime's thread, the uploads and their time limits would wait for the parser.
+        let parsed = tokio::task::spawn_blocking(|| {
+            let _parser = parser;
             let _ = served.script();
             served
         });
-        let served = looked_into.await.expect("a panic ends the process");
-        Ok(Difference::between(
+        let served = parsed.await.expect("a panic ends the process");
+        let difference = Difference::between(
             &served,
             container.script.as_ref(),
             object,
             &self.settings.cache_control,
-        ))
+        );
+        (sources, Ok(difference))
     }
 
-    /// From the public URL, where it is known, else from S3, where that is permitted.
-    async fn read(&self, object: &Object) -> Result<Served, String> {
-        let of_cdn = match &self.settings.public_url {
-            None => "`PUBLIC_URL` is not set".to_owned(),
-            // It would keep what it is asked for, and nobody would tell it of the new container.
-            Some(_) if self.settings.distributions.is_empty() => {
-                "the CDN was not asked, as `DISTRIBUTION_ID` is not set".to_owned()
-            }
-            Some(public_url) => {
-                let url = public_url_of(public_url, &object.cdn_path);
-                let connector = self.connector.get_or_init(|| self.https.connector());
-                let read = from_cdn(connector, &url, object);
-                match in_time(&self.cdn_is_slow, read).await {
-                    Ok(served) => return Ok(served),
-                    Err(problem) => format!("`PUBLIC_URL`: {problem}"),
-                }
-            }
+    /// From the CDN if possible, else from S3.
+    async fn read(
+        &self,
+        object: &Object,
+        mut sources: Sources,
+    ) -> (Sources, Result<ServedContainer, NotCompared>) {
+        let of_cdn = self.read_cdn(object, sources.cdn).await;
+        sources.cdn = sources.cdn.after(&of_cdn);
+        let cdn = match of_cdn {
+            Ok(served) => return (sources, Ok(served)),
+            Err(error) => error,
         };
-        let of_s3 = match &self.aws {
-            Err(problem) => problem.clone(),
-            Ok(_) if !may_read_s3(self.settings) => {
-                "the role's session of this run may not read it from S3 (`s3:GetObject`)".to_owned()
-            }
-            Ok(_) if self.s3_denies.get() => {
-                "S3: it was not asked, as it has denied this for another container".to_owned()
-            }
-            Ok(aws) => match self.ask_s3(aws, object).await {
-                Ok(served) => return Ok(served),
-                Err(problem) => format!("S3: {problem}"),
-            },
-        };
-        Err(format!("{of_cdn}; {of_s3}"))
+        let of_s3 = self.read_s3(object, sources.s3).await;
+        sources.s3 = sources.s3.after(&of_s3);
+        let served = of_s3.and_then(|served| self.unless_uploaded_by_this_run(served));
+        (sources, served.map_err(|s3| NotCompared { cdn, s3 }))
     }
 
-    async fn ask_s3(&self, aws: &Aws, object: &Object) -> Result<Served, Unread> {
-        let read = in_time(&self.s3_is_slow, from_s3(aws, self.settings, object)).await;
-        match &read {
-            Ok(_) => self.s3_was_read.set(true),
-            Err(Unread::Denied) if !self.s3_was_read.get() => self.s3_denies.set(true),
-            Err(_) => {}
-        }
-        let served = read?;
+    async fn read_cdn(
+        &self,
+        object: &Object,
+        source: Source,
+    ) -> Result<ServedContainer, ReadError> {
+        let (connector, public_url) = self.cdn.as_ref().map_err(Clone::clone)?;
+        source.check()?;
+        let url = public_url_of(public_url, &object.cdn_path);
+        in_time(async {
+            let response = cdn::get(connector, &url, object.size, 2 * READ_TIMEOUT).await;
+            let (status, served) = response.map_err(ReadError::Other)?;
+            match status {
+                200 => Ok(served),
+                // Without permission to list the bucket, S3 responds 403 for what does not exist.
+                403 | 404 => Err(format!("HTTP {status}, as where nothing is published yet")),
+                _ => Err(format!("HTTP {status}{}", served.redirects_to())),
+            }
+            .map_err(ReadError::Other)
+        })
+        .await
+    }
+
+    async fn read_s3(&self, object: &Object, source: Source) -> Result<ServedContainer, ReadError> {
+        let aws = self.s3.as_ref().map_err(Clone::clone)?;
+        source.check()?;
+        in_time(from_s3(aws, self.settings, object)).await
+    }
+
+    fn unless_uploaded_by_this_run(
+        &self,
+        served: ServedContainer,
+    ) -> Result<ServedContainer, ReadError> {
         let run = served.header(&format!("x-amz-meta-{CALLER_REFERENCE}"));
         if run.is_some() && run == self.caller_reference {
-            return Err("it answered with what this run has just uploaded"
-                .to_owned()
-                .into());
+            return Err(ReadError::Other(
+                "it returned what this run had just uploaded".to_owned(),
+            ));
         }
         Ok(served)
     }
@@ -182,8 +309,8 @@ impl<'a> Current<'a> {
 
 /// Whether the reason why a difference is not known is one of these.
 pub(crate) fn is_told<'a>(
-    difference: &Result<Difference, String>,
-    mut told: impl Iterator<Item = &'a Result<Difference, String>>,
+    difference: &Result<Difference, NotCompared>,
+    mut told: impl Iterator<Item = &'a Result<Difference, NotCompared>>,
 ) -> bool {
     difference
         .as_ref()
@@ -195,45 +322,22 @@ fn may_read_s3(settings: &Settings) -> bool {
     settings.only_newer || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })
 }
 
-async fn in_time<E: From<String>>(
-    is_slow: &Cell<bool>,
-    read: impl Future<Output = Result<Served, E>>,
-) -> Result<Served, E> {
-    if is_slow.get() {
-        return Err(E::from(
-            "it was not asked, as it had no answer in time before".to_owned(),
-        ));
-    }
-    let read = tokio::time::timeout(LONGEST_READ, read).await;
-    read.unwrap_or_else(|_| {
-        is_slow.set(true);
-        Err(E::from(format!(
-            "it has not answered within {} s",
-            LONGEST_READ.as_secs()
-        )))
-    })
-}
-
-async fn from_cdn(connector: &Connector, url: &str, object: &Object) -> Result<Served, String> {
-    match cdn::get(connector, url, object.size, 2 * LONGEST_READ).await? {
-        (200, served) => Ok(served),
-        // Where nobody may list the bucket, S3 says 403 of what is not there.
-        (status @ (403 | 404), _) => Err(format!(
-            "it answers HTTP {status}, as it does where nothing is published yet"
-        )),
-        (status, served) => Err(format!("it answers HTTP {status}{}", served.leads_to())),
-    }
+async fn in_time(
+    read: impl Future<Output = Result<ServedContainer, ReadError>>,
+) -> Result<ServedContainer, ReadError> {
+    let read = tokio::time::timeout(READ_TIMEOUT, read).await;
+    read.unwrap_or(Err(ReadError::TimedOut))
 }
 
 pub(crate) async fn from_s3(
     aws: &Aws,
     settings: &Settings,
     object: &Object,
-) -> Result<Served, Unread> {
+) -> Result<ServedContainer, ReadError> {
     let address = s3_uri(&settings.target.bucket, &object.key);
-    // One attempt: what is wrong with S3, the upload says better.
+    // One attempt: the upload reports better what is wrong with S3.
     let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());
-    let answer = aws
+    let response = aws
         .s3
         .get_object()
         .bucket(settings.target.bucket.as_str())
@@ -242,39 +346,115 @@ pub(crate) async fn from_s3(
         .config_override(once)
         .send()
         .await;
-    let answer = answer.map_err(|error| {
+    let response = response.map_err(|error| {
         let fault = Fault::new("s3:GetObject", address.clone(), &error);
         match fault.kind {
-            Kind::AccessDenied => Unread::Denied,
-            Kind::NoSuchKey => Unread::Other("nothing is published yet".to_owned()),
-            _ => Unread::Other(fault.code.unwrap_or(fault.message)),
+            Kind::AccessDenied => ReadError::Denied,
+            Kind::NoSuchKey => ReadError::Other("nothing is published yet".to_owned()),
+            _ => ReadError::Other(fault.code.unwrap_or(fault.message)),
         }
     })?;
-    let limit = Served::limit(object.size);
-    let too_large = || Unread::Other(format!("what is there is larger than {limit}"));
-    if answer
-        .content_length()
-        .is_some_and(|length| length.unsigned_abs() > limit.0)
-    {
-        return Err(too_large());
-    }
+    let limit = ServedContainer::limit(object.size);
     let headers = [
-        ("content-type", answer.content_type()),
-        ("content-encoding", answer.content_encoding()),
-        ("cache-control", answer.cache_control()),
+        ("content-type", response.content_type()),
+        ("content-encoding", response.content_encoding()),
+        ("cache-control", response.cache_control()),
     ];
     let headers = headers
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
-    let metadata = answer.metadata().into_iter().flatten();
+    let metadata = response.metadata().into_iter().flatten();
     let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone()));
     let headers: Vec<(String, String)> = headers.chain(metadata).collect();
-    let body = cdn::content(answer.body, limit).await?;
-    if body.len() as u64 > limit.0 {
-        return Err(too_large());
-    }
+    let body = cdn::content(response.body.into_inner(), limit)
+        .await
+        .map_err(ReadError::Other)?;
     let headers = headers
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()));
-    Ok(Served::new(&address, headers, body, limit))
+    Ok(ServedContainer::new(&address, headers, body, limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::{Cell, RefCell};
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn timed_out() -> Sources {
+        Sources {
+            cdn: Source::TimedOut,
+            s3: Source::Untried,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_times_out_for_the_first_container_is_requested_for_no_other() {
+        let requested = RefCell::new(Vec::new());
+        let containers: Vec<usize> = (0..1_000).collect();
+        let results = Sources::for_each(&containers, 64, |&container, sources| {
+            let requested = &requested;
+            async move {
+                if sources.cdn.check().is_err() {
+                    return (sources, container);
+                }
+                requested.borrow_mut().push(container);
+                tokio::time::sleep(READ_TIMEOUT).await;
+                (timed_out(), container)
+            }
+        })
+        .await;
+        assert_eq!(results, containers);
+        assert_eq!(requested.take(), [0]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_times_out_later_is_requested_only_for_those_that_run_then() {
+        let requests = Cell::new(0);
+        let containers: Vec<usize> = (0..1_000).collect();
+        let started = Instant::now();
+        Sources::for_each(&containers, 64, |&container, sources| {
+            let requests = &requests;
+            async move {
+                if sources.cdn.check().is_err() {
+                    return (sources, ());
+                }
+                requests.set(requests.get() + 1);
+                if container == 0 {
+                    return (sources, ());
+                }
+                tokio::time::sleep(READ_TIMEOUT).await;
+                (timed_out(), ())
+            }
+        })
+        .await;
+        assert_eq!(requests.get(), 1 + 64);
+        assert_eq!(started.elapsed().as_secs(), READ_TIMEOUT.as_secs());
+    }
+
+    #[test]
+    fn a_denial_counts_until_something_was_read() {
+        let denied = Source::Untried.after(&Err(ReadError::Denied));
+        assert_eq!(denied.check(), Err(ReadError::DeniedBefore));
+        let readable = Source::Readable.after(&Err(ReadError::Denied));
+        assert_eq!(readable.check(), Ok(()));
+        let timed_out = readable.after(&Err(ReadError::TimedOut));
+        assert_eq!(timed_out.check(), Err(ReadError::TimedOutBefore));
+        let other = Source::Untried.after(&Err(ReadError::Other(String::new())));
+        assert_eq!(other.check(), Ok(()));
+    }
+
+    #[test]
+    fn each_source_says_why_it_was_not_read() {
+        let not_compared = NotCompared {
+            cdn: ReadError::NotRequested("`PUBLIC_URL` is not set".to_owned()),
+            s3: ReadError::TimedOut,
+        };
+        assert_eq!(
+            not_compared.to_string(),
+            "`PUBLIC_URL` is not set; S3: no response within 5 s"
+        );
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::compare::NotCompared;
 use crate::aws::error::Fault;
 use crate::aws::sts::Identity;
 use crate::container::changes::Difference;
@@ -13,7 +14,7 @@ pub(crate) enum Event<'a> {
     /// What a container changes for visitors is known, or why it is not.
     Compared {
         container: &'a Container,
-        difference: &'a Result<Difference, String>,
+        difference: &'a Result<Difference, NotCompared>,
         /// The reason was already reported of another container.
         is_told: bool,
     },
@@ -44,13 +45,13 @@ pub(crate) enum Event<'a> {
         why: &'a NotCompleted,
     },
     /// Visitors do not get the new container yet.
-    Unserved {
+    VerificationPending {
         url: &'a str,
-        problem: &'a str,
+        last_seen: &'a str,
         waited: Duration,
     },
     /// Visitors get the new container.
-    Served {
+    Verified {
         url: &'a str,
     },
     /// Whose credentials these are.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use super::compare::NotCompared;
 use super::plan::Plan;
 use crate::aws::error::Fault;
 use crate::aws::iam_policy::Scope;
@@ -44,12 +45,27 @@ pub(crate) enum Invalidation {
     Failed(Fault),
 }
 
-/// What the public URL showed of a container.
-#[derive(Clone, Debug)]
-pub(crate) struct Live {
-    pub(crate) url: String,
-    /// What was served instead, if the new container never was.
-    pub(crate) problem: Option<String>,
+/// Whether visitors get a container that was published.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Verification {
+    /// Still waited for, with what was served at the last poll.
+    Pending {
+        last_seen: Option<String>,
+    },
+    Verified,
+    /// What was served instead at the deadline.
+    Failed(String),
+}
+
+impl Verification {
+    /// What visitors get in place of the new container, as far as it is known.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        match self {
+            Self::Pending { last_seen } => Some(last_seen.as_deref().unwrap_or("no response yet")),
+            Self::Verified => None,
+            Self::Failed(problem) => Some(problem),
+        }
+    }
 }
 
 /// A run and its state.
@@ -71,8 +87,9 @@ pub(crate) struct State {
     pub(crate) uploads: BTreeMap<ObjectKey, Upload>,
     pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,
     /// What is changed for visitors, by container, or why that is not known.
-    pub(crate) differences: BTreeMap<ContainerName, Result<Difference, String>>,
-    pub(crate) live: Vec<Live>,
+    pub(crate) differences: BTreeMap<ContainerName, Result<Difference, NotCompared>>,
+    /// By public URL, from when the uploads are done.
+    pub(crate) verifications: BTreeMap<String, Verification>,
     pub(crate) published_at: Option<SystemTime>,
 }
 
@@ -140,20 +157,21 @@ impl Record {
     }
 
     /// From here on, the run has succeeded only when the public URL, if one is set, shows what was published.
-    pub(crate) fn expect_live(&self) {
+    pub(crate) fn expect_verification(&self) {
         let Some(public_url) = &self.plan.settings.public_url else {
             return;
         };
-        let published = self.published_containers();
-        let objects = published
-            .iter()
-            .filter_map(|container| container.minified());
-        self.state().live = objects
-            .map(|object| Live {
-                url: public_url_of(public_url, &object.cdn_path),
-                problem: Some("it was not looked at yet".to_owned()),
-            })
-            .collect();
+        for container in self.published_containers() {
+            if let Some(object) = container.minified() {
+                let url = public_url_of(public_url, &object.cdn_path);
+                self.set_verification(&url, Verification::Pending { last_seen: None });
+            }
+        }
+    }
+
+    pub(crate) fn set_verification(&self, url: &str, verification: Verification) {
+        let verifications = &mut self.state().verifications;
+        verifications.insert(url.to_owned(), verification);
     }
 
     /// The paths of what was published, or may be, in the groups that one request each can hold.
@@ -250,7 +268,11 @@ impl State {
             Exit::NotPublished
         } else if !self.not_told().is_empty() {
             Exit::NotInvalidated
-        } else if self.live.iter().any(|live| live.problem.is_some()) {
+        } else if self
+            .verifications
+            .values()
+            .any(|verification| *verification != Verification::Verified)
+        {
             Exit::NotLive
         } else {
             Exit::Published

@@ -1,9 +1,8 @@
 //! Uploads the containers, and finds out what that changes for visitors.
 
 use futures_util::future::join;
-use futures_util::stream::{self, StreamExt};
 
-use super::compare::{is_told, Current};
+use super::compare::{is_told, Comparison, Sources};
 use super::event::Event;
 use super::only_newer;
 use super::publisher::Publisher;
@@ -22,27 +21,26 @@ const CONCURRENT_UPLOADS: usize = 64;
 pub(crate) fn connections(settings: &Settings) -> Wanted {
     Wanted {
         uploads: settings.target.containers.len().min(CONCURRENT_UPLOADS),
-        reads: usize::from(Current::reads_s3_meanwhile(settings)),
+        reads: usize::from(Comparison::reads_s3_meanwhile(settings)),
     }
 }
 
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
 pub(crate) async fn upload(publisher: &Publisher<'_>) {
     let record = publisher.record;
-    let settings = publisher.settings();
     let run = Some(record.caller_reference.as_str());
-    let current = &Current::new(Ok(publisher.aws), publisher.https, settings, run);
-    let publish = |container| publish_container(publisher, current, container);
-    let mut containers = record.plan.containers.iter();
-    // The first alone: whether it may be read shows whether the others are worth reading.
-    if let Some(container) = containers.next() {
-        publish(container).await;
-    }
-    stream::iter(containers)
-        .map(publish)
-        .buffer_unordered(CONCURRENT_UPLOADS)
-        .collect::<()>()
-        .await;
+    let comparison = &Comparison::new(
+        Ok(publisher.aws),
+        publisher.https,
+        publisher.settings(),
+        run,
+    );
+    Sources::for_each(
+        &record.plan.containers,
+        CONCURRENT_UPLOADS,
+        |container, sources| publish_container(publisher, comparison, sources, container),
+    )
+    .await;
     publisher.emit(&Event::AllUploaded);
 }
 
@@ -50,25 +48,34 @@ pub(crate) async fn upload(publisher: &Publisher<'_>) {
 /// cost a round trip. No upload of the container waits for it once they have begun.
 async fn publish_container(
     publisher: &Publisher<'_>,
-    current: &Current<'_>,
+    comparison: &Comparison<'_>,
+    sources: Sources,
     container: &Container,
-) {
+) -> (Sources, ()) {
     let connections = publisher.connections;
-    if Current::reads_s3_meanwhile(publisher.settings()) {
+    let compare = compare(publisher, comparison, sources, container);
+    let upload = upload_container(publisher, container);
+    let (sources, uploaded) = if Comparison::reads_s3_meanwhile(publisher.settings()) {
         connections.s3().await;
-        let compare = compare(publisher, current, container);
-        let ((), uploaded) = join(compare, upload_container(publisher, container)).await;
-        emit_uploaded(publisher, &uploaded);
+        join(compare, upload).await
     } else {
-        compare(publisher, current, container).await;
+        let sources = compare.await;
         connections.s3().await;
-        let uploaded = upload_container(publisher, container).await;
-        emit_uploaded(publisher, &uploaded);
+        (sources, upload.await)
+    };
+    for object in uploaded {
+        publisher.emit(&Event::Uploaded(object));
     }
+    (sources, ())
 }
 
-async fn compare(publisher: &Publisher<'_>, current: &Current<'_>, container: &Container) {
-    let difference = current.difference(container).await;
+async fn compare(
+    publisher: &Publisher<'_>,
+    comparison: &Comparison<'_>,
+    sources: Sources,
+    container: &Container,
+) -> Sources {
+    let (sources, difference) = comparison.compare(container, sources).await;
     let is_told = is_told(&difference, publisher.record.state().differences.values());
     publisher.emit(&Event::Compared {
         container,
@@ -77,6 +84,7 @@ async fn compare(publisher: &Publisher<'_>, current: &Current<'_>, container: &C
     });
     let differences = &mut publisher.record.state().differences;
     differences.insert(container.name.clone(), difference);
+    sources
 }
 
 /// Uploads the objects of a container in their order, and returns those that are stored.
@@ -109,11 +117,5 @@ async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), Fault> {
         only_newer::put_if_newer(client, settings, run, object).await
     } else {
         s3::put_object(client, settings, run, object, &Precondition::None).await
-    }
-}
-
-fn emit_uploaded(publisher: &Publisher<'_>, uploaded: &[&Object]) {
-    for object in uploaded {
-        publisher.emit(&Event::Uploaded(object));
     }
 }

@@ -1,116 +1,186 @@
-//! `PUBLIC_URL`: whether visitors get the new container, found out as a browser does.
+//! `PUBLIC_URL`: waits until visitors get the published container, requesting it as a browser does.
+//!
+//! A poll compares status, bytes and headers. It parses nothing, since whatever is served may take seconds to parse. Only at
+//! the deadline is the last response looked into, on another thread.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_smithy_http_client::Connector;
-use tokio::time::Instant;
+use aws_smithy_runtime_api::client::http::HttpConnector;
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::Semaphore;
+use tokio::time::{timeout_at, Instant};
 
 use super::cdn;
+use super::event::Event;
+use super::publisher::Publisher;
+use super::run::Verification;
 use crate::container::gzip;
 use crate::container::object::Object;
-use crate::container::served::Served;
-use crate::container::LARGEST_FILE;
+use crate::container::served::ServedContainer;
+use crate::container::{LARGEST_FILE, MOST_READERS};
 use crate::settings::cache_control::CacheControl;
+use crate::settings::names::public_url_of;
 
-/// How long the new container is waited for, all containers of a run together. An invalidation takes up to some minutes.
-const LONGEST_WAIT: Duration = Duration::from_mins(5);
-/// The same where CloudFront has said that it has finished (`WAIT`), and nothing is left to wait for.
-const LONGEST_WAIT_AFTER_PURGE: Duration = Duration::from_secs(30);
-/// How long one answer may take, from the request to its last byte.
-const LONGEST_LOOK: Duration = Duration::from_secs(10);
-/// How long it may take at least, however near the deadline is.
-const SHORTEST_LOOK: Duration = Duration::from_secs(3);
-/// The first pause between two looks; it doubles up to the longest.
+/// Containers that are verified at the same time.
+const MAX_CONCURRENT: usize = 16;
+/// How long to wait for visitors to get the new containers, for all of a run together. An invalidation may take minutes.
+const TIMEOUT: Duration = Duration::from_mins(5);
+/// The same once all invalidations are completed (`WAIT`), when nothing is left to wait for.
+const TIMEOUT_AFTER_INVALIDATION: Duration = Duration::from_secs(30);
+/// How long a response may take, to its last byte; at least the minimum, however near the deadline is.
+const MAX_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+const MIN_RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
+/// The pause between two polls. It doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// How long the new container is waited for. `is_purged` says whether CloudFront has finished.
-pub(crate) fn longest_wait(is_purged: bool) -> Duration {
-    if is_purged {
-        LONGEST_WAIT_AFTER_PURGE
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+/// How long after the deadline what is served may be looked into, for all containers together.
+const PARSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long to wait for visitors to get the new containers.
+pub(crate) fn timeout(invalidations_completed: bool) -> Duration {
+    if invalidations_completed {
+        TIMEOUT_AFTER_INVALIDATION
     } else {
-        LONGEST_WAIT
+        TIMEOUT
     }
 }
 
-/// Fetches until the answer is the published object. On failure, what is served instead.
-pub(crate) async fn until_served(
-    connector: &Connector,
-    url: &str,
-    object: &Object,
-    cache_control: &CacheControl,
+/// Waits for visitors to get the containers of a run.
+pub(crate) struct Verifier<'a> {
+    connector: &'a dyn HttpConnector,
+    cache_control: &'a CacheControl,
     deadline: Instant,
-    on_wait: impl Fn(&str, Duration),
-) -> Result<(), String> {
-    let started = Instant::now();
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let time = left.clamp(SHORTEST_LOOK, LONGEST_LOOK);
-        let Err(problem) = look(connector, url, object, cache_control, time).await else {
+    /// Limits how many scripts are parsed at the same time.
+    parsers: Arc<Semaphore>,
+}
+
+/// What a response showed in the place of the published object.
+struct Mismatch {
+    /// A short phrase, from status and headers alone.
+    phrase: String,
+    /// What there is to look into.
+    content: Option<ServedContainer>,
+}
+
+impl Mismatch {
+    fn new(phrase: impl Into<String>) -> Self {
+        Self {
+            phrase: phrase.into(),
+            content: None,
+        }
+    }
+}
+
+impl<'a> Verifier<'a> {
+    /// The time starts to run.
+    pub(crate) fn start(
+        connector: &'a dyn HttpConnector,
+        cache_control: &'a CacheControl,
+        timeout: Duration,
+    ) -> Self {
+        Self {
+            connector,
+            cache_control,
+            deadline: Instant::now() + timeout,
+            parsers: Arc::new(Semaphore::new(MOST_READERS)),
+        }
+    }
+
+    /// Polls until the published object is served. On failure, a phrase about what is served instead.
+    ///
+    /// `on_wait` is called after each poll but the last, with what is served and the time since the first poll.
+    pub(crate) async fn wait_for(
+        &self,
+        url: &str,
+        object: &Object,
+        on_wait: impl Fn(&str, Duration),
+    ) -> Result<(), String> {
+        let started = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let Err(mismatch) = self.poll(url, object).await else {
+                return Ok(());
+            };
+            // The last poll starts at the deadline.
+            let left = self.left();
+            if left.is_zero() {
+                return Err(self.explain(mismatch, object).await);
+            }
+            on_wait(&mismatch.phrase, started.elapsed());
+            tokio::time::sleep(pause.min(left)).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    async fn poll(&self, url: &str, object: &Object) -> Result<(), Mismatch> {
+        let timeout = self
+            .left()
+            .clamp(MIN_RESPONSE_TIMEOUT, MAX_RESPONSE_TIMEOUT);
+        let (status, served) = cdn::get(self.connector, url, object.size, timeout)
+            .await
+            .map_err(Mismatch::new)?;
+        let Err(phrase) = compare(status, &served, object, self.cache_control) else {
             return Ok(());
         };
-        // The last look is at the deadline.
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(problem);
-        }
-        on_wait(&problem, started.elapsed());
-        tokio::time::sleep(pause.min(left)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        Err(Mismatch {
+            phrase: with_cache(phrase, &served),
+            content: (status == 200 && served.body != object.body).then_some(served),
+        })
+    }
+
+    /// Looks into what is served, as far as time allows.
+    async fn explain(&self, mismatch: Mismatch, object: &Object) -> String {
+        let Mismatch { phrase, content } = mismatch;
+        let Some(served) = content else {
+            return phrase;
+        };
+        let published = object.body.clone();
+        let parse = async {
+            let parser = Arc::clone(&self.parsers).acquire_owned().await;
+            // On the runtime's thread, everything else would wait for the parser.
+            let parsed = tokio::task::spawn_blocking(move || {
+                let _parser = parser;
+                with_cache(describe(&served, &published), &served)
+            });
+            parsed.await.expect("a panic ends the process")
+        };
+        let parsed = timeout_at(self.deadline + PARSE_TIMEOUT, parse).await;
+        parsed.unwrap_or(phrase)
     }
 }
 
-async fn look(
-    connector: &Connector,
-    url: &str,
-    object: &Object,
-    cache_control: &CacheControl,
-    time: Duration,
-) -> Result<(), String> {
-    let (status, served) = cdn::get(connector, url, object.size, time).await?;
-    judge(status, &served, object, cache_control).map_err(|problem| match served.cache() {
-        cache if cache.is_empty() => problem,
-        cache => format!("{problem}; {cache}"),
-    })
-}
-
-/// Whether what is served is the published object, to the byte. If not, what it is instead.
-fn judge(
+/// Whether a response is the published object, to the byte. If not, a phrase about it, without looking into its content.
+fn compare(
     status: u16,
-    served: &Served,
+    served: &ServedContainer,
     object: &Object,
     cache_control: &CacheControl,
 ) -> Result<(), String> {
+    let is_page = served.is_labelled_as_page();
     if status != 200 {
-        let page = if served.is_page() { " with a page" } else { "" };
-        return Err(format!(
-            "it answers HTTP {status}{page}{}",
-            served.leads_to()
-        ));
+        let page = if is_page { " with a page" } else { "" };
+        return Err(format!("HTTP {status}{page}{}", served.redirects_to()));
     }
-    if served.is_page() {
-        return Err("it is a page and no script".to_owned());
+    if is_page {
+        return Err("a page is served, not a script".to_owned());
     }
     if served.body != object.body {
-        let is_same_content = served.text().is_ok_and(|text| {
-            gzip::decompress(&object.body, LARGEST_FILE).is_ok_and(|own| own == text.as_bytes())
-        });
-        return Err(if !is_same_content {
-            match served.provenance() {
-                old if old.is_empty() => "it is something else than what was published".to_owned(),
-                old => format!("it is another container than the one published: {old}"),
-            }
-        } else if served.header("content-encoding").is_none() {
-            "it is the new container, but not compressed".to_owned()
-        } else {
-            "it is the new container, but the CDN has compressed it anew".to_owned()
+        return Err(match served.provenance_of_headers() {
+            provenance if provenance.is_empty() => "other content is served".to_owned(),
+            provenance => format!("other content is served: {provenance}"),
         });
     }
     for (name, expected) in Object::headers(cache_control) {
         let value = served.header(name);
         if value != Some(expected) {
             return Err(format!(
-                "it is the new container, but its {name} is `{}`, expected `{expected}`",
+                "the new container is served, but its {name} is `{}`, expected `{expected}`",
                 value.unwrap_or("absent")
             ));
         }
@@ -118,60 +188,191 @@ fn judge(
     Ok(())
 }
 
+/// What is served in the place of what was published. It parses what is served, which may take seconds.
+fn describe(served: &ServedContainer, published: &Bytes) -> String {
+    if served.is_labelled_as_page() || served.is_markup() {
+        return "a page is served, not a script".to_owned();
+    }
+    let is_same_text = served.text().is_ok_and(|text| {
+        gzip::decompress(published, LARGEST_FILE).is_ok_and(|own| own == text.as_bytes())
+    });
+    if is_same_text {
+        return match served.header("content-encoding") {
+            None => "the new container is served, but not compressed".to_owned(),
+            Some(_) => "the new container is served, but the CDN has recompressed it".to_owned(),
+        };
+    }
+    match served.provenance() {
+        provenance if provenance.is_empty() => {
+            "other content is served than what was published".to_owned()
+        }
+        provenance => format!("another container is served: {provenance}"),
+    }
+}
+
+fn with_cache(phrase: String, served: &ServedContainer) -> String {
+    match served.cache() {
+        cache if cache.is_empty() => phrase,
+        cache => format!("{phrase}; {cache}"),
+    }
+}
+
+/// Waits until visitors get every new container, where `PUBLIC_URL` is set.
+pub(crate) async fn verify(publisher: &Publisher<'_>) {
+    let (settings, record) = (publisher.settings(), publisher.record);
+    let Some(public_url) = &settings.public_url else {
+        return;
+    };
+    let connector = publisher.https.connector();
+    let timeout = timeout(record.state().is_purged());
+    let verifier = &Verifier::start(&connector, &settings.cache_control, timeout);
+    let containers = record.published_containers();
+    let objects = containers
+        .iter()
+        .filter_map(|container| container.minified());
+    stream::iter(objects)
+        .map(|object| async move {
+            let url = public_url_of(public_url, &object.cdn_path);
+            let on_wait = |last_seen: &str, waited: Duration| {
+                let pending = Verification::Pending {
+                    last_seen: Some(last_seen.to_owned()),
+                };
+                record.set_verification(&url, pending);
+                publisher.emit(&Event::VerificationPending {
+                    url: &url,
+                    last_seen,
+                    waited,
+                });
+            };
+            match verifier.wait_for(&url, object, on_wait).await {
+                Ok(()) => {
+                    record.set_verification(&url, Verification::Verified);
+                    publisher.emit(&Event::Verified { url: &url });
+                }
+                Err(problem) => record.set_verification(&url, Verification::Failed(problem)),
+            }
+        })
+        .buffer_unordered(MAX_CONCURRENT)
+        .collect::<()>()
+        .await;
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::cell::RefCell;
+    use std::sync::Mutex;
 
+    use aws_smithy_runtime_api::client::http::HttpConnectorFuture;
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use aws_smithy_types::body::SdkBody;
+    use futures_util::stream;
+    use http_body_util::StreamBody;
     use libdeflater::{CompressionLvl, Compressor};
 
     use super::*;
-    use crate::aws::https::Https;
     use crate::common::byte_size::ByteSize;
     use crate::container::gzip::Gzip;
     use crate::settings::names::{Bundle, ContainerName, Prefix};
 
     const SCRIPT: &str =
         "Mojito={};Mojito.buildInfo={commitHash:'1f2e3d4c',timestamp:'2026-11-24T05:00:00.000Z'}";
+    const URL: &str = "https://d111.cloudfront.net/js/mojito.js";
 
     fn compressed(text: &str) -> Vec<u8> {
         Gzip::new().compress(text.as_bytes(), None)
     }
 
-    /// Time for two looks.
-    const DEADLINE: Duration = Duration::from_millis(800);
+    #[derive(Clone, Debug)]
+    struct Response {
+        status: u16,
+        headers: Vec<(&'static str, String)>,
+        /// Without one, the response never ends.
+        body: Option<Vec<u8>>,
+    }
 
-    /// Serves the same answer for ever, and says where.
-    fn server(head: &str, body: &[u8]) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let length = body.len();
-        let head = format!("{head}Content-Length: {length}\r\nConnection: close\r\n\r\n");
-        let answer = [head.as_bytes(), body].concat();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let _ = stream.read(&mut [0; 4096]);
-                let _ = stream.write_all(&answer);
+    impl Response {
+        /// The published object with another body.
+        fn of(body: Vec<u8>) -> Self {
+            let headers = [
+                ("content-type", Object::CONTENT_TYPE.to_owned()),
+                ("content-encoding", Object::CONTENT_ENCODING.to_owned()),
+                ("cache-control", CacheControl::default().to_string()),
+            ];
+            Self {
+                status: 200,
+                headers: headers.into(),
+                body: Some(body),
             }
-        });
-        format!("http://{address}/js/mojito.js")
+        }
+
+        fn published() -> Self {
+            Self::of(compressed(SCRIPT))
+        }
+
+        fn error(status: u16) -> Self {
+            Self {
+                status,
+                headers: Vec::new(),
+                body: Some(Vec::new()),
+            }
+        }
+
+        fn with(mut self, name: &'static str, value: &str) -> Self {
+            self.headers.retain(|(other, _)| *other != name);
+            self.headers.push((name, value.to_owned()));
+            self
+        }
+
+        fn without(mut self, name: &str) -> Self {
+            self.headers.retain(|(other, _)| *other != name);
+            self
+        }
     }
 
-    fn head(status: &str, headers: &str) -> String {
-        format!("HTTP/1.1 {status}\r\n{headers}\r\n")
+    /// Sends these responses in order, the last one for ever.
+    #[derive(Debug)]
+    struct Cdn(Mutex<Vec<Response>>);
+
+    impl Cdn {
+        fn new(mut responses: Vec<Response>) -> Self {
+            responses.reverse();
+            Self(Mutex::new(responses))
+        }
     }
 
-    /// The headers of a published object.
-    fn published() -> String {
-        format!(
-            "Content-Type: {}\r\nContent-Encoding: gzip\r\nCache-Control: {}",
-            Object::CONTENT_TYPE,
-            CacheControl::default()
-        )
+    impl HttpConnector for Cdn {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            assert_eq!(request.uri(), URL);
+            assert_eq!(request.headers().get("accept-encoding"), Some("gzip"));
+            let mut responses = self.0.lock().unwrap();
+            let response = match &responses[..] {
+                [last] => last.clone(),
+                _ => responses.pop().unwrap(),
+            };
+            let body = response.body.map_or_else(
+                || {
+                    let never = stream::pending::<Result<_, std::io::Error>>();
+                    SdkBody::from_body_1_x(StreamBody::new(never))
+                },
+                SdkBody::from,
+            );
+            let status = response.status.try_into().unwrap();
+            let mut sent = HttpResponse::new(status, body);
+            for (name, value) in response.headers {
+                sent.headers_mut().insert(name, value);
+            }
+            HttpConnectorFuture::ready(Ok(sent))
+        }
     }
 
-    async fn result(url: &str) -> (Result<(), String>, Duration) {
+    /// How a verification ended, after how long, and what was served when, before it ended.
+    struct Verified {
+        result: Result<(), String>,
+        took: Duration,
+        waits: Vec<(String, u128)>,
+    }
+
+    async fn verify(responses: Vec<Response>) -> Verified {
         let name = ContainerName::parse("mojito").unwrap();
         let prefix = Prefix::literal("js");
         let object = Object::new(
@@ -182,121 +383,154 @@ mod tests {
             ByteSize(99),
             compressed(SCRIPT),
         );
-        let connector = Https::new(None).connector();
+        let cdn = Cdn::new(responses);
+        let cache_control = CacheControl::default();
         let started = Instant::now();
-        let deadline = started + DEADLINE;
-        let result = until_served(
-            &connector,
-            url,
-            &object,
-            &CacheControl::default(),
-            deadline,
-            |_, _| {},
-        )
-        .await;
-        (result, started.elapsed())
-    }
-
-    #[tokio::test]
-    async fn the_published_object_is_recognised_at_once() {
-        let url = server(&head("200 OK", &published()), &compressed(SCRIPT));
-        let (result, waited) = result(&url).await;
-        assert_eq!((result, waited.as_secs()), (Ok(()), 0));
-    }
-
-    #[tokio::test]
-    async fn at_the_deadline_it_says_what_is_served_instead() {
-        async fn case(head: String, body: &[u8], expected: &str) {
-            let (result, waited) = result(&server(&head, body)).await;
-            assert_eq!(result.unwrap_err(), expected);
-            assert!(waited >= FIRST_PAUSE, "{waited:?}");
+        let verifier = Verifier::start(&cdn, &cache_control, timeout(true));
+        let waits = RefCell::new(Vec::new());
+        let on_wait = |phrase: &str, waited: Duration| {
+            waits
+                .borrow_mut()
+                .push((phrase.to_owned(), waited.as_millis()));
+        };
+        let result = verifier.wait_for(URL, &object, on_wait).await;
+        Verified {
+            result,
+            took: started.elapsed(),
+            waits: waits.take(),
         }
-        let new = &compressed(SCRIPT);
-        let old = &compressed(&SCRIPT.replace("1f2e", "abcd"));
-        let cached = published() + "\r\nAge: 240\r\nX-Cache: Hit from cloudfront";
-        case(
-            head("200 OK", &cached),
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_published_object_is_recognised_at_once() {
+        let verified = verify(vec![Response::published()]).await;
+        assert_eq!(verified.result, Ok(()));
+        assert_eq!(verified.took, Duration::ZERO);
+        assert!(verified.waits.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_polls_until_the_published_object_is_served() {
+        let old = Response::of(compressed("Mojito={}"))
+            .with("age", "240")
+            .with("x-amz-meta-build-number", "56");
+        let responses = vec![
+            Response::error(503).with("content-type", "text/html"),
+            Response::error(301).with("location", "https://example.com/"),
             old,
-            "it is another container than the one published: commit abcd3d4, built 2026-11-24 05:00 UTC; \
+            Response::published().with("cache-control", "no-store"),
+            Response::of(b"<html>".to_vec()),
+            Response::published(),
+        ];
+        let verified = verify(responses).await;
+        assert_eq!(verified.result, Ok(()));
+        let waits: Vec<(&str, u128)> = verified
+            .waits
+            .iter()
+            .map(|(phrase, waited)| (phrase.as_str(), *waited))
+            .collect();
+        assert_eq!(
+            waits,
+            [
+                ("HTTP 503 with a page", 0),
+                ("HTTP 301, redirects to https://example.com/", 500),
+                (
+                    "other content is served: build 56; cached by an intermediate cache for 4 min (age: 240)",
+                    1_500
+                ),
+                (
+                    "the new container is served, but its cache-control is `no-store`, \
+                     expected `public, max-age=300, s-maxage=300, must-revalidate`",
+                    3_500
+                ),
+                ("other content is served", 7_500),
+            ]
+        );
+        assert_eq!(verified.took.as_millis(), 12_500);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_deadline_it_says_what_is_served_instead() {
+        async fn case(response: Response, expected: &str) {
+            let verified = verify(vec![response]).await;
+            assert_eq!(verified.result.unwrap_err(), expected);
+            assert_eq!(verified.took, TIMEOUT_AFTER_INVALIDATION);
+        }
+        let old = compressed(&SCRIPT.replace("1f2e", "abcd"));
+        let cached = Response::of(old)
+            .with("age", "240")
+            .with("x-cache", "Hit from cloudfront");
+        case(
+            cached,
+            "another container is served: commit abcd3d4, built 2026-11-24 05:00 UTC; \
              cached by CloudFront for 4 min (age: 240, x-cache: Hit from cloudfront)",
         )
         .await;
         case(
-            head("200 OK", &published()),
-            b"no gzip",
-            "it is something else than what was published",
+            Response::of(b"no gzip".to_vec()),
+            "other content is served than what was published",
         )
         .await;
         case(
-            head("403 Forbidden", "Server: AmazonS3"),
-            b"",
-            "it answers HTTP 403; not from a cache, as it seems (server: AmazonS3)",
+            Response::error(403).with("server", "AmazonS3"),
+            "HTTP 403; apparently not from a cache (server: AmazonS3)",
+        )
+        .await;
+        let page = Response::of(b"<!DOCTYPE html>".to_vec()).without("content-encoding");
+        case(page.clone(), "a page is served, not a script").await;
+        case(
+            page.with("content-type", "text/html; charset=utf-8")
+                .with("cf-cache-status", "HIT"),
+            "a page is served, not a script; cached by Cloudflare (cf-cache-status: HIT)",
         )
         .await;
         case(
-            head("503 Service Unavailable", "Content-Type: text/html"),
-            b"<h1>Sorry</h1>",
-            "it answers HTTP 503 with a page",
+            Response::of(SCRIPT.as_bytes().to_vec()).without("content-encoding"),
+            "the new container is served, but not compressed",
+        )
+        .await;
+        let mut recompressed = vec![0; 1000];
+        let length = Compressor::new(CompressionLvl::fastest())
+            .gzip_compress(SCRIPT.as_bytes(), &mut recompressed)
+            .unwrap();
+        case(
+            Response::of(recompressed[..length].to_vec()),
+            "the new container is served, but the CDN has recompressed it",
         )
         .await;
         case(
-            head(
-                "200 OK",
-                "Content-Type: text/html; charset=utf-8\r\nCF-Cache-Status: HIT",
-            ),
-            b"<!DOCTYPE html>",
-            "it is a page and no script; cached by Cloudflare (cf-cache-status: HIT)",
-        )
-        .await;
-        let is_new = "it is the new container, but";
-        case(
-            head("200 OK", &published().replace("application/javascript", "text/plain")),
-            new,
-            &format!("{is_new} its content-type is `text/plain; charset=utf-8`, expected `application/javascript; charset=utf-8`"),
-        )
-        .await;
-        let not_compressed = published().replace("Content-Encoding: gzip\r\n", "");
-        case(
-            head("200 OK", &not_compressed),
-            SCRIPT.as_bytes(),
-            &format!("{is_new} not compressed"),
-        )
-        .await;
-        let mut anew = Compressor::new(CompressionLvl::fastest());
-        let mut fast = vec![0; 1000];
-        let length = anew.gzip_compress(SCRIPT.as_bytes(), &mut fast).unwrap();
-        case(
-            head("200 OK", &published()),
-            &fast[..length],
-            &format!("{is_new} the CDN has compressed it anew"),
+            Response::published().without("content-type"),
+            "the new container is served, but its content-type is `absent`, \
+             expected `application/javascript; charset=utf-8`",
         )
         .await;
         case(
-            head("200 OK", &published().replace("max-age=300", "max-age=60")),
-            new,
-            &format!(
-                "{is_new} its cache-control is `public, max-age=60, s-maxage=300, must-revalidate`, \
-                 expected `public, max-age=300, s-maxage=300, must-revalidate`"
-            ),
+            Response::of(vec![b'a'; 1_000_001]),
+            "the response is larger than 1,000,000 bytes",
         )
         .await;
     }
 
-    #[tokio::test]
-    async fn an_answer_that_never_ends_is_given_up_at_the_deadline() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/js/mojito.js", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let _ = stream.read(&mut [0; 4096]);
-            let head = head("200 OK", &(published() + "\r\nContent-Length: 10"));
-            let _ = stream.write_all((head + "\r\nc").as_bytes());
-            std::thread::sleep(Duration::from_mins(1));
-        });
-        let (result, _) = result(&url).await;
+    #[tokio::test(start_paused = true)]
+    async fn a_response_that_never_ends_is_abandoned() {
+        let endless = Response {
+            body: None,
+            ..Response::published()
+        };
+        let verified = verify(vec![endless.clone(), Response::published()]).await;
+        assert_eq!(verified.result, Ok(()));
         assert_eq!(
-            result.unwrap_err(),
-            "its answer did not come to an end within 3 s"
+            verified.waits,
+            [("the response did not end within 10 s".to_owned(), 10_000)]
         );
+        // However near the deadline is, a response has some seconds.
+        let mut responses = vec![Response::error(503); 8];
+        responses.push(endless);
+        let verified = verify(responses).await;
+        assert_eq!(
+            verified.result.unwrap_err(),
+            "the response did not end within 3 s"
+        );
+        assert_eq!(verified.took.as_millis(), 27_500 + 3_000);
     }
 }

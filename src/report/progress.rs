@@ -8,9 +8,10 @@ use crate::common::byte_size::ByteSize;
 use crate::common::layout::first_ten;
 use crate::container::changes::Difference;
 use crate::container::object::{Container, Object};
+use crate::publish::compare::NotCompared;
 use crate::publish::event::{Event, NotCompleted};
 use crate::publish::plan::Plan;
-use crate::publish::run::{Record, Upload};
+use crate::publish::run::{Record, Upload, Verification};
 use crate::settings::names::s3_uri;
 use crate::settings::names::CdnPath;
 
@@ -83,7 +84,7 @@ pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
 pub(crate) fn difference(
     plan: &Plan,
     container: &Container,
-    difference: &Result<Difference, String>,
+    difference: &Result<Difference, NotCompared>,
     is_told: bool,
     reporter: &Reporter,
 ) {
@@ -156,15 +157,15 @@ pub(crate) fn progress(event: &Event, record: &Record, reporter: &Reporter) {
             "not known whether invalidation {id} of {distribution} has finished; it goes on by itself\n{}",
             not_completed(why, record)
         )),
-        Event::Unserved {
+        Event::VerificationPending {
             url,
-            problem,
+            last_seen,
             waited,
         } => reporter.waiting(&format!(
-            "waiting for {url} to be the new container ({} s): {problem}",
+            "waiting for {url} to be the new container ({} s): {last_seen}",
             waited.as_secs()
         )),
-        Event::Served { url } => live(record, url, reporter),
+        Event::Verified { url } => live(record, url, reporter),
         Event::Identified(Identity { arn, account_id }) => {
             reporter.info(&format!("identity: {arn} in account {account_id}"));
         }
@@ -236,10 +237,12 @@ fn all_uploaded(record: &Record, reporter: &Reporter) {
 fn live(record: &Record, url: &str, reporter: &Reporter) {
     if record.plan.containers.len() > LISTED {
         let (seen, all) = {
-            let live = &record.state().live;
-            // This one is not counted yet.
-            let seen = 1 + live.iter().filter(|live| live.problem.is_none()).count();
-            (seen, live.len())
+            let verifications = &record.state().verifications;
+            let seen = verifications
+                .values()
+                .filter(|verification| **verification == Verification::Verified)
+                .count();
+            (seen, verifications.len())
         };
         if seen == all {
             reporter.success(&format!(

@@ -13,6 +13,7 @@ use crate::common::secrets;
 use crate::container::changes::Difference;
 use crate::container::object::Container;
 use crate::exit::Exit;
+use crate::publish::compare::NotCompared;
 use crate::publish::plan::Plan;
 use crate::publish::run::{ContainerState, Invalidation, Record, State, Upload};
 use crate::settings::names::Bundle;
@@ -100,7 +101,7 @@ pub(crate) fn of_error(exit: Exit, message: &str) -> Value {
 }
 
 /// The result of a dry run.
-pub(crate) fn of_dry_run(plan: &Plan, differences: &[Result<Difference, String>]) -> Value {
+pub(crate) fn of_dry_run(plan: &Plan, differences: &[Result<Difference, NotCompared>]) -> Value {
     let containers = plan.containers.iter().zip(differences);
     let containers: Vec<Value> = containers
         .map(|(container, difference)| of_container(container, Some(difference)))
@@ -111,14 +112,17 @@ pub(crate) fn of_dry_run(plan: &Plan, differences: &[Result<Difference, String>]
 }
 
 /// What a container holds and what it changes. `changes` is null where that is not known.
-fn of_container(container: &Container, difference: Option<&Result<Difference, String>>) -> Value {
+fn of_container(
+    container: &Container,
+    difference: Option<&Result<Difference, NotCompared>>,
+) -> Value {
     let script = container.script.as_ref();
     json!({
         "name": container.name,
         "build_info": script.and_then(|script| script.build_info.as_ref()),
         "experiments": script.map(|script| &script.experiments),
         "changes": difference.and_then(|difference| difference.as_ref().ok()),
-        "changes_unknown": difference.and_then(|difference| difference.as_ref().err()),
+        "changes_unknown": difference.and_then(|difference| difference.as_ref().err()).map(ToString::to_string),
     })
 }
 
@@ -177,9 +181,12 @@ pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
         })
         .collect();
     let live: Vec<Value> = state
-        .live
+        .verifications
         .iter()
-        .map(|live| json!({"url": live.url, "is_new": live.problem.is_none(), "problem": live.problem}))
+        .map(|(url, verification)| {
+            let problem = verification.problem();
+            json!({"url": url, "is_new": problem.is_none(), "problem": problem})
+        })
         .collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),

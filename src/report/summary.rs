@@ -16,7 +16,7 @@ use crate::common::layout::first_ten;
 use crate::container::object::Container;
 use crate::exit::Exit;
 use crate::publish::plan::Plan;
-use crate::publish::run::{ContainerState, Record, State};
+use crate::publish::run::{ContainerState, Record, State, Verification};
 use crate::publish::verify;
 use crate::settings::names::public_url_of;
 
@@ -41,18 +41,16 @@ pub(crate) fn report(
         None => {}
     }
     faults(record, &state, reporter);
-    for live in &state.live {
-        if let Some(problem) = &live.problem {
-            let within = match stopped_by {
-                Some(_) => String::new(),
-                None => format!(
-                    " within {} s",
-                    verify::longest_wait(state.is_purged()).as_secs()
-                ),
+    for (url, verification) in &state.verifications {
+        if let Some(problem) = verification.problem() {
+            let within = match verification {
+                Verification::Failed(_) => {
+                    format!(" within {} s", verify::timeout(state.is_purged()).as_secs())
+                }
+                _ => String::new(),
             };
             reporter.failure(&format!(
-                "{} was not the new container{within}: {problem}\nwhat to do: {}",
-                live.url,
+                "{url} was not the new container{within}: {problem}\nwhat to do: {}",
                 "check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, that `DISTRIBUTION_ID` is its distribution, and that the CDN changes neither content nor headers"
             ));
         }

@@ -223,7 +223,7 @@ mod tests {
     use crate::common::byte_size::ByteSize;
     use crate::container::gzip::Gzip;
     use crate::container::object::Object;
-    use crate::container::served::Served;
+    use crate::container::served::ServedContainer;
     use crate::mojito::script;
     use crate::settings::cache_control::CacheControl;
     use crate::settings::names::{Bundle, ContainerName, Prefix};
@@ -256,14 +256,14 @@ mod tests {
         Object::new(&name, Bundle::Minified, &prefix, &prefix, size, body)
     }
 
-    fn served(text: &str) -> Served {
+    fn served(text: &str) -> ServedContainer {
         let cache_control = CacheControl::default();
         let body = Bytes::from(Gzip::new().compress(text.as_bytes(), None));
-        Served::new(
+        ServedContainer::new(
             "s3://acme/js/mojito.js",
             Object::headers(&cache_control),
             body,
-            Served::limit(ByteSize(0)),
+            ServedContainer::limit(ByteSize(0)),
         )
     }
 
@@ -345,11 +345,11 @@ mod tests {
         let new = container("");
         assert_eq!(
             between("Mojito=(", &new),
-            ["! unsound  what is served now is no sound script: Expected `)` but found `EOF`"]
+            ["! unsound  what is served now is not a valid script: Expected `)` but found `EOF`"]
         );
         assert_eq!(
             between("<html>", &new),
-            ["! unsound  what is served now is a page and no script"]
+            ["! unsound  what is served now is a page, not a script"]
         );
     }
 
@@ -358,11 +358,11 @@ mod tests {
         let new = container("");
         let object = object(&new);
         let headers = [("Content-Type", "text/plain"), ("Content-Encoding", "gzip")];
-        let served = Served::new(
+        let served = ServedContainer::new(
             "s3://acme/js/mojito.js",
             headers,
             object.body.clone(),
-            Served::limit(ByteSize(0)),
+            ServedContainer::limit(ByteSize(0)),
         );
         let difference = Difference::between(&served, None, &object, &CacheControl::default());
         let (heading, rows) = super::difference(&difference);

@@ -35,6 +35,7 @@ mod publish {
     mod many_containers;
     mod only_newer;
     mod run;
+    mod verify;
 }
 mod report {
     mod result_json;

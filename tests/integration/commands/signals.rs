@@ -111,7 +111,7 @@ fn stopped_while_visitors_get_the_old_container_it_says_so() {
     stopped(&case, "-TERM", "waiting for ")
         .exits(5)
         .contains("published to production, but visitors do not get it yet")
-        .contains("is another container than the one published")
+        .contains("was not the new container: other content is served; ")
         .contains("x-cache: Hit from cloudfront");
 }
 

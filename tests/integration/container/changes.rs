@@ -174,7 +174,7 @@ fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
     case.fault(json!({"method": "GET", "path": "/js/mojito.js", "delay": 1}));
     case.run()
         .exits(0)
-        .contains("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: it answered with what this run has just uploaded");
+        .contains("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: it returned what this run had just uploaded");
     // Another run of the same content is told from this one.
     case.stores_late();
     case.run().exits(0).contains("): the same\n");
@@ -215,7 +215,7 @@ fn it_is_read_from_s3_where_the_public_url_does_not_serve_it() {
             "compared with what visitors get now (s3://{}/js/mojito.js: build 56):",
             case.world.bucket
         ))
-        .contains("! unsound  what is served now is no sound script: ")
+        .contains("! unsound  what is served now is not a valid script: ")
         .contains("~ header   content-encoding: none → gzip");
 }
 
@@ -358,7 +358,7 @@ fn a_cdn_that_nobody_tells_is_not_asked_as_it_would_keep_the_old_container() {
     case.stored_before("js/mojito.js", json!({}));
     case.run()
         .exits(0)
-        .contains("not compared with what visitors get now: the CDN was not asked, as `DISTRIBUTION_ID` is not set")
+        .contains("not compared with what visitors get now: `PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set")
         .contains(&format!("✔ {edge}/js/mojito.js is the new container"));
 }
 

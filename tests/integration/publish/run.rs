@@ -424,7 +424,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL`: it answers HTTP 403, as it does where nothing is published yet; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+not compared with what visitors get now: `PUBLIC_URL`: HTTP 403, as where nothing is published yet; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to finish ([..] s)
@@ -548,7 +548,7 @@ fn a_cdn_that_keeps_the_old_container_is_found_out() {
     case.run()
         .exits(5)
         .contains(&format!(
-            "✖ {edge}/js/mojito.js was not the new container within 30 s: it is another container than the one published: \
+            "✖ {edge}/js/mojito.js was not the new container within 30 s: another container is served: \
              build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC; cached by CloudFront for "
         ))
         .contains("x-cache: Hit from cloudfront")
