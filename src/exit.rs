@@ -11,7 +11,7 @@ pub(crate) enum Exit {
     /// 0: published, and invalidated where asked.
     Published,
     /// 1: a fault of the program.
-    Fault,
+    AwsError,
     /// 2: settings or container refused; nothing was sent.
     Refused,
     /// 3: at least one `NAME.js` was not replaced.
@@ -19,18 +19,18 @@ pub(crate) enum Exit {
     /// 4: published, but at least one distribution was not told.
     NotInvalidated,
     /// 5: published and invalidated, but the public URL never showed it in time.
-    NotLive,
+    NotVerified,
 }
 
 impl Exit {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Published => 0,
-            Self::Fault => 1,
+            Self::AwsError => 1,
             Self::Refused => 2,
             Self::NotPublished => 3,
             Self::NotInvalidated => 4,
-            Self::NotLive => 5,
+            Self::NotVerified => 5,
         }
     }
 }

@@ -45,9 +45,9 @@ use clap::Parser;
 
 use crate::aws::credentials::ConnectError;
 use crate::aws::https::Https;
-use crate::aws::iam_policy::Scope;
-use crate::aws::preconnect::Connections;
-use crate::aws::trust_policy::Trust;
+use crate::aws::iam_policy::Permissions;
+use crate::aws::preconnect::Preconnect;
+use crate::aws::trust_policy::TrustPolicy;
 use crate::aws::{config, debug_log};
 use crate::cli::{Cli, Command};
 use crate::commands::error::Error;
@@ -59,9 +59,9 @@ use crate::mojito::config_js::ConfigJs;
 use crate::publish::compare::Comparison;
 use crate::publish::plan::Plan;
 use crate::publish::publisher::Publisher;
-use crate::publish::run::Record;
+use crate::publish::run::Run;
 use crate::publish::{compare, only_newer, upload};
-use crate::report::console::Reporter;
+use crate::report::console::Console;
 use crate::report::{progress, result_json, summary};
 use crate::settings::pipeline::Build;
 use crate::settings::raw::{RawBuild, RawTrust};
@@ -79,17 +79,17 @@ pub fn main() -> ExitCode {
     let raw_build: RawBuild = variables.read().unwrap_or_default();
     let no_color = raw_build.no_color.is_some();
     let build = Build::new(raw_build);
-    let reporter = Arc::new(Reporter::new(build.in_ci, no_color));
-    report_panics(&build, &reporter);
+    let console = Arc::new(Console::new(build.in_ci, no_color));
+    report_panics(&build, &console);
     if settings::debug(&variables) {
         debug_log::init();
     }
-    match run(cli.into_command(), &variables, &build, &reporter) {
+    match run(cli.into_command(), &variables, &build, &console) {
         Ok(exit) => exit,
         Err(error) => {
-            reporter.failure(&format!("{error}\n{}", error.state()));
+            console.failure(&format!("{error}\n{}", error.state()));
             let result = result_json::of_error(error.exit(), &error.to_string());
-            result_json::write(&build, &result, &reporter);
+            result_json::write(&build, &result, &console);
             error.exit()
         }
     }
@@ -100,7 +100,7 @@ fn run(
     command: Command,
     variables: &Variables,
     build: &Build,
-    reporter: &Arc<Reporter>,
+    console: &Arc<Console>,
 ) -> Result<Exit, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -108,8 +108,8 @@ fn run(
         .map_err(Error::Start)?;
     let result = runtime.block_on(async {
         match command {
-            Command::Publish(flags) => publish(flags, variables, build, reporter).await,
-            Command::Check(flags) => check(flags, variables, reporter).await,
+            Command::Publish(flags) => publish(flags, variables, build, console).await,
+            Command::Problems(flags) => check(flags, variables, console).await,
             Command::Policy(flags, trust) => print_policy(flags, trust, variables).await,
         }
     });
@@ -129,13 +129,12 @@ async fn publish(
     flags: Flags,
     variables: &Variables,
     build: &Build,
-    reporter: &Arc<Reporter>,
+    console: &Arc<Console>,
 ) -> Result<Exit, Error> {
     let started = Instant::now();
-    let record = Arc::new(OnceLock::new());
-    signals::watch(build.clone(), Arc::clone(&record), Arc::clone(reporter))
-        .map_err(Error::Start)?;
-    reporter.info(concat!(
+    let run = Arc::new(OnceLock::new());
+    signals::watch(build.clone(), Arc::clone(&run), Arc::clone(console)).map_err(Error::Start)?;
+    console.info(concat!(
         env!("CARGO_PKG_NAME"),
         " ",
         env!("CARGO_PKG_VERSION")
@@ -144,8 +143,8 @@ async fn publish(
     let https = Https::new(settings.aws.ca_bundle.as_deref());
     let sdk_config = config::load(&settings, https.client()).await;
     let connections = (!settings.dry_run).then(|| {
-        Connections::open(
-            &https.openings,
+        Preconnect::open(
+            &https.counter,
             sdk_config.clone(),
             &settings,
             upload::connections(&settings),
@@ -159,27 +158,27 @@ async fn publish(
         settings,
         containers,
     };
-    progress::opening(&plan, reporter);
+    progress::opening(&plan, console);
     let Some(connections) = connections else {
-        dry_run(&plan, &https, sdk_config, reporter).await;
+        dry_run(&plan, &https, sdk_config, console).await;
         return Ok(Exit::Published);
     };
 
-    let record = record.get_or_init(|| Arc::new(Record::new(plan, started)));
-    let settings = &record.plan.settings;
-    let aws = aws::connect(settings, sdk_config, Some(&Scope::of(settings))).await?;
-    reporter.info(&format!("credentials: {}", aws.credentials));
-    record.state().credentials = Some(aws.credentials.clone());
+    let run = run.get_or_init(|| Arc::new(Run::new(plan, started)));
+    let settings = &run.plan.settings;
+    let aws = aws::connect(settings, sdk_config, Some(&Permissions::of(settings))).await?;
+    console.info(&format!("credentials: {}", aws.credentials));
+    run.state().credentials = Some(aws.credentials.clone());
 
     publish::publish(&Publisher {
         aws: &aws,
         https: &https,
         connections: &connections,
-        record,
-        listener: &|event| progress::progress(event, record, reporter),
+        run,
+        listener: &|event| progress::progress(event, run, console),
     })
     .await;
-    let exit = summary::report(record, None, reporter).unwrap_or_else(|| loop {
+    let exit = summary::report(run, None, console).unwrap_or_else(|| loop {
         // The thread of the signals is printing the end and exits the process.
         std::thread::park();
     });
@@ -188,48 +187,48 @@ async fn publish(
 }
 
 /// Shows the plan, and what it would change. It reads what is published now, where it may, and writes nothing.
-async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, reporter: &Reporter) {
+async fn dry_run(plan: &Plan, https: &Https, config: SdkConfig, console: &Console) {
     for line in plan.to_string().lines() {
-        reporter.info(line);
+        console.info(line);
     }
-    let scope = Scope::of(&plan.settings);
-    let aws = aws::connect(&plan.settings, config, Some(&scope)).await;
+    let permissions = Permissions::of(&plan.settings);
+    let aws = aws::connect(&plan.settings, config, Some(&permissions)).await;
     let aws = aws.as_ref();
     let readable = aws.map_err(ConnectError::summary);
     let comparison = Comparison::new(readable, https, &plan.settings, None);
-    let differences = comparison.all(&plan.containers).await;
-    for (number, (container, difference)) in plan.containers.iter().zip(&differences).enumerate() {
-        let is_told = compare::is_told(difference, differences[..number].iter());
-        progress::difference(plan, container, difference, is_told, reporter);
+    let all_changes = comparison.all(&plan.containers).await;
+    for (number, (container, changes)) in plan.containers.iter().zip(&all_changes).enumerate() {
+        let already_reported = compare::already_reported(changes, all_changes[..number].iter());
+        progress::changes(plan, container, changes, already_reported, console);
     }
     if let (Ok(aws), true) = (aws, plan.settings.only_newer) {
         for object in plan.objects() {
-            match only_newer::look(&aws.s3, &plan.settings, object).await {
-                Ok(None) => reporter.info(&format!(
+            match only_newer::head_unless_newer(&aws.s3, &plan.settings, object).await {
+                Ok(None) => console.info(&format!(
                     "{} is not there yet, or these credentials may not read its build number (`s3:GetObject`), \
                      and `ONLY_NEWER` would refuse to replace it",
                     object.key
                 )),
                 Ok(_) => {}
-                Err(fault) => reporter.warning(&format!("it would be refused: {fault}")),
+                Err(error) => console.warning(&format!("it would be refused: {error}")),
             }
         }
     }
-    reporter.success("dry run: nothing was written");
-    let result = result_json::of_dry_run(plan, &differences);
-    result_json::write(&plan.settings.build, &result, reporter);
+    console.success("dry run: nothing was written");
+    let result = result_json::of_dry_run(plan, &all_changes);
+    result_json::write(&plan.settings.build, &result, console);
 }
 
 /// Proves what the credentials can and cannot do.
-async fn check(flags: Flags, variables: &Variables, reporter: &Reporter) -> Result<Exit, Error> {
+async fn check(flags: Flags, variables: &Variables, console: &Console) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let settings = settings(flags, variables).await?;
-    reporter.info(&format!(
+    console.info(&format!(
         "checking what the credentials may do in {} ({})",
         settings.environment, settings.environment_reason
     ));
     let https = Https::new(settings.aws.ca_bundle.as_deref());
-    check::check(&settings, https.client(), signals, reporter).await
+    check::check(&settings, https.client(), signals, console).await
 }
 
 /// Prints a policy and nothing else.
@@ -240,26 +239,26 @@ async fn print_policy(
 ) -> Result<Exit, Error> {
     let settings = settings(flags, variables).await?;
     let trust = trust
-        .map(|flags| Trust::new(flags, variables, settings.environment))
+        .map(|flags| TrustPolicy::new(flags, variables, settings.environment))
         .transpose()
         .map_err(Error::Settings)?;
-    Reporter::json(&policy::policy(&settings, trust.as_ref()).await);
+    Console::json(&policy::policy(&settings, trust.as_ref()).await);
     Ok(Exit::Published)
 }
 
 /// A fault of the program ends it with exit code 1, in its own words and without a core dump.
-fn report_panics(build: &Build, reporter: &Arc<Reporter>) {
-    let (build, reporter) = (build.clone(), Arc::clone(reporter));
+fn report_panics(build: &Build, console: &Arc<Console>) {
+    let (build, console) = (build.clone(), Arc::clone(console));
     panic::set_hook(Box::new(move |panic| {
-        reporter.failure(&format!(
+        console.failure(&format!(
             "{} has a fault: {panic}\nplease report it with this output; what was published before it is said above",
             env!("CARGO_PKG_NAME")
         ));
         result_json::write(
             &build,
-            &result_json::of_end("fault", Exit::Fault),
-            &reporter,
+            &result_json::of_end("fault", Exit::AwsError),
+            &console,
         );
-        process::exit(Exit::Fault.code().into());
+        process::exit(Exit::AwsError.code().into());
     }));
 }

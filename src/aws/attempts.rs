@@ -23,12 +23,12 @@ pub(crate) struct Attempts(Arc<Seen>);
 struct Seen {
     /// A connection has taken the request of the attempt that is under way.
     is_sent: AtomicBool,
-    may_be_done: AtomicBool,
+    outcome_unknown: AtomicBool,
 }
 
 impl Attempts {
-    pub(crate) fn may_be_done(&self) -> bool {
-        self.0.may_be_done.load(Ordering::Relaxed)
+    pub(crate) fn outcome_unknown(&self) -> bool {
+        self.0.outcome_unknown.load(Ordering::Relaxed)
     }
 }
 
@@ -67,7 +67,7 @@ impl Intercept for Attempts {
         };
         let failed = matches!(context.output_or_error(), Some(Err(_)) | None);
         if failed && in_doubt {
-            self.0.may_be_done.store(true, Ordering::Relaxed);
+            self.0.outcome_unknown.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

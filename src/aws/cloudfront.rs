@@ -7,12 +7,12 @@ use aws_sdk_cloudfront::types::{Invalidation, InvalidationBatch, Paths};
 use aws_sdk_cloudfront::Client;
 
 use super::attempts::Attempts;
-use super::error::Fault;
-use super::error_kind::Kind;
+use super::error::AwsError;
+use super::error_kind::AwsErrorKind;
 use crate::settings::names::{CdnPath, DistributionId};
 
 /// Far beyond the 14 or so characters of an invalidation's id.
-const LONGEST_ID: usize = 100;
+const MAX_ID: usize = 100;
 
 /// Waits before another try where CloudFront is busy: 5, 10, 20, 40, 80, 160 and 300 s, some ten minutes in all. An
 /// invalidation takes from seconds to minutes, and only its end makes room.
@@ -34,25 +34,25 @@ pub(crate) async fn create_invalidation(
     distribution: &DistributionId,
     paths: &[CdnPath],
     caller_reference: &str,
-) -> Result<String, Fault> {
-    let fault = |message: String| {
-        Fault::unexpected(
+) -> Result<String, AwsError> {
+    let unexpected = |message: String| {
+        AwsError::unexpected(
             "cloudfront:CreateInvalidation",
             distribution.to_string(),
             message,
         )
     };
-    let quantity = i32::try_from(paths.len()).map_err(|error| fault(error.to_string()))?;
+    let quantity = i32::try_from(paths.len()).map_err(|error| unexpected(error.to_string()))?;
     let paths = Paths::builder()
         .quantity(quantity)
         .set_items(Some(paths.iter().map(ToString::to_string).collect()))
         .build()
-        .map_err(|error| fault(error.to_string()))?;
+        .map_err(|error| unexpected(error.to_string()))?;
     let batch = InvalidationBatch::builder()
         .paths(paths)
         .caller_reference(caller_reference)
         .build()
-        .map_err(|error| fault(error.to_string()))?;
+        .map_err(|error| unexpected(error.to_string()))?;
     let attempts = Attempts::default();
     let answer = client
         .create_invalidation()
@@ -62,9 +62,9 @@ pub(crate) async fn create_invalidation(
         .interceptor(attempts.clone())
         .send()
         .await
-        .map_err(|error| Fault {
-            may_be_done: attempts.may_be_done(),
-            ..Fault::new(
+        .map_err(|error| AwsError {
+            outcome_unknown: attempts.outcome_unknown(),
+            ..AwsError::new(
                 "cloudfront:CreateInvalidation",
                 distribution.to_string(),
                 &error,
@@ -74,16 +74,16 @@ pub(crate) async fn create_invalidation(
     match id {
         Some(id) if is_id(id) => Ok(id.to_owned()),
         // It is a success all the same.
-        _ => Err(Fault {
-            may_be_done: true,
-            ..fault("the answer names no invalidation".to_owned())
+        _ => Err(AwsError {
+            outcome_unknown: true,
+            ..unexpected("the answer names no invalidation".to_owned())
         }),
     }
 }
 
 /// Whether it can be an invalidation's id, which is printed and becomes a part of an address.
 fn is_id(id: &str) -> bool {
-    (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether an invalidation has been carried out everywhere.
@@ -91,7 +91,7 @@ pub(crate) async fn is_completed(
     client: &Client,
     distribution: &DistributionId,
     id: &str,
-) -> Result<bool, Fault> {
+) -> Result<bool, AwsError> {
     let answer = client
         .get_invalidation()
         .distribution_id(distribution.as_str())
@@ -99,7 +99,7 @@ pub(crate) async fn is_completed(
         .send()
         .await
         .map_err(|error| {
-            Fault::new(
+            AwsError::new(
                 "cloudfront:GetInvalidation",
                 distribution.to_string(),
                 &error,
@@ -113,17 +113,22 @@ pub(crate) async fn is_completed(
 /// Tries until CloudFront is no longer busy. `on_wait` is told why and how long it waits each time.
 pub(crate) async fn while_busy<T, F>(
     mut attempt: impl FnMut() -> F,
-    mut on_wait: impl FnMut(&Fault, Duration),
-) -> Result<T, Fault>
+    mut on_wait: impl FnMut(&AwsError, Duration),
+) -> Result<T, AwsError>
 where
-    F: Future<Output = Result<T, Fault>>,
+    F: Future<Output = Result<T, AwsError>>,
 {
     for delay in BUSY_DELAYS {
         match attempt().await {
-            Err(fault) if matches!(fault.kind, Kind::Throttled | Kind::TooManyInvalidations) => {
+            Err(error)
+                if matches!(
+                    error.kind,
+                    AwsErrorKind::Throttled | AwsErrorKind::TooManyInvalidations
+                ) =>
+            {
                 // Between one and one and a half times as long, so that pipelines that were refused together come back apart.
                 let delay = delay.mul_f64(1.0 + fastrand::f64() / 2.0);
-                on_wait(&fault, delay);
+                on_wait(&error, delay);
                 tokio::time::sleep(delay).await;
             }
             result => return result,
@@ -138,10 +143,10 @@ mod tests {
 
     use super::*;
 
-    fn busy() -> Fault {
-        Fault {
-            kind: Kind::TooManyInvalidations,
-            ..Fault::unexpected("cloudfront:CreateInvalidation", "E1".to_owned(), "busy")
+    fn busy() -> AwsError {
+        AwsError {
+            kind: AwsErrorKind::TooManyInvalidations,
+            ..AwsError::unexpected("cloudfront:CreateInvalidation", "E1".to_owned(), "busy")
         }
     }
 
@@ -150,7 +155,7 @@ mod tests {
         let started = tokio::time::Instant::now();
         let attempts = Cell::new(0);
         let waits = Cell::new(0);
-        let result: Result<(), Fault> = while_busy(
+        let result: Result<(), AwsError> = while_busy(
             || {
                 attempts.set(attempts.get() + 1);
                 async { Err(busy()) }
@@ -158,7 +163,7 @@ mod tests {
             |_, _| waits.set(waits.get() + 1),
         )
         .await;
-        assert_eq!(result.unwrap_err().kind, Kind::TooManyInvalidations);
+        assert_eq!(result.unwrap_err().kind, AwsErrorKind::TooManyInvalidations);
         assert_eq!((attempts.get(), waits.get()), (8, 7));
         assert!(
             (615..=923).contains(&started.elapsed().as_secs()),
@@ -170,23 +175,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_not_busy_is_not_asked_again() {
         let attempts = Cell::new(0);
-        let result: Result<(), Fault> = while_busy(
+        let result: Result<(), AwsError> = while_busy(
             || {
                 attempts.set(attempts.get() + 1);
-                let fault = if attempts.get() == 1 {
+                let error = if attempts.get() == 1 {
                     busy()
                 } else {
-                    Fault {
-                        kind: Kind::AccessDenied,
+                    AwsError {
+                        kind: AwsErrorKind::AccessDenied,
                         ..busy()
                     }
                 };
-                async { Err(fault) }
+                async { Err(error) }
             },
             |_, _| {},
         )
         .await;
-        assert_eq!(result.unwrap_err().kind, Kind::AccessDenied);
+        assert_eq!(result.unwrap_err().kind, AwsErrorKind::AccessDenied);
         assert_eq!(attempts.get(), 2);
     }
 }

@@ -17,7 +17,7 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// One operation with all its attempts.
 pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
-const ATTEMPTS: u32 = 5;
+const MAX_ATTEMPTS: u32 = 5;
 
 /// All that clients have in common but the credentials.
 pub(crate) async fn load(settings: &Settings, client: SharedHttpClient) -> SdkConfig {
@@ -46,7 +46,7 @@ fn loader(client: SharedHttpClient) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
         .http_client(client)
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
         // The limits above end what stalls. This would wake the process ten times a second to look whether it does.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }

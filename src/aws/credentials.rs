@@ -11,8 +11,8 @@ use aws_credential_types::Credentials;
 use thiserror::Error;
 
 use super::config::OPERATION_TIMEOUT;
-use super::error::{causes, Fault};
-use super::iam_policy::Scope;
+use super::error::{causes, AwsError};
+use super::iam_policy::Permissions;
 use super::oidc;
 use crate::settings::aws::CredentialSource;
 use crate::settings::Settings;
@@ -26,7 +26,7 @@ pub(crate) enum ConnectError {
     #[error("no credentials were found: {0}\nwhat to do: {1}")]
     NoCredentials(String, String),
     #[error("{0}\nwhat to do: {remedy}", remedy = .0.remedy())]
-    Aws(Box<Fault>),
+    Aws(Box<AwsError>),
 }
 
 impl ConnectError {
@@ -40,9 +40,9 @@ impl ConnectError {
     }
 }
 
-impl From<Fault> for ConnectError {
-    fn from(fault: Fault) -> Self {
-        Self::Aws(Box::new(fault))
+impl From<AwsError> for ConnectError {
+    fn from(error: AwsError) -> Self {
+        Self::Aws(Box::new(error))
     }
 }
 
@@ -56,7 +56,7 @@ pub(crate) struct Resolved {
 pub(crate) async fn resolve(
     config: &SdkConfig,
     settings: &Settings,
-    limit: Option<&Scope>,
+    limit: Option<&Permissions>,
 ) -> Result<Resolved, ConnectError> {
     let (credentials, phrase) = match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {

@@ -10,13 +10,13 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
 
-use super::error_kind::Kind;
+use super::error_kind::AwsErrorKind;
 use super::response_limit::TooLarge;
-use crate::common::printable::{sentence, LONGEST_SENTENCE};
+use crate::common::printable::{sanitize_message, MAX_MESSAGE};
 
 /// A request to AWS that failed for good.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Fault {
+pub(crate) struct AwsError {
     /// The IAM action, such as `s3:PutObject`.
     pub(crate) action: &'static str,
     /// What it was done to: an object's address, a distribution or a role.
@@ -29,13 +29,13 @@ pub(crate) struct Fault {
     /// S3's second id, which AWS's support asks for (`x-amz-id-2`).
     pub(crate) host_id: Option<String>,
     #[serde(skip)]
-    pub(crate) kind: Kind,
+    pub(crate) kind: AwsErrorKind,
     /// Whether the request may have been carried out, as it was sent and its answer never came.
     #[serde(skip)]
-    pub(crate) may_be_done: bool,
+    pub(crate) outcome_unknown: bool,
 }
 
-impl Fault {
+impl AwsError {
     pub(crate) fn new<E>(
         action: &'static str,
         resource: String,
@@ -48,20 +48,22 @@ impl Fault {
         let header = |name: &str| {
             response
                 .and_then(|response| response.headers().get(name))
-                .map(sentence)
+                .map(sanitize_message)
         };
         let status = response.map(|response| response.status().as_u16());
-        let code = error.code().map(sentence);
-        let message = error.message().map_or_else(|| unexplained(error), sentence);
+        let code = error.code().map(sanitize_message);
+        let message = error
+            .message()
+            .map_or_else(|| unexplained(error), sanitize_message);
         let region = header("x-amz-bucket-region");
         let has_body = response
             .and_then(|response| response.body().bytes())
             .is_some_and(|body| !body.is_empty());
         let is_nameless = code.is_none() && has_body && !matches!(status, Some(301 | 307));
         let kind = if is_nameless || is_too_large(error) {
-            Kind::NotAws
+            AwsErrorKind::NotAws
         } else {
-            Kind::of(action, code.as_deref(), status, &message, region)
+            AwsErrorKind::of(action, code.as_deref(), status, &message, region)
         };
         Self {
             action,
@@ -72,7 +74,7 @@ impl Fault {
             request_id: response.and_then(request_id),
             host_id: header("x-amz-id-2"),
             kind,
-            may_be_done: false,
+            outcome_unknown: false,
         }
     }
 
@@ -90,8 +92,8 @@ impl Fault {
             status: None,
             request_id: None,
             host_id: None,
-            kind: Kind::Other,
-            may_be_done: false,
+            kind: AwsErrorKind::Other,
+            outcome_unknown: false,
         }
     }
 
@@ -103,7 +105,7 @@ impl Fault {
         remedy: &'static str,
     ) -> Self {
         Self {
-            kind: Kind::Refused(remedy),
+            kind: AwsErrorKind::Refused(remedy),
             ..Self::unexpected(action, resource, message)
         }
     }
@@ -114,7 +116,7 @@ impl Fault {
     }
 }
 
-impl Display for Fault {
+impl Display for AwsError {
     /// What was done to what, and AWS's own words.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {} failed", self.action, self.resource)?;
@@ -148,13 +150,16 @@ fn unexplained<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> Stri
     if body.trim_ascii().is_empty() {
         return "the answer is empty".to_owned();
     }
-    let beginning = String::from_utf8_lossy(&body[..body.len().min(LONGEST_SENTENCE)]);
+    let beginning = String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]);
     let mut words: Vec<&str> = beginning.split_whitespace().collect();
-    if body.len() > LONGEST_SENTENCE {
+    if body.len() > MAX_MESSAGE {
         // It may be half of a secret, which nobody would know.
         words.pop();
     }
-    let shown: String = sentence(&words.join(" ")).chars().take(SHOWN).collect();
+    let shown: String = sanitize_message(&words.join(" "))
+        .chars()
+        .take(SHOWN)
+        .collect();
     format!("the answer is not AWS's: {shown}")
 }
 
@@ -164,7 +169,7 @@ pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
     headers
         .get("x-amz-request-id")
         .or_else(|| headers.get("x-amzn-requestid"))
-        .map(sentence)
+        .map(sanitize_message)
 }
 
 /// Whether no more was read, as nothing of AWS's is that large.
@@ -188,7 +193,7 @@ pub(crate) fn causes(error: &(dyn StdError + 'static)) -> String {
             parts.push(text);
         }
     }
-    sentence(&parts.join(": "))
+    sanitize_message(&parts.join(": "))
 }
 
 #[cfg(test)]
@@ -197,20 +202,20 @@ mod tests {
 
     #[test]
     fn a_fault_says_what_where_and_in_awss_words() {
-        let fault = Fault {
+        let error = AwsError {
             code: Some("AccessDenied".into()),
             status: Some(403),
             request_id: Some("R1".into()),
             host_id: Some("H1".into()),
-            kind: Kind::AccessDenied,
-            ..Fault::unexpected(
+            kind: AwsErrorKind::AccessDenied,
+            ..AwsError::unexpected(
                 "s3:PutObject",
                 "s3://acme/js/mojito.js".into(),
                 "Access Denied",
             )
         };
         assert_eq!(
-            fault.to_string(),
+            error.to_string(),
             "s3:PutObject on s3://acme/js/mojito.js failed: AccessDenied (HTTP 403): Access Denied (request id R1, host id H1)"
         );
     }

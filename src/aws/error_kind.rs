@@ -4,7 +4,7 @@
 
 /// What a fault means.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Kind {
+pub(crate) enum AwsErrorKind {
     AccessDenied,
     AclNotSupported,
     Changed,
@@ -37,7 +37,7 @@ pub(crate) enum Kind {
 /// The action by which a role is assumed with an OIDC token.
 pub(crate) const ASSUME_ROLE: &str = "sts:AssumeRoleWithWebIdentity";
 
-impl Kind {
+impl AwsErrorKind {
     /// What an answer means that failed an action. `message` is AWS's, and `bucket_region` is where S3 says that the bucket is.
     pub(crate) fn of(
         action: &str,
@@ -65,49 +65,57 @@ impl Kind {
     ) -> Self {
         let Some(code) = code else {
             return match status {
-                None => Kind::Unreachable,
-                Some(301 | 307) => Kind::WrongRegion(bucket_region),
-                Some(403) => Kind::AccessDenied,
-                Some(404) => Kind::NoSuchKey,
-                Some(409 | 412) => Kind::Changed,
-                Some(429 | 503) => Kind::Throttled,
-                Some(_) => Kind::Other,
+                None => AwsErrorKind::Unreachable,
+                Some(301 | 307) => AwsErrorKind::WrongRegion(bucket_region),
+                Some(403) => AwsErrorKind::AccessDenied,
+                Some(404) => AwsErrorKind::NoSuchKey,
+                Some(409 | 412) => AwsErrorKind::Changed,
+                Some(429 | 503) => AwsErrorKind::Throttled,
+                Some(_) => AwsErrorKind::Other,
             };
         };
         match code {
-            "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" => Kind::AccessDenied,
-            "AccessControlListNotSupported" => Kind::AclNotSupported,
-            "ConditionalRequestConflict" | "PreconditionFailed" => Kind::Changed,
-            "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Kind::ClockSkew,
-            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
-                Kind::ExpiredSession
+            "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" => {
+                AwsErrorKind::AccessDenied
             }
-            "NoSuchBucket" => Kind::NoSuchBucket,
-            "NoSuchDistribution" => Kind::NoSuchDistribution,
-            "NoSuchKey" | "NotFound" => Kind::NoSuchKey,
-            "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => Kind::PolicyTooLarge,
-            "TooManyInvalidationsInProgress" => Kind::TooManyInvalidations,
+            "AccessControlListNotSupported" => AwsErrorKind::AclNotSupported,
+            "ConditionalRequestConflict" | "PreconditionFailed" => AwsErrorKind::Changed,
+            "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => {
+                AwsErrorKind::ClockSkew
+            }
+            "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
+                AwsErrorKind::ExpiredSession
+            }
+            "NoSuchBucket" => AwsErrorKind::NoSuchBucket,
+            "NoSuchDistribution" => AwsErrorKind::NoSuchDistribution,
+            "NoSuchKey" | "NotFound" => AwsErrorKind::NoSuchKey,
+            "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => {
+                AwsErrorKind::PolicyTooLarge
+            }
+            "TooManyInvalidationsInProgress" => AwsErrorKind::TooManyInvalidations,
             "RequestLimitExceeded"
             | "SlowDown"
             | "ServiceUnavailable"
             | "Throttling"
             | "ThrottlingException"
             | "TooManyRequests"
-            | "TooManyRequestsException" => Kind::Throttled,
+            | "TooManyRequestsException" => AwsErrorKind::Throttled,
             "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => {
-                Kind::UnknownKey
+                AwsErrorKind::UnknownKey
             }
             "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException"
             | "PermanentRedirect"
-            | "TemporaryRedirect" => Kind::WrongRegion(bucket_region),
-            "SignatureDoesNotMatch" => Kind::WrongSecret,
-            "InvalidToken" | "InvalidIdentityToken" | "IDPRejectedClaim" => Kind::WrongToken,
-            code if code.starts_with("KMS.") || code.starts_with("Kms") => Kind::Kms,
-            _ if action.starts_with("s3:") && matches!(status, Some(301 | 307)) => {
-                Kind::WrongRegion(bucket_region)
+            | "TemporaryRedirect" => AwsErrorKind::WrongRegion(bucket_region),
+            "SignatureDoesNotMatch" => AwsErrorKind::WrongSecret,
+            "InvalidToken" | "InvalidIdentityToken" | "IDPRejectedClaim" => {
+                AwsErrorKind::WrongToken
             }
-            _ => Kind::Other,
+            code if code.starts_with("KMS.") || code.starts_with("Kms") => AwsErrorKind::Kms,
+            _ if action.starts_with("s3:") && matches!(status, Some(301 | 307)) => {
+                AwsErrorKind::WrongRegion(bucket_region)
+            }
+            _ => AwsErrorKind::Other,
         }
     }
 
@@ -151,27 +159,27 @@ mod tests {
     #[test]
     fn codes_are_sorted_into_what_they_mean() {
         #[track_caller]
-        fn case(code: Option<&str>, status: Option<u16>, expected: &Kind) {
+        fn case(code: Option<&str>, status: Option<u16>, expected: &AwsErrorKind) {
             assert_eq!(
-                &Kind::of_code("s3:PutObject", code, status, Some("eu-west-1".into())),
+                &AwsErrorKind::of_code("s3:PutObject", code, status, Some("eu-west-1".into())),
                 expected
             );
         }
-        let right_region = Kind::WrongRegion(Some("eu-west-1".to_owned()));
-        case(Some("AccessDenied"), Some(403), &Kind::AccessDenied);
-        case(None, Some(403), &Kind::AccessDenied);
+        let right_region = AwsErrorKind::WrongRegion(Some("eu-west-1".to_owned()));
+        case(Some("AccessDenied"), Some(403), &AwsErrorKind::AccessDenied);
+        case(None, Some(403), &AwsErrorKind::AccessDenied);
         case(Some("PermanentRedirect"), Some(301), &right_region);
         case(Some("Unheard"), Some(301), &right_region);
         case(None, Some(307), &right_region);
-        case(Some("SlowDown"), Some(503), &Kind::Throttled);
-        case(Some("Throttling"), Some(400), &Kind::Throttled);
+        case(Some("SlowDown"), Some(503), &AwsErrorKind::Throttled);
+        case(Some("Throttling"), Some(400), &AwsErrorKind::Throttled);
         case(
             Some("TooManyInvalidationsInProgress"),
             Some(400),
-            &Kind::TooManyInvalidations,
+            &AwsErrorKind::TooManyInvalidations,
         );
-        case(Some("KMS.DisabledException"), Some(400), &Kind::Kms);
-        case(Some("InternalError"), Some(500), &Kind::Other);
-        case(None, None, &Kind::Unreachable);
+        case(Some("KMS.DisabledException"), Some(400), &AwsErrorKind::Kms);
+        case(Some("InternalError"), Some(500), &AwsErrorKind::Other);
+        case(None, None, &AwsErrorKind::Unreachable);
     }
 }

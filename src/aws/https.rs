@@ -16,7 +16,7 @@ use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use super::preconnect::Openings;
+use super::preconnect::ConnectionCounter;
 use super::response_limit::limited;
 use crate::settings::ca_bundle::push_pem;
 
@@ -27,7 +27,7 @@ const ROOTS_IN_PEM: usize = 300_000;
 pub(crate) struct Https {
     ca_bundle: Option<String>,
     pool: Client,
-    pub(crate) openings: Openings,
+    pub(crate) counter: ConnectionCounter,
 }
 
 impl Https {
@@ -36,9 +36,9 @@ impl Https {
         let trusted = ca_bundle.map_or_else(roots, |bundle| {
             TrustStore::empty().with_pem_certificate(bundle)
         });
-        let openings = Openings::default();
+        let counter = ConnectionCounter::default();
         let pool = ConnectionPool::builder()
-            .event_listener(openings.clone())
+            .event_listener(counter.clone())
             .proxy_config(ProxyConfig::from_env())
             .sleep_impl(TokioSleep::new())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -49,7 +49,7 @@ impl Https {
         Self {
             ca_bundle: ca_bundle.map(str::to_owned),
             pool,
-            openings,
+            counter,
         }
     }
 

@@ -6,18 +6,18 @@
 use serde::Serialize;
 use serde_json::{json, Value};
 
-use super::error::Fault;
-use super::error_kind::Kind;
+use super::error::AwsError;
+use super::error_kind::AwsErrorKind;
 use super::trust_policy::ACCOUNT_PLACEHOLDER;
 use crate::settings::names::{s3_uri, BucketName, DistributionId, ObjectKey, Prefix};
 use crate::settings::Settings;
 
 /// STS's limit for a session policy, in characters.
-pub(crate) const LONGEST_SESSION_POLICY: usize = 2048;
+pub(crate) const MAX_SESSION_POLICY: usize = 2048;
 
 /// What a run touches.
 #[derive(Clone, Debug)]
-pub(crate) struct Scope {
+pub(crate) struct Permissions {
     pub(crate) bucket: BucketName,
     pub(crate) prefix: Prefix,
     pub(crate) keys: Vec<ObjectKey>,
@@ -43,7 +43,7 @@ pub(crate) struct Statement {
     resource: Vec<String>,
 }
 
-impl Scope {
+impl Permissions {
     /// What a publish with these settings touches.
     pub(crate) fn of(settings: &Settings) -> Self {
         let target = &settings.target;
@@ -119,7 +119,7 @@ impl Scope {
     /// Where the keys of many containers exceed what STS takes, the session is limited to their folder instead.
     pub(crate) fn session_policy(&self) -> String {
         let exact = self.policy().to_string();
-        if exact.chars().count() <= LONGEST_SESSION_POLICY {
+        if exact.chars().count() <= MAX_SESSION_POLICY {
             return exact;
         }
         let everything_in_folder = ObjectKey::new(&self.prefix, "*");
@@ -167,21 +167,21 @@ impl Scope {
 
 /// The statement of the policy that is missing, where that is what is wrong with all of these faults.
 pub(crate) fn missing_statement<'a>(
-    faults: impl Iterator<Item = &'a Fault>,
-    scope: &Scope,
+    errors: impl Iterator<Item = &'a AwsError>,
+    permissions: &Permissions,
 ) -> Option<Statement> {
-    let denied: Vec<&Fault> = faults
-        .filter(|fault| fault.kind == Kind::AccessDenied)
+    let denied: Vec<&AwsError> = errors
+        .filter(|error| error.kind == AwsErrorKind::AccessDenied)
         .collect();
     if denied.first()?.action.starts_with("cloudfront:") {
-        return scope.statement_for_distributions();
+        return permissions.statement_for_distributions();
     }
     let is_denied = |key: &&ObjectKey| {
-        let address = s3_uri(&scope.bucket, key);
-        denied.iter().any(|fault| fault.resource == address)
+        let address = s3_uri(&permissions.bucket, key);
+        denied.iter().any(|error| error.resource == address)
     };
-    let keys: Vec<&ObjectKey> = scope.keys.iter().filter(is_denied).collect();
-    (!keys.is_empty()).then(|| scope.statement_for_objects(&keys))
+    let keys: Vec<&ObjectKey> = permissions.keys.iter().filter(is_denied).collect();
+    (!keys.is_empty()).then(|| permissions.statement_for_objects(&keys))
 }
 
 impl Statement {
@@ -195,9 +195,9 @@ impl Statement {
 mod tests {
     use super::*;
 
-    fn scope(names: &[&str]) -> Scope {
+    fn permissions(names: &[&str]) -> Permissions {
         let prefix = Prefix::parse("js").unwrap();
-        Scope {
+        Permissions {
             bucket: BucketName::parse("acme").unwrap(),
             keys: names
                 .iter()
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn a_session_may_write_the_keys_and_invalidate_the_distribution() {
         let policy: serde_json::Value =
-            serde_json::from_str(&scope(&["mojito.js"]).session_policy()).unwrap();
+            serde_json::from_str(&permissions(&["mojito.js"]).session_policy()).unwrap();
         assert_eq!(
             policy,
             json!({
@@ -232,14 +232,14 @@ mod tests {
 
     #[test]
     fn settings_that_need_more_get_more() {
-        let mut scope = scope(&["mojito.js"]);
-        (scope.acl, scope.wait, scope.only_newer) = (true, true, true);
-        scope.region = "cn-north-1".to_owned();
-        scope.account_id = None;
+        let mut permissions = permissions(&["mojito.js"]);
+        (permissions.acl, permissions.wait, permissions.only_newer) = (true, true, true);
+        permissions.region = "cn-north-1".to_owned();
+        permissions.account_id = None;
         assert_eq!(
             serde_json::to_value([
-                scope.statement_for_objects(&[&scope.keys[0]]),
-                scope.statement_for_distributions().unwrap()
+                permissions.statement_for_objects(&[&permissions.keys[0]]),
+                permissions.statement_for_distributions().unwrap()
             ])
             .unwrap(),
             json!([
@@ -257,8 +257,8 @@ mod tests {
             .map(|number| format!("container-{number}.js"))
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let policy = scope(&names).session_policy();
-        assert!(policy.len() <= LONGEST_SESSION_POLICY);
+        let policy = permissions(&names).session_policy();
+        assert!(policy.len() <= MAX_SESSION_POLICY);
         assert!(
             policy.contains(r#""Resource":["arn:aws:s3:::acme/js/*"]"#),
             "{policy}"

@@ -23,7 +23,7 @@ use aws_credential_types::Credentials;
 use self::config::{s3_config, too_many_requests};
 use self::credentials::{ConnectError, Resolved};
 use self::debug_log::LogRequests;
-use self::iam_policy::Scope;
+use self::iam_policy::Permissions;
 use crate::settings::Settings;
 
 /// The clients of the services that a publish needs.
@@ -42,7 +42,7 @@ pub(crate) struct Aws {
 pub(crate) async fn connect(
     settings: &Settings,
     config: SdkConfig,
-    limit: Option<&Scope>,
+    limit: Option<&Permissions>,
 ) -> Result<Aws, ConnectError> {
     let Resolved {
         credentials,

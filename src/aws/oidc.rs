@@ -6,14 +6,14 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 
 use super::config::too_many_requests;
-use super::error::Fault;
+use super::error::AwsError;
 use super::error_kind::ASSUME_ROLE;
-use super::iam_policy::{Scope, LONGEST_SESSION_POLICY};
+use super::iam_policy::{Permissions, MAX_SESSION_POLICY};
 use crate::settings::aws::{RoleArn, Token};
 use crate::settings::pipeline::Build;
 
 /// The longest session name that STS takes.
-const LONGEST_SESSION_NAME: usize = 64;
+const MAX_SESSION_NAME: usize = 64;
 
 /// Assumes the role, with a session policy that allows what `limit` needs and nothing else.
 pub(crate) async fn assume_role(
@@ -21,14 +21,14 @@ pub(crate) async fn assume_role(
     role: &RoleArn,
     token: &Token,
     build: &Build,
-    limit: Option<&Scope>,
-) -> Result<Credentials, Fault> {
-    let policy = limit.map(Scope::session_policy);
+    limit: Option<&Permissions>,
+) -> Result<Credentials, AwsError> {
+    let policy = limit.map(Permissions::session_policy);
     if policy
         .as_ref()
-        .is_some_and(|policy| policy.chars().count() > LONGEST_SESSION_POLICY)
+        .is_some_and(|policy| policy.chars().count() > MAX_SESSION_POLICY)
     {
-        return Err(Fault::refused(
+        return Err(AwsError::refused(
             ASSUME_ROLE,
             role.to_string(),
             "the distributions do not fit into the 2,048 characters of a session policy".to_owned(),
@@ -46,9 +46,9 @@ pub(crate) async fn assume_role(
         .set_policy(policy)
         .send()
         .await
-        .map_err(|error| Fault::new(ASSUME_ROLE, role.to_string(), &error))?;
+        .map_err(|error| AwsError::new(ASSUME_ROLE, role.to_string(), &error))?;
     let credentials = output.credentials().ok_or_else(|| {
-        Fault::unexpected(
+        AwsError::unexpected(
             ASSUME_ROLE,
             role.to_string(),
             "the answer has no credentials",
@@ -79,9 +79,9 @@ fn session_name(build: &Build) -> String {
         }
     };
     let mut name: String = repository.chars().map(allowed).collect();
-    name.truncate(LONGEST_SESSION_NAME.saturating_sub(number.len()));
+    name.truncate(MAX_SESSION_NAME.saturating_sub(number.len()));
     name.extend(number.chars().map(allowed));
-    name.truncate(LONGEST_SESSION_NAME);
+    name.truncate(MAX_SESSION_NAME);
     name
 }
 
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(session_name(&build("acme/site")), "acme-site-57");
         assert_eq!(
             session_name(&build(&"größe/".repeat(40))).len(),
-            LONGEST_SESSION_NAME
+            MAX_SESSION_NAME
         );
         assert!(session_name(&build(&"x".repeat(90))).ends_with("x-57"));
         assert_eq!(session_name(&Build::default()), "mojito-publish");

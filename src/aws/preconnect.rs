@@ -27,7 +27,7 @@ use super::config;
 use crate::settings::Settings;
 
 /// Connections that are being opened. What is awaited of them ends also where they cannot be.
-pub(crate) struct Connections {
+pub(crate) struct Preconnect {
     s3: Shared<BoxFuture<'static, ()>>,
     cloudfront: Shared<BoxFuture<'static, ()>>,
 }
@@ -41,10 +41,10 @@ pub(crate) struct Wanted {
     pub(crate) reads: usize,
 }
 
-impl Connections {
+impl Preconnect {
     /// Starts to open what a publish with these settings needs. `config` is that of its clients.
     pub(crate) fn open(
-        openings: &Openings,
+        counter: &ConnectionCounter,
         config: SdkConfig,
         settings: &Settings,
         wanted: Wanted,
@@ -60,24 +60,26 @@ impl Connections {
         let cloudfront = aws_sdk_cloudfront::Client::from_conf(cloudfront.build());
         let bucket = settings.target.bucket.to_string();
         let needs_cloudfront = !settings.distributions.is_empty();
-        let (of_s3, of_cloudfront) = (openings.clone(), openings.clone());
+        let (of_s3, of_cloudfront) = (counter.clone(), counter.clone());
         let to_s3 = async move {
-            let given_up = GivenUp::new(&of_s3);
+            let abandoned = AbandonedRequest::new(&of_s3);
             let request = || {
                 let request = s3.head_object().bucket(&bucket).key("none").customize();
-                request.interceptor(given_up.clone()).send()
+                request.interceptor(abandoned.clone()).send()
             };
             let requests = join_all((0..wanted.uploads + wanted.reads).map(|_| request()));
             // The first container goes alone, and waits for no more than it needs.
-            given_up.once_open(1 + wanted.reads, requests).await;
+            abandoned
+                .abandon_when_connected(1 + wanted.reads, requests)
+                .await;
         };
         let to_cloudfront = async move {
             if needs_cloudfront {
-                let given_up = GivenUp::new(&of_cloudfront);
+                let abandoned = AbandonedRequest::new(&of_cloudfront);
                 let request = cloudfront.get_invalidation().distribution_id("none");
                 let request = request.id("none").customize();
-                let request = request.interceptor(given_up.clone()).send();
-                given_up.once_open(1, request).await;
+                let request = request.interceptor(abandoned.clone()).send();
+                abandoned.abandon_when_connected(1, request).await;
             }
         };
         Self {
@@ -106,7 +108,7 @@ fn in_background(
 
 /// Counts the requests that the pool has opened a connection for, or could not, by where to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Openings(Arc<Ended>);
+pub(crate) struct ConnectionCounter(Arc<Ended>);
 
 #[derive(Debug, Default)]
 struct Ended {
@@ -114,7 +116,7 @@ struct Ended {
     changed: Notify,
 }
 
-impl Openings {
+impl ConnectionCounter {
     fn count(&self, origin: &OriginKey) -> usize {
         let origins = self.0.origins.lock();
         let origins = origins.unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +124,7 @@ impl Openings {
     }
 }
 
-impl ConnectionEventListener for Openings {
+impl ConnectionEventListener for ConnectionCounter {
     fn on_event(&self, event: &ConnectionEvent<'_>) {
         let (origin, requests) = match event {
             ConnectionEvent::Opened(opened) => match opened.connection().protocol() {
@@ -144,23 +146,23 @@ impl ConnectionEventListener for Openings {
 /// A request that is given up once the client has opened a connection for it. It asks for nothing and says nothing of who
 /// asks, should it be sent after all.
 #[derive(Clone, Debug)]
-struct GivenUp {
-    openings: Openings,
+struct AbandonedRequest {
+    counter: ConnectionCounter,
     /// Where the request goes, once that is known.
     origin: Arc<OnceLock<OriginKey>>,
 }
 
-impl GivenUp {
-    fn new(openings: &Openings) -> Self {
+impl AbandonedRequest {
+    fn new(counter: &ConnectionCounter) -> Self {
         Self {
-            openings: openings.clone(),
+            counter: counter.clone(),
             origin: Arc::default(),
         }
     }
 
     /// Starts the requests and gives them up when the first connection is open, then waits until there are connections for as
     /// many as are `wanted`.
-    async fn once_open<T>(&self, wanted: usize, requests: impl Future<Output = T>) {
+    async fn abandon_when_connected<T>(&self, wanted: usize, requests: impl Future<Output = T>) {
         // In this order: once both are ready, the request must not be taken further.
         select(pin!(self.opened(1)), pin!(requests)).await;
         if self.origin.get().is_some() {
@@ -170,10 +172,10 @@ impl GivenUp {
 
     async fn opened(&self, wanted: usize) {
         loop {
-            let mut changed = pin!(self.openings.0.changed.notified());
+            let mut changed = pin!(self.counter.0.changed.notified());
             changed.as_mut().enable();
             let origin = self.origin.get();
-            if origin.is_some_and(|origin| self.openings.count(origin) >= wanted) {
+            if origin.is_some_and(|origin| self.counter.count(origin) >= wanted) {
                 break;
             }
             changed.await;
@@ -181,7 +183,7 @@ impl GivenUp {
     }
 }
 
-impl Intercept for GivenUp {
+impl Intercept for AbandonedRequest {
     fn name(&self) -> &'static str {
         "GivenUp"
     }
@@ -195,7 +197,7 @@ impl Intercept for GivenUp {
         let request = context.request_mut();
         let uri: Uri = request.uri().parse()?;
         let origin = OriginKey::from_uri(&uri)?;
-        if self.openings.count(&origin) > 0 {
+        if self.counter.count(&origin) > 0 {
             return Err("a connection is open, or could not be opened".into());
         }
         self.origin.get_or_init(|| origin);

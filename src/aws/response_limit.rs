@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use thiserror::Error;
 
 use crate::common::byte_size::ByteSize;
-use crate::container::LARGEST_FILE;
+use crate::container::MAX_FILE;
 
 /// AWS's own messages, such as errors, have some kilobytes.
 const MAX_MESSAGE: u64 = 1_000_000;
@@ -57,7 +57,7 @@ impl HttpConnector for LimitedConnector {
 /// request, as that of `CreateInvalidation` does with its paths.
 fn max_success(request: &HttpRequest) -> u64 {
     if request.method() == "GET" {
-        return 2 * LARGEST_FILE.0;
+        return 2 * MAX_FILE.0;
     }
     let sent = request.body().content_length().unwrap_or_default();
     MAX_MESSAGE + 2 * sent

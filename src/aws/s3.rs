@@ -6,7 +6,7 @@ use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_sdk_s3::Client;
 
 use super::attempts::Attempts;
-use super::error::Fault;
+use super::error::AwsError;
 use crate::container::object::Object;
 use crate::settings::names::s3_uri;
 use crate::settings::Settings;
@@ -45,7 +45,7 @@ pub(crate) async fn put_object(
     caller_reference: &str,
     object: &Object,
     precondition: &Precondition,
-) -> Result<(), Fault> {
+) -> Result<(), AwsError> {
     let request = client
         .put_object()
         .bucket(settings.target.bucket.as_str())
@@ -69,9 +69,9 @@ pub(crate) async fn put_object(
         .interceptor(attempts.clone())
         .send()
         .await
-        .map_err(|error| Fault {
-            may_be_done: attempts.may_be_done(),
-            ..Fault::new(
+        .map_err(|error| AwsError {
+            outcome_unknown: attempts.outcome_unknown(),
+            ..AwsError::new(
                 "s3:PutObject",
                 s3_uri(&settings.target.bucket, &object.key),
                 &error,

@@ -3,7 +3,7 @@
 use serde_json::{json, Value};
 
 use crate::settings::environment::Environment;
-use crate::settings::problems::Invalid;
+use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::RawTrust;
 use crate::settings::variables::Variables;
 
@@ -12,7 +12,7 @@ pub(crate) const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
 
 /// Who may assume the role. The UUIDs are without braces.
 #[derive(Debug)]
-pub(crate) struct Trust {
+pub(crate) struct TrustPolicy {
     workspace: String,
     workspace_uuid: String,
     repository_uuid: String,
@@ -20,18 +20,21 @@ pub(crate) struct Trust {
     environment_uuid: Option<String>,
 }
 
-impl Trust {
+impl TrustPolicy {
     /// Flags beat Bitbucket's variables. Production's role must be scoped to its environment.
     pub(crate) fn new(
         flags: RawTrust,
         variables: &Variables,
         environment: Environment,
-    ) -> Result<Self, Vec<Invalid>> {
+    ) -> Result<Self, Vec<InvalidSetting>> {
         let raw: RawTrust = variables.read().unwrap_or_default();
         let mut problems = Vec::new();
         let mut required = |flag: &'static str, value: Option<String>, example: &str| {
             value.or_else(|| {
-                problems.push(Invalid::new(flag, format!("is not given; {example}")));
+                problems.push(InvalidSetting::new(
+                    flag,
+                    format!("is not given; {example}"),
+                ));
                 None
             })
         };
@@ -70,11 +73,11 @@ impl Trust {
         ] {
             if let Some(value) = value.as_ref().filter(|value| !is_uuid(bare(value))) {
                 let expected = "a UUID such as `{1a2b3c4d-1a2b-1a2b-1a2b-1a2b3c4d5e6f}`";
-                problems.push(Invalid::value(flag, value, expected));
+                problems.push(InvalidSetting::value(flag, value, expected));
             }
         }
         if let Some(workspace) = workspace.as_ref().filter(|workspace| !is_slug(workspace)) {
-            problems.push(Invalid::value(
+            problems.push(InvalidSetting::value(
                 "--workspace",
                 workspace,
                 "a workspace's id such as `acme`",
@@ -168,7 +171,7 @@ mod tests {
             bitbucket_deployment_environment_uuid: Some(ENVIRONMENT.to_owned()),
             ..RawTrust::default()
         };
-        let trust = Trust::new(flags, &variables(), Environment::Production).unwrap();
+        let trust = TrustPolicy::new(flags, &variables(), Environment::Production).unwrap();
         let provider = "api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc";
         assert_eq!(
             trust.policy("aws", Some("123456789012"))["Statement"][0],
@@ -191,7 +194,7 @@ mod tests {
     #[test]
     fn development_may_be_any_step_of_the_repository_and_production_may_not() {
         let trust =
-            Trust::new(RawTrust::default(), &variables(), Environment::Development).unwrap();
+            TrustPolicy::new(RawTrust::default(), &variables(), Environment::Development).unwrap();
         let policy = trust.policy("aws", None).to_string();
         assert!(
             policy.contains("\"{22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f}:*\""),
@@ -201,8 +204,8 @@ mod tests {
             policy.contains("arn:aws:iam::AWS_ACCOUNT_ID:oidc-provider/"),
             "{policy}"
         );
-        let problems =
-            Trust::new(RawTrust::default(), &variables(), Environment::Production).unwrap_err();
+        let problems = TrustPolicy::new(RawTrust::default(), &variables(), Environment::Production)
+            .unwrap_err();
         assert!(
             problems[0]
                 .to_string()
@@ -213,7 +216,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_malformed_is_named() {
-        let problems = Trust::new(
+        let problems = TrustPolicy::new(
             RawTrust::default(),
             &Variables::default(),
             Environment::Development,
@@ -225,7 +228,7 @@ mod tests {
             bitbucket_workspace: Some("acme/*".to_owned()),
             ..RawTrust::default()
         };
-        let problems = Trust::new(flags, &variables(), Environment::Development).unwrap_err();
+        let problems = TrustPolicy::new(flags, &variables(), Environment::Development).unwrap_err();
         assert_eq!(problems.len(), 2, "{problems:?}");
     }
 }

@@ -5,17 +5,17 @@ use std::fmt::Write as _;
 use thiserror::Error;
 
 use crate::aws::credentials::ConnectError;
-use crate::container::Unfit;
+use crate::container::InvalidFile;
 use crate::exit::Exit;
-use crate::settings::problems::Invalid;
+use crate::settings::problems::InvalidSetting;
 
 /// Why a run ends before its first upload.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
     #[error("{}", list("wrong settings", .0))]
-    Settings(Vec<Invalid>),
+    Settings(Vec<InvalidSetting>),
     #[error("{}", list("files that are not fit to be published", .0))]
-    Container(Vec<Unfit>),
+    Container(Vec<InvalidFile>),
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error("the operating system does not let the program start: {0}")]
@@ -27,7 +27,7 @@ impl Error {
         match self {
             Self::Settings(_) | Self::Container(_) => Exit::Refused,
             Self::Connect(_) => Exit::NotPublished,
-            Self::Start(_) => Exit::Fault,
+            Self::Start(_) => Exit::AwsError,
         }
     }
 
@@ -60,8 +60,8 @@ mod tests {
 
     #[test]
     fn one_problem_stands_alone_and_several_are_counted() {
-        let wait = Invalid::value("WAIT", "yes", "`true` or `false`");
-        let bucket = Invalid::new("S3_BUCKET", "is not set");
+        let wait = InvalidSetting::value("WAIT", "yes", "`true` or `false`");
+        let bucket = InvalidSetting::new("S3_BUCKET", "is not set");
         assert_eq!(
             Error::Settings(vec![wait.clone()]).to_string(),
             "`WAIT` is `yes`, expected `true` or `false`"
@@ -70,7 +70,7 @@ mod tests {
             Error::Settings(vec![wait, bucket]).to_string(),
             "2 wrong settings:\n  `WAIT` is `yes`, expected `true` or `false`\n  `S3_BUCKET` is not set"
         );
-        let unfit = Unfit {
+        let unfit = InvalidFile {
             path: "a.js".into(),
             problem: "is empty".into(),
         };

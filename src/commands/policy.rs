@@ -10,24 +10,24 @@ use serde_json::Value;
 use crate::aws;
 use crate::aws::config;
 use crate::aws::https::Https;
-use crate::aws::iam_policy::Scope;
+use crate::aws::iam_policy::Permissions;
 use crate::aws::sts;
-use crate::aws::trust_policy::Trust;
+use crate::aws::trust_policy::TrustPolicy;
 use crate::settings::Settings;
 
 /// For an answer that is nice to have and that nothing depends on.
-const LONGEST_QUESTION: Duration = Duration::from_secs(3);
+const IDENTITY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The policy that `settings` ask for; with `trust`, the trust policy of the role instead.
-pub(crate) async fn policy(settings: &Settings, trust: Option<&Trust>) -> Value {
-    let mut scope = Scope::of(settings);
-    let needs_account = trust.is_some() || !scope.distributions.is_empty();
-    if scope.account_id.is_none() && needs_account {
-        scope.account_id = account_of_caller(settings).await;
+pub(crate) async fn policy(settings: &Settings, trust: Option<&TrustPolicy>) -> Value {
+    let mut permissions = Permissions::of(settings);
+    let needs_account = trust.is_some() || !permissions.distributions.is_empty();
+    if permissions.account_id.is_none() && needs_account {
+        permissions.account_id = account_of_caller(settings).await;
     }
     match trust {
-        Some(trust) => trust.policy(scope.partition(), scope.account_id.as_deref()),
-        None => scope.policy(),
+        Some(trust) => trust.policy(permissions.partition(), permissions.account_id.as_deref()),
+        None => permissions.policy(),
     }
 }
 
@@ -39,6 +39,6 @@ async fn account_of_caller(settings: &Settings) -> Option<String> {
         let aws = aws::connect(settings, config, None).await.ok()?;
         sts::of_caller(&aws.config).await.ok()
     };
-    let answer = tokio::time::timeout(LONGEST_QUESTION, ask).await.ok()??;
+    let answer = tokio::time::timeout(IDENTITY_TIMEOUT, ask).await.ok()??;
     Some(answer.account_id)
 }

@@ -1,6 +1,6 @@
 //! What credentials must be able to write, and what must be out of their reach.
 
-use crate::settings::names::{Bundle, ObjectKey, Prefix};
+use crate::settings::names::{ObjectKey, Prefix, Variant};
 use crate::settings::Settings;
 
 /// A folder that no publish uses.
@@ -11,7 +11,7 @@ const ANOTHER_FOLDER: &str = "mojito-publish-check";
 pub(crate) struct Probe {
     pub(crate) key: ObjectKey,
     /// Why the key must be out of reach. `None`: it is one that a publish writes.
-    pub(crate) out_of_reach: Option<&'static str>,
+    pub(crate) expect_denied: Option<&'static str>,
 }
 
 /// The keys of the target, then those that must be out of reach.
@@ -25,11 +25,11 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Probe> {
         .iter()
         .map(|key| Probe {
             key: key.clone(),
-            out_of_reach: None,
+            expect_denied: None,
         })
         .collect();
     for name in &target.containers {
-        let file = Bundle::Minified.file_name(name);
+        let file = Variant::Minified.file_name(name);
         let neighbour = if settings.pretty {
             format!("x-{name}.js")
         } else {
@@ -53,7 +53,7 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Probe> {
             if probes.iter().all(|probe| probe.key != key) {
                 probes.push(Probe {
                     key,
-                    out_of_reach: Some(reason),
+                    expect_denied: Some(reason),
                 });
             }
         }

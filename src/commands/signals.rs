@@ -16,20 +16,20 @@ use tokio::runtime;
 use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use crate::exit::Exit;
-use crate::publish::run::Record;
-use crate::report::console::Reporter;
+use crate::publish::run::Run;
+use crate::report::console::Console;
 use crate::report::result_json;
 use crate::report::summary;
 use crate::settings::pipeline::Build;
 
 /// How long saying what was done may take.
-const LAST_WORDS: Duration = Duration::from_millis(900);
+const SUMMARY_GRACE: Duration = Duration::from_millis(900);
 
-/// Starts to wait for the signals. `record` is filled once there is something to tell.
+/// Starts to wait for the signals. `run` is filled once there is something to tell.
 pub(crate) fn watch(
     build: Build,
-    record: Arc<OnceLock<Arc<Record>>>,
-    reporter: Arc<Reporter>,
+    run: Arc<OnceLock<Arc<Run>>>,
+    console: Arc<Console>,
 ) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     let signals = {
@@ -40,26 +40,26 @@ pub(crate) fn watch(
         .name("signals".to_owned())
         .spawn(move || {
             let name = runtime.block_on(signals.received());
-            let of_timer = Arc::clone(&record);
+            let of_timer = Arc::clone(&run);
             // Where nobody reads the output any more, printing never ends.
             thread::spawn(move || {
-                thread::sleep(LAST_WORDS);
+                thread::sleep(SUMMARY_GRACE);
                 // Without a record, nothing was sent.
-                let exit = of_timer.get().map_or(Exit::NotPublished, |record| {
-                    record.exit.get().copied().unwrap_or(Exit::Fault)
+                let exit = of_timer.get().map_or(Exit::NotPublished, |run| {
+                    run.exit.get().copied().unwrap_or(Exit::AwsError)
                 });
                 process::exit(exit.code().into());
             });
-            let exit = if let Some(record) = record.get() {
-                summary::report(record, Some(name), &reporter)
+            let exit = if let Some(run) = run.get() {
+                summary::report(run, Some(name), &console)
             } else {
-                reporter.failure(&format!(
+                console.failure(&format!(
                     "stopped by {name}\nnothing was sent; visitors keep the old container"
                 ));
                 result_json::write(
                     &build,
                     &result_json::of_end("not_published", Exit::NotPublished),
-                    &reporter,
+                    &console,
                 );
                 Some(Exit::NotPublished)
             };

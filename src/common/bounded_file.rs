@@ -10,7 +10,7 @@ use super::byte_size::ByteSize;
 
 /// Why a file is not read. The message ends a sentence about it.
 #[derive(Debug, Error)]
-pub(crate) enum Unread {
+pub(crate) enum FileError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
     #[error("is not a file")]
@@ -19,7 +19,7 @@ pub(crate) enum Unread {
     TooLarge(ByteSize),
 }
 
-impl Unread {
+impl FileError {
     /// Whether nothing is there.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
@@ -27,14 +27,14 @@ impl Unread {
 }
 
 /// Reads a file of at most `limit`.
-pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, Unread> {
+pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
     let metadata = fs::metadata(path)?;
     // Before it is opened: a pipe would wait for its writer.
     if !metadata.is_file() {
-        return Err(Unread::NoFile);
+        return Err(FileError::NoFile);
     }
     if metadata.len() > limit.0 {
-        return Err(Unread::TooLarge(limit));
+        return Err(FileError::TooLarge(limit));
     }
     // The limit is also that of the read, as the file may grow meanwhile.
     let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
@@ -42,7 +42,7 @@ pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, Unread> {
         .take(limit.0 + 1)
         .read_to_end(&mut content)?;
     if content.len() as u64 > limit.0 {
-        return Err(Unread::TooLarge(limit));
+        return Err(FileError::TooLarge(limit));
     }
     Ok(content)
 }
@@ -58,8 +58,8 @@ mod tests {
         fs::write(&path, "12345").unwrap();
         assert_eq!(read(&path, ByteSize(5)).unwrap(), b"12345");
         let told = |path: &str, limit| {
-            let unread = read(&folder.path().join(path), ByteSize(limit)).unwrap_err();
-            (unread.is_absent(), unread.to_string())
+            let error = read(&folder.path().join(path), ByteSize(limit)).unwrap_err();
+            (error.is_absent(), error.to_string())
         };
         assert_eq!(
             told("file", 4),

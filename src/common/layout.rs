@@ -3,7 +3,7 @@
 use unicode_width::UnicodeWidthStr;
 
 /// Columns that a cell may take. What is longer is cut, so that one long name does not push the rest out of sight.
-const WIDEST: usize = 48;
+const MAX_WIDTH: usize = 48;
 
 /// Each column as wide as its widest cell. The last cell of a row is free, so rows may have fewer cells than others.
 pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
@@ -34,12 +34,12 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
 }
 
 fn cut(text: &str) -> String {
-    if text.width() <= WIDEST {
+    if text.width() <= MAX_WIDTH {
         return text.to_owned();
     }
     let mut shown = String::new();
     for c in text.chars() {
-        if shown.width() + 2 > WIDEST {
+        if shown.width() + 2 > MAX_WIDTH {
             break;
         }
         shown.push(c);
@@ -89,7 +89,7 @@ mod tests {
     fn an_empty_column_takes_no_room_and_a_long_cell_is_cut() {
         let long = "x".repeat(100);
         let rows = [vec![long.clone(), String::new(), long.clone()]];
-        let cut = "x".repeat(WIDEST - 1);
+        let cut = "x".repeat(MAX_WIDTH - 1);
         assert_eq!(columns(&rows), [format!("{cut}…  {long}")]);
     }
 }

@@ -8,28 +8,31 @@ use std::iter::once;
 use super::secrets;
 
 /// Characters of a container's text that are shown.
-const LONGEST_TEXT: usize = 200;
+const MAX_TEXT: usize = 200;
 /// Characters of a sentence that are shown. AWS's longest, which quote ARNs and name policies, have some hundred.
-pub(crate) const LONGEST_SENTENCE: usize = 2_000;
+pub(crate) const MAX_MESSAGE: usize = 2_000;
 
 /// A name or a value in a container or among the settings, or a header of what is served.
-pub(crate) fn printable(text: &str) -> String {
-    shortened(text, LONGEST_TEXT)
+pub(crate) fn sanitize(text: &str) -> String {
+    truncate(text, MAX_TEXT)
 }
 
 /// What AWS says, or whatever answers in its place, or what quotes something that may have any length.
-pub(crate) fn sentence(text: &str) -> String {
-    shortened(text, LONGEST_SENTENCE)
+pub(crate) fn sanitize_message(text: &str) -> String {
+    truncate(text, MAX_MESSAGE)
 }
 
-fn shortened(text: &str, longest: usize) -> String {
+fn truncate(text: &str, longest: usize) -> String {
     // It may quote a secret, of which no half may be left where it is cut.
     let text = &secrets::redact(text);
     let end = text.char_indices().nth(longest).map(|(at, _)| at);
-    let shown =
-        text[..end.unwrap_or(text.len())]
-            .chars()
-            .map(|c| if disturbs(c) { '\u{fffd}' } else { c });
+    let shown = text[..end.unwrap_or(text.len())].chars().map(|c| {
+        if is_unsafe_in_log(c) {
+            '\u{fffd}'
+        } else {
+            c
+        }
+    });
     match end {
         Some(_) => shown.chain(once('…')).collect(),
         None => shown.collect(),
@@ -37,7 +40,7 @@ fn shortened(text: &str, longest: usize) -> String {
 }
 
 /// Whether a character does more to a line than to stand in it.
-pub(crate) fn disturbs(c: char) -> bool {
+pub(crate) fn is_unsafe_in_log(c: char) -> bool {
     c.is_control()
         // The ends of lines and paragraphs, and what turns the direction of writing.
         || matches!(
@@ -54,8 +57,8 @@ mod tests {
     fn it_cannot_disturb_a_log() {
         #[track_caller]
         fn case(text: &str, expected: &str) {
-            assert_eq!(printable(text), expected);
-            assert_eq!(sentence(text), expected);
+            assert_eq!(sanitize(text), expected);
+            assert_eq!(sanitize_message(text), expected);
         }
         case("a\u{1b}[31m\nb\u{9b}", "a\u{fffd}[31m\u{fffd}b\u{fffd}");
         case("\u{2028}\r\t", "\u{fffd}\u{fffd}\u{fffd}");
@@ -72,15 +75,15 @@ mod tests {
     #[test]
     fn it_has_an_end() {
         for character in ["a", "ö", "👍"] {
-            let longest = character.repeat(LONGEST_TEXT);
-            assert_eq!(printable(&longest), longest);
+            let longest = character.repeat(MAX_TEXT);
+            assert_eq!(sanitize(&longest), longest);
             assert_eq!(
-                printable(&format!("{longest}{character}")),
+                sanitize(&format!("{longest}{character}")),
                 format!("{longest}…")
             );
-            assert_eq!(printable(&longest.repeat(9)), format!("{longest}…"));
-            let answer = sentence(&character.repeat(200 * LONGEST_SENTENCE));
-            assert_eq!(answer.chars().count(), LONGEST_SENTENCE + 1);
+            assert_eq!(sanitize(&longest.repeat(9)), format!("{longest}…"));
+            let answer = sanitize_message(&character.repeat(200 * MAX_MESSAGE));
+            assert_eq!(answer.chars().count(), MAX_MESSAGE + 1);
         }
     }
 }

@@ -7,14 +7,18 @@ use std::borrow::Cow;
 use std::sync::OnceLock;
 
 /// Shorter values are no secrets, and would be cut out of ordinary words.
-const SHORTEST: usize = 8;
+const MIN_LENGTH: usize = 8;
 
 static SECRETS: OnceLock<Vec<String>> = OnceLock::new();
 
 /// Registers the secrets, before anything is printed.
 pub(crate) fn register(secrets: impl IntoIterator<Item = String>) {
     let secrets = secrets.into_iter().map(|secret| secret.trim().to_owned());
-    let _ = SECRETS.set(secrets.filter(|secret| secret.len() >= SHORTEST).collect());
+    let _ = SECRETS.set(
+        secrets
+            .filter(|secret| secret.len() >= MIN_LENGTH)
+            .collect(),
+    );
 }
 
 /// The text without them.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::object::Object;
 use super::served::ServedContainer;
@@ -13,14 +13,14 @@ use crate::settings::cache_control::CacheControl;
 
 /// What changes, against what.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Difference {
+pub(crate) struct Changes {
     /// Where the old container was read, and what it is.
     pub(crate) against: String,
     /// Whether the very same bytes are served already.
     pub(crate) is_same: bool,
     /// Whether scripts were compared, and not bytes and headers alone.
-    pub(crate) is_looked_into: bool,
-    pub(crate) changes: Vec<Change>,
+    pub(crate) scripts_compared: bool,
+    pub(crate) list: Vec<Change>,
 }
 
 /// One thing that changes.
@@ -35,10 +35,11 @@ pub(crate) struct Change {
 }
 
 /// In the order in which they are listed.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum ChangeKind {
     /// What is served now cannot be compared.
-    Unsound,
+    NotComparable,
     Starts,
     Ramps,
     Diverts,
@@ -50,41 +51,14 @@ pub(crate) enum ChangeKind {
     Renamed,
     /// Comes or goes without any visitor having it.
     Staged,
-    Unstaged,
+    RemovedWhileStaged,
     /// The library or the code that experiments share.
     SharedCode,
     Header,
     Size,
 }
 
-impl ChangeKind {
-    /// The word for it, in the log and in JSON.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Starts => "starts",
-            Self::Ramps => "ramps",
-            Self::Diverts => "diverts",
-            Self::Resumes => "resumes",
-            Self::Stops => "stops",
-            Self::Changes => "changes",
-            Self::Renamed => "renamed",
-            Self::Staged => "staged",
-            Self::Unstaged => "unstaged",
-            Self::SharedCode => "shared code",
-            Self::Header => "header",
-            Self::Size => "size",
-            Self::Unsound => "unsound",
-        }
-    }
-}
-
-impl Serialize for ChangeKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
-    }
-}
-
-impl Difference {
+impl Changes {
     /// Compares what is served now with what is to be published.
     pub(crate) fn between(
         served: &ServedContainer,
@@ -96,7 +70,7 @@ impl Difference {
         if let Some(script) = script {
             match served.script() {
                 Ok(old) => changes = between_scripts(old, script),
-                Err(problem) => changes.push(Change::of_file(ChangeKind::Unsound, problem)),
+                Err(problem) => changes.push(Change::of_file(ChangeKind::NotComparable, problem)),
             }
         }
         for (name, new) in Object::headers(cache_control) {
@@ -122,14 +96,14 @@ impl Difference {
         Self {
             against: served.to_string(),
             is_same,
-            is_looked_into: script.is_some(),
-            changes,
+            scripts_compared: script.is_some(),
+            list: changes,
         }
     }
 
     /// Whether at most the size is other than before.
     pub(crate) fn is_nothing(&self) -> bool {
-        self.changes
+        self.list
             .iter()
             .all(|change| change.kind == ChangeKind::Size)
     }
@@ -177,7 +151,7 @@ fn between_scripts(old: &Script, new: &Script) -> Vec<Change> {
     changes.extend(gone.into_iter().map(|experiment| match experiment.traffic {
         Traffic::Staged => Change::of(
             experiment,
-            ChangeKind::Unstaged,
+            ChangeKind::RemovedWhileStaged,
             "removed; no visitor had it",
         ),
         _ => Change::of(

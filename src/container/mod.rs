@@ -17,36 +17,36 @@ use thiserror::Error;
 
 use self::gzip::Gzip;
 use self::object::{Container, Object};
-use crate::common::bounded_file::{self, Unread};
+use crate::common::bounded_file::{self, FileError};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::columns;
-use crate::common::printable::sentence;
+use crate::common::printable::sanitize_message;
 use crate::mojito::experiment::{Experiment, Percent};
 use crate::mojito::script::Script;
-use crate::settings::names::{Bundle, ContainerName};
+use crate::settings::names::{ContainerName, Variant};
 use crate::settings::Settings;
 
 /// CloudFront compresses, and pages can bear, nothing larger. Real containers have some hundred kilobytes.
-pub(crate) const LARGEST_FILE: ByteSize = ByteSize(10_000_000);
+pub(crate) const MAX_FILE: ByteSize = ByteSize(10_000_000);
 /// Containers that are read at the same time. Each may take hundreds of megabytes, and a step of Bitbucket has 1 GB for them.
-pub(crate) const MOST_READERS: usize = 2;
+pub(crate) const MAX_READERS: usize = 2;
 /// Experiments that a refusal for the size lists.
-const HEAVIEST: usize = 5;
+const MAX_EXPERIMENTS: usize = 5;
 
 /// A file of a container that is not fit to be published.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{}` {problem}", shown(.path))]
-pub(crate) struct Unfit {
+pub(crate) struct InvalidFile {
     pub(crate) path: PathBuf,
     pub(crate) problem: String,
 }
 
 fn shown(path: &Path) -> String {
-    sentence(&path.display().to_string())
+    sanitize_message(&path.display().to_string())
 }
 
 /// Reads, checks and compresses every file that is to be published.
-pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<Unfit>> {
+pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<InvalidFile>> {
     let names = &settings.target.containers;
     let mut containers = Vec::with_capacity(names.len());
     let mut unfit = Vec::new();
@@ -81,7 +81,7 @@ fn on_some_processors<T: Sync, R: Send>(
         }
     };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let readers = processors.min(MOST_READERS).min(many.len());
+    let readers = processors.min(MAX_READERS).min(many.len());
     let mut done = thread::scope(|scope| {
         let others: Vec<_> = (1..readers).map(|_| scope.spawn(worker)).collect();
         let mut done = worker();
@@ -98,24 +98,24 @@ fn read_container(
     name: &ContainerName,
     settings: &Settings,
     gzip: &mut Gzip,
-) -> Result<Container, Vec<Unfit>> {
-    let mut objects = Vec::with_capacity(settings.bundles().len());
-    let mut scripts = Vec::with_capacity(settings.bundles().len());
+) -> Result<Container, Vec<InvalidFile>> {
+    let mut objects = Vec::with_capacity(settings.variants().len());
+    let mut scripts = Vec::with_capacity(settings.variants().len());
     let mut unfit = Vec::new();
-    for &bundle in settings.bundles() {
+    for &bundle in settings.variants() {
         let path = settings.local_path.join(bundle.file_name(name));
         let read = read_file(&path)
-            .and_then(|content| bundle_of(&content, &path, name, bundle, settings, gzip));
+            .and_then(|content| variant_of(&content, &path, name, bundle, settings, gzip));
         match read {
             Ok((object, script)) => {
                 objects.push(object);
                 scripts.extend(script);
             }
             Err(mut problem) => {
-                if bundle == Bundle::Pretty && problem.starts_with("does not exist") {
+                if bundle == Variant::Pretty && problem.starts_with("does not exist") {
                     problem.push_str(", or set `PRETTY` to `false` to publish without it");
                 }
-                unfit.push(Unfit { path, problem });
+                unfit.push(InvalidFile { path, problem });
             }
         }
     }
@@ -125,17 +125,17 @@ fn read_container(
     Ok(Container {
         name: name.clone(),
         objects: objects.into(),
-        oddities: validate::oddities(name, &scripts, &settings.build),
+        warnings: validate::warnings(name, &scripts, &settings.build),
         script: scripts.pop(),
     })
 }
 
 /// What is published of the content of a file.
-pub(crate) fn bundle_of(
+pub(crate) fn variant_of(
     content: &[u8],
     path: &Path,
     name: &ContainerName,
-    bundle: Bundle,
+    bundle: Variant,
     settings: &Settings,
     gzip: &mut Gzip,
 ) -> Result<(Object, Option<Script>), String> {
@@ -145,8 +145,8 @@ pub(crate) fn bundle_of(
     } else {
         None
     };
-    let stamp = stamp(settings);
-    let body = gzip.compress(content, stamp.as_deref());
+    let build_stamp = build_stamp(settings);
+    let body = gzip.compress(content, build_stamp.as_deref());
     let object = Object::new(
         name,
         bundle,
@@ -163,19 +163,19 @@ pub(crate) fn bundle_of(
 ///
 /// S3's `If-Match` compares contents only. Without it, an older build of the same script could take the place of a newer
 /// one unnoticed, and the build number that is stored would go back.
-fn stamp(settings: &Settings) -> Option<String> {
+fn build_stamp(settings: &Settings) -> Option<String> {
     let number = settings.only_newer.then(|| settings.build.number())??;
     Some(format!("build {number}"))
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
-    bounded_file::read(path, LARGEST_FILE).map_err(|unread| match unread {
-        unread if unread.is_absent() => "does not exist: run `npm run build` first, and in CI pass `dist/**` on as an artifact of the build step; \
+    bounded_file::read(path, MAX_FILE).map_err(|error| match error {
+        error if error.is_absent() => "does not exist: run `npm run build` first, and in CI pass `dist/**` on as an artifact of the build step; \
                                          check `CONTAINER_NAME` and `LOCAL_PATH`"
             .to_owned(),
-        Unread::Io(_) => unread.to_string(),
-        Unread::NoFile => format!("{unread}; check `CONTAINER_NAME` and `LOCAL_PATH`"),
-        Unread::TooLarge(_) => format!("{unread}, which no page can bear; check what was built into it"),
+        FileError::Io(_) => error.to_string(),
+        FileError::NoFile => format!("{error}; check `CONTAINER_NAME` and `LOCAL_PATH`"),
+        FileError::TooLarge(_) => format!("{error}, which no page can bear; check what was built into it"),
     })
 }
 
@@ -206,7 +206,7 @@ fn check_budget(
     let Some(max) = max_size.filter(|max| object.compressed_size() > *max) else {
         return Ok(());
     };
-    if object.bundle != Bundle::Minified {
+    if object.bundle != Variant::Minified {
         return Ok(());
     }
     let mut problem = format!(
@@ -220,7 +220,7 @@ fn check_budget(
         experiments.sort_by_key(|experiment| std::cmp::Reverse(experiment.size));
         let rows: Vec<_> = experiments
             .iter()
-            .take(HEAVIEST)
+            .take(MAX_EXPERIMENTS)
             .map(|experiment| {
                 let share = Percent::of_bytes(experiment.size, object.size.0);
                 vec![

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
-use crate::settings::names::{Bundle, CdnPath, ContainerName, ObjectKey, Prefix};
+use crate::settings::names::{CdnPath, ContainerName, ObjectKey, Prefix, Variant};
 
 /// An object, ready to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    pub(crate) bundle: Bundle,
+    pub(crate) bundle: Variant,
     pub(crate) key: ObjectKey,
     pub(crate) cdn_path: CdnPath,
     /// Bytes of the file as Mojito built it.
@@ -36,7 +36,7 @@ impl Object {
 
     pub(crate) fn new(
         container: &ContainerName,
-        bundle: Bundle,
+        bundle: Variant,
         prefix: &Prefix,
         cdn_prefix: &Prefix,
         size: ByteSize,
@@ -66,7 +66,7 @@ pub(crate) struct Container {
     /// What `NAME.js` holds. `None` where `VALIDATE` is off, as it is not looked into then.
     pub(crate) script: Option<Script>,
     /// What is odd about it, and may be meant.
-    pub(crate) oddities: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Container {
@@ -74,6 +74,6 @@ impl Container {
     pub(crate) fn minified(&self) -> Option<&Object> {
         self.objects
             .iter()
-            .find(|object| object.bundle == Bundle::Minified)
+            .find(|object| object.bundle == Variant::Minified)
     }
 }

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use super::gzip;
 use super::object::Object;
 use crate::common::byte_size::ByteSize;
-use crate::common::printable::printable;
+use crate::common::printable::sanitize;
 use crate::mojito::experiment::BuildInfo;
-use crate::mojito::script::{self, ErrorKind, Script};
+use crate::mojito::script::{self, Script, SyntaxErrorKind};
 use crate::settings::pipeline;
 
 /// Parsing takes over a hundred times the memory of the text, so the size of anything unknown is bounded.
@@ -46,7 +46,7 @@ impl ServedContainer {
     ) -> Self {
         let headers = headers
             .into_iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), printable(value)));
+            .map(|(name, value)| (name.to_ascii_lowercase(), sanitize(value)));
         Self {
             from: from.to_owned(),
             headers: headers.collect(),
@@ -68,7 +68,7 @@ impl ServedContainer {
                 return Err("what is served now is a page, not a script".to_owned());
             }
             script::read(&text).map_err(|error| match error.kind {
-                ErrorKind::Unchecked => {
+                SyntaxErrorKind::Unchecked => {
                     format!("what is served now cannot be checked: {}", error.message)
                 }
                 _ => format!(

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::mojito::excerpt::excerpt;
 use crate::mojito::experiment::{Experiment, Recipe, Traffic, UNKNOWN_ID};
-use crate::mojito::script::{self, ErrorKind, Script, SyntaxError};
+use crate::mojito::script::{self, Script, SyntaxError, SyntaxErrorKind};
 use crate::settings::names::ContainerName;
 use crate::settings::pipeline::Build;
 
@@ -15,7 +15,7 @@ const HOW_TO_PUBLISH: &str = "to publish it all the same, set `VALIDATE` to `fal
 
 /// Reads the script of a container, or says why it must not be published.
 pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<Script, String> {
-    let script = script::read(text).map_err(|error| unsound(path, text, &error))?;
+    let script = script::read(text).map_err(|error| invalid_regex(path, text, &error))?;
     if !script.is_mojito {
         return Err(format!(
             "neither defines `Mojito` nor asks for it, so it is no Mojito container: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
@@ -35,13 +35,13 @@ pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<
 }
 
 /// What a text is that is no sound script: the likeliest story, and the place.
-fn unsound(path: &Path, text: &str, error: &SyntaxError) -> String {
+fn invalid_regex(path: &Path, text: &str, error: &SyntaxError) -> String {
     let SyntaxError {
         message,
         place,
         kind,
     } = error;
-    if *kind == ErrorKind::Unchecked {
+    if *kind == SyntaxErrorKind::Unchecked {
         return format!("cannot be checked: {message}; {HOW_TO_PUBLISH}");
     }
     let start = text.trim_start_matches('\u{feff}').trim_start();
@@ -58,23 +58,23 @@ fn unsound(path: &Path, text: &str, error: &SyntaxError) -> String {
         .rfind('\n')
         .map_or(0, |at| at + 1);
     let line = &text[line_start..];
-    let story = if ["<<<<<<< ", ">>>>>>> "]
+    let explanation = if ["<<<<<<< ", ">>>>>>> "]
         .iter()
         .any(|marker| line.starts_with(marker))
     {
         "has a merge conflict, which must be resolved"
-    } else if *kind == ErrorKind::Module {
+    } else if *kind == SyntaxErrorKind::Module {
         "is a module (`import` or `export`), and pages load it as a script"
     } else if place.start >= text.trim_end().len() || message.starts_with("Unterminated") {
         "is not whole; it is cut off, or something in it is never closed"
     } else {
         "is no sound script"
     };
-    format!("{story}: {message}\n{shown}\nlook at what was built into it, and build it again; {HOW_TO_PUBLISH}")
+    format!("{explanation}: {message}\n{shown}\nlook at what was built into it, and build it again; {HOW_TO_PUBLISH}")
 }
 
 /// What is odd about the container whose forms these are, `NAME.js` last.
-pub(crate) fn oddities(name: &ContainerName, scripts: &[Script], build: &Build) -> Vec<String> {
+pub(crate) fn warnings(name: &ContainerName, scripts: &[Script], build: &Build) -> Vec<String> {
     let [others @ .., script] = scripts else {
         return Vec::new();
     };
@@ -160,7 +160,7 @@ mod tests {
             ..Build::default()
         };
         let scripts: Vec<Script> = scripts.iter().map(|text| script(text)).collect();
-        oddities(&name, &scripts, &build)
+        warnings(&name, &scripts, &build)
     }
 
     #[test]
@@ -200,10 +200,10 @@ mod tests {
     #[test]
     fn the_story_of_a_fault_is_the_likely_one() {
         #[track_caller]
-        fn case(text: &str, story: &str) {
+        fn case(text: &str, explanation: &str) {
             let name = ContainerName::parse("mojito").unwrap();
             let told = validate(Path::new("mojito.js"), text, &name).unwrap_err();
-            assert!(told.starts_with(story), "{told}");
+            assert!(told.starts_with(explanation), "{told}");
         }
         case("Mojito=f(", "is not whole; it is cut off");
         case("Mojito='a", "is not whole; it is cut off");

@@ -16,22 +16,22 @@ use tokio::runtime::Runtime;
 use super::support::{assert_told, sound_settings, SECRET};
 use crate::aws::cloudfront;
 use crate::aws::credentials::ConnectError;
-use crate::aws::error::Fault;
-use crate::aws::iam_policy::Scope;
+use crate::aws::error::AwsError;
+use crate::aws::iam_policy::Permissions;
 use crate::aws::oidc;
 use crate::aws::response_limit::limited;
 use crate::aws::s3::{self, Precondition};
 use crate::aws::sts;
 use crate::aws::Aws;
 use crate::common::byte_size::ByteSize;
-use crate::container::changes::Difference;
+use crate::container::changes::Changes;
 use crate::container::gzip::Gzip;
 use crate::container::object::Object;
 use crate::publish::compare;
 use crate::publish::only_newer;
 use crate::report::tables;
 use crate::settings::aws::{RoleArn, Token};
-use crate::settings::names::{Bundle, CdnPath, DistributionId};
+use crate::settings::names::{CdnPath, DistributionId, Variant};
 use crate::settings::Settings;
 
 const SCRIPT: &str = "Mojito={};Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
@@ -128,7 +128,7 @@ impl World {
         let target = &settings.target;
         let object = Object::new(
             &target.containers[0],
-            Bundle::Minified,
+            Variant::Minified,
             &target.prefix,
             &target.cdn_prefix,
             ByteSize(SCRIPT.len() as u64),
@@ -149,38 +149,41 @@ impl World {
     }
 
     async fn answered(&self, answer: &Answer) {
-        let fault = match answer.operation {
+        let error = match answer.operation {
             b'i' => self.create_invalidation().await,
             b'w' => self.wait().await,
             b'c' => self.ask_identity().await,
             b'a' => self.assume_role().await,
-            b'h' => self.look().await,
+            b'h' => self.head_unless_newer().await,
             b'r' => return self.read().await,
             _ => self.put_object(&self.aws, &Precondition::None).await,
         };
-        if let Err(fault) = fault {
-            assert_fault(fault);
+        if let Err(error) = error {
+            assert_error(error);
         }
     }
 
     /// A write that was sent, and may have been done, is not said to have failed.
-    async fn write<T>(&self, write: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    async fn write<T>(
+        &self,
+        write: impl Future<Output = Result<T, AwsError>>,
+    ) -> Result<T, AwsError> {
         let before = self.network.state().1;
         let written = write.await;
         let (answer, asked) = &*self.network.state();
-        if let Err(fault) = &written {
+        if let Err(error) = &written {
             let is_in_doubt = *asked > before && answer.is_in_doubt();
-            assert!(fault.may_be_done || !is_in_doubt, "{fault}");
+            assert!(error.outcome_unknown || !is_in_doubt, "{error}");
         }
         written
     }
 
-    async fn put_object(&self, aws: &Aws, precondition: &Precondition) -> Result<(), Fault> {
+    async fn put_object(&self, aws: &Aws, precondition: &Precondition) -> Result<(), AwsError> {
         let put = s3::put_object(&aws.s3, &self.settings, "run", &self.object, precondition);
         self.write(put).await
     }
 
-    async fn create_invalidation(&self) -> Result<(), Fault> {
+    async fn create_invalidation(&self) -> Result<(), AwsError> {
         let path: &CdnPath = &self.object.cdn_path;
         let paths = [path.clone()];
         let client = &self.aws.cloudfront;
@@ -194,13 +197,13 @@ impl World {
         completed.map(|_| ())
     }
 
-    async fn wait(&self) -> Result<(), Fault> {
+    async fn wait(&self) -> Result<(), AwsError> {
         let client = &self.aws.cloudfront;
         let completed = cloudfront::is_completed(client, &self.distribution, "I1").await;
         completed.map(|_| ())
     }
 
-    async fn ask_identity(&self) -> Result<(), Fault> {
+    async fn ask_identity(&self) -> Result<(), AwsError> {
         let identity = sts::of_caller(&self.aws.config).await?;
         assert_told(&identity.arn, 0);
         assert_eq!(identity.account_id.len(), 12);
@@ -208,19 +211,21 @@ impl World {
     }
 
     /// The session that is answered is then used.
-    async fn assume_role(&self) -> Result<(), Fault> {
+    async fn assume_role(&self) -> Result<(), AwsError> {
         let role = RoleArn::parse("arn:aws:iam::123456789012:role/mojito").expect("it is an ARN");
         let token = Token::new(SECRET.to_owned());
-        let scope = Scope::of(&self.settings);
+        let permissions = Permissions::of(&self.settings);
         let build = &self.settings.build;
-        let session = oidc::assume_role(&self.config, &role, &token, build, Some(&scope)).await?;
+        let session =
+            oidc::assume_role(&self.config, &role, &token, build, Some(&permissions)).await?;
         let aws = Aws::new(self.config.clone(), &self.settings, session, String::new());
         self.put_object(&aws, &Precondition::None).await
     }
 
     /// What was found is then replaced.
-    async fn look(&self) -> Result<(), Fault> {
-        let found = only_newer::look(&self.aws.s3, &self.settings, &self.object).await?;
+    async fn head_unless_newer(&self) -> Result<(), AwsError> {
+        let found =
+            only_newer::head_unless_newer(&self.aws.s3, &self.settings, &self.object).await?;
         self.put_object(&self.aws, &Precondition::of(found.as_ref()))
             .await
     }
@@ -231,9 +236,8 @@ impl World {
             Ok(served) => {
                 let script = crate::mojito::script::read(SCRIPT).expect("the script is sound");
                 let cache_control = &self.settings.cache_control;
-                let difference =
-                    Difference::between(&served, Some(&script), &self.object, cache_control);
-                let (heading, rows) = tables::difference(&difference);
+                let changes = Changes::between(&served, Some(&script), &self.object, cache_control);
+                let (heading, rows) = tables::changes(&changes);
                 assert_told(&heading, 0);
                 for row in rows {
                     assert_told(&row.text, served.body.len());
@@ -243,11 +247,11 @@ impl World {
     }
 }
 
-fn assert_fault(fault: Fault) {
-    assert_told(&fault.remedy(), 0);
-    let json = serde_json::to_string(&fault).expect("a fault is JSON");
+fn assert_error(error: AwsError) {
+    assert_told(&error.remedy(), 0);
+    let json = serde_json::to_string(&error).expect("a fault is JSON");
     assert_told(&json, 0);
-    let error = ConnectError::from(fault);
+    let error = ConnectError::from(error);
     assert_told(&error.to_string(), 0);
     assert_told(&error.summary(), 0);
 }

@@ -15,18 +15,18 @@ pub(crate) mod tests;
 
 use std::path::Path;
 
-use crate::aws::iam_policy::Scope;
+use crate::aws::iam_policy::Permissions;
 use crate::commands::error::Error;
 use crate::common::byte_size::ByteSize;
 use crate::common::secrets;
 use crate::container::gzip::{self, Gzip};
 use crate::container::object::Container;
 use crate::container::validate;
-use crate::container::{self, LARGEST_FILE};
+use crate::container::{self, MAX_FILE};
 use crate::mojito::config_js::ConfigJs;
 use crate::report::tables;
-use crate::settings::names::{Bundle, ObjectKey};
-use crate::settings::target::MOST_CONTAINERS;
+use crate::settings::names::{ObjectKey, Variant};
+use crate::settings::target::MAX_CONTAINERS;
 use crate::settings::variables::Variables;
 use crate::settings::{Flags, Settings};
 
@@ -87,11 +87,11 @@ pub fn settings(data: &[u8]) {
 
 fn assert_confined(settings: &Settings) {
     assert!(!format!("{settings:?}").contains(SECRET));
-    let scope = Scope::of(settings);
-    assert!((1..=MOST_CONTAINERS).contains(&settings.target.containers.len()));
-    for key in &scope.keys {
+    let permissions = Permissions::of(settings);
+    assert!((1..=MAX_CONTAINERS).contains(&settings.target.containers.len()));
+    for key in &permissions.keys {
         let name = key.as_str();
-        let folder = ObjectKey::new(&scope.prefix, "");
+        let folder = ObjectKey::new(&permissions.prefix, "");
         let file = name.strip_prefix(folder.as_str());
         assert!(
             file.and_then(|file| file.strip_suffix(".js"))
@@ -108,16 +108,16 @@ fn assert_confined(settings: &Settings) {
             "IAM does not take {name} literally"
         );
     }
-    let of_keys = |key: &str| scope.keys.iter().any(|own| own.as_str() == key);
-    let folder = ObjectKey::new(&scope.prefix, "*");
-    assert_policy(&scope, &scope.policy().to_string(), of_keys);
-    assert_policy(&scope, &scope.session_policy(), |key| {
+    let of_keys = |key: &str| permissions.keys.iter().any(|own| own.as_str() == key);
+    let folder = ObjectKey::new(&permissions.prefix, "*");
+    assert_policy(&permissions, &permissions.policy().to_string(), of_keys);
+    assert_policy(&permissions, &permissions.session_policy(), |key| {
         of_keys(key) || key == folder.as_str()
     });
 }
 
 /// Every object that a policy allows to write is one of these.
-fn assert_policy(scope: &Scope, policy: &str, is_own: impl Fn(&str) -> bool) {
+fn assert_policy(permissions: &Permissions, policy: &str, is_own: impl Fn(&str) -> bool) {
     let policy: serde_json::Value = serde_json::from_str(policy).expect("a policy is JSON");
     let statements = policy["Statement"].as_array().expect("it has statements");
     for statement in statements {
@@ -125,7 +125,7 @@ fn assert_policy(scope: &Scope, policy: &str, is_own: impl Fn(&str) -> bool) {
             let resource = resource.as_str().expect("a resource is an ARN");
             let object = resource
                 .split_once(":s3:::")
-                .map(|(_, object)| object.strip_prefix(scope.bucket.as_str()))
+                .map(|(_, object)| object.strip_prefix(permissions.bucket.as_str()))
                 .map(|key| key.and_then(|key| key.strip_prefix('/')));
             match object {
                 Some(key) => assert!(key.is_some_and(&is_own), "{resource}"),
@@ -149,11 +149,11 @@ pub fn container(data: &[u8]) {
         let settings = Settings::new(Flags::default(), &variables, ConfigJs::default(), None)
             .expect("the settings are sound");
         let name = &settings.target.containers[0];
-        match container::bundle_of(data, path, name, Bundle::Minified, &settings, &mut gzip) {
+        match container::variant_of(data, path, name, Variant::Minified, &settings, &mut gzip) {
             Err(problem) => assert_told(&problem, 0),
             Ok((object, script)) => {
                 assert_eq!(
-                    gzip::decompress(&object.body, LARGEST_FILE).as_deref(),
+                    gzip::decompress(&object.body, MAX_FILE).as_deref(),
                     Ok(data)
                 );
                 assert_eq!(object.size, ByteSize(data.len() as u64));
@@ -161,11 +161,11 @@ pub fn container(data: &[u8]) {
                 let container = Container {
                     name: name.clone(),
                     objects: [object].into(),
-                    oddities: validate::oddities(name, &scripts, &settings.build),
+                    warnings: validate::warnings(name, &scripts, &settings.build),
                     script: scripts.into_iter().last(),
                 };
-                for oddity in &container.oddities {
-                    assert_told(oddity, 0);
+                for warning in &container.warnings {
+                    assert_told(warning, 0);
                 }
                 if let Some(script) = &container.script {
                     let (heading, rows) = tables::experiments(&container, script);

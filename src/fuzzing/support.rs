@@ -1,6 +1,6 @@
 //! What the functions that must hold have in common: settings to start from, and what may be printed.
 
-use crate::common::printable::disturbs;
+use crate::common::printable::is_unsafe_in_log;
 use crate::common::secrets;
 use crate::mojito::config_js::ConfigJs;
 use crate::settings::variables::Variables;
@@ -27,19 +27,16 @@ pub(super) const SOUND: [(&str, &str); 9] = [
     ("BITBUCKET_STEP_OIDC_TOKEN", SECRET),
 ];
 /// Characters that a message has at most, beyond what it quotes of what was given.
-pub(super) const LONGEST_MESSAGE: usize = 20_000;
+pub(super) const MAX_MESSAGE: usize = 20_000;
 
 /// What is printed is readable, has an end, and holds no secret. `quoted` is how much may be quoted in it.
 pub(super) fn assert_told(text: &str, quoted: usize) {
     let text = secrets::redact(text);
     assert!(!text.contains(SECRET), "a secret is told: {text}");
-    let disturbing = text.chars().find(|c| disturbs(*c) && *c != '\n');
+    let disturbing = text.chars().find(|c| is_unsafe_in_log(*c) && *c != '\n');
     assert_eq!(disturbing, None, "in {text:?}");
     let length = text.chars().count();
-    assert!(
-        length <= LONGEST_MESSAGE + 10 * quoted,
-        "{length} characters"
-    );
+    assert!(length <= MAX_MESSAGE + 10 * quoted, "{length} characters");
 }
 
 /// What this needs of settings that nothing is wrong with.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::excerpt::excerpt;
 use super::experiment::Value;
-use super::script::{self, ErrorKind, Exports};
+use super::script::{self, Exports, SyntaxErrorKind};
 use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
 
@@ -15,7 +15,7 @@ use crate::common::byte_size::ByteSize;
 pub(crate) const FILE: &str = "config.js";
 
 /// Far beyond any real configuration. The parser takes far more memory than its text.
-const LARGEST_FILE: ByteSize = ByteSize(100_000);
+const MAX_FILE: ByteSize = ByteSize(100_000);
 
 /// The file's text and what it exports, or why that is not known. Absent, it exports nothing.
 #[derive(Debug, Default)]
@@ -36,11 +36,11 @@ pub(crate) enum Unknown {
 
 impl ConfigJs {
     pub(crate) fn read(directory: &Path) -> Self {
-        match bounded_file::read(&directory.join(FILE), LARGEST_FILE) {
+        match bounded_file::read(&directory.join(FILE), MAX_FILE) {
             Ok(content) => String::from_utf8(content)
                 .map_or_else(|_| Self::unreadable("is not UTF-8".to_owned()), Self::parse),
-            Err(unread) if unread.is_absent() => Self::default(),
-            Err(unread) => Self::unreadable(unread.to_string()),
+            Err(error) if error.is_absent() => Self::default(),
+            Err(error) => Self::unreadable(error.to_string()),
         }
     }
 
@@ -52,7 +52,7 @@ impl ConfigJs {
                 exports,
                 problem: None,
             },
-            Err(error) if error.kind == ErrorKind::Unchecked => {
+            Err(error) if error.kind == SyntaxErrorKind::Unchecked => {
                 Self::unreadable(format!("cannot be read: {}", error.message))
             }
             Err(error) => Self::unreadable(format!(
@@ -85,7 +85,7 @@ impl ConfigJs {
         };
         let problem = match &property.value {
             Some(Value::Text(text)) => return Ok(Some(text.as_str()).filter(|it| !it.is_empty())),
-            Some(Value::Nothing) => return Ok(None),
+            Some(Value::Null) => return Ok(None),
             Some(Value::Number(_) | Value::Boolean(_)) => "is not a string",
             None => "is computed, and this file is read but never run",
         };

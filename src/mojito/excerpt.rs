@@ -8,13 +8,13 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 /// Columns of the output. A minified file has lines of hundred thousands, which are cut around the place.
 const WIDTH: usize = 120;
 /// Bytes that are marked at most, so that the start of what is wrong stays in sight.
-const LONGEST_MARK: usize = 40;
+const MAX_MARK: usize = 40;
 
 /// The place, for a log.
 pub(crate) fn excerpt(path: &Path, text: &str, place: Range<usize>) -> String {
     let start = text.floor_char_boundary(place.start);
     let marked = text[start..].lines().next().unwrap_or_default();
-    let length = place.len().min(LONGEST_MARK).min(marked.len());
+    let length = place.len().min(MAX_MARK).min(marked.len());
     let end = text.ceil_char_boundary(start + length);
     let snippet = Snippet::source(text)
         .path(path.display().to_string())

@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-use crate::common::printable::printable;
+use crate::common::printable::sanitize;
 
 /// What stands for the id of an experiment that has none, or whose id only running the script would tell.
 pub(crate) const UNKNOWN_ID: &str = "?";
@@ -19,7 +19,7 @@ pub(crate) enum Value {
     Number(f64),
     Boolean(bool),
     /// `null` or `undefined`.
-    Nothing,
+    Null,
 }
 
 /// Properties by name. `None` where only running the script would tell the value.
@@ -55,8 +55,8 @@ pub(crate) struct Part {
 impl Part {
     pub(crate) fn new(recipe: Option<&str>, name: &str) -> Self {
         Self {
-            recipe: recipe.map(printable),
-            name: printable(name),
+            recipe: recipe.map(sanitize),
+            name: sanitize(name),
         }
     }
 }
@@ -72,7 +72,7 @@ pub(crate) enum Traffic {
     /// Nobody who does not ask for a preview.
     Staged,
     /// Only running the script would tell.
-    Computed,
+    Dynamic,
 }
 
 /// One of the forms that an experiment tries.
@@ -89,8 +89,8 @@ impl Recipe {
 
     pub(crate) fn new(id: &str, properties: &Properties) -> Self {
         Self {
-            id: printable(id),
-            name: text(properties.get("name")).unwrap_or_else(|| printable(id)),
+            id: sanitize(id),
+            name: text(properties.get("name")).unwrap_or_else(|| sanitize(id)),
             share: number(properties.get("sampleRate").and_then(Option::as_ref))
                 // NaN, which is not equal to itself, would be another share with each build.
                 .map(|share| share.max(0.0)),
@@ -128,7 +128,7 @@ impl Experiment {
         }
         let rate = match properties.get("sampleRate") {
             None => Some(1.0),
-            Some(Some(Value::Nothing)) => Some(0.0),
+            Some(Some(Value::Null)) => Some(0.0),
             given => number(given.and_then(Option::as_ref)),
         };
         if let Some(rate) = rate.filter(|rate| *rate > 1.0) {
@@ -141,8 +141,8 @@ impl Experiment {
             problems.push("has a sample rate that is no number, so that nobody gets it".to_owned());
         }
         let divert_to = match properties.get("divertTo") {
-            None | Some(Some(Value::Nothing)) => None,
-            Some(Some(Value::Text(recipe))) => Some(Some(printable(recipe))),
+            None | Some(Some(Value::Null)) => None,
+            Some(Some(Value::Text(recipe))) => Some(Some(sanitize(recipe))),
             Some(Some(value)) => {
                 problems.push(format!("has the `divertTo` {value}, which Mojito ignores: it must be the recipe's id in quotes"));
                 None
@@ -150,10 +150,10 @@ impl Experiment {
             Some(None) => Some(None),
         };
         let traffic = match properties.get("state") {
-            Some(None) => Traffic::Computed,
+            Some(None) => Traffic::Dynamic,
             Some(Some(Value::Text(state))) if state.eq_ignore_ascii_case("live") => match divert_to
             {
-                Some(None) => Traffic::Computed,
+                Some(None) => Traffic::Dynamic,
                 Some(Some(recipe)) if is_one_of(recipes.as_deref(), &recipe) => {
                     Traffic::Diverted { recipe }
                 }
@@ -161,7 +161,7 @@ impl Experiment {
                     if let Some(Some(recipe)) = other {
                         problems.push(format!("has the `divertTo` `{recipe}`, which Mojito ignores: it is none of its recipes"));
                     }
-                    rate.map_or(Traffic::Computed, |rate| Traffic::Live {
+                    rate.map_or(Traffic::Dynamic, |rate| Traffic::Live {
                         // Nobody gets what is no number. `clamp` keeps NaN, `max` does not.
                         share: rate.clamp(0.0, 1.0).max(0.0),
                     })
@@ -170,7 +170,7 @@ impl Experiment {
             Some(Some(Value::Text(state))) if !state.eq_ignore_ascii_case("staging") => {
                 problems.push(format!(
                     "has the state `{}`, which Mojito takes for `staging`",
-                    printable(state)
+                    sanitize(state)
                 ));
                 Traffic::Staged
             }
@@ -193,7 +193,7 @@ impl Experiment {
             Traffic::Live { share } => Percent(*share).to_string(),
             Traffic::Diverted { recipe } => format!("all get `{}`", self.recipe_name(recipe)),
             Traffic::Staged => "staged".to_owned(),
-            Traffic::Computed => "computed by code".to_owned(),
+            Traffic::Dynamic => "computed by code".to_owned(),
         }
     }
 
@@ -218,7 +218,7 @@ fn is_one_of(recipes: Option<&[Recipe]>, id: &str) -> bool {
 
 fn text(value: Option<&Option<Value>>) -> Option<String> {
     match value? {
-        Some(Value::Text(text)) => Some(printable(text)),
+        Some(Value::Text(text)) => Some(sanitize(text)),
         Some(Value::Number(number)) => Some(number.to_string()),
         _ => None,
     }
@@ -231,17 +231,17 @@ fn number(value: Option<&Value>) -> Option<f64> {
         Value::Text(text) if text.trim().is_empty() => Some(0.0),
         Value::Text(text) => Some(text.trim().parse().unwrap_or(f64::NAN)),
         Value::Boolean(boolean) => Some(f64::from(u8::from(*boolean))),
-        Value::Nothing => None,
+        Value::Null => None,
     }
 }
 
 impl Display for Value {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => write!(f, "`{}`", printable(text)),
+            Self::Text(text) => write!(f, "`{}`", sanitize(text)),
             Self::Number(number) => write!(f, "{number}"),
             Self::Boolean(boolean) => write!(f, "{boolean}"),
-            Self::Nothing => write!(f, "null"),
+            Self::Null => write!(f, "null"),
         }
     }
 }
@@ -329,7 +329,7 @@ mod tests {
         }
         let live = || ("state", Value::Text("live".to_owned()));
         let two = &[None, None];
-        case(("id", Value::Nothing), two, "has no id: Mojito stops at it");
+        case(("id", Value::Null), two, "has no id: Mojito stops at it");
         case(
             live(),
             &[None],

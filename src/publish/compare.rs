@@ -17,15 +17,15 @@ use thiserror::Error;
 use tokio::sync::Semaphore;
 
 use super::cdn;
-use crate::aws::error::Fault;
-use crate::aws::error_kind::Kind;
+use crate::aws::error::AwsError;
+use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::https::Https;
 use crate::aws::s3::CALLER_REFERENCE;
 use crate::aws::Aws;
-use crate::container::changes::Difference;
+use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::container::served::ServedContainer;
-use crate::container::MOST_READERS;
+use crate::container::MAX_READERS;
 use crate::settings::aws::CredentialSource;
 use crate::settings::names::{public_url_of, s3_uri};
 use crate::settings::Settings;
@@ -195,7 +195,7 @@ impl<'a> Comparison<'a> {
             s3: s3.map_err(ReadError::NotRequested),
             settings,
             caller_reference,
-            parsers: Arc::new(Semaphore::new(MOST_READERS)),
+            parsers: Arc::new(Semaphore::new(MAX_READERS)),
         }
     }
 
@@ -206,10 +206,7 @@ impl<'a> Comparison<'a> {
     }
 
     /// What publishing each container would change, in their order.
-    pub(crate) async fn all(
-        &self,
-        containers: &[Container],
-    ) -> Vec<Result<Difference, NotCompared>> {
+    pub(crate) async fn all(&self, containers: &[Container]) -> Vec<Result<Changes, NotCompared>> {
         Sources::for_each(containers, MAX_CONCURRENT, |container, sources| {
             self.compare(container, sources)
         })
@@ -221,7 +218,7 @@ impl<'a> Comparison<'a> {
         &self,
         container: &Container,
         sources: Sources,
-    ) -> (Sources, Result<Difference, NotCompared>) {
+    ) -> (Sources, Result<Changes, NotCompared>) {
         let object = container
             .minified()
             .expect("every container has a `NAME.js`");
@@ -238,13 +235,13 @@ impl<'a> Comparison<'a> {
             served
         });
         let served = parsed.await.expect("a panic ends the process");
-        let difference = Difference::between(
+        let changes = Changes::between(
             &served,
             container.script.as_ref(),
             object,
             &self.settings.cache_control,
         );
-        (sources, Ok(difference))
+        (sources, Ok(changes))
     }
 
     /// From the CDN if possible, else from S3.
@@ -308,11 +305,11 @@ impl<'a> Comparison<'a> {
 }
 
 /// Whether the reason why a difference is not known is one of these.
-pub(crate) fn is_told<'a>(
-    difference: &Result<Difference, NotCompared>,
-    mut told: impl Iterator<Item = &'a Result<Difference, NotCompared>>,
+pub(crate) fn already_reported<'a>(
+    changes: &Result<Changes, NotCompared>,
+    mut told: impl Iterator<Item = &'a Result<Changes, NotCompared>>,
 ) -> bool {
-    difference
+    changes
         .as_ref()
         .is_err_and(|problem| told.any(|told| told.as_ref().err() == Some(problem)))
 }
@@ -347,11 +344,11 @@ pub(crate) async fn from_s3(
         .send()
         .await;
     let response = response.map_err(|error| {
-        let fault = Fault::new("s3:GetObject", address.clone(), &error);
-        match fault.kind {
-            Kind::AccessDenied => ReadError::Denied,
-            Kind::NoSuchKey => ReadError::Other("nothing is published yet".to_owned()),
-            _ => ReadError::Other(fault.code.unwrap_or(fault.message)),
+        let error = AwsError::new("s3:GetObject", address.clone(), &error);
+        match error.kind {
+            AwsErrorKind::AccessDenied => ReadError::Denied,
+            AwsErrorKind::NoSuchKey => ReadError::Other("nothing is published yet".to_owned()),
+            _ => ReadError::Other(error.code.unwrap_or(error.message)),
         }
     })?;
     let limit = ServedContainer::limit(object.size);

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::compare::NotCompared;
-use crate::aws::error::Fault;
+use crate::aws::error::AwsError;
 use crate::aws::sts::Identity;
-use crate::container::changes::Difference;
+use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::settings::names::{CdnPath, DistributionId};
 
@@ -14,16 +14,16 @@ pub(crate) enum Event<'a> {
     /// What a container changes for visitors is known, or why it is not.
     Compared {
         container: &'a Container,
-        difference: &'a Result<Difference, NotCompared>,
+        changes: &'a Result<Changes, NotCompared>,
         /// The reason was already reported of another container.
-        is_told: bool,
+        already_reported: bool,
     },
     Uploaded(&'a Object),
     AllUploaded,
     /// CloudFront takes no request now; it is repeated after `delay`.
     Busy {
         distribution: &'a DistributionId,
-        fault: &'a Fault,
+        error: &'a AwsError,
         delay: Duration,
     },
     Invalidating {
@@ -64,5 +64,5 @@ pub(crate) enum NotCompleted {
     /// It was still in progress after this time.
     After(Duration),
     /// It may not be, or could not be, looked at.
-    Fault(Box<Fault>),
+    AwsError(Box<AwsError>),
 }

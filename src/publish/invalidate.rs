@@ -9,30 +9,30 @@ use super::event::{Event, NotCompleted};
 use super::publisher::Publisher;
 use super::run::Invalidation;
 use crate::aws::cloudfront;
-use crate::aws::error::Fault;
+use crate::aws::error::AwsError;
 use crate::settings::names::{CdnPath, DistributionId};
 
 /// How long `WAIT` waits for an invalidation. CloudFront usually needs less than a minute.
-const LONGEST_WAIT: Duration = Duration::from_mins(15);
+const WAIT_TIMEOUT: Duration = Duration::from_mins(15);
 /// The first pause between two looks at an invalidation; it doubles up to the longest.
 const FIRST_POLL: Duration = Duration::from_secs(1);
-const LONGEST_POLL: Duration = Duration::from_secs(10);
+const MAX_POLL: Duration = Duration::from_secs(10);
 
 /// Invalidates exactly the paths that were published, in every distribution; none waits for another's failure.
 ///
 /// It is done even where the bytes did not change, so that a run that failed here before is repaired by a re-run.
 pub(crate) async fn invalidate(publisher: &Publisher<'_>) {
-    let groups = publisher.record.published_paths();
+    let groups = publisher.run.published_paths();
     if groups.is_empty() {
         return;
     }
     let groups = &groups;
     let distributions = &publisher.settings().distributions;
     join_all(distributions.iter().map(|distribution| async move {
-        let record = publisher.record;
-        record.set_invalidation(distribution, Invalidation::Sending);
+        let run = publisher.run;
+        run.set_invalidation(distribution, Invalidation::InFlight);
         let result = invalidate_in(publisher, distribution, groups).await;
-        record.set_invalidation(
+        run.set_invalidation(
             distribution,
             result.map_or_else(Invalidation::Failed, Invalidation::InProgress),
         );
@@ -45,20 +45,20 @@ async fn invalidate_in(
     publisher: &Publisher<'_>,
     distribution: &DistributionId,
     groups: &[Vec<CdnPath>],
-) -> Result<Vec<String>, Fault> {
+) -> Result<Vec<String>, AwsError> {
     let mut ids = Vec::with_capacity(groups.len());
     for (number, paths) in groups.iter().enumerate() {
         // Other paths need another reference.
         let reference = match number {
-            0 => publisher.record.caller_reference.clone(),
-            number => format!("{}-{number}", publisher.record.caller_reference),
+            0 => publisher.run.caller_reference.clone(),
+            number => format!("{}-{number}", publisher.run.caller_reference),
         };
         let client = &publisher.aws.cloudfront;
         let attempt = || cloudfront::create_invalidation(client, distribution, paths, &reference);
-        let on_wait = |fault: &Fault, delay| {
+        let on_wait = |error: &AwsError, delay| {
             publisher.emit(&Event::Busy {
                 distribution,
-                fault,
+                error,
                 delay,
             });
         };
@@ -76,7 +76,7 @@ async fn invalidate_in(
 /// Waits until CloudFront has completed the invalidations. Waiting too long, or in vain, is a warning.
 pub(crate) async fn wait(publisher: &Publisher<'_>) {
     let in_progress: Vec<(DistributionId, Vec<String>)> = publisher
-        .record
+        .run
         .state()
         .invalidations
         .iter()
@@ -101,7 +101,7 @@ pub(crate) async fn wait(publisher: &Publisher<'_>) {
                 }
                 publisher.emit(&Event::Invalidated(&distribution));
                 publisher
-                    .record
+                    .run
                     .set_invalidation(&distribution, Invalidation::Completed(ids));
             }),
     )
@@ -117,10 +117,10 @@ async fn wait_for(
     let mut pause = FIRST_POLL;
     loop {
         let completed = cloudfront::is_completed(&publisher.aws.cloudfront, distribution, id).await;
-        match completed.map_err(|fault| NotCompleted::Fault(Box::new(fault)))? {
+        match completed.map_err(|error| NotCompleted::AwsError(Box::new(error)))? {
             true => return Ok(()),
-            false if started.elapsed() > LONGEST_WAIT => {
-                return Err(NotCompleted::After(LONGEST_WAIT))
+            false if started.elapsed() > WAIT_TIMEOUT => {
+                return Err(NotCompleted::After(WAIT_TIMEOUT))
             }
             false => {}
         }
@@ -130,6 +130,6 @@ async fn wait_for(
             waited: started.elapsed(),
         });
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_POLL);
+        pause = (pause * 2).min(MAX_POLL);
     }
 }

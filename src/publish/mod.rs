@@ -21,14 +21,14 @@ use self::publisher::Publisher;
 use crate::aws::sts;
 
 /// How long an answer may take that is nice to have, after everything else is done.
-const LAST_WORD: Duration = Duration::from_secs(1);
+const IDENTITY_GRACE: Duration = Duration::from_secs(1);
 
 /// Carries the plan out, and looks up meanwhile whose credentials these are. Nothing depends on that, nor waits for it.
 pub(crate) async fn publish(publisher: &Publisher<'_>) {
     let settings = publisher.settings();
     let work = Box::pin(async {
         upload::upload(publisher).await;
-        publisher.record.expect_verification();
+        publisher.run.expect_verification();
         publisher.connections.cloudfront().await;
         invalidate::invalidate(publisher).await;
         if settings.wait {
@@ -39,16 +39,16 @@ pub(crate) async fn publish(publisher: &Publisher<'_>) {
     let identity = pin!(async {
         if settings.aws.can_call_sts {
             let answer = sts::of_caller(&publisher.aws.config).await;
-            publisher.record.state().identity = answer.ok();
+            publisher.run.state().identity = answer.ok();
         }
     });
     match select(work, identity).await {
         Either::Left(((), identity)) => {
-            let _ = tokio::time::timeout(LAST_WORD, identity).await;
+            let _ = tokio::time::timeout(IDENTITY_GRACE, identity).await;
         }
         Either::Right(((), work)) => work.await,
     }
-    let identity = publisher.record.state().identity.clone();
+    let identity = publisher.run.state().identity.clone();
     if let Some(identity) = &identity {
         publisher.emit(&Event::Identified(identity));
     }

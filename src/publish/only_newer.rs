@@ -8,18 +8,18 @@ use std::time::Duration;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::Client;
 
-use crate::aws::error::Fault;
-use crate::aws::error_kind::Kind;
+use crate::aws::error::AwsError;
+use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::s3::{self, Precondition, CALLER_REFERENCE};
 use crate::container::object::Object;
 use crate::settings::names::s3_uri;
 use crate::settings::Settings;
 
 /// How often an upload that lost a race looks again. Each time another pipeline must have published in between.
-const ROUNDS: usize = 10;
+const MAX_RACES: usize = 10;
 
 /// How long S3 gets for another upload that it is still working on (409), which may be this one's attempt before.
-const AFTER_CONFLICT: Duration = Duration::from_secs(1);
+const CONFLICT_DELAY: Duration = Duration::from_secs(1);
 
 /// Uploads an object unless a newer build's is there.
 ///
@@ -30,13 +30,13 @@ pub(crate) async fn put_if_newer(
     settings: &Settings,
     caller_reference: &str,
     object: &Object,
-) -> Result<(), Fault> {
-    let mut may_be_done = false;
+) -> Result<(), AwsError> {
+    let mut outcome_unknown = false;
     let put = async {
         let mut absent = 0;
         let mut round = 1;
         loop {
-            let live = look(client, settings, object).await?;
+            let live = head_unless_newer(client, settings, object).await?;
             let run = live
                 .as_ref()
                 .and_then(|live| live.metadata()?.get(CALLER_REFERENCE));
@@ -46,43 +46,43 @@ pub(crate) async fn put_if_newer(
             absent += usize::from(live.is_none());
             let precondition = Precondition::of(live.as_ref());
             let put = s3::put_object(client, settings, caller_reference, object, &precondition);
-            let Err(fault) = put.await else {
+            let Err(error) = put.await else {
                 return Ok(());
             };
-            may_be_done |= fault.may_be_done;
-            match fault.kind {
+            outcome_unknown |= error.outcome_unknown;
+            match error.kind {
                 // It exists, and looking at it was answered twice as if it did not: so S3 answers without the permission.
-                Kind::Changed if absent == 2 && fault.status == Some(412) => {
-                    return Err(Fault::refused(
+                AwsErrorKind::Changed if absent == 2 && error.status == Some(412) => {
+                    return Err(AwsError::refused(
                         "s3:GetObject",
-                        fault.resource,
+                        error.resource,
                         "the object exists, but its build number may not be read".to_owned(),
                         "`ONLY_NEWER` needs `s3:GetObject` on the key: give it to the credentials, or leave `ONLY_NEWER` off",
                     ));
                 }
-                Kind::Changed if round < ROUNDS => {
+                AwsErrorKind::Changed if round < MAX_RACES => {
                     round += 1;
-                    if fault.status == Some(409) {
-                        tokio::time::sleep(AFTER_CONFLICT).await;
+                    if error.status == Some(409) {
+                        tokio::time::sleep(CONFLICT_DELAY).await;
                     }
                 }
-                _ => return Err(fault),
+                _ => return Err(error),
             }
         }
     };
     let result = put.await;
-    result.map_err(|fault| Fault {
-        may_be_done,
-        ..fault
+    result.map_err(|error| AwsError {
+        outcome_unknown,
+        ..error
     })
 }
 
 /// Looks at what is stored: `None` where S3 answers as if nothing were, a fault where it is a newer build's.
-pub(crate) async fn look(
+pub(crate) async fn head_unless_newer(
     client: &Client,
     settings: &Settings,
     object: &Object,
-) -> Result<Option<HeadObjectOutput>, Fault> {
+) -> Result<Option<HeadObjectOutput>, AwsError> {
     let address = s3_uri(&settings.target.bucket, &object.key);
     let answer = client
         .head_object()
@@ -93,13 +93,13 @@ pub(crate) async fn look(
     let live = match answer {
         Ok(live) => live,
         Err(error) => {
-            let fault = Fault::new("s3:GetObject", address, &error);
-            return match fault.kind {
+            let error = AwsError::new("s3:GetObject", address, &error);
+            return match error.kind {
                 // Without `s3:ListBucket`, S3 answers 403 for a missing key as well.
-                Kind::AccessDenied | Kind::NoSuchKey => Ok(None),
+                AwsErrorKind::AccessDenied | AwsErrorKind::NoSuchKey => Ok(None),
                 // The answer to a HEAD has no code; the upload's will have one.
-                _ if fault.code.is_none() && matches!(fault.status, Some(300..500)) => Ok(None),
-                _ => Err(fault),
+                _ if error.code.is_none() && matches!(error.status, Some(300..500)) => Ok(None),
+                _ => Err(error),
             };
         }
     };
@@ -109,7 +109,7 @@ pub(crate) async fn look(
     let own = settings.build.number();
     if let (Some(stored), Some(own)) = (stored, own) {
         if stored > own && !settings.build.is_rerun {
-            return Err(Fault::refused(
+            return Err(AwsError::refused(
                 "s3:PutObject",
                 address,
                 format!("build {stored} is live, which is newer than this build {own}"),

@@ -1,9 +1,9 @@
 //! What a publish works with.
 
 use super::event::Event;
-use super::run::Record;
+use super::run::Run;
 use crate::aws::https::Https;
-use crate::aws::preconnect::Connections;
+use crate::aws::preconnect::Preconnect;
 use crate::aws::Aws;
 use crate::settings::Settings;
 
@@ -11,14 +11,14 @@ use crate::settings::Settings;
 pub(crate) struct Publisher<'a> {
     pub(crate) aws: &'a Aws,
     pub(crate) https: &'a Https,
-    pub(crate) connections: &'a Connections,
-    pub(crate) record: &'a Record,
+    pub(crate) connections: &'a Preconnect,
+    pub(crate) run: &'a Run,
     pub(crate) listener: &'a dyn Fn(&Event),
 }
 
 impl Publisher<'_> {
     pub(crate) fn settings(&self) -> &Settings {
-        &self.record.plan.settings
+        &self.run.plan.settings
     }
 
     pub(crate) fn emit(&self, event: &Event) {

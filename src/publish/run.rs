@@ -9,40 +9,40 @@ use std::time::{Instant, SystemTime};
 
 use super::compare::NotCompared;
 use super::plan::Plan;
-use crate::aws::error::Fault;
-use crate::aws::iam_policy::Scope;
+use crate::aws::error::AwsError;
+use crate::aws::iam_policy::Permissions;
 use crate::aws::sts::Identity;
-use crate::container::changes::Difference;
+use crate::container::changes::Changes;
 use crate::container::object::Container;
 use crate::exit::Exit;
 use crate::settings::names::{
-    public_url_of, Bundle, CdnPath, ContainerName, DistributionId, ObjectKey, MOST_PATHS,
+    public_url_of, CdnPath, ContainerName, DistributionId, ObjectKey, Variant, MAX_PATHS,
 };
 
 /// How far the upload of an object is.
 #[derive(Clone, Debug)]
 pub(crate) enum Upload {
-    Waiting,
+    Pending,
     /// Sent and not yet answered: whether it was stored is unknown.
-    Sending,
-    Done,
-    Failed(Fault),
+    InFlight,
+    Uploaded,
+    Failed(AwsError),
 }
 
 impl Upload {
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
+        matches!(self, Self::Uploaded)
     }
 }
 
 /// How far the invalidation in a distribution is. Several ids where the paths exceed one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Invalidation {
-    Waiting,
-    Sending,
+    Pending,
+    InFlight,
     InProgress(Vec<String>),
     Completed(Vec<String>),
-    Failed(Fault),
+    Failed(AwsError),
 }
 
 /// Whether visitors get a container that was published.
@@ -69,25 +69,25 @@ impl Verification {
 }
 
 /// A run and its state.
-pub(crate) struct Record {
+pub(crate) struct Run {
     pub(crate) plan: Plan,
     pub(crate) started: Instant,
     pub(crate) caller_reference: String,
     /// How the run ends, from when its closing lines are being printed.
     pub(crate) exit: OnceLock<Exit>,
     /// Not to be held while something is printed, which may take for ever.
-    state: Mutex<State>,
+    state: Mutex<RunState>,
 }
 
 /// What changes during a run.
 #[derive(Debug, Default)]
-pub(crate) struct State {
+pub(crate) struct RunState {
     pub(crate) credentials: Option<String>,
     pub(crate) identity: Option<Identity>,
     pub(crate) uploads: BTreeMap<ObjectKey, Upload>,
     pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,
     /// What is changed for visitors, by container, or why that is not known.
-    pub(crate) differences: BTreeMap<ContainerName, Result<Difference, NotCompared>>,
+    pub(crate) changes: BTreeMap<ContainerName, Result<Changes, NotCompared>>,
     /// By public URL, from when the uploads are done.
     pub(crate) verifications: BTreeMap<String, Verification>,
     pub(crate) published_at: Option<SystemTime>,
@@ -101,20 +101,20 @@ pub(crate) enum ContainerState {
     Unknown,
 }
 
-impl Record {
+impl Run {
     pub(crate) fn new(plan: Plan, started: Instant) -> Self {
-        let state = State {
+        let state = RunState {
             uploads: plan
                 .objects()
-                .map(|object| (object.key.clone(), Upload::Waiting))
+                .map(|object| (object.key.clone(), Upload::Pending))
                 .collect(),
             invalidations: plan
                 .settings
                 .distributions
                 .iter()
-                .map(|id| (id.clone(), Invalidation::Waiting))
+                .map(|id| (id.clone(), Invalidation::Pending))
                 .collect(),
-            ..State::default()
+            ..RunState::default()
         };
         Self {
             plan,
@@ -125,13 +125,13 @@ impl Record {
         }
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, RunState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn set_upload(&self, key: &ObjectKey, upload: Upload) {
         let mut state = self.state();
-        if matches!(upload, Upload::Done) {
+        if matches!(upload, Upload::Uploaded) {
             state.published_at = Some(SystemTime::now());
         }
         state.uploads.insert(key.clone(), upload);
@@ -181,48 +181,48 @@ impl Record {
             .plan
             .objects()
             .filter(|object| match state.uploads.get(&object.key) {
-                Some(Upload::Done) => true,
-                Some(Upload::Failed(fault)) => fault.may_be_done,
+                Some(Upload::Uploaded) => true,
+                Some(Upload::Failed(error)) => error.outcome_unknown,
                 _ => false,
             })
             .map(|object| object.cdn_path.clone())
             .collect();
-        paths.chunks(MOST_PATHS).map(<[CdnPath]>::to_vec).collect()
+        paths.chunks(MAX_PATHS).map(<[CdnPath]>::to_vec).collect()
     }
 }
 
-impl State {
+impl RunState {
     pub(crate) fn container(&self, container: &Container) -> ContainerState {
         let minified = container
             .objects
             .iter()
-            .find(|object| object.bundle == Bundle::Minified);
+            .find(|object| object.bundle == Variant::Minified);
         match minified.and_then(|object| self.uploads.get(&object.key)) {
-            Some(Upload::Done) => ContainerState::Published,
-            Some(Upload::Sending) => ContainerState::Unknown,
-            Some(Upload::Failed(fault)) if fault.may_be_done => ContainerState::Unknown,
+            Some(Upload::Uploaded) => ContainerState::Published,
+            Some(Upload::InFlight) => ContainerState::Unknown,
+            Some(Upload::Failed(error)) if error.outcome_unknown => ContainerState::Unknown,
             _ => ContainerState::NotPublished,
         }
     }
 
     /// The faults of the uploads and of the invalidations.
-    pub(crate) fn faults(&self) -> Vec<Fault> {
+    pub(crate) fn errors(&self) -> Vec<AwsError> {
         let uploads = self.uploads.values().filter_map(|upload| match upload {
-            Upload::Failed(fault) => Some(fault.clone()),
+            Upload::Failed(error) => Some(error.clone()),
             _ => None,
         });
         let invalidations =
             self.invalidations
                 .iter()
                 .filter_map(|(_, invalidation)| match invalidation {
-                    Invalidation::Failed(fault) => Some(fault.clone()),
+                    Invalidation::Failed(error) => Some(error.clone()),
                     _ => None,
                 });
         uploads.chain(invalidations).collect()
     }
 
     /// The distributions that were not told of what is published.
-    pub(crate) fn not_told(&self) -> Vec<&DistributionId> {
+    pub(crate) fn not_invalidated(&self) -> Vec<&DistributionId> {
         self.invalidations
             .iter()
             .filter(|(_, invalidation)| {
@@ -236,44 +236,44 @@ impl State {
     }
 
     /// Whether every distribution has said that it has forgotten the old container.
-    pub(crate) fn is_purged(&self) -> bool {
+    pub(crate) fn all_invalidations_completed(&self) -> bool {
         let mut invalidations = self.invalidations.iter();
         !self.invalidations.is_empty()
             && invalidations.all(|(_, it)| matches!(it, Invalidation::Completed(_)))
     }
 
     /// Whether a distribution may have been told all the same, as CloudFront has not answered.
-    pub(crate) fn may_be_told(&self) -> bool {
+    pub(crate) fn may_be_invalidated(&self) -> bool {
         self.invalidations
             .iter()
             .any(|(_, invalidation)| match invalidation {
-                Invalidation::Sending => true,
-                Invalidation::Failed(fault) => fault.may_be_done,
+                Invalidation::InFlight => true,
+                Invalidation::Failed(error) => error.outcome_unknown,
                 _ => false,
             })
     }
 
     /// The scope of the run, with the account of the caller where it is known by now.
-    pub(crate) fn scope(&self, plan: &Plan) -> Scope {
+    pub(crate) fn permissions(&self, plan: &Plan) -> Permissions {
         let account_id = self
             .identity
             .as_ref()
             .map(|identity| identity.account_id.clone());
-        Scope::of(&plan.settings).of_account(account_id)
+        Permissions::of(&plan.settings).of_account(account_id)
     }
 
     /// How the run ends if it ends now.
     pub(crate) fn exit(&self) -> Exit {
         if self.uploads.values().any(|upload| !upload.is_done()) {
             Exit::NotPublished
-        } else if !self.not_told().is_empty() {
+        } else if !self.not_invalidated().is_empty() {
             Exit::NotInvalidated
         } else if self
             .verifications
             .values()
             .any(|verification| *verification != Verification::Verified)
         {
-            Exit::NotLive
+            Exit::NotVerified
         } else {
             Exit::Published
         }

@@ -2,12 +2,12 @@
 
 use futures_util::future::join;
 
-use super::compare::{is_told, Comparison, Sources};
+use super::compare::{already_reported, Comparison, Sources};
 use super::event::Event;
 use super::only_newer;
 use super::publisher::Publisher;
 use super::run::Upload;
-use crate::aws::error::Fault;
+use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
 use crate::aws::s3::{self, Precondition};
 use crate::container::object::{Container, Object};
@@ -15,29 +15,29 @@ use crate::settings::Settings;
 
 /// Containers that are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms these keep one
 /// processor busy, and more do not make it faster.
-const CONCURRENT_UPLOADS: usize = 64;
+const MAX_CONCURRENT_UPLOADS: usize = 64;
 
 /// The connections to S3 that a publish with these settings needs.
 pub(crate) fn connections(settings: &Settings) -> Wanted {
     Wanted {
-        uploads: settings.target.containers.len().min(CONCURRENT_UPLOADS),
+        uploads: settings.target.containers.len().min(MAX_CONCURRENT_UPLOADS),
         reads: usize::from(Comparison::reads_s3_meanwhile(settings)),
     }
 }
 
 /// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
 pub(crate) async fn upload(publisher: &Publisher<'_>) {
-    let record = publisher.record;
-    let run = Some(record.caller_reference.as_str());
+    let run = publisher.run;
+    let caller_reference = Some(run.caller_reference.as_str());
     let comparison = &Comparison::new(
         Ok(publisher.aws),
         publisher.https,
         publisher.settings(),
-        run,
+        caller_reference,
     );
     Sources::for_each(
-        &record.plan.containers,
-        CONCURRENT_UPLOADS,
+        &run.plan.containers,
+        MAX_CONCURRENT_UPLOADS,
         |container, sources| publish_container(publisher, comparison, sources, container),
     )
     .await;
@@ -75,15 +75,15 @@ async fn compare(
     sources: Sources,
     container: &Container,
 ) -> Sources {
-    let (sources, difference) = comparison.compare(container, sources).await;
-    let is_told = is_told(&difference, publisher.record.state().differences.values());
+    let (sources, changes) = comparison.compare(container, sources).await;
+    let already_reported = already_reported(&changes, publisher.run.state().changes.values());
     publisher.emit(&Event::Compared {
         container,
-        difference: &difference,
-        is_told,
+        changes: &changes,
+        already_reported,
     });
-    let differences = &mut publisher.record.state().differences;
-    differences.insert(container.name.clone(), difference);
+    let state = &mut publisher.run.state();
+    state.changes.insert(container.name.clone(), changes);
     sources
 }
 
@@ -92,17 +92,17 @@ async fn upload_container<'a>(
     publisher: &Publisher<'_>,
     container: &'a Container,
 ) -> Vec<&'a Object> {
-    let record = publisher.record;
+    let run = publisher.run;
     let mut uploaded = Vec::new();
     for object in container.objects.iter() {
-        record.set_upload(&object.key, Upload::Sending);
+        run.set_upload(&object.key, Upload::InFlight);
         match put(publisher, object).await {
             Ok(()) => {
-                record.set_upload(&object.key, Upload::Done);
+                run.set_upload(&object.key, Upload::Uploaded);
                 uploaded.push(object);
             }
-            Err(fault) => {
-                record.set_upload(&object.key, Upload::Failed(fault));
+            Err(error) => {
+                run.set_upload(&object.key, Upload::Failed(error));
                 break;
             }
         }
@@ -110,9 +110,9 @@ async fn upload_container<'a>(
     uploaded
 }
 
-async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), Fault> {
+async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), AwsError> {
     let (client, settings) = (&publisher.aws.s3, publisher.settings());
-    let run = &publisher.record.caller_reference;
+    let run = &publisher.run.caller_reference;
     if settings.only_newer {
         only_newer::put_if_newer(client, settings, run, object).await
     } else {

@@ -19,7 +19,7 @@ use super::run::Verification;
 use crate::container::gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
-use crate::container::{LARGEST_FILE, MOST_READERS};
+use crate::container::{MAX_FILE, MAX_READERS};
 use crate::settings::cache_control::CacheControl;
 use crate::settings::names::public_url_of;
 
@@ -84,7 +84,7 @@ impl<'a> Verifier<'a> {
             connector,
             cache_control,
             deadline: Instant::now() + timeout,
-            parsers: Arc::new(Semaphore::new(MOST_READERS)),
+            parsers: Arc::new(Semaphore::new(MAX_READERS)),
         }
     }
 
@@ -194,7 +194,7 @@ fn describe(served: &ServedContainer, published: &Bytes) -> String {
         return "a page is served, not a script".to_owned();
     }
     let is_same_text = served.text().is_ok_and(|text| {
-        gzip::decompress(published, LARGEST_FILE).is_ok_and(|own| own == text.as_bytes())
+        gzip::decompress(published, MAX_FILE).is_ok_and(|own| own == text.as_bytes())
     });
     if is_same_text {
         return match served.header("content-encoding") {
@@ -219,14 +219,14 @@ fn with_cache(phrase: String, served: &ServedContainer) -> String {
 
 /// Waits until visitors get every new container, where `PUBLIC_URL` is set.
 pub(crate) async fn verify(publisher: &Publisher<'_>) {
-    let (settings, record) = (publisher.settings(), publisher.record);
+    let (settings, run) = (publisher.settings(), publisher.run);
     let Some(public_url) = &settings.public_url else {
         return;
     };
     let connector = publisher.https.connector();
-    let timeout = timeout(record.state().is_purged());
+    let timeout = timeout(run.state().all_invalidations_completed());
     let verifier = &Verifier::start(&connector, &settings.cache_control, timeout);
-    let containers = record.published_containers();
+    let containers = run.published_containers();
     let objects = containers
         .iter()
         .filter_map(|container| container.minified());
@@ -237,7 +237,7 @@ pub(crate) async fn verify(publisher: &Publisher<'_>) {
                 let pending = Verification::Pending {
                     last_seen: Some(last_seen.to_owned()),
                 };
-                record.set_verification(&url, pending);
+                run.set_verification(&url, pending);
                 publisher.emit(&Event::VerificationPending {
                     url: &url,
                     last_seen,
@@ -246,10 +246,10 @@ pub(crate) async fn verify(publisher: &Publisher<'_>) {
             };
             match verifier.wait_for(&url, object, on_wait).await {
                 Ok(()) => {
-                    record.set_verification(&url, Verification::Verified);
+                    run.set_verification(&url, Verification::Verified);
                     publisher.emit(&Event::Verified { url: &url });
                 }
-                Err(problem) => record.set_verification(&url, Verification::Failed(problem)),
+                Err(problem) => run.set_verification(&url, Verification::Failed(problem)),
             }
         })
         .buffer_unordered(MAX_CONCURRENT)
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
     use crate::common::byte_size::ByteSize;
     use crate::container::gzip::Gzip;
-    use crate::settings::names::{Bundle, ContainerName, Prefix};
+    use crate::settings::names::{ContainerName, Prefix, Variant};
 
     const SCRIPT: &str =
         "Mojito={};Mojito.buildInfo={commitHash:'1f2e3d4c',timestamp:'2026-11-24T05:00:00.000Z'}";
@@ -377,7 +377,7 @@ mod tests {
         let prefix = Prefix::literal("js");
         let object = Object::new(
             &name,
-            Bundle::Minified,
+            Variant::Minified,
             &prefix,
             &prefix,
             ByteSize(99),

@@ -19,7 +19,7 @@ const CLEAR_LINE: &str = "\r\u{1b}[2K";
 
 /// What a row is to its reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Tone {
+pub(crate) enum Style {
     Plain,
     Good,
     Notable,
@@ -29,14 +29,14 @@ pub(crate) enum Tone {
 /// A line of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    pub(crate) tone: Tone,
+    pub(crate) style: Style,
     /// Bytes at the start that are in the tone's colour.
-    pub(crate) toned: usize,
+    pub(crate) styled_bytes: usize,
     pub(crate) text: String,
 }
 
 /// Prints.
-pub(crate) struct Reporter {
+pub(crate) struct Console {
     colour: bool,
     terminal: bool,
     wait: Mutex<Wait>,
@@ -49,7 +49,7 @@ struct Wait {
     last_line: Option<Instant>,
 }
 
-impl Reporter {
+impl Console {
     /// Colours are for CI's log and for terminals, unless `NO_COLOR` is set.
     pub(crate) fn new(in_ci: bool, no_color: bool) -> Self {
         let terminal = io::stdout().is_terminal();
@@ -80,15 +80,15 @@ impl Reporter {
     pub(crate) fn table(&self, heading: &str, rows: &[Row]) {
         let mut text = heading.to_owned();
         for row in rows {
-            let colour = match row.tone {
-                Tone::Plain => "",
-                Tone::Good => GREEN,
-                Tone::Notable => YELLOW,
-                Tone::Bad => RED,
+            let colour = match row.style {
+                Style::Plain => "",
+                Style::Good => GREEN,
+                Style::Notable => YELLOW,
+                Style::Bad => RED,
             };
-            let (toned, rest) = row.text.split_at(row.toned.min(row.text.len()));
+            let (styled_bytes, rest) = row.text.split_at(row.styled_bytes.min(row.text.len()));
             text.push('\n');
-            text.push_str(&self.coloured(colour, toned));
+            text.push_str(&self.coloured(colour, styled_bytes));
             text.push_str(rest);
         }
         self.info(&text);

@@ -1,25 +1,25 @@
 //! The report of a run that is under way: what it is about to do, what that changes and what is done, for a marketer to read.
 
-use super::console::Reporter;
+use super::console::Console;
 use super::tables;
 use crate::aws::iam_policy::missing_statement;
 use crate::aws::sts::Identity;
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::first_ten;
-use crate::container::changes::Difference;
+use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::publish::compare::NotCompared;
 use crate::publish::event::{Event, NotCompleted};
 use crate::publish::plan::Plan;
-use crate::publish::run::{Record, Upload, Verification};
+use crate::publish::run::{Run, Upload, Verification};
 use crate::settings::names::s3_uri;
 use crate::settings::names::CdnPath;
 
 /// Of a run with more containers than this, not everything is said of each.
-pub(crate) const LISTED: usize = 10;
+pub(crate) const MAX_LISTED: usize = 10;
 
 /// Says what is published where, and why.
-pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
+pub(crate) fn opening(plan: &Plan, console: &Console) {
     let settings = &plan.settings;
     let names: Vec<&str> = plan
         .containers
@@ -40,7 +40,7 @@ pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
         .summary()
         .map(|build| format!(", {build}"))
         .unwrap_or_default();
-    reporter.info(&format!(
+    console.info(&format!(
         "publishing {what} to {} ({}{build})",
         settings.environment, settings.environment_reason
     ));
@@ -49,59 +49,59 @@ pub(crate) fn opening(plan: &Plan, reporter: &Reporter) {
     } else {
         format!("{}/", settings.target.prefix)
     };
-    reporter.info(&format!(
+    console.info(&format!(
         "bucket: s3://{}/{folder} in {}",
         settings.target.bucket, settings.target.region
     ));
     if settings.distributions.is_empty() {
-        reporter.info("CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends");
+        console.info("CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends");
     }
     if !settings.validate {
-        reporter.warning("`VALIDATE` is `false`: any script is published, whether or not it is a Mojito container");
+        console.warning("`VALIDATE` is `false`: any script is published, whether or not it is a Mojito container");
     }
-    for container in plan.containers.iter().take(LISTED) {
+    for container in plan.containers.iter().take(MAX_LISTED) {
         if let Some(script) = &container.script {
             let (heading, rows) = tables::experiments(container, script);
-            reporter.table(&heading, &rows);
+            console.table(&heading, &rows);
         }
     }
-    if plan.containers.len() > LISTED {
-        reporter.info(&format!(
+    if plan.containers.len() > MAX_LISTED {
+        console.info(&format!(
             "(the experiments of {} more containers are not listed)",
-            plan.containers.len() - LISTED
+            plan.containers.len() - MAX_LISTED
         ));
     }
-    for oddity in plan
+    for warning in plan
         .containers
         .iter()
-        .flat_map(|container| &container.oddities)
+        .flat_map(|container| &container.warnings)
     {
-        reporter.warning(oddity);
+        console.warning(warning);
     }
 }
 
 /// Says what publishing a container changes for visitors, or why that is not known, unless that is told already.
-pub(crate) fn difference(
+pub(crate) fn changes(
     plan: &Plan,
     container: &Container,
-    difference: &Result<Difference, NotCompared>,
-    is_told: bool,
-    reporter: &Reporter,
+    changes: &Result<Changes, NotCompared>,
+    already_reported: bool,
+    console: &Console,
 ) {
-    match difference {
-        Ok(difference) if plan.containers.len() > LISTED && difference.is_nothing() => {}
-        Ok(difference) => {
-            let (heading, rows) = tables::difference(difference);
-            reporter.table(&heading, &rows);
+    match changes {
+        Ok(changes) if plan.containers.len() > MAX_LISTED && changes.is_nothing() => {}
+        Ok(changes) => {
+            let (heading, rows) = tables::changes(changes);
+            console.table(&heading, &rows);
         }
-        Err(_) if is_told => {}
+        Err(_) if already_reported => {}
         Err(problem) => {
             let of = if plan.containers.len() > 1 {
                 format!("{}: ", container.name)
             } else {
                 String::new()
             };
-            reporter.info(&format!(
+            console.info(&format!(
                 "{of}not compared with what visitors get now: {problem}"
             ));
         }
@@ -109,22 +109,22 @@ pub(crate) fn difference(
 }
 
 /// Says what happens during a publish.
-pub(crate) fn progress(event: &Event, record: &Record, reporter: &Reporter) {
+pub(crate) fn progress(event: &Event, run: &Run, console: &Console) {
     match event {
         Event::Compared {
             container,
-            difference: it,
-            is_told,
-        } => difference(&record.plan, container, it, *is_told, reporter),
-        Event::Uploaded(object) => uploaded(record, object, reporter),
-        Event::AllUploaded => all_uploaded(record, reporter),
+            changes: it,
+            already_reported,
+        } => changes(&run.plan, container, it, *already_reported, console),
+        Event::Uploaded(object) => uploaded(run, object, console),
+        Event::AllUploaded => all_uploaded(run, console),
         Event::Busy {
             distribution,
-            fault,
+            error,
             delay,
-        } => reporter.info(&format!(
+        } => console.info(&format!(
             "CloudFront is busy ({}): trying {distribution} again in {} s",
-            fault.code.as_deref().unwrap_or("no code"),
+            error.code.as_deref().unwrap_or("no code"),
             delay.as_secs()
         )),
         Event::Invalidating {
@@ -133,7 +133,7 @@ pub(crate) fn progress(event: &Event, record: &Record, reporter: &Reporter) {
             paths,
         } => {
             let paths: Vec<&str> = paths.iter().map(CdnPath::as_str).collect();
-            reporter.success(&format!(
+            console.success(&format!(
                 "invalidation {id} of {distribution} is on its way: {}",
                 first_ten(&paths)
             ));
@@ -142,65 +142,65 @@ pub(crate) fn progress(event: &Event, record: &Record, reporter: &Reporter) {
             distribution,
             id,
             waited,
-        } => reporter.waiting(&format!(
+        } => console.waiting(&format!(
             "waiting for invalidation {id} of {distribution} to finish ({} s)",
             waited.as_secs()
         )),
-        Event::Invalidated(distribution) => reporter.success(&format!(
+        Event::Invalidated(distribution) => console.success(&format!(
             "{distribution} has forgotten the old container everywhere"
         )),
         Event::NotWatched {
             distribution,
             id,
             why,
-        } => reporter.warning(&format!(
+        } => console.warning(&format!(
             "not known whether invalidation {id} of {distribution} has finished; it goes on by itself\n{}",
-            not_completed(why, record)
+            not_completed(why, run)
         )),
         Event::VerificationPending {
             url,
             last_seen,
             waited,
-        } => reporter.waiting(&format!(
+        } => console.waiting(&format!(
             "waiting for {url} to be the new container ({} s): {last_seen}",
             waited.as_secs()
         )),
-        Event::Verified { url } => live(record, url, reporter),
+        Event::Verified { url } => live(run, url, console),
         Event::Identified(Identity { arn, account_id }) => {
-            reporter.info(&format!("identity: {arn} in account {account_id}"));
+            console.info(&format!("identity: {arn} in account {account_id}"));
         }
     }
 }
 
-fn not_completed(why: &NotCompleted, record: &Record) -> String {
+fn not_completed(why: &NotCompleted, run: &Run) -> String {
     match why {
         NotCompleted::After(time) => {
             format!("it was not finished after {} minutes", time.as_secs() / 60)
         }
-        NotCompleted::Fault(fault) => {
-            let scope = record.state().scope(&record.plan);
-            let statement = missing_statement(std::iter::once(&**fault), &scope);
+        NotCompleted::AwsError(error) => {
+            let permissions = run.state().permissions(&run.plan);
+            let statement = missing_statement(std::iter::once(&**error), &permissions);
             let statement = statement
                 .map(|statement| format!("\n{}", statement.pretty()))
                 .unwrap_or_default();
-            format!("{fault}\n{}{statement}", fault.remedy())
+            format!("{error}\n{}{statement}", error.remedy())
         }
     }
 }
 
 /// Says that an object is uploaded, or of many, how far the uploads are.
-fn uploaded(record: &Record, object: &Object, reporter: &Reporter) {
-    let plan = &record.plan;
-    if plan.containers.len() > LISTED {
+fn uploaded(run: &Run, object: &Object, console: &Console) {
+    let plan = &run.plan;
+    if plan.containers.len() > MAX_LISTED {
         let (done, all) = {
-            let uploads = &record.state().uploads;
+            let uploads = &run.state().uploads;
             let done = uploads.values().filter(|upload| upload.is_done());
             (done.count(), uploads.len())
         };
-        reporter.waiting(&format!("uploading: {done} of {all} files are stored"));
+        console.waiting(&format!("uploading: {done} of {all} files are stored"));
         return;
     }
-    reporter.success(&format!(
+    console.success(&format!(
         "uploaded {}: {}, {} compressed",
         s3_uri(&plan.settings.target.bucket, &object.key),
         object.size,
@@ -209,24 +209,24 @@ fn uploaded(record: &Record, object: &Object, reporter: &Reporter) {
 }
 
 /// Says of many objects how much was uploaded.
-fn all_uploaded(record: &Record, reporter: &Reporter) {
-    if record.plan.containers.len() <= LISTED {
+fn all_uploaded(run: &Run, console: &Console) {
+    if run.plan.containers.len() <= MAX_LISTED {
         return;
     }
     let (mut files, mut size, mut compressed) = (0, 0, 0);
     {
-        let uploads = &record.state().uploads;
+        let uploads = &run.state().uploads;
         let is_done = |object: &&Object| uploads.get(&object.key).is_some_and(Upload::is_done);
-        for object in record.plan.objects().filter(is_done) {
+        for object in run.plan.objects().filter(is_done) {
             files += 1;
             size += object.size.0;
             compressed += object.compressed_size().0;
         }
     }
     if files > 0 {
-        reporter.success(&format!(
+        console.success(&format!(
             "uploaded {files} files to s3://{}: {}, {} compressed",
-            record.plan.settings.target.bucket,
+            run.plan.settings.target.bucket,
             ByteSize(size),
             ByteSize(compressed)
         ));
@@ -234,10 +234,10 @@ fn all_uploaded(record: &Record, reporter: &Reporter) {
 }
 
 /// Says that visitors get a container, or of many, how many they get.
-fn live(record: &Record, url: &str, reporter: &Reporter) {
-    if record.plan.containers.len() > LISTED {
+fn live(run: &Run, url: &str, console: &Console) {
+    if run.plan.containers.len() > MAX_LISTED {
         let (seen, all) = {
-            let verifications = &record.state().verifications;
+            let verifications = &run.state().verifications;
             let seen = verifications
                 .values()
                 .filter(|verification| **verification == Verification::Verified)
@@ -245,16 +245,16 @@ fn live(record: &Record, url: &str, reporter: &Reporter) {
             (seen, verifications.len())
         };
         if seen == all {
-            reporter.success(&format!(
+            console.success(&format!(
                 "{url} and {} more are the new containers",
                 all - 1
             ));
         } else {
-            reporter.waiting(&format!(
+            console.waiting(&format!(
                 "looking at visitors' view: {seen} of {all} are the new containers"
             ));
         }
         return;
     }
-    reporter.success(&format!("{url} is the new container"));
+    console.success(&format!("{url} is the new container"));
 }

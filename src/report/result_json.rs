@@ -6,17 +6,17 @@ use std::path::Path;
 
 use serde_json::{json, Map, Value};
 
-use super::console::Reporter;
+use super::console::Console;
 use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
 use crate::common::secrets;
-use crate::container::changes::Difference;
+use crate::container::changes::Changes;
 use crate::container::object::Container;
 use crate::exit::Exit;
 use crate::publish::compare::NotCompared;
 use crate::publish::plan::Plan;
-use crate::publish::run::{ContainerState, Invalidation, Record, State, Upload};
-use crate::settings::names::Bundle;
+use crate::publish::run::{ContainerState, Invalidation, Run, RunState, Upload};
+use crate::settings::names::Variant;
 use crate::settings::pipeline::Build;
 
 /// The file in `BITBUCKET_PIPE_STORAGE_DIR`.
@@ -24,12 +24,12 @@ const OWN_FILE: &str = "mojito-publish.json";
 /// The file of Atlassian's toolkit in `BITBUCKET_PIPE_SHARED_STORAGE_DIR`: one JSON object for all pipes.
 const SHARED_FILE: &str = "_shared_variables.json";
 /// Other pipes write some lines each. It is parsed as a whole, which takes several times its size.
-const LARGEST_SHARED_FILE: ByteSize = ByteSize(1_000_000);
+const MAX_SHARED_FILE: ByteSize = ByteSize(1_000_000);
 /// The key in the shared object.
 const SHARED_KEY: &str = "mojito_publish";
 
 /// Writes the files. A folder that cannot be written is a warning.
-pub(crate) fn write(build: &Build, result: &Value, reporter: &Reporter) {
+pub(crate) fn write(build: &Build, result: &Value, console: &Console) {
     let own = build
         .storage_dir
         .as_ref()
@@ -39,7 +39,7 @@ pub(crate) fn write(build: &Build, result: &Value, reporter: &Reporter) {
         .as_ref()
         .map(|directory| write_shared(directory, result));
     for warning in [own, shared].into_iter().flatten().filter_map(Result::err) {
-        reporter.warning(&warning);
+        console.warning(&warning);
     }
 }
 
@@ -57,12 +57,12 @@ fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
     let path = directory.join(SHARED_FILE);
     let not_shared =
         |problem: String| format!("the result is not in `{}`: {problem}", path.display());
-    let mut shared: Map<String, Value> = match bounded_file::read(&path, LARGEST_SHARED_FILE) {
+    let mut shared: Map<String, Value> = match bounded_file::read(&path, MAX_SHARED_FILE) {
         Ok(content) if content.trim_ascii().is_empty() => Map::new(),
         Ok(content) => serde_json::from_slice(&content)
             .map_err(|error| not_shared(format!("it does not hold one JSON object: {error}")))?,
-        Err(unread) if unread.is_absent() => Map::new(),
-        Err(unread) => return Err(not_shared(format!("it {unread}"))),
+        Err(error) if error.is_absent() => Map::new(),
+        Err(error) => return Err(not_shared(format!("it {error}"))),
     };
     shared.insert(SHARED_KEY.to_owned(), result.clone());
     replace(directory, SHARED_FILE, &Value::Object(shared))
@@ -101,10 +101,10 @@ pub(crate) fn of_error(exit: Exit, message: &str) -> Value {
 }
 
 /// The result of a dry run.
-pub(crate) fn of_dry_run(plan: &Plan, differences: &[Result<Difference, NotCompared>]) -> Value {
-    let containers = plan.containers.iter().zip(differences);
+pub(crate) fn of_dry_run(plan: &Plan, changes: &[Result<Changes, NotCompared>]) -> Value {
+    let containers = plan.containers.iter().zip(changes);
     let containers: Vec<Value> = containers
-        .map(|(container, difference)| of_container(container, Some(difference)))
+        .map(|(container, changes)| of_container(container, Some(changes)))
         .collect();
     let mut result = of_end("dry_run", Exit::Published);
     result["containers"] = json!(containers);
@@ -112,24 +112,21 @@ pub(crate) fn of_dry_run(plan: &Plan, differences: &[Result<Difference, NotCompa
 }
 
 /// What a container holds and what it changes. `changes` is null where that is not known.
-fn of_container(
-    container: &Container,
-    difference: Option<&Result<Difference, NotCompared>>,
-) -> Value {
+fn of_container(container: &Container, changes: Option<&Result<Changes, NotCompared>>) -> Value {
     let script = container.script.as_ref();
     json!({
         "name": container.name,
         "build_info": script.and_then(|script| script.build_info.as_ref()),
         "experiments": script.map(|script| &script.experiments),
-        "changes": difference.and_then(|difference| difference.as_ref().ok()),
-        "changes_unknown": difference.and_then(|difference| difference.as_ref().err()).map(ToString::to_string),
+        "changes": changes.and_then(|changes| changes.as_ref().ok()),
+        "changes_unknown": changes.and_then(|changes| changes.as_ref().err()).map(ToString::to_string),
     })
 }
 
 /// The result of a run.
-pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
-    let settings = &record.plan.settings;
-    let containers: Vec<Value> = record
+pub(crate) fn of_record(run: &Run, state: &RunState, exit: Exit) -> Value {
+    let settings = &run.plan.settings;
+    let containers: Vec<Value> = run
         .plan
         .containers
         .iter()
@@ -138,20 +135,20 @@ pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
                 .objects
                 .iter()
                 .map(|object| {
-                    let (upload, fault) = match state.uploads.get(&object.key) {
-                        Some(Upload::Done) => ("done", None),
-                        Some(Upload::Sending) => ("unknown", None),
-                        Some(Upload::Failed(fault)) => ("failed", Some(fault)),
-                        Some(Upload::Waiting) | None => ("not_started", None),
+                    let (upload, error) = match state.uploads.get(&object.key) {
+                        Some(Upload::Uploaded) => ("done", None),
+                        Some(Upload::InFlight) => ("unknown", None),
+                        Some(Upload::Failed(error)) => ("failed", Some(error)),
+                        Some(Upload::Pending) | None => ("not_started", None),
                     };
                     json!({
                         "key": object.key,
-                        "pretty": object.bundle == Bundle::Pretty,
+                        "pretty": object.bundle == Variant::Pretty,
                         "path": object.cdn_path,
                         "size": object.size.0,
                         "compressed_size": object.compressed_size().0,
                         "upload": upload,
-                        "fault": fault,
+                        "fault": error,
                     })
                 })
                 .collect();
@@ -160,7 +157,7 @@ pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
                 ContainerState::NotPublished => Some(false),
                 ContainerState::Unknown => None,
             };
-            let mut result = of_container(container, state.differences.get(&container.name));
+            let mut result = of_container(container, state.changes.get(&container.name));
             result["published"] = json!(published);
             result["objects"] = json!(objects);
             result
@@ -170,14 +167,14 @@ pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
         .invalidations
         .iter()
         .map(|(distribution, invalidation)| {
-            let (status, ids, fault) = match invalidation {
-                Invalidation::Waiting => ("not_started", &[][..], None),
-                Invalidation::Sending => ("unknown", &[][..], None),
+            let (status, ids, error) = match invalidation {
+                Invalidation::Pending => ("not_started", &[][..], None),
+                Invalidation::InFlight => ("unknown", &[][..], None),
                 Invalidation::InProgress(ids) => ("in_progress", &ids[..], None),
                 Invalidation::Completed(ids) => ("completed", &ids[..], None),
-                Invalidation::Failed(fault) => ("failed", &[][..], Some(fault)),
+                Invalidation::Failed(error) => ("failed", &[][..], Some(error)),
             };
-            json!({"distribution_id": distribution, "status": status, "ids": ids, "fault": fault})
+            json!({"distribution_id": distribution, "status": status, "ids": ids, "fault": error})
         })
         .collect();
     let live: Vec<Value> = state
@@ -202,6 +199,6 @@ pub(crate) fn of_record(record: &Record, state: &State, exit: Exit) -> Value {
         "containers": containers,
         "invalidations": invalidations,
         "live": live,
-        "seconds": record.started.elapsed().as_secs_f64(),
+        "seconds": run.started.elapsed().as_secs_f64(),
     })
 }

@@ -5,51 +5,50 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
 
-use super::console::Reporter;
-use super::progress::LISTED;
+use super::console::Console;
+use super::progress::MAX_LISTED;
 use super::result_json;
 use super::tables;
-use crate::aws::error::Fault;
-use crate::aws::error_kind::Kind;
+use crate::aws::error::AwsError;
+use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::iam_policy::missing_statement;
 use crate::common::layout::first_ten;
 use crate::container::object::Container;
 use crate::exit::Exit;
 use crate::publish::plan::Plan;
-use crate::publish::run::{ContainerState, Record, State, Verification};
+use crate::publish::run::{ContainerState, Run, RunState, Verification};
 use crate::publish::verify;
 use crate::settings::names::public_url_of;
 
 /// Prints how the run ended, stores the result where Bitbucket wants it, and returns the exit.
 ///
 /// `stopped_by` is the signal that ended it before its time. Only the first call does anything; a later one is `None`.
-pub(crate) fn report(
-    record: &Record,
-    stopped_by: Option<&str>,
-    reporter: &Reporter,
-) -> Option<Exit> {
-    let state = record.state();
+pub(crate) fn report(run: &Run, stopped_by: Option<&str>, console: &Console) -> Option<Exit> {
+    let state = run.state();
     let exit = state.exit();
     // The closing lines are printed once.
-    record.exit.set(exit).ok()?;
+    run.exit.set(exit).ok()?;
     match stopped_by {
         // Only a wait was cut short.
         Some(signal) if exit == Exit::Published => {
-            reporter.warning(&format!("stopped by {signal} while waiting"));
+            console.warning(&format!("stopped by {signal} while waiting"));
         }
-        Some(signal) => reporter.failure(&format!("stopped by {signal}")),
+        Some(signal) => console.failure(&format!("stopped by {signal}")),
         None => {}
     }
-    faults(record, &state, reporter);
+    errors(run, &state, console);
     for (url, verification) in &state.verifications {
         if let Some(problem) = verification.problem() {
             let within = match verification {
                 Verification::Failed(_) => {
-                    format!(" within {} s", verify::timeout(state.is_purged()).as_secs())
+                    format!(
+                        " within {} s",
+                        verify::timeout(state.all_invalidations_completed()).as_secs()
+                    )
                 }
                 _ => String::new(),
             };
-            reporter.failure(&format!(
+            console.failure(&format!(
                 "{url} was not the new container{within}: {problem}\nwhat to do: {}",
                 "check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, that `DISTRIBUTION_ID` is its distribution, and that the CDN changes neither content nor headers"
             ));
@@ -57,50 +56,50 @@ pub(crate) fn report(
     }
     let text = format!(
         "{}\n{}",
-        headline(exit, &record.plan, record.started.elapsed()),
-        situation(record, &state)
+        headline(exit, &run.plan, run.started.elapsed()),
+        situation(run, &state)
     );
     if exit == Exit::Published {
-        reporter.success(text.trim_end());
+        console.success(text.trim_end());
     } else {
-        reporter.failure(text.trim_end());
+        console.failure(text.trim_end());
     }
-    let result = result_json::of_record(record, &state, exit);
-    result_json::write(&record.plan.settings.build, &result, reporter);
+    let result = result_json::of_record(run, &state, exit);
+    result_json::write(&run.plan.settings.build, &result, console);
     Some(exit)
 }
 
 /// The faults, those of the same reason together: the first with the remedy and the missing statement, and no more than are
 /// listed of anything.
-fn faults(record: &Record, state: &State, reporter: &Reporter) {
-    let scope = state.scope(&record.plan);
-    let mut of_reasons: Vec<Vec<Fault>> = Vec::new();
-    for fault in state.faults() {
-        let is_alike = |alike: &&mut Vec<Fault>| {
-            (alike[0].action, &alike[0].kind) == (fault.action, &fault.kind)
+fn errors(run: &Run, state: &RunState, console: &Console) {
+    let permissions = state.permissions(&run.plan);
+    let mut of_reasons: Vec<Vec<AwsError>> = Vec::new();
+    for error in state.errors() {
+        let is_alike = |alike: &&mut Vec<AwsError>| {
+            (alike[0].action, &alike[0].kind) == (error.action, &error.kind)
         };
         match of_reasons.iter_mut().find(is_alike) {
-            Some(alike) => alike.push(fault),
-            None => of_reasons.push(vec![fault]),
+            Some(alike) => alike.push(error),
+            None => of_reasons.push(vec![error]),
         }
     }
     for alike in of_reasons {
-        let statement = missing_statement(alike.iter(), &scope)
+        let statement = missing_statement(alike.iter(), &permissions)
             .map(|statement| format!("\n{}", statement.pretty()));
-        reporter.failure(&format!(
+        console.failure(&format!(
             "{}\nwhat to do: {}{}",
             alike[0],
             alike[0].remedy(),
             statement.unwrap_or_default()
         ));
-        for fault in alike.iter().skip(1).take(LISTED - 1) {
-            reporter.failure(&fault.to_string());
+        for error in alike.iter().skip(1).take(MAX_LISTED - 1) {
+            console.failure(&error.to_string());
         }
-        if alike.len() > LISTED {
-            reporter.failure(&format!(
+        if alike.len() > MAX_LISTED {
+            console.failure(&format!(
                 "{} failed for the same reason {} times more",
                 alike[0].action,
-                alike.len() - LISTED
+                alike.len() - MAX_LISTED
             ));
         }
     }
@@ -114,10 +113,10 @@ fn headline(exit: Exit, plan: &Plan, elapsed: Duration) -> String {
         Exit::NotInvalidated => {
             format!("published to {environment}, but the CDN was not told (after {time})")
         }
-        Exit::NotLive => {
+        Exit::NotVerified => {
             format!("published to {environment}, but visitors do not get it yet (after {time})")
         }
-        Exit::NotPublished | Exit::Refused | Exit::Fault => {
+        Exit::NotPublished | Exit::Refused | Exit::AwsError => {
             format!("not published to {environment} (after {time})")
         }
     }
@@ -132,8 +131,8 @@ fn duration(elapsed: Duration) -> String {
 }
 
 /// The state that things are in, and what to do next: a line each.
-fn situation(record: &Record, state: &State) -> String {
-    let plan = &record.plan;
+fn situation(run: &Run, state: &RunState) -> String {
+    let plan = &run.plan;
     let of_state = |wanted: ContainerState| -> Vec<&Container> {
         plan.containers
             .iter()
@@ -154,7 +153,7 @@ fn situation(record: &Record, state: &State) -> String {
     if !published.is_empty() {
         for container in published
             .iter()
-            .take(LISTED)
+            .take(MAX_LISTED)
             .filter_map(|container| container.minified())
         {
             if let Some(public_url) = &plan.settings.public_url {
@@ -164,9 +163,9 @@ fn situation(record: &Record, state: &State) -> String {
         if !not_published.is_empty() || !unknown.is_empty() {
             lines.push(format!("replaced: {}", names(&published)));
         }
-        for container in published.iter().take(LISTED) {
-            let difference = state.differences.get(&container.name);
-            let summary = difference.and_then(|it| tables::summary(it.as_ref().ok()?));
+        for container in published.iter().take(MAX_LISTED) {
+            let changes = state.changes.get(&container.name);
+            let summary = changes.and_then(|it| tables::summary(it.as_ref().ok()?));
             lines.extend(summary.map(|changes| format!("{}: {changes}", container.name)));
         }
     }
@@ -182,24 +181,24 @@ fn situation(record: &Record, state: &State) -> String {
             names(&unknown)
         ));
     }
-    let not_told = state.not_told();
-    if !not_told.is_empty() && (!published.is_empty() || !unknown.is_empty()) {
-        let ids: Vec<&str> = not_told.iter().map(|id| id.as_str()).collect();
+    let not_invalidated = state.not_invalidated();
+    if !not_invalidated.is_empty() && (!published.is_empty() || !unknown.is_empty()) {
+        let ids: Vec<&str> = not_invalidated.iter().map(|id| id.as_str()).collect();
         lines.push(format!(
             "the CDN {} the old container in {} {}",
-            if state.may_be_told() {
+            if state.may_be_invalidated() {
                 "may keep"
             } else {
                 "keeps"
             },
             first_ten(&ids),
-            cache_end(record, state)
+            cache_end(run, state)
         ));
     }
-    let refused = |fault: &Fault| matches!(fault.kind, Kind::Refused(_));
-    let faults = state.faults();
-    let only_refused = !faults.is_empty() && faults.iter().all(refused);
-    if !matches!(state.exit(), Exit::Published | Exit::NotLive) && !only_refused {
+    let refused = |error: &AwsError| matches!(error.kind, AwsErrorKind::Refused(_));
+    let errors = state.errors();
+    let only_refused = !errors.is_empty() && errors.iter().all(refused);
+    if !matches!(state.exit(), Exit::Published | Exit::NotVerified) && !only_refused {
         lines.push(
             "next: mend the cause and run this again; it uploads and invalidates everything anew"
                 .to_owned(),
@@ -209,8 +208,8 @@ fn situation(record: &Record, state: &State) -> String {
 }
 
 /// Until when a CDN that was not told serves the old container.
-fn cache_end(record: &Record, state: &State) -> String {
-    let seconds = record.plan.settings.cache_control.shared_max_age();
+fn cache_end(run: &Run, state: &RunState) -> String {
+    let seconds = run.plan.settings.cache_control.shared_max_age();
     let Some(seconds) = seconds else {
         return "until its cache ends, which `CACHE_CONTROL` does not say; CloudFront's default is 24 hours".to_owned();
     };

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::console::{Row, Tone};
+use super::console::{Row, Style};
 use crate::common::layout::{columns, first_ten};
-use crate::container::changes::{recipes_shown, ChangeKind, Difference};
+use crate::container::changes::{recipes_shown, ChangeKind, Changes};
 use crate::container::object::Container;
 use crate::mojito::experiment::{Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
@@ -31,13 +31,13 @@ pub(crate) fn experiments(container: &Container, script: &Script) -> (String, Ve
             ]
         })
         .collect();
-    let tone = |experiment: &&Experiment| match experiment.traffic {
-        Traffic::Live { .. } => Tone::Good,
-        Traffic::Diverted { .. } | Traffic::Computed => Tone::Notable,
-        Traffic::Staged => Tone::Plain,
+    let style = |experiment: &&Experiment| match experiment.traffic {
+        Traffic::Live { .. } => Style::Good,
+        Traffic::Diverted { .. } | Traffic::Dynamic => Style::Notable,
+        Traffic::Staged => Style::Plain,
     };
     let heading = format!("{}: {}", built(container, script), counted(&experiments));
-    (heading, rows(&cells, experiments.iter().map(tone)))
+    (heading, rows(&cells, experiments.iter().map(style)))
 }
 
 /// What the container says of itself: `mojito, commit 1f2e3d4, built at ...`.
@@ -81,7 +81,7 @@ fn order(experiment: &Experiment) -> f64 {
     match experiment.traffic {
         Traffic::Live { share } => 1.0 - share,
         Traffic::Diverted { .. } => 2.0,
-        Traffic::Computed => 3.0,
+        Traffic::Dynamic => 3.0,
         Traffic::Staged => 4.0,
     }
 }
@@ -91,7 +91,7 @@ fn state(traffic: &Traffic) -> &'static str {
         Traffic::Live { .. } => "live",
         Traffic::Diverted { .. } => "diverted",
         Traffic::Staged => "staged",
-        Traffic::Computed => "computed",
+        Traffic::Dynamic => "computed",
     }
 }
 
@@ -110,7 +110,7 @@ fn bar(traffic: &Traffic) -> String {
             filled.clamp(least, BAR - usize::from(*share < 1.0))
         }
         Traffic::Diverted { .. } => BAR,
-        Traffic::Staged | Traffic::Computed => return String::new(),
+        Traffic::Staged | Traffic::Dynamic => return String::new(),
     };
     "█".repeat(filled) + &"░".repeat(BAR - filled)
 }
@@ -119,38 +119,35 @@ fn share(traffic: &Traffic) -> String {
     match traffic {
         Traffic::Live { share } => Percent(*share).to_string(),
         Traffic::Diverted { .. } => "all".to_owned(),
-        Traffic::Staged | Traffic::Computed => String::new(),
+        Traffic::Staged | Traffic::Dynamic => String::new(),
     }
 }
 
 fn recipes(experiment: &Experiment) -> String {
     match &experiment.traffic {
         Traffic::Diverted { recipe } => format!("→ {}", experiment.recipe_name(recipe)),
-        Traffic::Computed => "only running the container would tell who has it".to_owned(),
+        Traffic::Dynamic => "only running the container would tell who has it".to_owned(),
         Traffic::Live { .. } | Traffic::Staged => recipes_shown(&experiment.recipes),
     }
 }
 
 /// A heading, and a row for each change.
-pub(crate) fn difference(difference: &Difference) -> (String, Vec<Row>) {
-    let mut heading = format!(
-        "compared with what visitors get now ({}):",
-        difference.against
-    );
-    if difference.is_nothing() {
-        heading.push_str(if difference.is_same {
+pub(crate) fn changes(changes: &Changes) -> (String, Vec<Row>) {
+    let mut heading = format!("compared with what visitors get now ({}):", changes.against);
+    if changes.is_nothing() {
+        heading.push_str(if changes.is_same {
             " the same"
-        } else if difference.is_looked_into {
+        } else if changes.scripts_compared {
             " no experiment, shared code or header changes"
         } else {
             " another file; what is in it is not compared, as `VALIDATE` is off"
         });
     }
-    let cells: Vec<Vec<String>> = difference
-        .changes
+    let cells: Vec<Vec<String>> = changes
+        .list
         .iter()
         .map(|change| {
-            let word = format!("{} {}", mark(change.kind), change.kind.word());
+            let word = format!("{} {}", mark(change.kind), word(change.kind));
             let (subject, name, detail) = (&change.subject, &change.name, &change.detail);
             match change.kind {
                 ChangeKind::Header => vec![word, format!("{subject}: {detail}")],
@@ -159,23 +156,41 @@ pub(crate) fn difference(difference: &Difference) -> (String, Vec<Row>) {
             }
         })
         .collect();
-    let tones = difference.changes.iter().map(|change| match change.kind {
-        ChangeKind::Starts | ChangeKind::Resumes => Tone::Good,
-        ChangeKind::Stops | ChangeKind::Unsound => Tone::Bad,
-        ChangeKind::Size => Tone::Plain,
-        _ => Tone::Notable,
+    let styles = changes.list.iter().map(|change| match change.kind {
+        ChangeKind::Starts | ChangeKind::Resumes => Style::Good,
+        ChangeKind::Stops | ChangeKind::NotComparable => Style::Bad,
+        ChangeKind::Size => Style::Plain,
+        _ => Style::Notable,
     });
-    (heading, rows(&cells, tones))
+    (heading, rows(&cells, styles))
+}
+
+fn word(kind: ChangeKind) -> &'static str {
+    match kind {
+        ChangeKind::Starts => "starts",
+        ChangeKind::Ramps => "ramps",
+        ChangeKind::Diverts => "diverts",
+        ChangeKind::Resumes => "resumes",
+        ChangeKind::Stops => "stops",
+        ChangeKind::Changes => "changes",
+        ChangeKind::Renamed => "renamed",
+        ChangeKind::Staged => "staged",
+        ChangeKind::RemovedWhileStaged => "removed",
+        ChangeKind::SharedCode => "shared code",
+        ChangeKind::Header => "header",
+        ChangeKind::Size => "size",
+        ChangeKind::NotComparable => "not comparable",
+    }
 }
 
 fn mark(kind: ChangeKind) -> char {
     match kind {
         ChangeKind::Starts | ChangeKind::Staged => '+',
-        ChangeKind::Stops | ChangeKind::Unstaged => '-',
+        ChangeKind::Stops | ChangeKind::RemovedWhileStaged => '-',
         ChangeKind::Ramps => '↗',
         ChangeKind::Diverts => '→',
         ChangeKind::Resumes => '←',
-        ChangeKind::Unsound => '!',
+        ChangeKind::NotComparable => '!',
         ChangeKind::Size => ' ',
         ChangeKind::Changes | ChangeKind::Renamed | ChangeKind::SharedCode | ChangeKind::Header => {
             '~'
@@ -184,9 +199,9 @@ fn mark(kind: ChangeKind) -> char {
 }
 
 /// All that changes, in one line: `w3 starts, w1 ramps 10% → 50%`. `None` if nothing does.
-pub(crate) fn summary(difference: &Difference) -> Option<String> {
-    let changes = difference
-        .changes
+pub(crate) fn summary(changes: &Changes) -> Option<String> {
+    let changes = changes
+        .list
         .iter()
         .filter(|change| change.kind != ChangeKind::Size);
     let changes: Vec<String> = changes
@@ -194,22 +209,22 @@ pub(crate) fn summary(difference: &Difference) -> Option<String> {
             ChangeKind::Ramps => format!("{} ramps {}", change.subject, change.detail),
             ChangeKind::Header => format!("{} changes", change.subject),
             ChangeKind::SharedCode => "the shared code changes".to_owned(),
-            ChangeKind::Unsound => "what was served before could not be compared".to_owned(),
-            kind => format!("{} {}", change.subject, kind.word()),
+            ChangeKind::NotComparable => "what was served before could not be compared".to_owned(),
+            kind => format!("{} {}", change.subject, word(kind)),
         })
         .collect();
     let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
     (!changes.is_empty()).then(|| first_ten(&changes))
 }
 
-fn rows(cells: &[Vec<String>], tones: impl Iterator<Item = Tone>) -> Vec<Row> {
+fn rows(cells: &[Vec<String>], styles: impl Iterator<Item = Style>) -> Vec<Row> {
     columns(cells)
         .into_iter()
         .zip(cells)
-        .zip(tones)
-        .map(|((text, cells), tone)| Row {
-            tone,
-            toned: cells[0].len(),
+        .zip(styles)
+        .map(|((text, cells), style)| Row {
+            style,
+            styled_bytes: cells[0].len(),
             text,
         })
         .collect()
@@ -226,7 +241,7 @@ mod tests {
     use crate::container::served::ServedContainer;
     use crate::mojito::script;
     use crate::settings::cache_control::CacheControl;
-    use crate::settings::names::{Bundle, ContainerName, Prefix};
+    use crate::settings::names::{ContainerName, Prefix, Variant};
 
     fn container(experiments: &str) -> String {
         format!("window.Mojito||(Mojito=function(){{}}(),Mojito.buildInfo={{mojitoVersion:'2.7.1'}}{experiments})")
@@ -241,9 +256,8 @@ mod tests {
         let object = object(new);
         let served = served(old);
         let script = script::read(new).unwrap();
-        let difference =
-            Difference::between(&served, Some(&script), &object, &CacheControl::default());
-        let (_, rows) = super::difference(&difference);
+        let changes = Changes::between(&served, Some(&script), &object, &CacheControl::default());
+        let (_, rows) = super::changes(&changes);
         let rows = rows.into_iter().map(|row| row.text);
         rows.filter(|row| !row.starts_with("  size")).collect()
     }
@@ -253,7 +267,7 @@ mod tests {
         let name = ContainerName::parse("mojito").unwrap();
         let body = Gzip::new().compress(text.as_bytes(), None);
         let size = ByteSize(text.len() as u64);
-        Object::new(&name, Bundle::Minified, &prefix, &prefix, size, body)
+        Object::new(&name, Variant::Minified, &prefix, &prefix, size, body)
     }
 
     fn served(text: &str) -> ServedContainer {
@@ -298,7 +312,7 @@ mod tests {
         case(
             staged,
             None,
-            "- unstaged  w1  Hero  removed; no visitor had it",
+            "- removed  w1  Hero  removed; no visitor had it",
         );
     }
 
@@ -345,11 +359,11 @@ mod tests {
         let new = container("");
         assert_eq!(
             between("Mojito=(", &new),
-            ["! unsound  what is served now is not a valid script: Expected `)` but found `EOF`"]
+            ["! not comparable  what is served now is not a valid script: Expected `)` but found `EOF`"]
         );
         assert_eq!(
             between("<html>", &new),
-            ["! unsound  what is served now is a page, not a script"]
+            ["! not comparable  what is served now is a page, not a script"]
         );
     }
 
@@ -364,8 +378,8 @@ mod tests {
             object.body.clone(),
             ServedContainer::limit(ByteSize(0)),
         );
-        let difference = Difference::between(&served, None, &object, &CacheControl::default());
-        let (heading, rows) = super::difference(&difference);
+        let changes = Changes::between(&served, None, &object, &CacheControl::default());
+        let (heading, rows) = super::changes(&changes);
         assert_eq!(
             heading,
             "compared with what visitors get now (s3://acme/js/mojito.js):"
@@ -394,18 +408,18 @@ mod tests {
             container(&(add("id:'w1',state:'live',sampleRate:.5") + &add("id:'w3',state:'live'")));
         let object = object(&new);
         let script = script::read(&new).unwrap();
-        let difference = Difference::between(
+        let changes = Changes::between(
             &served(&old),
             Some(&script),
             &object,
             &CacheControl::default(),
         );
         assert_eq!(
-            summary(&difference).as_deref(),
+            summary(&changes).as_deref(),
             Some("w3 starts, w1 ramps 10% → 50%, w2 stops")
         );
-        assert!(!difference.is_nothing());
-        let same = Difference::between(
+        assert!(!changes.is_nothing());
+        let same = Changes::between(
             &served(&new),
             Some(&script),
             &object,

@@ -7,12 +7,12 @@ use http::Uri;
 
 use super::ca_bundle;
 use super::names::parse_account_id;
-use super::problems::{Check, Invalid};
+use super::problems::{InvalidSetting, Problems};
 use super::raw::{RawAws, RawSettings};
 use crate::common::byte_size::ByteSize;
 
 /// STS's limit for the token of a web identity.
-const LONGEST_TOKEN: usize = 20_000;
+const MAX_TOKEN: usize = 20_000;
 
 /// How AWS is reached and as whom.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl Display for RoleArn {
 impl AwsSettings {
     /// `token` is the step's OIDC token. `None` if anything that it needs is wrong, which `check` then knows.
     pub(crate) fn new(
-        check: &mut Check,
+        check: &mut Problems,
         raw: &RawSettings,
         raw_aws: RawAws,
         token: Option<String>,
@@ -145,11 +145,11 @@ impl AwsSettings {
         }
         let ca_bundle = raw_aws.aws_ca_bundle.and_then(|path| {
             let bundle = ca_bundle::read(&path);
-            check.ok(bundle.map_err(|problem| Invalid::new("AWS_CA_BUNDLE", problem)))
+            check.ok(bundle.map_err(|problem| InvalidSetting::new("AWS_CA_BUNDLE", problem)))
         });
         let profile = raw_aws.aws_profile.clone();
         let credentials = if credentials_optional {
-            credentials(&mut Check::default(), raw, role, profile, token).unwrap_or(
+            credentials(&mut Problems::default(), raw, role, profile, token).unwrap_or(
                 CredentialSource::DefaultChain {
                     profile: raw_aws.aws_profile,
                 },
@@ -171,7 +171,7 @@ impl AwsSettings {
 }
 
 fn credentials(
-    check: &mut Check,
+    check: &mut Problems,
     raw: &RawSettings,
     role: Option<RoleArn>,
     profile: Option<String>,
@@ -186,12 +186,12 @@ fn credentials(
             );
             return None;
         };
-        if token.len() > LONGEST_TOKEN {
+        if token.len() > MAX_TOKEN {
             // It is a secret, so it is not shown.
             check.push(
                 "BITBUCKET_STEP_OIDC_TOKEN",
                 format!(
-                    "has {}, and STS takes at most {LONGEST_TOKEN} characters of a token",
+                    "has {}, and STS takes at most {MAX_TOKEN} characters of a token",
                     ByteSize(token.len() as u64)
                 ),
             );

@@ -12,15 +12,15 @@ use rustls::RootCertStore;
 
 use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
-use crate::common::printable::printable;
+use crate::common::printable::sanitize;
 
 /// Far beyond the 250 kB of all the certificates that a system trusts.
-const LARGEST_BUNDLE: ByteSize = ByteSize(10_000_000);
+const MAX_BUNDLE: ByteSize = ByteSize(10_000_000);
 
 /// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, a phrase about the variable.
 pub(crate) fn read(path: &str) -> Result<String, String> {
-    let pem = bounded_file::read(Path::new(path), LARGEST_BUNDLE)
-        .map_err(|unread| format!("is `{}`, which {unread}", printable(path)))?;
+    let pem = bounded_file::read(Path::new(path), MAX_BUNDLE)
+        .map_err(|error| format!("is `{}`, which {error}", sanitize(path)))?;
     let mut bundle = String::new();
     for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
         if RootCertStore::empty().add(certificate.clone()).is_ok() {
@@ -30,7 +30,7 @@ pub(crate) fn read(path: &str) -> Result<String, String> {
     if bundle.is_empty() {
         Err(format!(
             "is `{}`, which holds no certificate in PEM form",
-            printable(path)
+            sanitize(path)
         ))
     } else {
         Ok(bundle)

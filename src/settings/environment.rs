@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::names::Prefix;
 use super::pipeline::Build;
-use super::problems::Invalid;
+use super::problems::InvalidSetting;
 
 /// Where a container is published to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -61,12 +61,12 @@ pub(crate) fn resolve(
     production_flag: bool,
     variable: Option<&str>,
     build: &Build,
-) -> Result<(Environment, String), Invalid> {
+) -> Result<(Environment, String), InvalidSetting> {
     let (environment, reason) = if production_flag {
         (Environment::Production, "`--production`".to_owned())
     } else if let Some(name) = variable {
         let environment = Environment::from_name(name).ok_or_else(|| {
-            Invalid::value(
+            InvalidSetting::value(
                 "ENVIRONMENT",
                 name,
                 "`production` or `development` (`staging` means development)",
@@ -77,7 +77,7 @@ pub(crate) fn resolve(
         of_pipeline(build)?
     };
     match build.deployment_environment.as_deref() {
-        Some(deployment) if contradicts(environment, deployment) => Err(Invalid::new(
+        Some(deployment) if contradicts(environment, deployment) => Err(InvalidSetting::new(
             "ENVIRONMENT",
             format!(
                 "would be {environment} ({reason}), but the step says `deployment: {deployment}`; \
@@ -88,14 +88,14 @@ pub(crate) fn resolve(
     }
 }
 
-fn of_pipeline(build: &Build) -> Result<(Environment, String), Invalid> {
+fn of_pipeline(build: &Build) -> Result<(Environment, String), InvalidSetting> {
     let production_or_development =
         "set `ENVIRONMENT` to `production` or `development` to publish it";
     if let Some(tag) = &build.tag {
         return Ok((Environment::Production, format!("tag `{tag}`")));
     }
     if let Some(id) = &build.pull_request {
-        return Err(Invalid::new(
+        return Err(InvalidSetting::new(
             "ENVIRONMENT",
             format!("is not set, and this is a build of pull request {id}, which is not published by itself; {production_or_development}"),
         ));
@@ -104,14 +104,14 @@ fn of_pipeline(build: &Build) -> Result<(Environment, String), Invalid> {
         Some(branch @ ("develop" | "development")) => {
             Ok((Environment::Development, format!("branch `{branch}`")))
         }
-        Some(branch) => Err(Invalid::new(
+        Some(branch) => Err(InvalidSetting::new(
             "ENVIRONMENT",
             format!(
                 "is not set, and this is a build of branch `{branch}`: only a tag (production) and the branch `develop` or \
                  `development` (development) are published by themselves; {production_or_development}"
             ),
         )),
-        None if build.in_ci => Err(Invalid::new(
+        None if build.in_ci => Err(InvalidSetting::new(
             "ENVIRONMENT",
             format!("is not set, and this build in CI is of no tag and no branch; {production_or_development}"),
         )),

@@ -22,9 +22,9 @@ use http::Uri;
 use self::aws::AwsSettings;
 use self::cache_control::CacheControl;
 use self::environment::Environment;
-use self::names::{Bundle, DistributionId, ObjectKey};
+use self::names::{DistributionId, ObjectKey, Variant};
 use self::pipeline::Build;
-use self::problems::{Check, Invalid};
+use self::problems::{InvalidSetting, Problems};
 use self::raw::{RawAws, RawBuild, RawSettings};
 use self::target::Target;
 use self::variables::Variables;
@@ -78,13 +78,13 @@ impl Settings {
         variables: &Variables,
         config: ConfigJs,
         profile_region: Option<&str>,
-    ) -> Result<Self, Vec<Invalid>> {
+    ) -> Result<Self, Vec<InvalidSetting>> {
         let raw: RawSettings = read(variables)?;
         let raw_aws: RawAws = read(variables)?;
         let mut raw_build: RawBuild = read(variables)?;
         let token = raw_build.bitbucket_step_oidc_token.take();
         let build = Build::new(raw_build);
-        let mut check = Check::default();
+        let mut check = Problems::default();
         let environment =
             environment::resolve(flags.production, raw.environment.as_deref(), &build);
         let (environment, environment_reason) = check.ok(environment).unzip();
@@ -178,11 +178,11 @@ impl Settings {
 
 impl Settings {
     /// The files of a container that are published, in the order in which they must be uploaded.
-    pub(crate) fn bundles(&self) -> &'static [Bundle] {
+    pub(crate) fn variants(&self) -> &'static [Variant] {
         if self.pretty {
-            &[Bundle::Pretty, Bundle::Minified]
+            &[Variant::Pretty, Variant::Minified]
         } else {
-            &[Bundle::Minified]
+            &[Variant::Minified]
         }
     }
 
@@ -191,8 +191,8 @@ impl Settings {
         let target = &self.target;
         let of_container = |name| {
             let key =
-                move |bundle: &Bundle| ObjectKey::new(&target.prefix, &bundle.file_name(name));
-            self.bundles().iter().map(key)
+                move |bundle: &Variant| ObjectKey::new(&target.prefix, &bundle.file_name(name));
+            self.variants().iter().map(key)
         };
         target.containers.iter().flat_map(of_container).collect()
     }
@@ -217,11 +217,11 @@ pub(crate) fn secrets(variables: &Variables) -> impl Iterator<Item = String> {
     secrets.into_iter().flatten()
 }
 
-fn read<T: serde::de::DeserializeOwned>(variables: &Variables) -> Result<T, Vec<Invalid>> {
+fn read<T: serde::de::DeserializeOwned>(variables: &Variables) -> Result<T, Vec<InvalidSetting>> {
     // All fields are optional text, so only a defect of the program can fail here.
     variables
         .read()
-        .map_err(|error| vec![Invalid::new("environment", error.to_string())])
+        .map_err(|error| vec![InvalidSetting::new("environment", error.to_string())])
 }
 
 fn parse_acl(acl: &str) -> Result<ObjectCannedAcl, &'static str> {

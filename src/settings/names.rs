@@ -10,12 +10,12 @@ use percent_encoding::{utf8_percent_encode, AsciiSet, CONTROLS};
 use serde::Serialize;
 
 /// S3's limit for a key, in bytes of UTF-8.
-const LONGEST_KEY: usize = 1024;
+const MAX_KEY: usize = 1024;
 /// CloudFront's limit for a path that is invalidated, in characters.
-const LONGEST_PATH: usize = 4000;
+const MAX_PATH: usize = 4000;
 
 /// CloudFront works on this many paths of a distribution at a time, and accepts no more in one request.
-pub(crate) const MOST_PATHS: usize = 3000;
+pub(crate) const MAX_PATHS: usize = 3000;
 
 /// What CloudFront wants encoded in a path, and nothing else, or it invalidates another path: what is not ASCII, and the
 /// unsafe characters of RFC 1738.
@@ -158,7 +158,7 @@ impl ObjectKey {
 
     /// Whether S3 takes the key.
     pub(crate) fn fits(&self) -> bool {
-        self.0.len() <= LONGEST_KEY
+        self.0.len() <= MAX_KEY
     }
 }
 
@@ -173,7 +173,7 @@ impl CdnPath {
 
     /// Whether CloudFront takes the path.
     pub(crate) fn fits(&self) -> bool {
-        self.0.len() <= LONGEST_PATH
+        self.0.len() <= MAX_PATH
     }
 }
 
@@ -194,14 +194,14 @@ impl DistributionId {
 
 /// One of the two files that Mojito builds for a container.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Bundle {
+pub(crate) enum Variant {
     /// `NAME.pretty.js`, which people read.
     Pretty,
     /// `NAME.js`, which every page loads.
     Minified,
 }
 
-impl Bundle {
+impl Variant {
     pub(crate) fn file_name(self, container: &ContainerName) -> String {
         match self {
             Self::Pretty => format!("{container}.pretty.js"),

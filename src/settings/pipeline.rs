@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::raw::RawBuild;
 
 /// S3 allows 2 KB of metadata for an object; a longer value than this is cut.
-const LONGEST_METADATA_VALUE: usize = 256;
+const MAX_METADATA_VALUE: usize = 256;
 
 /// Where a run comes from. By hand, all of it is absent.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -79,7 +79,7 @@ impl Build {
         .into_iter()
         .filter_map(|(name, value)| {
             let mut value = utf8_percent_encode(value?, CONTROLS).to_string();
-            value.truncate(LONGEST_METADATA_VALUE);
+            value.truncate(MAX_METADATA_VALUE);
             Some((name.to_owned(), value))
         })
         .collect()
@@ -124,7 +124,7 @@ mod tests {
         let metadata = build.metadata();
         assert_eq!(metadata["build-number"], "57");
         assert!(metadata["branch"].starts_with("feature/gr%C3%B6%C3%9Fe x"));
-        assert_eq!(metadata["branch"].len(), LONGEST_METADATA_VALUE);
+        assert_eq!(metadata["branch"].len(), MAX_METADATA_VALUE);
         let mut names: Vec<&str> = metadata.keys().map(String::as_str).collect();
         names.sort_unstable();
         assert_eq!(names, ["branch", "build-number", "published-by"]);

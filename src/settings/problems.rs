@@ -5,28 +5,28 @@ use std::str::FromStr;
 use http::Uri;
 use thiserror::Error;
 
-use crate::common::printable::{printable, sentence};
+use crate::common::printable::{sanitize, sanitize_message};
 use crate::common::secrets;
 
 /// One setting that is wrong. Secrets are never shown in it.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{setting}` {problem}")]
-pub(crate) struct Invalid {
+pub(crate) struct InvalidSetting {
     setting: &'static str,
     problem: String,
 }
 
-impl Invalid {
+impl InvalidSetting {
     pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self {
             setting,
-            problem: sentence(&problem.into()),
+            problem: sanitize_message(&problem.into()),
         }
     }
 
     /// A problem of several lines, such as one that shows a place in a file.
     pub(crate) fn lines(setting: &'static str, problem: &str) -> Self {
-        let lines: Vec<String> = problem.lines().map(sentence).collect();
+        let lines: Vec<String> = problem.lines().map(sanitize_message).collect();
         Self {
             setting,
             problem: lines.join("\n"),
@@ -39,7 +39,7 @@ impl Invalid {
             setting,
             format!(
                 "is `{}`, expected {expected}",
-                printable(&secrets::redact(value).escape_debug().to_string())
+                sanitize(&secrets::redact(value).escape_debug().to_string())
             ),
         )
     }
@@ -47,12 +47,12 @@ impl Invalid {
 
 /// The problems that were found so far.
 #[derive(Default)]
-pub(crate) struct Check {
-    problems: Vec<Invalid>,
+pub(crate) struct Problems {
+    problems: Vec<InvalidSetting>,
 }
 
-impl Check {
-    pub(crate) fn into_problems(self) -> Vec<Invalid> {
+impl Problems {
+    pub(crate) fn into_problems(self) -> Vec<InvalidSetting> {
         self.problems
     }
 
@@ -61,11 +61,11 @@ impl Check {
     }
 
     pub(crate) fn push(&mut self, setting: &'static str, problem: impl Into<String>) {
-        self.problems.push(Invalid::new(setting, problem));
+        self.problems.push(InvalidSetting::new(setting, problem));
     }
 
     /// Takes the value out of a result, or the problem in.
-    pub(crate) fn ok<T>(&mut self, result: Result<T, Invalid>) -> Option<T> {
+    pub(crate) fn ok<T>(&mut self, result: Result<T, InvalidSetting>) -> Option<T> {
         result.map_err(|problem| self.problems.push(problem)).ok()
     }
 
@@ -76,7 +76,7 @@ impl Check {
         value: &str,
         parse: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
-        self.ok(parse(value).map_err(|expected| Invalid::value(setting, value, expected)))
+        self.ok(parse(value).map_err(|expected| InvalidSetting::value(setting, value, expected)))
     }
 
     pub(crate) fn boolean(

@@ -2,15 +2,15 @@
 
 use super::environment::Environment;
 use super::names::{
-    parse_region, BucketName, CdnPath, ContainerName, ObjectKey, Prefix, MOST_PATHS,
+    parse_region, BucketName, CdnPath, ContainerName, ObjectKey, Prefix, MAX_PATHS,
 };
-use super::problems::{Check, Invalid};
+use super::problems::{InvalidSetting, Problems};
 use super::raw::RawSettings;
 use super::variables::Variables;
 use crate::mojito::config_js::{self, ConfigJs, Unknown};
 
 /// Containers of one run: an invalidation tells of no more of them, and each is held in memory until it is sent.
-pub(crate) const MOST_CONTAINERS: usize = MOST_PATHS;
+pub(crate) const MAX_CONTAINERS: usize = MAX_PATHS;
 
 /// A value of `config.js`.
 struct Wanted {
@@ -60,7 +60,7 @@ impl Target {
     ///
     /// `profile_region` is the region of AWS's profile, the last resort for the bucket's region.
     pub(crate) fn new(
-        check: &mut Check,
+        check: &mut Problems,
         variables: &Variables,
         raw: &RawSettings,
         environment: Option<Environment>,
@@ -83,11 +83,11 @@ impl Target {
             Some(prefix) => check.parse("CDN_PREFIX", prefix, Prefix::parse),
             None => prefix.clone(),
         };
-        if containers.len() > MOST_CONTAINERS {
+        if containers.len() > MAX_CONTAINERS {
             check.push(
                 "CONTAINER_NAME",
                 format!(
-                    "names {} containers, expected at most {MOST_CONTAINERS}, as CloudFront works on {MOST_PATHS} paths at a time; \
+                    "names {} containers, expected at most {MAX_CONTAINERS}, as CloudFront works on {MAX_PATHS} paths at a time; \
                      publish them in several runs",
                     containers.len()
                 ),
@@ -131,7 +131,7 @@ struct Config {
 
 impl Config {
     /// A value that is wanted. What is wrong with it is pushed, and so is `missing` if it is absent.
-    fn get(&mut self, check: &mut Check, wanted: &Wanted, missing: &str) -> Option<String> {
+    fn get(&mut self, check: &mut Problems, wanted: &Wanted, missing: &str) -> Option<String> {
         let Wanted {
             key,
             setting,
@@ -143,26 +143,30 @@ impl Config {
             Err(Unknown::File) => self.unknown.push(variable),
             Err(Unknown::Value(problem)) => {
                 let problem = format!("{problem}\nwrite it as a plain string, or set `{variable}`");
-                check.ok::<()>(Err(Invalid::lines(setting, &problem)));
+                check.ok::<()>(Err(InvalidSetting::lines(setting, &problem)));
             }
         }
         None
     }
 
     /// Pushes what is wrong with the whole file, once for all that was wanted of it.
-    fn report(&self, check: &mut Check) {
+    fn report(&self, check: &mut Problems) {
         let Some(problem) = self.file.problem() else {
             return;
         };
         if !self.unknown.is_empty() {
             let variables = self.unknown.join("` and `");
             let problem = format!("{problem}\nfix it, or set `{variables}`");
-            check.ok::<()>(Err(Invalid::lines(config_js::FILE, &problem)));
+            check.ok::<()>(Err(InvalidSetting::lines(config_js::FILE, &problem)));
         }
     }
 }
 
-fn containers(check: &mut Check, variables: &Variables, config: &mut Config) -> Vec<ContainerName> {
+fn containers(
+    check: &mut Problems,
+    variables: &Variables,
+    config: &mut Config,
+) -> Vec<ContainerName> {
     let Some(mut names) = check.ok(variables.list("CONTAINER_NAME")) else {
         return Vec::new();
     };
@@ -181,7 +185,7 @@ fn containers(check: &mut Check, variables: &Variables, config: &mut Config) -> 
 
 /// `BUCKET`, or `BUCKET/PREFIX` as Mojito writes it.
 fn bucket(
-    check: &mut Check,
+    check: &mut Problems,
     raw: &RawSettings,
     environment: Option<Environment>,
     config: &mut Config,
@@ -201,7 +205,7 @@ fn bucket(
     };
     if value.contains("//") || value.starts_with("arn:") {
         let expected = "`BUCKET` or `BUCKET/PREFIX`, without `s3://` and no ARN";
-        check.ok::<()>(Err(Invalid::value(setting, &value, expected)));
+        check.ok::<()>(Err(InvalidSetting::value(setting, &value, expected)));
         return None;
     }
     let (name, folder) = value.split_once('/').unwrap_or((&value, ""));
@@ -213,7 +217,7 @@ fn bucket(
 }
 
 fn region(
-    check: &mut Check,
+    check: &mut Problems,
     raw: &RawSettings,
     profile_region: Option<&str>,
     config: &mut Config,

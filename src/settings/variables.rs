@@ -9,8 +9,8 @@ use std::ffi::OsStr;
 
 use serde::de::DeserializeOwned;
 
-use super::problems::Invalid;
-use crate::common::printable::printable;
+use super::problems::InvalidSetting;
+use crate::common::printable::sanitize;
 
 /// The variables that are set and not empty.
 #[derive(Default)]
@@ -49,24 +49,24 @@ impl Variables {
     }
 
     /// Reads a list: Bitbucket's array form, or one plain value. Empty elements count as unset, repeated ones once.
-    pub(crate) fn list(&self, name: &'static str) -> Result<Vec<String>, Invalid> {
+    pub(crate) fn list(&self, name: &'static str) -> Result<Vec<String>, InvalidSetting> {
         let count_name = format!("{name}_COUNT");
         let plain = self.0.get(name);
         let Some(count) = self.0.get(&count_name) else {
             return Ok(plain.into_iter().cloned().collect());
         };
         if plain.is_some() {
-            return Err(Invalid::new(
+            return Err(InvalidSetting::new(
                 name,
                 format!("is given both as one value and as a list (`{count_name}`); give one of the two"),
             ));
         }
         let count: usize = count.parse().map_err(|_| {
-            Invalid::new(
+            InvalidSetting::new(
                 name,
                 format!(
                     "has the length `{}` (`{count_name}`), expected a number",
-                    printable(count)
+                    sanitize(count)
                 ),
             )
         })?;

@@ -11,7 +11,7 @@ use crate::common::byte_size::ByteSize;
 
 /// Reading takes some 140 times a script's size, and a step of Bitbucket has 1 GB for its containers. Real ones have some hundred
 /// kilobytes.
-const LARGEST: ByteSize = ByteSize(2_000_000);
+const MAX_SIZE: ByteSize = ByteSize(2_000_000);
 /// Stack that a level of nesting may take in the parser and in the checks after it, measured in a debug build with a
 /// fifth to spare: for a bracket, and for a byte of what nests without one (`!!!a`, `a=>b=>c`).
 const STACK_OF_BRACKET: usize = 4_800;
@@ -19,21 +19,21 @@ const STACK_OF_BYTE: usize = 400;
 /// The same for a group of a regular expression.
 const STACK_OF_GROUP: usize = 19_000;
 /// Groups and classes of one regular expression, whether or not they nest. Real ones have some tens.
-pub(super) const MOST_GROUPS: usize = 1_000;
-const LEAST_STACK: usize = (1 << 20) + MOST_GROUPS * STACK_OF_GROUP;
+pub(super) const MAX_GROUPS: usize = 1_000;
+const MIN_STACK: usize = (1 << 20) + MAX_GROUPS * STACK_OF_GROUP;
 /// Open brackets at one place. Real containers have some tens; the time to check absurd ones grows with the square.
-pub(super) const DEEPEST: usize = 10_000;
+pub(super) const MAX_DEPTH: usize = 10_000;
 /// What `cargo fuzz` puts into every function, to see which are reached, takes stack as well.
 const INSTRUMENTED: usize = if cfg!(fuzzing) { 4 } else { 1 };
 /// A script of the largest size takes a second.
-const LONGEST: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads a text, or says why it cannot be read here.
-pub(super) fn within_bounds<T: Send + 'static>(
+pub(super) fn parse_within_limits<T: Send + 'static>(
     text: &str,
     read: fn(&str) -> T,
 ) -> Result<T, String> {
-    within(text, LONGEST, read)
+    within(text, TIMEOUT, read)
 }
 
 fn within<T: Send + 'static>(
@@ -41,15 +41,15 @@ fn within<T: Send + 'static>(
     longest: Duration,
     read: fn(&str) -> T,
 ) -> Result<T, String> {
-    if text.len() as u64 > LARGEST.0 {
-        return Err(format!("it is larger than {LARGEST}"));
+    if text.len() as u64 > MAX_SIZE.0 {
+        return Err(format!("it is larger than {MAX_SIZE}"));
     }
     let brackets = brackets(text);
-    if brackets.open_at_once > DEEPEST {
-        return Err(format!("more than {DEEPEST} brackets are open at once"));
+    if brackets.open_at_once > MAX_DEPTH {
+        return Err(format!("more than {MAX_DEPTH} brackets are open at once"));
     }
     // Only what is used of it takes memory.
-    let stack = LEAST_STACK + brackets.opened * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE;
+    let stack = MIN_STACK + brackets.opened * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE;
     // What takes too long cannot be stopped. It goes on with a text of its own until the program ends.
     let text = text.to_owned();
     let (sender, receiver) = sync_channel(1);
@@ -106,16 +106,16 @@ mod tests {
             within("a", Duration::from_secs(1), endless).unwrap_err(),
             "it takes longer than 1 s"
         );
-        assert_eq!(within("ab", LONGEST, str::len), Ok(2));
+        assert_eq!(within("ab", TIMEOUT, str::len), Ok(2));
     }
 
     #[test]
     fn what_takes_too_much_memory_is_not_read() {
         let text = "a".repeat(2_000_001);
         assert_eq!(
-            within_bounds(&text, str::len).unwrap_err(),
+            parse_within_limits(&text, str::len).unwrap_err(),
             "it is larger than 2,000,000 bytes"
         );
-        assert_eq!(within_bounds(&text[1..], str::len), Ok(2_000_000));
+        assert_eq!(parse_within_limits(&text[1..], str::len), Ok(2_000_000));
     }
 }

@@ -5,10 +5,14 @@ use oxc_ast::{AstKind, AstType};
 use oxc_semantic::Semantic;
 use oxc_span::{GetSpan, Span};
 
-use super::syntax_error::{range, ErrorKind, SyntaxError};
+use super::syntax_error::{range, SyntaxError, SyntaxErrorKind};
 
 /// The first of it in a script.
-pub(super) fn foreign(text: &str, spaces: &[Span], semantic: &Semantic) -> Option<SyntaxError> {
+pub(super) fn unsupported_syntax(
+    text: &str,
+    spaces: &[Span],
+    semantic: &Semantic,
+) -> Option<SyntaxError> {
     invisible(text, spaces).or_else(|| {
         let nodes = semantic.nodes();
         nodes
@@ -17,7 +21,7 @@ pub(super) fn foreign(text: &str, spaces: &[Span], semantic: &Semantic) -> Optio
             .map(|node| SyntaxError {
                 message: "This is TypeScript or a proposal, which browsers do not run".to_owned(),
                 place: range(node.kind().span()),
-                kind: ErrorKind::Script,
+                kind: SyntaxErrorKind::Script,
             })
     })
 }
@@ -36,7 +40,7 @@ fn invisible(text: &str, spaces: &[Span]) -> Option<SyntaxError> {
                 u32::from(c)
             ),
             place: at..at + c.len_utf8(),
-            kind: ErrorKind::Script,
+            kind: SyntaxErrorKind::Script,
         })
     })
 }

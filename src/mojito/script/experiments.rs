@@ -8,15 +8,15 @@ use oxc_ast::ast::{
 use oxc_span::{GetSpan, Span};
 
 use super::fingerprint::Normalizer;
-use crate::common::printable::printable;
+use crate::common::printable::sanitize;
 use crate::mojito::experiment::{BuildInfo, Experiment, Part, Properties, Recipe, Value};
 
 /// The name of what only running the script would tell.
-const COMPUTED: &str = "computed parts";
+const DYNAMIC: &str = "computed parts";
 
 pub(super) fn read_build_info(object: &ObjectExpression) -> BuildInfo {
     let text = |name| match property(object, name).and_then(constant) {
-        Some(Value::Text(text)) => Some(printable(&text)),
+        Some(Value::Text(text)) => Some(sanitize(&text)),
         _ => None,
     };
     BuildInfo {
@@ -45,7 +45,7 @@ pub(super) fn read_experiment(
         Some(_) => None,
     };
     if recipes.is_none() {
-        code.insert(Part::new(None, COMPUTED), normalizer.hash(object.span));
+        code.insert(Part::new(None, DYNAMIC), normalizer.hash(object.span));
     }
     Experiment::new(&values, recipes, code, u64::from(call.size()))
 }
@@ -61,7 +61,7 @@ fn read_recipe(
             values(object, Recipe::PROPERTIES, Some(id), normalizer, code)
         }
         computed => {
-            let part = Part::new(Some(id), COMPUTED);
+            let part = Part::new(Some(id), DYNAMIC);
             code.insert(part, normalizer.hash(computed.span()));
             Properties::new()
         }
@@ -82,7 +82,7 @@ fn values(
         let Some((name, expression)) = known_property(property) else {
             // It may set any of them, and only running it would tell.
             values.extend(names.iter().map(|name| (*name, None)));
-            code.entry(Part::new(recipe, COMPUTED))
+            code.entry(Part::new(recipe, DYNAMIC))
                 .or_insert_with(|| normalizer.hash(object.span));
             continue;
         };
@@ -140,12 +140,12 @@ pub(super) fn constant(expression: &Expression) -> Option<Value> {
         Expression::TemplateLiteral(text) => Value::Text(text.single_quasi()?.to_string()),
         Expression::NumericLiteral(number) => Value::Number(number.value),
         Expression::BooleanLiteral(boolean) => Value::Boolean(boolean.value),
-        Expression::NullLiteral(_) => Value::Nothing,
-        Expression::Identifier(id) if id.name == "undefined" => Value::Nothing,
+        Expression::NullLiteral(_) => Value::Null,
+        Expression::Identifier(id) if id.name == "undefined" => Value::Null,
         Expression::UnaryExpression(unary) => {
             let argument = constant(&unary.argument)?;
             match (unary.operator, argument) {
-                (UnaryOperator::Void, _) => Value::Nothing,
+                (UnaryOperator::Void, _) => Value::Null,
                 (UnaryOperator::UnaryNegation, Value::Number(number)) => Value::Number(-number),
                 (UnaryOperator::UnaryPlus, number @ Value::Number(_)) => number,
                 (UnaryOperator::LogicalNot, Value::Boolean(boolean)) => Value::Boolean(!boolean),

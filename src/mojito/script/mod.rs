@@ -22,8 +22,8 @@ use oxc_span::{GetSpan, SourceType, Span};
 use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::{is_global, Normalizer};
 pub(crate) use self::module_exports::{read_exports, Exports};
-use self::parse::{assigned, parse, within_bounds};
-pub(crate) use self::syntax_error::{ErrorKind, SyntaxError};
+use self::parse::{assigned, parse, parse_within_limits};
+pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::{BuildInfo, Experiment};
 
 /// What a sound script holds.
@@ -41,20 +41,20 @@ pub(crate) struct Script {
 
 /// Reads a script. What cannot be checked here is an error as well.
 pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
-    within_bounds(text, read_here)
+    parse_within_limits(text, read_here)
 }
 
 fn read_here(text: &str) -> Result<Script, SyntaxError> {
     let allocator = Allocator::default();
     let (program, semantic) = parse(&allocator, text, SourceType::script()).map_err(|error| {
-        if error.kind == ErrorKind::Unchecked {
+        if error.kind == SyntaxErrorKind::Unchecked {
             return error;
         }
         let as_module = parse(&allocator, text, SourceType::mjs());
         let kind = if as_module.is_ok() {
-            ErrorKind::Module
+            SyntaxErrorKind::Module
         } else {
-            ErrorKind::Script
+            SyntaxErrorKind::Script
         };
         SyntaxError { kind, ..error }
     })?;

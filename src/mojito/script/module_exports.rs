@@ -10,8 +10,8 @@ use oxc_semantic::{AstNode, Semantic};
 use oxc_span::{GetSpan, SourceType, Span};
 
 use super::experiments::{constant, known_property};
-use super::parse::{assigned, parse, within_bounds};
-use super::syntax_error::{range, ErrorKind, SyntaxError};
+use super::parse::{assigned, parse, parse_within_limits};
+use super::syntax_error::{range, SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::Value;
 
 /// What a module exports.
@@ -66,7 +66,7 @@ impl Exports {
 
 /// Reads a module that does nothing but `module.exports = {...}`, after declarations if it has any.
 pub(crate) fn read_exports(text: &str) -> Result<Exports, SyntaxError> {
-    within_bounds(text, read_here)
+    parse_within_limits(text, read_here)
 }
 
 fn read_here(text: &str) -> Result<Exports, SyntaxError> {
@@ -77,7 +77,7 @@ fn read_here(text: &str) -> Result<Exports, SyntaxError> {
         message: "only `module.exports = {...}` is read, after declarations if there are any"
             .to_owned(),
         place: range(place),
-        kind: ErrorKind::Script,
+        kind: SyntaxErrorKind::Script,
     })
 }
 

@@ -7,20 +7,20 @@ use oxc_parser::Parser;
 use oxc_semantic::{Semantic, SemanticBuilder};
 use oxc_span::SourceType;
 
-use super::dialect::foreign;
-use super::syntax_error::{ErrorKind, SyntaxError};
+use super::dialect::unsupported_syntax;
+use super::syntax_error::{SyntaxError, SyntaxErrorKind};
 use super::{bounds, regex};
 
 /// Reads a text on a thread with the stack that it may take. What cannot be checked within the bounds is an error.
-pub(super) fn within_bounds<T: Send + 'static>(
+pub(super) fn parse_within_limits<T: Send + 'static>(
     text: &str,
     read: fn(&str) -> Result<T, SyntaxError>,
 ) -> Result<T, SyntaxError> {
-    bounds::within_bounds(text, read).unwrap_or_else(|why| {
+    bounds::parse_within_limits(text, read).unwrap_or_else(|why| {
         Err(SyntaxError {
             message: why,
             place: 0..0,
-            kind: ErrorKind::Unchecked,
+            kind: SyntaxErrorKind::Unchecked,
         })
     })
 }
@@ -40,10 +40,11 @@ pub(super) fn parse<'a>(
         .with_build_nodes(true)
         .with_check_syntax_error(true)
         .build(program);
-    let foreign = || foreign(text, &parsed.irregular_whitespaces, &checked.semantic);
-    let unsound_regex = || regex::unsound(text, &checked.semantic);
+    let unsupported_syntax =
+        || unsupported_syntax(text, &parsed.irregular_whitespaces, &checked.semantic);
+    let unsound_regex = || regex::invalid_regex(text, &checked.semantic);
     match first_error(&checked.diagnostics)
-        .or_else(foreign)
+        .or_else(unsupported_syntax)
         .or_else(unsound_regex)
     {
         Some(error) => Err(error),

@@ -9,11 +9,11 @@ use oxc_ast::AstKind;
 use oxc_regular_expression::{LiteralParser, Options};
 use oxc_semantic::Semantic;
 
-use super::bounds::MOST_GROUPS;
-use super::syntax_error::{range, ErrorKind, SyntaxError};
+use super::bounds::MAX_GROUPS;
+use super::syntax_error::{range, SyntaxError, SyntaxErrorKind};
 
 /// The first of them that is none.
-pub(super) fn unsound(text: &str, semantic: &Semantic) -> Option<SyntaxError> {
+pub(super) fn invalid_regex(text: &str, semantic: &Semantic) -> Option<SyntaxError> {
     let mut allocator = Allocator::default();
     semantic.nodes().iter().find_map(|node| {
         let AstKind::RegExpLiteral(literal) = node.kind() else {
@@ -28,11 +28,11 @@ pub(super) fn unsound(text: &str, semantic: &Semantic) -> Option<SyntaxError> {
 fn problem(text: &str, literal: &RegExpLiteral, allocator: &Allocator) -> Option<SyntaxError> {
     let pattern = literal.regex.pattern.text.as_str();
     let groups = pattern.bytes().filter(|byte| matches!(byte, b'(' | b'['));
-    if groups.count() > MOST_GROUPS {
+    if groups.count() > MAX_GROUPS {
         return Some(SyntaxError {
-            message: format!("a regular expression has more than {MOST_GROUPS} groups"),
+            message: format!("a regular expression has more than {MAX_GROUPS} groups"),
             place: range(literal.span),
-            kind: ErrorKind::Unchecked,
+            kind: SyntaxErrorKind::Unchecked,
         });
     }
     let pattern_at = literal.span.start + 1;

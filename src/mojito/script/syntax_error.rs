@@ -5,7 +5,7 @@ use std::ops::Range;
 use oxc_diagnostics::OxcDiagnostic;
 use oxc_span::Span;
 
-use crate::common::printable::printable;
+use crate::common::printable::sanitize;
 
 /// Why a text is no sound script, and where.
 #[derive(Debug, PartialEq)]
@@ -13,12 +13,12 @@ pub(crate) struct SyntaxError {
     pub(crate) message: String,
     /// The place, in bytes.
     pub(crate) place: Range<usize>,
-    pub(crate) kind: ErrorKind,
+    pub(crate) kind: SyntaxErrorKind,
 }
 
 /// What a text is that is no sound script.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ErrorKind {
+pub(crate) enum SyntaxErrorKind {
     /// A script with a fault.
     Script,
     /// Sound as a module, which pages do not load it as.
@@ -32,9 +32,9 @@ impl SyntaxError {
         let label = error.labels.first();
         let start = label.map_or(0, |label| label.offset() as usize);
         Self {
-            message: printable(&error.message),
+            message: sanitize(&error.message),
             place: start..start + label.map_or(0, |label| label.len() as usize),
-            kind: ErrorKind::Script,
+            kind: SyntaxErrorKind::Script,
         }
     }
 }

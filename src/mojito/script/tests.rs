@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::bounds::{DEEPEST, MOST_GROUPS};
+use super::bounds::{MAX_DEPTH, MAX_GROUPS};
 use super::*;
 use crate::mojito::experiment::{Part, Recipe, Traffic};
 
@@ -136,9 +136,9 @@ fn who_gets_an_experiment_is_what_mojito_makes_of_its_properties() {
     // A recipe's id is text to Mojito, so this is not one.
     case("state:'live',divertTo:1", &all);
     case("state:'live',divertTo:'2'", &all);
-    case("state:x", &Traffic::Computed);
-    case("state:'live',sampleRate:x()", &Traffic::Computed);
-    case("state:'live',divertTo:x", &Traffic::Computed);
+    case("state:x", &Traffic::Dynamic);
+    case("state:'live',sampleRate:x()", &Traffic::Dynamic);
+    case("state:'live',divertTo:x", &Traffic::Dynamic);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn what_a_browser_refuses_is_refused_with_its_place() {
         let error = read(text).unwrap_err();
         assert_eq!(
             (error.place.start, error.kind),
-            (at, ErrorKind::Script),
+            (at, SyntaxErrorKind::Script),
             "{error:?}"
         );
     }
@@ -260,7 +260,7 @@ fn what_a_browser_refuses_is_refused_with_its_place() {
         "import.meta.url",
     ] {
         assert!(
-            read(module).unwrap_err().kind == ErrorKind::Module,
+            read(module).unwrap_err().kind == SyntaxErrorKind::Module,
             "{module}"
         );
     }
@@ -394,7 +394,7 @@ fn calls_that_cannot_be_read_are_shared_code() {
         shared("Mojito.addTest({id:1},b())")
     );
     let spread = experiment("id:'w1',state:'live',sampleRate:.1,...a");
-    assert_eq!(spread.traffic, Traffic::Computed);
+    assert_eq!(spread.traffic, Traffic::Dynamic);
     let before = experiment("...a,id:'w1',state:'live',sampleRate:.1,divertTo:null");
     assert_eq!(before.traffic, Traffic::Live { share: 0.1 });
 }
@@ -428,7 +428,7 @@ fn the_shared_code_is_the_same_with_other_experiments() {
 
 #[test]
 fn nesting_as_deep_as_a_file_can_hold_does_not_end_the_program() {
-    const LEVELS: usize = DEEPEST / 2;
+    const LEVELS: usize = MAX_DEPTH / 2;
     for (open, middle, close) in [
         ("(", "1", ")"),
         ("(", "", ""),
@@ -453,9 +453,9 @@ fn nesting_as_deep_as_a_file_can_hold_does_not_end_the_program() {
         // Whether it is sound is not the question.
         let _ = read(&text);
     }
-    let without_brackets = "!".repeat(100 * DEEPEST) + "1";
+    let without_brackets = "!".repeat(100 * MAX_DEPTH) + "1";
     assert!(read(&without_brackets).is_ok());
-    let error = read(&"(".repeat(DEEPEST + 1)).unwrap_err();
+    let error = read(&"(".repeat(MAX_DEPTH + 1)).unwrap_err();
     assert!(
         error.message.contains("brackets are open at once"),
         "{error:?}"
@@ -498,14 +498,14 @@ proptest! {
 #[test]
 fn regular_expressions_are_checked_as_a_browser_checks_them() {
     #[track_caller]
-    fn case(regex: &str, fault: Option<(&str, &str)>) {
+    fn case(regex: &str, error: Option<(&str, &str)>) {
         let text = format!("Mojito = a + {regex};");
         let found = read(&text).err();
         let found = found.as_ref().map(|error| {
-            assert_eq!(error.kind, ErrorKind::Script);
+            assert_eq!(error.kind, SyntaxErrorKind::Script);
             (error.message.as_str(), &text[error.place.clone()])
         });
-        assert_eq!(found, fault, "{regex}");
+        assert_eq!(found, error, "{regex}");
     }
     case("/(?<a>a)|[b-c]{1,2}\\k<a>/u", None);
     case("/[a&&b]/v", None);
@@ -548,13 +548,13 @@ fn a_regular_expression_may_nest_as_deep_as_it_may_have_groups() {
                 close.repeat(groups)
             )
         };
-        assert!(read(&regex(MOST_GROUPS)).is_ok());
-        let error = read(&regex(9 * MOST_GROUPS)).unwrap_err();
+        assert!(read(&regex(MAX_GROUPS)).is_ok());
+        let error = read(&regex(9 * MAX_GROUPS)).unwrap_err();
         assert_eq!(
             (error.message.as_str(), error.kind),
             (
                 "a regular expression has more than 1000 groups",
-                ErrorKind::Unchecked
+                SyntaxErrorKind::Unchecked
             )
         );
     }
