@@ -46,5 +46,6 @@ mod commands {
     mod signals;
 }
 mod consistency;
+mod direction;
 mod limits;
 mod readme_setup;
