@@ -23,7 +23,7 @@ enum CliCommand {
     /// Publish the container (the default)
     Publish(PublishArgs),
     /// Show who the credentials are and prove what they can and cannot write, changing nothing
-    Problems(CheckArgs),
+    Check(CheckArgs),
     /// Print the least-privilege IAM policy for the same settings, as JSON
     Policy(PolicyArgs),
 }
@@ -70,7 +70,7 @@ struct PolicyArgs {
 /// What to do, and with which flags.
 pub(crate) enum Command {
     Publish(Flags),
-    Problems(Flags),
+    Check(Flags),
     /// With who is trusted, where that is what is asked for.
     Policy(Flags, Option<RawTrust>),
 }
@@ -80,7 +80,7 @@ impl Cli {
         match self.command {
             None => Command::Publish(self.publish.into()),
             Some(CliCommand::Publish(arguments)) => Command::Publish(arguments.into()),
-            Some(CliCommand::Problems(arguments)) => Command::Problems(Flags {
+            Some(CliCommand::Check(arguments)) => Command::Check(Flags {
                 production: arguments.production,
                 ..Flags::default()
             }),

@@ -11,7 +11,7 @@ pub(crate) enum Exit {
     /// 0: published, and invalidated where asked.
     Published,
     /// 1: a fault of the program.
-    AwsError,
+    InternalError,
     /// 2: settings or container refused; nothing was sent.
     Refused,
     /// 3: at least one `NAME.js` was not replaced.
@@ -26,7 +26,7 @@ impl Exit {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Published => 0,
-            Self::AwsError => 1,
+            Self::InternalError => 1,
             Self::Refused => 2,
             Self::NotPublished => 3,
             Self::NotInvalidated => 4,

@@ -1,7 +1,5 @@
-//! The binary: hands over to the library, which says how it ended.
+//! The binary: runs the library.
 
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
+fn main() {
     mojito_publish::main()
 }

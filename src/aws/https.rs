@@ -27,7 +27,7 @@ const ROOTS_IN_PEM: usize = 300_000;
 pub(crate) struct Https {
     ca_bundle: Option<String>,
     pool: Client,
-    pub(crate) counter: ConnectionCounter,
+    pub(crate) connections: ConnectionCounter,
 }
 
 impl Https {
@@ -36,9 +36,9 @@ impl Https {
         let trusted = ca_bundle.map_or_else(roots, |bundle| {
             TrustStore::empty().with_pem_certificate(bundle)
         });
-        let counter = ConnectionCounter::default();
+        let connections = ConnectionCounter::default();
         let pool = ConnectionPool::builder()
-            .event_listener(counter.clone())
+            .event_listener(connections.clone())
             .proxy_config(ProxyConfig::from_env())
             .sleep_impl(TokioSleep::new())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -49,7 +49,7 @@ impl Https {
         Self {
             ca_bundle: ca_bundle.map(str::to_owned),
             pool,
-            counter,
+            connections,
         }
     }
 

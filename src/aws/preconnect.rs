@@ -43,7 +43,7 @@ pub(crate) struct Wanted {
 
 impl Preconnect {
     /// Starts to open what a publish with these settings needs. `config` is that of its clients.
-    pub(crate) fn open(
+    pub(crate) fn start(
         counter: &ConnectionCounter,
         config: SdkConfig,
         settings: &Settings,

@@ -3,27 +3,28 @@
 //! A multipart upload that is created needs the same permission as an upload, but makes no object that anybody can see, and
 //! whoever created it may abort it. So each key is tried for real, and nothing is changed.
 
-use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use futures_util::future::{select, Either};
 
 use super::error::Error;
+use super::loaded;
 use super::probe::{probes, Probe};
 use super::signals::Signals;
 use crate::aws::config;
 use crate::aws::credentials::ConnectError;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
+use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::sts;
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
 use crate::report::console::Console;
 use crate::settings::names::{s3_uri, ObjectKey};
-use crate::settings::Settings;
+use crate::settings::variables::Variables;
+use crate::settings::{Flags, Settings};
 
 /// After a signal, how long the request that is on its way may take, so that nothing stays behind.
 const REQUEST_GRACE: Duration = Duration::from_millis(900);
@@ -32,55 +33,65 @@ const REQUEST_GRACE: Duration = Duration::from_millis(900);
 enum Access {
     Allowed,
     Denied(AwsError),
-    /// The key could not be tried.
-    Unknown(AwsError),
+    /// It could not be tried.
+    Inconclusive(AwsError),
 }
 
-/// Tries every key and says how it went.
+/// Checks what the credentials may do in the environment of the settings.
 pub(crate) async fn check(
-    settings: &Settings,
-    client: SharedHttpClient,
-    signals: Signals,
+    flags: Flags,
+    variables: &Variables,
     console: &Console,
 ) -> Result<Exit, Error> {
-    let probes = probes(settings);
-    let stopped = Cell::new(false);
-    let has_tried = Cell::new(false);
-    let mut trying = pin!(async {
-        let aws = aws::connect(settings, config::load(settings, client).await, None).await?;
-        console.info(&format!("credentials: {}", aws.credentials));
-        let identity = sts::of_caller(&aws.config)
-            .await
-            .map_err(ConnectError::from)?;
-        console.info(&format!(
-            "identity: {} in account {}",
-            identity.arn, identity.account_id
-        ));
-        let mut accesses = Vec::with_capacity(probes.len());
-        for probe in &probes {
-            if stopped.get() {
-                break;
+    let signals = Signals::new().map_err(Error::Start)?;
+    let mut stopped = pin!(signals.received());
+    let settings = loaded::settings(flags, variables).await?;
+    console.info(&format!(
+        "checking what the credentials may do in {} ({})",
+        settings.environment, settings.environment_reason
+    ));
+    let connecting = Box::pin(connect(&settings, console));
+    let aws = match select(stopped.as_mut(), connecting).await {
+        Either::Left((signal, _)) => return Ok(stopped_by(signal, false, console)),
+        Either::Right((aws, _)) => aws?,
+    };
+    let probes = probes(&settings);
+    let mut accesses = Vec::with_capacity(probes.len());
+    for probe in &probes {
+        let trying = pin!(try_key(&aws, &settings, &probe.key, console));
+        match select(stopped.as_mut(), trying).await {
+            Either::Left((signal, trying)) => {
+                // The request in flight may finish, so that its upload can be aborted.
+                let unfinished = tokio::time::timeout(REQUEST_GRACE, trying).await.is_err();
+                return Ok(stopped_by(signal, unfinished, console));
             }
-            has_tried.set(true);
-            accesses.push(try_key(&aws, settings, &probe.key, console).await);
-        }
-        Ok::<_, Error>(accesses)
-    });
-    match select(trying.as_mut(), pin!(signals.received())).await {
-        Either::Left((accesses, _)) => Ok(report(settings, &probes, &accesses?, console)),
-        Either::Right((signal, _)) => {
-            stopped.set(true);
-            // The request that is on its way is let finish, so that its upload can be aborted.
-            let left =
-                if has_tried.get() && tokio::time::timeout(REQUEST_GRACE, trying).await.is_err() {
-                    "; the request on its way may leave an unfinished multipart upload behind"
-                } else {
-                    ""
-                };
-            console.failure(&format!("stopped by {signal}; nothing was changed{left}"));
-            Ok(Exit::NotPublished)
+            Either::Right((access, _)) => accesses.push(access),
         }
     }
+    Ok(report(&settings, &probes, &accesses, console))
+}
+
+async fn connect(settings: &Settings, console: &Console) -> Result<Aws, ConnectError> {
+    let https = Https::new(settings.aws.ca_bundle.as_deref());
+    let config = config::load(settings, https.client()).await;
+    let aws = aws::connect(settings, config, None).await?;
+    console.info(&format!("credentials: {}", aws.credentials));
+    let identity = sts::of_caller(&aws.config).await?;
+    console.info(&format!(
+        "identity: {} in account {}",
+        identity.arn, identity.account_id
+    ));
+    Ok(aws)
+}
+
+fn stopped_by(signal: &str, unfinished: bool, console: &Console) -> Exit {
+    let left = if unfinished {
+        "; the request in flight may leave an unfinished multipart upload behind"
+    } else {
+        ""
+    };
+    console.failure(&format!("stopped by {signal}; nothing was changed{left}"));
+    Exit::NotPublished
 }
 
 /// Creates a multipart upload and aborts it.
@@ -101,7 +112,7 @@ async fn try_key(aws: &Aws, settings: &Settings, key: &ObjectKey, console: &Cons
             let error = AwsError::new("s3:PutObject", address, &error);
             return match error.kind {
                 AwsErrorKind::AccessDenied => Access::Denied(error),
-                _ => Access::Unknown(error),
+                _ => Access::Inconclusive(error),
             };
         }
     };
@@ -143,7 +154,7 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
                 too_much += 1;
                 console.failure(&format!("too much: may write {address} ({reason})"));
             }
-            (Access::Unknown(error), _) => {
+            (Access::Inconclusive(error), _) => {
                 unknown += 1;
                 console.failure(&format!(
                     "could not try {address}: {error}\nwhat to do: {}",

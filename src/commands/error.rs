@@ -27,7 +27,7 @@ impl Error {
         match self {
             Self::Settings(_) | Self::Container(_) => Exit::Refused,
             Self::Connect(_) => Exit::NotPublished,
-            Self::Start(_) => Exit::AwsError,
+            Self::Start(_) => Exit::InternalError,
         }
     }
 

@@ -5,30 +5,44 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
+use super::error::Error;
+use super::loaded;
 use crate::aws;
 use crate::aws::config;
 use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::sts;
 use crate::aws::trust_policy::TrustPolicy;
-use crate::settings::Settings;
+use crate::exit::Exit;
+use crate::report::console::Console;
+use crate::settings::raw::RawTrust;
+use crate::settings::variables::Variables;
+use crate::settings::{Flags, Settings};
 
 /// For an answer that is nice to have and that nothing depends on.
 const IDENTITY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The policy that `settings` ask for; with `trust`, the trust policy of the role instead.
-pub(crate) async fn policy(settings: &Settings, trust: Option<&TrustPolicy>) -> Value {
-    let mut permissions = Permissions::of(settings);
+/// Prints the policy; with `trust`, the trust policy of the role instead.
+pub(crate) async fn policy(
+    flags: Flags,
+    trust: Option<RawTrust>,
+    variables: &Variables,
+) -> Result<Exit, Error> {
+    let settings = loaded::settings(flags, variables).await?;
+    let trust = trust
+        .map(|flags| TrustPolicy::new(flags, variables, settings.environment))
+        .transpose()
+        .map_err(Error::Settings)?;
+    let mut permissions = Permissions::of(&settings);
     let needs_account = trust.is_some() || !permissions.distributions.is_empty();
     if permissions.account_id.is_none() && needs_account {
-        permissions.account_id = account_of_caller(settings).await;
+        permissions.account_id = account_of_caller(&settings).await;
     }
-    match trust {
+    Console::json(&match trust {
         Some(trust) => trust.policy(permissions.partition(), permissions.account_id.as_deref()),
         None => permissions.policy(),
-    }
+    });
+    Ok(Exit::Published)
 }
 
 /// The account of whoever the credentials belong to, if there are any and STS answers soon.

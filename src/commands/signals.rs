@@ -1,13 +1,13 @@
-//! SIGTERM and SIGINT: the run ends within a second and says what it has done.
+//! SIGTERM and SIGINT: the run ends within a second and reports what it has done.
 //!
-//! A thread of its own waits for them, so that neither a compression nor a slow answer delays it. As the first process
-//! of a container the program would otherwise not even be ended by them: the kernel ignores signals without a handler
-//! there.
+//! A thread of its own waits for them, so that neither a compression nor a slow response delays it. As the first process of
+//! a container, the program would otherwise not be ended by them at all: the kernel ignores signals without a handler there.
 
 use std::io;
 use std::pin::pin;
 use std::process;
-use std::sync::{Arc, OnceLock};
+use std::sync::mpsc::sync_channel;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -15,59 +15,29 @@ use futures_util::future::{select, Either};
 use tokio::runtime;
 use tokio::signal::unix::{signal, Signal, SignalKind};
 
-use crate::exit::Exit;
-use crate::publish::run::Run;
-use crate::report::console::Console;
-use crate::report::result_json;
-use crate::report::summary;
-use crate::settings::pipeline::Build;
+use super::ending::Ending;
 
-/// How long saying what was done may take.
+/// How long the report may take. Where nobody reads the output, printing blocks for ever.
 const SUMMARY_GRACE: Duration = Duration::from_millis(900);
 
-/// Starts to wait for the signals. `run` is filled once there is something to tell.
-pub(crate) fn watch(
-    build: Build,
-    run: Arc<OnceLock<Arc<Run>>>,
-    console: Arc<Console>,
-) -> io::Result<()> {
+/// Starts to wait for the signals. They end the process.
+pub(crate) fn watch(ending: Arc<Ending>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     let signals = {
         let _guard = runtime.enter();
         Signals::new()?
     };
-    thread::Builder::new()
-        .name("signals".to_owned())
-        .spawn(move || {
-            let name = runtime.block_on(signals.received());
-            let of_timer = Arc::clone(&run);
-            // Where nobody reads the output any more, printing never ends.
-            thread::spawn(move || {
-                thread::sleep(SUMMARY_GRACE);
-                // Without a record, nothing was sent.
-                let exit = of_timer.get().map_or(Exit::NotPublished, |run| {
-                    run.exit.get().copied().unwrap_or(Exit::AwsError)
-                });
-                process::exit(exit.code().into());
-            });
-            let exit = if let Some(run) = run.get() {
-                summary::report(run, Some(name), &console)
-            } else {
-                console.failure(&format!(
-                    "stopped by {name}\nnothing was sent; visitors keep the old container"
-                ));
-                result_json::write(
-                    &build,
-                    &result_json::of_end("not_published", Exit::NotPublished),
-                    &console,
-                );
-                Some(Exit::NotPublished)
-            };
-            // Without an exit, the run is printing its end and is left to finish.
-            if let Some(exit) = exit {
-                process::exit(exit.code().into());
-            }
-        })?;
+    let wait = move || {
+        let name = runtime.block_on(signals.received());
+        let (sender, receiver) = sync_channel(1);
+        let reporting = Arc::clone(&ending);
+        thread::spawn(move || sender.send(reporting.of_signal(name)));
+        let exit = receiver.recv_timeout(SUMMARY_GRACE);
+        let exit = exit.unwrap_or_else(|_| ending.unreported());
+        process::exit(exit.code().into());
+    };
+    let thread = thread::Builder::new().name("signals".to_owned());
+    thread.spawn(wait)?;
     Ok(())
 }
 
@@ -78,7 +48,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Must be called in a runtime; from then on, the signals no longer end the process by themselves.
+    /// Must be called in a runtime. From then on, the signals no longer end the process by themselves.
     pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
@@ -86,7 +56,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the first, and names it.
+    /// Waits for the first, and returns its name.
     pub(crate) async fn received(mut self) -> &'static str {
         match select(pin!(self.terminate.recv()), pin!(self.interrupt.recv())).await {
             Either::Left(_) => "SIGTERM",

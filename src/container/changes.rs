@@ -12,7 +12,7 @@ use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
 
 /// What changes, against what.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Changes {
     /// Where the old container was read, and what it is.
     pub(crate) against: String,

@@ -206,7 +206,7 @@ fn check_budget(
     let Some(max) = max_size.filter(|max| object.compressed_size() > *max) else {
         return Ok(());
     };
-    if object.bundle != Variant::Minified {
+    if object.variant != Variant::Minified {
         return Ok(());
     }
     let mut problem = format!(

@@ -12,7 +12,7 @@ use crate::settings::names::{CdnPath, ContainerName, ObjectKey, Prefix, Variant}
 /// An object, ready to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    pub(crate) bundle: Variant,
+    pub(crate) variant: Variant,
     pub(crate) key: ObjectKey,
     pub(crate) cdn_path: CdnPath,
     /// Bytes of the file as Mojito built it.
@@ -36,15 +36,15 @@ impl Object {
 
     pub(crate) fn new(
         container: &ContainerName,
-        bundle: Variant,
+        variant: Variant,
         prefix: &Prefix,
         cdn_prefix: &Prefix,
         size: ByteSize,
         body: Vec<u8>,
     ) -> Self {
-        let file_name = bundle.file_name(container);
+        let file_name = variant.file_name(container);
         Self {
-            bundle,
+            variant,
             key: ObjectKey::new(prefix, &file_name),
             cdn_path: CdnPath::new(cdn_prefix, &file_name),
             size,
@@ -74,6 +74,6 @@ impl Container {
     pub(crate) fn minified(&self) -> Option<&Object> {
         self.objects
             .iter()
-            .find(|object| object.bundle == Variant::Minified)
+            .find(|object| object.variant == Variant::Minified)
     }
 }

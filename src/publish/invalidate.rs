@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::event::{Event, NotCompleted};
 use super::publisher::Publisher;
-use super::run::Invalidation;
+use super::state::Invalidation;
 use crate::aws::cloudfront;
 use crate::aws::error::AwsError;
 use crate::settings::names::{CdnPath, DistributionId};
@@ -30,7 +30,9 @@ pub(crate) async fn invalidate(publisher: &Publisher<'_>) {
     let distributions = &publisher.settings().distributions;
     join_all(distributions.iter().map(|distribution| async move {
         let run = publisher.run;
-        run.set_invalidation(distribution, Invalidation::InFlight);
+        if !run.start_invalidation(distribution) {
+            return;
+        }
         let result = invalidate_in(publisher, distribution, groups).await;
         run.set_invalidation(
             distribution,

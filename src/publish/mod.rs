@@ -5,9 +5,11 @@ pub(crate) mod compare;
 pub(crate) mod event;
 pub(crate) mod invalidate;
 pub(crate) mod only_newer;
+pub(crate) mod outcome;
 pub(crate) mod plan;
 pub(crate) mod publisher;
 pub(crate) mod run;
+pub(crate) mod state;
 pub(crate) mod upload;
 pub(crate) mod verify;
 
@@ -29,7 +31,7 @@ pub(crate) async fn publish(publisher: &Publisher<'_>) {
     let work = Box::pin(async {
         upload::upload(publisher).await;
         publisher.run.expect_verification();
-        publisher.connections.cloudfront().await;
+        publisher.preconnect.cloudfront().await;
         invalidate::invalidate(publisher).await;
         if settings.wait {
             invalidate::wait(publisher).await;

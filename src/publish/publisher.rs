@@ -11,7 +11,7 @@ use crate::settings::Settings;
 pub(crate) struct Publisher<'a> {
     pub(crate) aws: &'a Aws,
     pub(crate) https: &'a Https,
-    pub(crate) connections: &'a Preconnect,
+    pub(crate) preconnect: &'a Preconnect,
     pub(crate) run: &'a Run,
     pub(crate) listener: &'a dyn Fn(&Event),
 }
@@ -22,6 +22,8 @@ impl Publisher<'_> {
     }
 
     pub(crate) fn emit(&self, event: &Event) {
-        (self.listener)(event);
+        if self.run.outcome().is_none() {
+            (self.listener)(event);
+        }
     }
 }

@@ -1,117 +1,34 @@
-//! What a run has done so far, object by object and distribution by distribution.
-//!
-//! It is the one truth about a run: the exit code, the closing lines, the JSON and the answer to SIGTERM are all read
-//! from it, so none of them can tell another story.
+//! A run: its plan, its state, and how it ended.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use super::compare::NotCompared;
+use super::outcome::Outcome;
 use super::plan::Plan;
-use crate::aws::error::AwsError;
-use crate::aws::iam_policy::Permissions;
-use crate::aws::sts::Identity;
-use crate::container::changes::Changes;
+use super::state::{ContainerState, Invalidation, RunState, Upload, Verification};
 use crate::container::object::Container;
-use crate::exit::Exit;
-use crate::settings::names::{
-    public_url_of, CdnPath, ContainerName, DistributionId, ObjectKey, Variant, MAX_PATHS,
-};
+use crate::settings::names::{public_url_of, CdnPath, DistributionId, ObjectKey, MAX_PATHS};
 
-/// How far the upload of an object is.
-#[derive(Clone, Debug)]
-pub(crate) enum Upload {
-    Pending,
-    /// Sent and not yet answered: whether it was stored is unknown.
-    InFlight,
-    Uploaded,
-    Failed(AwsError),
-}
-
-impl Upload {
-    pub(crate) fn is_done(&self) -> bool {
-        matches!(self, Self::Uploaded)
-    }
-}
-
-/// How far the invalidation in a distribution is. Several ids where the paths exceed one request.
-#[derive(Clone, Debug)]
-pub(crate) enum Invalidation {
-    Pending,
-    InFlight,
-    InProgress(Vec<String>),
-    Completed(Vec<String>),
-    Failed(AwsError),
-}
-
-/// Whether visitors get a container that was published.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Verification {
-    /// Still waited for, with what was served at the last poll.
-    Pending {
-        last_seen: Option<String>,
-    },
-    Verified,
-    /// What was served instead at the deadline.
-    Failed(String),
-}
-
-impl Verification {
-    /// What visitors get in place of the new container, as far as it is known.
-    pub(crate) fn problem(&self) -> Option<&str> {
-        match self {
-            Self::Pending { last_seen } => Some(last_seen.as_deref().unwrap_or("no response yet")),
-            Self::Verified => None,
-            Self::Failed(problem) => Some(problem),
-        }
-    }
-}
-
-/// A run and its state.
+/// A run.
 pub(crate) struct Run {
     pub(crate) plan: Plan,
-    pub(crate) started: Instant,
+    started: Instant,
     pub(crate) caller_reference: String,
-    /// How the run ends, from when its closing lines are being printed.
-    pub(crate) exit: OnceLock<Exit>,
-    /// Not to be held while something is printed, which may take for ever.
+    /// Not to be held while something is printed, which may block.
     state: Mutex<RunState>,
-}
-
-/// What changes during a run.
-#[derive(Debug, Default)]
-pub(crate) struct RunState {
-    pub(crate) credentials: Option<String>,
-    pub(crate) identity: Option<Identity>,
-    pub(crate) uploads: BTreeMap<ObjectKey, Upload>,
-    pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,
-    /// What is changed for visitors, by container, or why that is not known.
-    pub(crate) changes: BTreeMap<ContainerName, Result<Changes, NotCompared>>,
-    /// By public URL, from when the uploads are done.
-    pub(crate) verifications: BTreeMap<String, Verification>,
-    pub(crate) published_at: Option<SystemTime>,
-}
-
-/// What a container's visitors get, as far as the run knows.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum ContainerState {
-    Published,
-    NotPublished,
-    Unknown,
+    /// Set once. Nothing is sent after that.
+    outcome: OnceLock<Outcome>,
 }
 
 impl Run {
     pub(crate) fn new(plan: Plan, started: Instant) -> Self {
+        let uploads = plan
+            .objects()
+            .map(|object| (object.key.clone(), Upload::Pending));
+        let distributions = plan.settings.distributions.iter();
         let state = RunState {
-            uploads: plan
-                .objects()
-                .map(|object| (object.key.clone(), Upload::Pending))
-                .collect(),
-            invalidations: plan
-                .settings
-                .distributions
-                .iter()
+            uploads: uploads.collect(),
+            invalidations: distributions
                 .map(|id| (id.clone(), Invalidation::Pending))
                 .collect(),
             ..RunState::default()
@@ -120,9 +37,41 @@ impl Run {
             plan,
             started,
             caller_reference: caller_reference(),
-            exit: OnceLock::new(),
             state: Mutex::new(state),
+            outcome: OnceLock::new(),
         }
+    }
+
+    /// Ends the run: from now on, nothing is sent and nothing changes how it ended. Only the first call decides.
+    pub(crate) fn end(&self, stopped_by: Option<&'static str>) -> &Outcome {
+        let state = self.state();
+        self.outcome
+            .get_or_init(|| Outcome::new(state.clone(), stopped_by, self.started.elapsed()))
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn outcome(&self) -> Option<&Outcome> {
+        self.outcome.get()
+    }
+
+    /// Marks an upload as sent, unless the run has ended.
+    pub(crate) fn start_upload(&self, key: &ObjectKey) -> bool {
+        let mut state = self.state();
+        let may_start = self.outcome.get().is_none();
+        if may_start {
+            state.uploads.insert(key.clone(), Upload::InFlight);
+        }
+        may_start
+    }
+
+    /// Marks an invalidation as sent, unless the run has ended.
+    pub(crate) fn start_invalidation(&self, distribution: &DistributionId) -> bool {
+        let mut state = self.state();
+        let may_start = self.outcome.get().is_none();
+        if may_start {
+            state.set_invalidation(distribution, Invalidation::InFlight);
+        }
+        may_start
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, RunState> {
@@ -142,10 +91,7 @@ impl Run {
         distribution: &DistributionId,
         invalidation: Invalidation,
     ) {
-        let invalidations = &mut self.state().invalidations;
-        if let Some((_, entry)) = invalidations.iter_mut().find(|(id, _)| id == distribution) {
-            *entry = invalidation;
-        }
+        self.state().set_invalidation(distribution, invalidation);
     }
 
     /// The containers whose `NAME.js` was replaced.
@@ -188,95 +134,6 @@ impl Run {
             .map(|object| object.cdn_path.clone())
             .collect();
         paths.chunks(MAX_PATHS).map(<[CdnPath]>::to_vec).collect()
-    }
-}
-
-impl RunState {
-    pub(crate) fn container(&self, container: &Container) -> ContainerState {
-        let minified = container
-            .objects
-            .iter()
-            .find(|object| object.bundle == Variant::Minified);
-        match minified.and_then(|object| self.uploads.get(&object.key)) {
-            Some(Upload::Uploaded) => ContainerState::Published,
-            Some(Upload::InFlight) => ContainerState::Unknown,
-            Some(Upload::Failed(error)) if error.outcome_unknown => ContainerState::Unknown,
-            _ => ContainerState::NotPublished,
-        }
-    }
-
-    /// The faults of the uploads and of the invalidations.
-    pub(crate) fn errors(&self) -> Vec<AwsError> {
-        let uploads = self.uploads.values().filter_map(|upload| match upload {
-            Upload::Failed(error) => Some(error.clone()),
-            _ => None,
-        });
-        let invalidations =
-            self.invalidations
-                .iter()
-                .filter_map(|(_, invalidation)| match invalidation {
-                    Invalidation::Failed(error) => Some(error.clone()),
-                    _ => None,
-                });
-        uploads.chain(invalidations).collect()
-    }
-
-    /// The distributions that were not told of what is published.
-    pub(crate) fn not_invalidated(&self) -> Vec<&DistributionId> {
-        self.invalidations
-            .iter()
-            .filter(|(_, invalidation)| {
-                !matches!(
-                    invalidation,
-                    Invalidation::InProgress(_) | Invalidation::Completed(_)
-                )
-            })
-            .map(|(id, _)| id)
-            .collect()
-    }
-
-    /// Whether every distribution has said that it has forgotten the old container.
-    pub(crate) fn all_invalidations_completed(&self) -> bool {
-        let mut invalidations = self.invalidations.iter();
-        !self.invalidations.is_empty()
-            && invalidations.all(|(_, it)| matches!(it, Invalidation::Completed(_)))
-    }
-
-    /// Whether a distribution may have been told all the same, as CloudFront has not answered.
-    pub(crate) fn may_be_invalidated(&self) -> bool {
-        self.invalidations
-            .iter()
-            .any(|(_, invalidation)| match invalidation {
-                Invalidation::InFlight => true,
-                Invalidation::Failed(error) => error.outcome_unknown,
-                _ => false,
-            })
-    }
-
-    /// The scope of the run, with the account of the caller where it is known by now.
-    pub(crate) fn permissions(&self, plan: &Plan) -> Permissions {
-        let account_id = self
-            .identity
-            .as_ref()
-            .map(|identity| identity.account_id.clone());
-        Permissions::of(&plan.settings).of_account(account_id)
-    }
-
-    /// How the run ends if it ends now.
-    pub(crate) fn exit(&self) -> Exit {
-        if self.uploads.values().any(|upload| !upload.is_done()) {
-            Exit::NotPublished
-        } else if !self.not_invalidated().is_empty() {
-            Exit::NotInvalidated
-        } else if self
-            .verifications
-            .values()
-            .any(|verification| *verification != Verification::Verified)
-        {
-            Exit::NotVerified
-        } else {
-            Exit::Published
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::compare::{already_reported, Comparison, Sources};
 use super::event::Event;
 use super::only_newer;
 use super::publisher::Publisher;
-use super::run::Upload;
+use super::state::Upload;
 use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
 use crate::aws::s3::{self, Precondition};
@@ -52,7 +52,7 @@ async fn publish_container(
     sources: Sources,
     container: &Container,
 ) -> (Sources, ()) {
-    let connections = publisher.connections;
+    let connections = publisher.preconnect;
     let compare = compare(publisher, comparison, sources, container);
     let upload = upload_container(publisher, container);
     let (sources, uploaded) = if Comparison::reads_s3_meanwhile(publisher.settings()) {
@@ -95,7 +95,9 @@ async fn upload_container<'a>(
     let run = publisher.run;
     let mut uploaded = Vec::new();
     for object in container.objects.iter() {
-        run.set_upload(&object.key, Upload::InFlight);
+        if !run.start_upload(&object.key) {
+            break;
+        }
         match put(publisher, object).await {
             Ok(()) => {
                 run.set_upload(&object.key, Upload::Uploaded);

@@ -15,7 +15,7 @@ use tokio::time::{timeout_at, Instant};
 use super::cdn;
 use super::event::Event;
 use super::publisher::Publisher;
-use super::run::Verification;
+use super::state::Verification;
 use crate::container::gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;

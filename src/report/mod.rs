@@ -2,6 +2,7 @@
 
 pub(crate) mod console;
 pub(crate) mod progress;
+pub(crate) mod result_file;
 pub(crate) mod result_json;
 pub(crate) mod summary;
 pub(crate) mod tables;

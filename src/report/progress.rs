@@ -11,7 +11,8 @@ use crate::container::object::{Container, Object};
 use crate::publish::compare::NotCompared;
 use crate::publish::event::{Event, NotCompleted};
 use crate::publish::plan::Plan;
-use crate::publish::run::{Run, Upload, Verification};
+use crate::publish::run::Run;
+use crate::publish::state::{Upload, Verification};
 use crate::settings::names::s3_uri;
 use crate::settings::names::CdnPath;
 
@@ -109,7 +110,7 @@ pub(crate) fn changes(
 }
 
 /// Says what happens during a publish.
-pub(crate) fn progress(event: &Event, run: &Run, console: &Console) {
+pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
     match event {
         Event::Compared {
             container,

@@ -1,204 +1,281 @@
-//! The result as JSON, in the folders that Bitbucket gives a pipe: one of its own, and one that pipes share.
+//! The result as JSON: one shape for every end, which `docs/result.schema.json` describes.
 
-use std::fs;
-use std::io;
-use std::path::Path;
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::DateTime;
+use serde::Serialize;
 
-use serde_json::{json, Map, Value};
-
-use super::console::Console;
-use crate::common::bounded_file;
-use crate::common::byte_size::ByteSize;
-use crate::common::secrets;
-use crate::container::changes::Changes;
-use crate::container::object::Container;
+use crate::aws::error::AwsError;
+use crate::aws::sts::Identity;
+use crate::container::changes::{Change, Changes};
+use crate::container::object::{Container, Object};
 use crate::exit::Exit;
+use crate::mojito::experiment::{BuildInfo, Experiment};
 use crate::publish::compare::NotCompared;
+use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
-use crate::publish::run::{ContainerState, Invalidation, Run, RunState, Upload};
-use crate::settings::names::Variant;
+use crate::publish::state::{ContainerState, Invalidation, RunState, Upload, Verification};
+use crate::settings::environment::Environment;
+use crate::settings::names::{
+    BucketName, CdnPath, ContainerName, DistributionId, ObjectKey, Variant,
+};
 use crate::settings::pipeline::Build;
 
-/// The file in `BITBUCKET_PIPE_STORAGE_DIR`.
-const OWN_FILE: &str = "mojito-publish.json";
-/// The file of Atlassian's toolkit in `BITBUCKET_PIPE_SHARED_STORAGE_DIR`: one JSON object for all pipes.
-const SHARED_FILE: &str = "_shared_variables.json";
-/// Other pipes write some lines each. It is parsed as a whole, which takes several times its size.
-const MAX_SHARED_FILE: ByteSize = ByteSize(1_000_000);
-/// The key in the shared object.
-const SHARED_KEY: &str = "mojito_publish";
+/// The version of the shape. It rises with each change that a reader could stumble over.
+const SCHEMA: u32 = 1;
 
-/// Writes the files. A folder that cannot be written is a warning.
-pub(crate) fn write(build: &Build, result: &Value, console: &Console) {
-    let own = build
-        .storage_dir
-        .as_ref()
-        .map(|directory| write_own(directory, result));
-    let shared = build
-        .shared_storage_dir
-        .as_ref()
-        .map(|directory| write_shared(directory, result));
-    for warning in [own, shared].into_iter().flatten().filter_map(Result::err) {
-        console.warning(&warning);
+/// How a run ended. What an early end leaves unknown is null or empty.
+#[derive(Serialize)]
+pub(crate) struct RunResult<'a> {
+    schema: u32,
+    version: &'static str,
+    exit: Exit,
+    exit_code: u8,
+    dry_run: bool,
+    stopped_by: Option<&'a str>,
+    /// What ended the run before its first upload.
+    error: Option<String>,
+    started_at: Option<String>,
+    seconds: Option<f64>,
+    environment: Option<Environment>,
+    environment_reason: Option<&'a str>,
+    build: &'a Build,
+    bucket: Option<&'a BucketName>,
+    region: Option<&'a str>,
+    credentials: Option<&'a str>,
+    identity: Option<&'a Identity>,
+    containers: Vec<ContainerResult<'a>>,
+    invalidations: Vec<InvalidationResult<'a>>,
+    verifications: Vec<VerificationResult<'a>>,
+}
+
+#[derive(Serialize)]
+struct ContainerResult<'a> {
+    name: &'a ContainerName,
+    state: ContainerState,
+    build_info: Option<&'a BuildInfo>,
+    experiments: Option<&'a [Experiment]>,
+    /// Null where it was not compared.
+    changes: Option<&'a [Change]>,
+    /// The address of the container that visitors got, and what it is.
+    compared_with: Option<&'a str>,
+    comparison_skipped: Option<String>,
+    objects: Vec<ObjectResult<'a>>,
+}
+
+#[derive(Serialize)]
+struct ObjectResult<'a> {
+    key: &'a ObjectKey,
+    variant: Variant,
+    path: &'a CdnPath,
+    /// Bytes.
+    size: u64,
+    compressed_size: u64,
+    upload: UploadResult,
+    error: Option<&'a AwsError>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum UploadResult {
+    NotStarted,
+    /// Sent, without a response.
+    Unknown,
+    Uploaded,
+    Failed,
+}
+
+#[derive(Serialize)]
+struct InvalidationResult<'a> {
+    distribution_id: &'a DistributionId,
+    status: InvalidationStatus,
+    ids: &'a [String],
+    error: Option<&'a AwsError>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum InvalidationStatus {
+    NotStarted,
+    /// Sent, without a response.
+    Unknown,
+    InProgress,
+    Completed,
+    Failed,
+}
+
+#[derive(Serialize)]
+struct VerificationResult<'a> {
+    url: &'a str,
+    verified: bool,
+    /// What visitors get instead.
+    problem: Option<&'a str>,
+}
+
+impl<'a> RunResult<'a> {
+    /// The result of a run that ended before its first upload.
+    pub(crate) fn early(build: &'a Build, exit: Exit, error: Option<String>) -> Self {
+        Self {
+            schema: SCHEMA,
+            version: env!("CARGO_PKG_VERSION"),
+            exit,
+            exit_code: exit.code(),
+            dry_run: false,
+            stopped_by: None,
+            error,
+            started_at: None,
+            seconds: None,
+            environment: None,
+            environment_reason: None,
+            build,
+            bucket: None,
+            region: None,
+            credentials: None,
+            identity: None,
+            containers: Vec::new(),
+            invalidations: Vec::new(),
+            verifications: Vec::new(),
+        }
+    }
+
+    /// The result of a run that a signal stopped before its first upload.
+    pub(crate) fn stopped_early(build: &'a Build, exit: Exit, signal: &'a str) -> Self {
+        Self {
+            stopped_by: Some(signal),
+            ..Self::early(build, exit, None)
+        }
+    }
+
+    pub(crate) fn dry_run(
+        plan: &'a Plan,
+        credentials: Option<&'a str>,
+        changes: &'a [Result<Changes, NotCompared>],
+    ) -> Self {
+        let containers = plan.containers.iter().zip(changes);
+        Self {
+            dry_run: true,
+            credentials,
+            containers: containers
+                .map(|(container, changes)| ContainerResult::new(container, Some(changes), None))
+                .collect(),
+            ..Self::planned(plan, Exit::Published)
+        }
+    }
+
+    pub(crate) fn published(plan: &'a Plan, outcome: &'a Outcome) -> Self {
+        let state = &outcome.state;
+        let started_at = DateTime::from_secs(DateTime::from(outcome.started_at).secs());
+        let containers = plan.containers.iter();
+        let invalidations = state.invalidations.iter();
+        let verifications = state.verifications.iter();
+        Self {
+            stopped_by: outcome.stopped_by,
+            started_at: started_at.fmt(Format::DateTime).ok(),
+            seconds: Some(outcome.elapsed.as_secs_f64()),
+            credentials: state.credentials.as_deref(),
+            identity: state.identity.as_ref(),
+            containers: containers
+                .map(|container| {
+                    let changes = state.changes.get(&container.name);
+                    ContainerResult::new(container, changes, Some(state))
+                })
+                .collect(),
+            invalidations: invalidations
+                .map(|(distribution, invalidation)| {
+                    InvalidationResult::new(distribution, invalidation)
+                })
+                .collect(),
+            verifications: verifications
+                .map(|(url, verification)| VerificationResult::new(url, verification))
+                .collect(),
+            ..Self::planned(plan, outcome.exit)
+        }
+    }
+
+    fn planned(plan: &'a Plan, exit: Exit) -> Self {
+        let settings = &plan.settings;
+        Self {
+            environment: Some(settings.environment),
+            environment_reason: Some(&settings.environment_reason),
+            bucket: Some(&settings.target.bucket),
+            region: Some(&settings.target.region),
+            ..Self::early(&settings.build, exit, None)
+        }
     }
 }
 
-fn write_own(directory: &Path, result: &Value) -> Result<(), String> {
-    replace(directory, OWN_FILE, result).map_err(|error| {
-        format!(
-            "the result is not in `BITBUCKET_PIPE_STORAGE_DIR` ({}): {error}",
-            directory.display()
-        )
-    })
-}
-
-/// Adds the result to the object that other pipes also write to. One that is not an object is left as it is.
-fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
-    let path = directory.join(SHARED_FILE);
-    let not_shared =
-        |problem: String| format!("the result is not in `{}`: {problem}", path.display());
-    let mut shared: Map<String, Value> = match bounded_file::read(&path, MAX_SHARED_FILE) {
-        Ok(content) if content.trim_ascii().is_empty() => Map::new(),
-        Ok(content) => serde_json::from_slice(&content)
-            .map_err(|error| not_shared(format!("it does not hold one JSON object: {error}")))?,
-        Err(error) if error.is_absent() => Map::new(),
-        Err(error) => return Err(not_shared(format!("it {error}"))),
-    };
-    shared.insert(SHARED_KEY.to_owned(), result.clone());
-    replace(directory, SHARED_FILE, &Value::Object(shared))
-        .map_err(|error| not_shared(error.to_string()))
-}
-
-/// Writes a file beside and renames it, so that a reader never finds half of it. The mode of the old one is kept.
-fn replace(directory: &Path, file: &str, content: &Value) -> io::Result<()> {
-    fs::create_dir_all(directory)?;
-    let path = directory.join(file);
-    let temporary = directory.join(format!("{file}.{}.tmp", std::process::id()));
-    let written = fs::write(&temporary, secrets::redact(&content.to_string()).as_bytes())
-        .and_then(|()| match fs::metadata(&path) {
-            Ok(old) => fs::set_permissions(&temporary, old.permissions()),
-            Err(_) => Ok(()),
-        })
-        .and_then(|()| fs::rename(&temporary, &path));
-    written.inspect_err(|_| {
-        let _ = fs::remove_file(&temporary);
-    })
-}
-
-/// The result of a run that ended with nothing to record, as `exit` says.
-pub(crate) fn of_end(name: &str, exit: Exit) -> Value {
-    json!({"version": env!("CARGO_PKG_VERSION"), "exit": name, "exit_code": exit.code()})
-}
-
-/// The result of a run that ended before there was anything to record.
-pub(crate) fn of_error(exit: Exit, message: &str) -> Value {
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "exit": exit,
-        "exit_code": exit.code(),
-        "error": message,
-    })
-}
-
-/// The result of a dry run.
-pub(crate) fn of_dry_run(plan: &Plan, changes: &[Result<Changes, NotCompared>]) -> Value {
-    let containers = plan.containers.iter().zip(changes);
-    let containers: Vec<Value> = containers
-        .map(|(container, changes)| of_container(container, Some(changes)))
-        .collect();
-    let mut result = of_end("dry_run", Exit::Published);
-    result["containers"] = json!(containers);
-    result
-}
-
-/// What a container holds and what it changes. `changes` is null where that is not known.
-fn of_container(container: &Container, changes: Option<&Result<Changes, NotCompared>>) -> Value {
-    let script = container.script.as_ref();
-    json!({
-        "name": container.name,
-        "build_info": script.and_then(|script| script.build_info.as_ref()),
-        "experiments": script.map(|script| &script.experiments),
-        "changes": changes.and_then(|changes| changes.as_ref().ok()),
-        "changes_unknown": changes.and_then(|changes| changes.as_ref().err()).map(ToString::to_string),
-    })
-}
-
-/// The result of a run.
-pub(crate) fn of_record(run: &Run, state: &RunState, exit: Exit) -> Value {
-    let settings = &run.plan.settings;
-    let containers: Vec<Value> = run
-        .plan
-        .containers
-        .iter()
-        .map(|container| {
-            let objects: Vec<Value> = container
-                .objects
-                .iter()
+impl<'a> ContainerResult<'a> {
+    fn new(
+        container: &'a Container,
+        changes: Option<&'a Result<Changes, NotCompared>>,
+        state: Option<&'a RunState>,
+    ) -> Self {
+        let script = container.script.as_ref();
+        let compared = changes.and_then(|changes| changes.as_ref().ok());
+        let skipped = changes.and_then(|changes| changes.as_ref().err());
+        let objects = container.objects.iter();
+        Self {
+            name: &container.name,
+            state: state.map_or(ContainerState::NotPublished, |it| it.container(container)),
+            build_info: script.and_then(|script| script.build_info.as_ref()),
+            experiments: script.map(|script| &script.experiments[..]),
+            changes: compared.map(|changes| &changes.list[..]),
+            compared_with: compared.map(|changes| changes.against.as_str()),
+            comparison_skipped: skipped.map(ToString::to_string),
+            objects: objects
                 .map(|object| {
-                    let (upload, error) = match state.uploads.get(&object.key) {
-                        Some(Upload::Uploaded) => ("done", None),
-                        Some(Upload::InFlight) => ("unknown", None),
-                        Some(Upload::Failed(error)) => ("failed", Some(error)),
-                        Some(Upload::Pending) | None => ("not_started", None),
-                    };
-                    json!({
-                        "key": object.key,
-                        "pretty": object.bundle == Variant::Pretty,
-                        "path": object.cdn_path,
-                        "size": object.size.0,
-                        "compressed_size": object.compressed_size().0,
-                        "upload": upload,
-                        "fault": error,
-                    })
+                    let upload = state.and_then(|state| state.uploads.get(&object.key));
+                    ObjectResult::new(object, upload)
                 })
-                .collect();
-            let published = match state.container(container) {
-                ContainerState::Published => Some(true),
-                ContainerState::NotPublished => Some(false),
-                ContainerState::Unknown => None,
-            };
-            let mut result = of_container(container, state.changes.get(&container.name));
-            result["published"] = json!(published);
-            result["objects"] = json!(objects);
-            result
-        })
-        .collect();
-    let invalidations: Vec<Value> = state
-        .invalidations
-        .iter()
-        .map(|(distribution, invalidation)| {
-            let (status, ids, error) = match invalidation {
-                Invalidation::Pending => ("not_started", &[][..], None),
-                Invalidation::InFlight => ("unknown", &[][..], None),
-                Invalidation::InProgress(ids) => ("in_progress", &ids[..], None),
-                Invalidation::Completed(ids) => ("completed", &ids[..], None),
-                Invalidation::Failed(error) => ("failed", &[][..], Some(error)),
-            };
-            json!({"distribution_id": distribution, "status": status, "ids": ids, "fault": error})
-        })
-        .collect();
-    let live: Vec<Value> = state
-        .verifications
-        .iter()
-        .map(|(url, verification)| {
-            let problem = verification.problem();
-            json!({"url": url, "is_new": problem.is_none(), "problem": problem})
-        })
-        .collect();
-    json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "exit": exit,
-        "exit_code": exit.code(),
-        "environment": settings.environment,
-        "environment_reason": settings.environment_reason,
-        "build": settings.build,
-        "bucket": settings.target.bucket,
-        "region": settings.target.region,
-        "credentials": state.credentials,
-        "identity": state.identity,
-        "containers": containers,
-        "invalidations": invalidations,
-        "live": live,
-        "seconds": run.started.elapsed().as_secs_f64(),
-    })
+                .collect(),
+        }
+    }
+}
+
+impl<'a> ObjectResult<'a> {
+    fn new(object: &'a Object, upload: Option<&'a Upload>) -> Self {
+        let (upload, error) = match upload {
+            Some(Upload::Uploaded) => (UploadResult::Uploaded, None),
+            Some(Upload::InFlight) => (UploadResult::Unknown, None),
+            Some(Upload::Failed(error)) => (UploadResult::Failed, Some(error)),
+            Some(Upload::Pending) | None => (UploadResult::NotStarted, None),
+        };
+        Self {
+            key: &object.key,
+            variant: object.variant,
+            path: &object.cdn_path,
+            size: object.size.0,
+            compressed_size: object.compressed_size().0,
+            upload,
+            error,
+        }
+    }
+}
+
+impl<'a> InvalidationResult<'a> {
+    fn new(distribution_id: &'a DistributionId, invalidation: &'a Invalidation) -> Self {
+        let (status, ids, error) = match invalidation {
+            Invalidation::Pending => (InvalidationStatus::NotStarted, &[][..], None),
+            Invalidation::InFlight => (InvalidationStatus::Unknown, &[][..], None),
+            Invalidation::InProgress(ids) => (InvalidationStatus::InProgress, &ids[..], None),
+            Invalidation::Completed(ids) => (InvalidationStatus::Completed, &ids[..], None),
+            Invalidation::Failed(error) => (InvalidationStatus::Failed, &[][..], Some(error)),
+        };
+        Self {
+            distribution_id,
+            status,
+            ids,
+            error,
+        }
+    }
+}
+
+impl<'a> VerificationResult<'a> {
+    fn new(url: &'a str, verification: &'a Verification) -> Self {
+        let problem = verification.problem();
+        Self {
+            url,
+            verified: problem.is_none(),
+            problem,
+        }
+    }
 }

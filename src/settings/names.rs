@@ -193,7 +193,8 @@ impl DistributionId {
 }
 
 /// One of the two files that Mojito builds for a container.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Variant {
     /// `NAME.pretty.js`, which people read.
     Pretty,

@@ -1,0 +1,72 @@
+//! `mojito-publish publish`: settings, containers, plan, uploads, invalidations, waits, report.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::dry_run;
+use super::ending::Ending;
+use super::error::Error;
+use super::{loaded, signals};
+use crate::aws::https::Https;
+use crate::aws::iam_policy::Permissions;
+use crate::aws::preconnect::Preconnect;
+use crate::aws::{self, config};
+use crate::container;
+use crate::exit::Exit;
+use crate::publish::plan::Plan;
+use crate::publish::publisher::Publisher;
+use crate::publish::run::Run;
+use crate::publish::{self, upload};
+use crate::report::console::Console;
+use crate::report::progress;
+use crate::settings::variables::Variables;
+use crate::settings::Flags;
+
+/// Publishes, or with `DRY_RUN` shows what a publish would do.
+pub(crate) async fn publish(
+    flags: Flags,
+    variables: &Variables,
+    ending: &Arc<Ending>,
+    console: &Console,
+) -> Result<Exit, Error> {
+    let started = Instant::now();
+    signals::watch(Arc::clone(ending)).map_err(Error::Start)?;
+    console.info(concat!(
+        env!("CARGO_PKG_NAME"),
+        " ",
+        env!("CARGO_PKG_VERSION")
+    ));
+    let settings = loaded::settings(flags, variables).await?;
+    let https = Https::new(settings.aws.ca_bundle.as_deref());
+    let sdk_config = config::load(&settings, https.client()).await;
+    let preconnect = (!settings.dry_run).then(|| {
+        let wanted = upload::connections(&settings);
+        Preconnect::start(&https.connections, sdk_config.clone(), &settings, wanted)
+    });
+    // On another thread, so that the connections are opened meanwhile.
+    let reading = tokio::task::spawn_blocking(move || (container::read(&settings), settings));
+    let (containers, settings) = reading.await.expect("a panic ends the process");
+    let plan = Plan {
+        settings,
+        containers: containers.map_err(Error::Container)?,
+    };
+    progress::opening(&plan, console);
+    let Some(preconnect) = preconnect else {
+        return dry_run::dry_run(&plan, &https, sdk_config, console).await;
+    };
+
+    let run = ending.start(Run::new(plan, started));
+    let permissions = Permissions::of(&run.plan.settings);
+    let aws = aws::connect(&run.plan.settings, sdk_config, Some(&permissions)).await?;
+    console.info(&format!("credentials: {}", aws.credentials));
+    run.state().credentials = Some(aws.credentials.clone());
+    publish::publish(&Publisher {
+        aws: &aws,
+        https: &https,
+        preconnect: &preconnect,
+        run,
+        listener: &|event| progress::report(event, run, console),
+    })
+    .await;
+    Ok(ending.of_run(run))
+}
