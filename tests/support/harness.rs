@@ -153,6 +153,23 @@ impl Case {
             .env("AWS_EC2_METADATA_DISABLED", "true")
     }
 
+    /// Puts the keys of production into the home of a developer, as a profile.
+    pub(crate) fn with_profile(profile: &str) -> Self {
+        let case = Self::production();
+        let home = case.repository().to_str().expect("it is UTF-8").to_owned();
+        let World {
+            access_key_id,
+            secret_access_key,
+            ..
+        } = &case.world;
+        let keys = format!(
+            "[{profile}]\naws_access_key_id = {access_key_id}\naws_secret_access_key = {secret_access_key}\n"
+        );
+        case.without_credentials()
+            .env("HOME", &home)
+            .file(".aws/credentials", keys)
+    }
+
     /// Assumes a role that may do everything; returns its ARN as well.
     pub(crate) fn with_broad_role(self) -> (Self, String) {
         let everything = json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]);
