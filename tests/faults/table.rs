@@ -357,16 +357,17 @@ fn second_run(case: &Case, made: usize, wrong: &mut Vec<String>) -> Ended {
 
 /// Runs, and ends what does not end by itself. Says how long it took as well.
 fn run_within(case: &Case, longest: Duration) -> (Ended, Duration) {
-    let mut child = case.start();
+    let run = case.start();
     let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
+    while !run.has_ended() {
         if started.elapsed() > longest {
-            child.kill().unwrap();
+            run.signal("-KILL");
+            break;
         }
         thread::sleep(Duration::from_millis(20));
     }
     let took = started.elapsed();
-    (case.ended(child.wait_with_output().unwrap()), took)
+    (run.end(), took)
 }
 
 /// What a run did that it must not do, or said that is not true.

@@ -17,13 +17,11 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
-
-use serde_json::json;
 
 use crate::support::cargo::cargo;
 use crate::support::docker::build_image;
 use crate::support::harness::{Case, Ended, BINARY};
+use crate::support::run::Run;
 use crate::support::sample;
 
 /// The goal, not the last figure: a change that has its reason may take some of what is left.
@@ -178,6 +176,7 @@ fn bitbucket(case: &Case, image: &str, options: &[&str]) -> Command {
         ));
     }
     command.args(options).arg(image);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
@@ -324,25 +323,12 @@ fn a_record(query: &[u8]) -> Vec<u8> {
 fn as_the_first_process_it_ends_when_it_is_stopped() {
     let Some(image) = image() else { return };
     let case = Case::production();
-    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "delay": 60, "status": 500}));
+    let upload = case.hold("PUT", "/js/mojito.js");
     let name = format!("mojito-publish-stop-{}", std::process::id());
-    let run = bitbucket(&case, image, &["--name", &name])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while case.requests().is_empty() {
-        assert!(
-            started.elapsed() < Duration::from_secs(30),
-            "it sent no request"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let run = Run::start(&case, bitbucket(&case, image, &["--name", &name]));
+    upload.wait();
     assert!(docker(&["kill", "--signal=TERM", &name]).status.success());
-    case.ended(run.wait_with_output().unwrap())
-        .exits(3)
-        .contains("stopped by SIGTERM");
+    run.end().exits(3).contains("stopped by SIGTERM");
 }
 
 #[test]

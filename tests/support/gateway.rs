@@ -1,9 +1,9 @@
 //! A gateway before the local AWS that speaks HTTP/1.1 or HTTP/2 over TLS, as AWS, S3-compatible services and companies'
-//! proxies do. It remembers how long each connection was open before something was asked over it.
+//! proxies do. It remembers when each connection was opened and how many requests came over it.
 
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,8 +28,26 @@ pub(crate) struct Gateway {
     opens_one: Arc<AtomicBool>,
 }
 
-/// By connection, how long nothing was asked over it. `None` where nothing ever was.
-type Connections = Arc<Mutex<Vec<Option<Duration>>>>;
+/// What came over the connections, in the order in which they were opened.
+type Connections = Arc<(Mutex<Vec<Connection>>, Condvar)>;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Connection {
+    opened: Instant,
+    /// When the first request came.
+    first_request: Option<Instant>,
+}
+
+impl Connection {
+    pub(crate) fn is_used(&self) -> bool {
+        self.first_request.is_some()
+    }
+
+    /// How long it was open before the first request came.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        Some(self.first_request? - self.opened)
+    }
+}
 
 impl Gateway {
     /// A gateway to the case's AWS that speaks one protocol, and the case that trusts it.
@@ -74,9 +92,16 @@ impl Gateway {
         self.opens_one.store(true, Ordering::Relaxed);
     }
 
-    /// By connection, how long nothing was asked over it.
-    pub(crate) fn idle(&self) -> Vec<Option<Duration>> {
-        self.connections.lock().unwrap().clone()
+    pub(crate) fn connections(&self) -> Vec<Connection> {
+        self.connections.0.lock().unwrap().clone()
+    }
+
+    /// Waits until as many connections were opened.
+    pub(crate) fn wait_for_connections(&self, count: usize) {
+        let (connections, changed) = &*self.connections;
+        let too_few = |connections: &mut Vec<Connection>| connections.len() < count;
+        let connections = connections.lock().unwrap();
+        drop(changed.wait_while(connections, too_few).unwrap());
     }
 }
 
@@ -88,15 +113,20 @@ async fn serve(
     connections: Connections,
 ) -> Option<()> {
     let tls = acceptor.accept(client).await.ok()?;
-    let opened = Instant::now();
     let number = {
+        let (connections, changed) = &*connections;
         let mut connections = connections.lock().unwrap();
-        connections.push(None);
+        connections.push(Connection {
+            opened: Instant::now(),
+            first_request: None,
+        });
+        changed.notify_all();
         connections.len() - 1
     };
     let is_http_2 = tls.get_ref().1.alpn_protocol() == Some(HTTP_2);
     let service = service_fn(move |request| {
-        connections.lock().unwrap()[number].get_or_insert_with(|| opened.elapsed());
+        let first_request = &mut connections.0.lock().unwrap()[number].first_request;
+        first_request.get_or_insert_with(Instant::now);
         ask(request, upstream)
     });
     let io = TokioIo::new(tls);

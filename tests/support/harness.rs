@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +14,7 @@ use snapbox::{assert_data_eq, IntoData, Redactions};
 use tempfile::TempDir;
 
 use super::local_aws::{LocalAws, World};
+use super::run::Run;
 use super::sample;
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_mojito-publish");
@@ -63,8 +64,10 @@ pub(crate) struct Request {
     /// The token of temporary credentials.
     pub(crate) security_token: String,
     pub(crate) body: String,
-    /// What it was answered with; absent where the connection ended without an answer.
+    /// What it is answered with; absent where the connection ended without an answer.
     pub(crate) status: Option<u16>,
+    /// The answer is sent, or cannot be.
+    pub(crate) answered: bool,
 }
 
 /// How a run ended.
@@ -150,6 +153,23 @@ impl Case {
             .env("AWS_EC2_METADATA_DISABLED", "true")
     }
 
+    /// Puts the keys of production into the home of a developer, as a profile.
+    pub(crate) fn with_profile(profile: &str) -> Self {
+        let case = Self::production();
+        let home = case.repository().to_str().expect("it is UTF-8").to_owned();
+        let World {
+            access_key_id,
+            secret_access_key,
+            ..
+        } = &case.world;
+        let keys = format!(
+            "[{profile}]\naws_access_key_id = {access_key_id}\naws_secret_access_key = {secret_access_key}\n"
+        );
+        case.without_credentials()
+            .env("HOME", &home)
+            .file(".aws/credentials", keys)
+    }
+
     /// Assumes a role that may do everything; returns its ARN as well.
     pub(crate) fn with_broad_role(self) -> (Self, String) {
         let everything = json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]);
@@ -158,11 +178,6 @@ impl Case {
             .env("AWS_OIDC_ROLE_ARN", &role)
             .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
         (case, role)
-    }
-
-    /// S3 takes its time to store what comes from now on, so that what is read meanwhile is what was there.
-    pub(crate) fn stores_late(&self) {
-        self.fault(json!({"method": "PUT", "path": "/js/", "delay": 0.5, "times": 1000}));
     }
 
     /// Adds an argument to the next run.
@@ -302,20 +317,19 @@ impl Case {
         command
     }
 
-    pub(crate) fn start(&self) -> Child {
-        self.command().spawn().expect("the binary starts")
+    pub(crate) fn start(&self) -> Run<'_> {
+        Run::start(self, self.command())
     }
 
-    /// Waits until as many uploads have been answered, of all runs together.
-    pub(crate) fn wait_for_uploads(&self, count: usize) {
-        let answered = || {
-            let requests = self.requests();
-            let uploads = requests.iter().filter(|it| it.method == "PUT");
-            uploads.filter(|it| it.status.is_some()).count()
-        };
-        while answered() < count {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+    /// Waits until as many of these requests have been answered, of all runs together.
+    pub(crate) fn wait_for_answers(&self, method: &str, path: &str, count: usize) {
+        let arguments = json!({"method": method, "path": path, "count": count});
+        self.ask::<()>("wait_for_answers", arguments);
+    }
+
+    /// Waits until no request is without an answer.
+    pub(crate) fn wait_until_all_is_answered(&self) {
+        self.ask::<()>("wait_until_all_is_answered", json!({}));
     }
 
     pub(crate) fn run(&self) -> Ended {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::support::gateway::{Gateway, HTTP_1, HTTP_2};
+use crate::support::gateway::{Connection, Gateway, HTTP_1, HTTP_2};
 use crate::support::harness::Case;
 use crate::support::sample;
 
@@ -80,18 +80,25 @@ fn requests_go_through_the_proxy_unless_it_is_told_otherwise() {
 /// Much less than the 5 s that a connection may take to be opened, so that only a run that waits for one exceeds it.
 const NO_WAIT: Duration = Duration::from_secs(4);
 
+/// On a machine that is busy with something else, a run that waits for nothing may be as slow, but not each time.
+const TRIES: usize = 5;
+
 #[test]
 fn the_connection_to_cloudfront_is_opened_during_the_upload_and_used_for_the_invalidation() {
     let case = Case::production();
-    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "delay": 2}));
     let (cloudfront, case) = Gateway::start(case, HTTP_1);
     let case = case.env("AWS_ENDPOINT_URL_CLOUDFRONT", &cloudfront.endpoint);
-    case.run().exits(0);
+    let upload = case.hold("PUT", "/js/mojito.js");
+    let run = case.start();
+    upload.wait();
+    cloudfront.wait_for_connections(1);
+    upload.open();
+    run.end().exits(0);
     assert_eq!(case.invalidations().len(), 1);
-    let idle = cloudfront.idle();
-    assert_eq!(idle.len(), 1, "{idle:?}");
-    assert!(idle[0] > Some(Duration::from_millis(500)), "{idle:?}");
-    // Nothing was asked to open it.
+    let connections = cloudfront.connections();
+    assert_eq!(connections.len(), 1, "{connections:?}");
+    assert!(connections[0].is_used());
+    // Nothing was requested to open it.
     let requests = case.requests();
     let mut methods: Vec<&str> = requests.iter().map(|it| it.method.as_str()).collect();
     methods.sort_unstable();
@@ -101,53 +108,82 @@ fn the_connection_to_cloudfront_is_opened_during_the_upload_and_used_for_the_inv
 #[test]
 fn the_connection_to_s3_is_opened_while_the_role_is_assumed() {
     let (case, _) = Case::production().with_broad_role();
-    case.fault(json!({"method": "POST", "path": "/", "delay": 2}));
     let (s3, case) = Gateway::start(case, HTTP_1);
-    case.env("AWS_ENDPOINT_URL_S3", &s3.endpoint).run().exits(0);
-    let idle = s3.idle();
-    assert_eq!(idle.len(), 1, "{idle:?}");
-    assert!(idle[0] > Some(Duration::from_millis(500)), "{idle:?}");
+    let case = case.env("AWS_ENDPOINT_URL_S3", &s3.endpoint);
+    let role = case.hold("POST", "/");
+    let run = case.start();
+    role.wait();
+    s3.wait_for_connections(1);
+    role.open();
+    run.end().exits(0);
+    let connections = s3.connections();
+    assert_eq!(connections.len(), 1, "{connections:?}");
+    assert!(connections[0].is_used());
+}
+
+/// Publishes until the first connection to S3 was used at once. `case` is what is published, `prepared` the gateway before it.
+#[track_caller]
+fn uses_the_first_connection_at_once(
+    case: impl Fn() -> Case,
+    protocol: &'static [u8],
+    prepared: impl Fn(&Gateway),
+    keys: &[&str],
+) -> Vec<Connection> {
+    let publish = || {
+        let (s3, case) = Gateway::start(case(), protocol);
+        prepared(&s3);
+        let case = case.env("AWS_ENDPOINT_URL_S3", &s3.endpoint);
+        case.run().exits(0);
+        assert_eq!(case.keys(), keys);
+        s3.connections()
+    };
+    let mut tries = (0..TRIES).map(|_| publish());
+    let quick = tries.find(|connections| connections[0].idle().is_some_and(|idle| idle < NO_WAIT));
+    quick.expect("it waits for another connection each time")
 }
 
 #[test]
 fn one_connection_to_s3_is_waited_for_where_it_speaks_http_2() {
-    let (s3, case) = Gateway::start(Case::production(), HTTP_2);
-    let case = case.env("AWS_ENDPOINT_URL_S3", &s3.endpoint);
-    case.run().exits(0);
-    assert_eq!(case.keys(), ["js/mojito.js"]);
-    let idle = s3.idle();
+    let connections =
+        uses_the_first_connection_at_once(Case::production, HTTP_2, |_| {}, &["js/mojito.js"]);
     // It takes all requests, and no others are kept.
-    assert!(idle[1..].iter().all(Option::is_none), "{idle:?}");
-    assert!(idle[0] < Some(NO_WAIT), "{idle:?}");
+    assert!(
+        connections[1..].iter().all(|it| !it.is_used()),
+        "{connections:?}"
+    );
 }
 
 #[test]
 fn the_first_of_many_containers_waits_for_no_connection_that_it_does_not_need() {
-    let (case, _) = Case::production().with_broad_role();
     let names = ["mojito", "other"];
-    sample::build(case.repository(), names[1]);
-    let (s3, case) = Gateway::start(case.list("CONTAINER_NAME", &names), HTTP_1);
-    s3.opens_one();
-    let case = case.env("AWS_ENDPOINT_URL_S3", &s3.endpoint);
-    case.run().exits(0);
-    assert_eq!(case.keys(), ["js/mojito.js", "js/other.js"]);
-    let idle = s3.idle();
-    assert!(idle[0] < Some(NO_WAIT), "{idle:?}");
+    let case = || {
+        let (case, _) = Case::production().with_broad_role();
+        sample::build(case.repository(), names[1]);
+        case.list("CONTAINER_NAME", &names)
+    };
+    let keys = ["js/mojito.js", "js/other.js"];
+    uses_the_first_connection_at_once(case, HTTP_1, Gateway::opens_one, &keys);
 }
 
 #[test]
 fn a_run_that_is_refused_opens_connections_and_sends_nothing() {
-    let case = Case::production().list("CONTAINER_NAME", &["large", "mojito"]);
-    // To read it takes longer than to open a connection.
-    let experiments = "Mojito.addTest({id:'a',name:'b'});".repeat(10_000);
-    std::fs::write(case.dist("large.js"), experiments).unwrap();
-    std::fs::write(case.dist("mojito.js"), "<html>").unwrap();
-    let (aws, case) = Gateway::start(case, HTTP_1);
-    let case = case.env("AWS_ENDPOINT_URL", &aws.endpoint);
-    case.run().exits(2).contains("nothing was sent");
-    let idle = aws.idle();
-    assert!(!idle.is_empty());
-    assert!(idle.iter().all(Option::is_none), "{idle:?}");
+    let refused = || {
+        let case = Case::production().list("CONTAINER_NAME", &["large", "mojito"]);
+        // To read it takes longer than to open a connection, if the gateway gets a processor meanwhile.
+        let experiments = "Mojito.addTest({id:'a',name:'b'});".repeat(10_000);
+        std::fs::write(case.dist("large.js"), experiments).unwrap();
+        std::fs::write(case.dist("mojito.js"), "<html>").unwrap();
+        let (aws, case) = Gateway::start(case, HTTP_1);
+        let case = case.env("AWS_ENDPOINT_URL", &aws.endpoint);
+        case.run().exits(2).contains("nothing was sent");
+        let connections = aws.connections();
+        assert!(
+            connections.iter().all(|it| !it.is_used()),
+            "{connections:?}"
+        );
+        connections.len()
+    };
+    assert!((0..TRIES).any(|_| refused() > 0));
 }
 
 /// An HTTP proxy that connects, and remembers to what.

@@ -2,29 +2,15 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::thread;
 
 use serde_json::json;
 
 use crate::support::harness::{Case, OIDC_TOKEN};
-use crate::support::proxy::{Fault, Proxy, Target};
-
-/// A case whose keys are in the home of a developer, as a profile.
-fn with_profile(profile: &str) -> Case {
-    let case = Case::production();
-    let home = case.repository().to_str().unwrap().to_owned();
-    let (id, secret) = (
-        case.world.access_key_id.clone(),
-        case.world.secret_access_key.clone(),
-    );
-    let keys = format!("[{profile}]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
-    case.without_credentials()
-        .env("HOME", &home)
-        .file(".aws/credentials", keys)
-}
 
 #[test]
 fn a_profile_gives_keys_and_region() {
-    let case = with_profile("acme")
+    let case = Case::with_profile("acme")
         .unset("AWS_DEFAULT_REGION")
         .file(".aws/config", "[profile acme]\nregion = ap-southeast-2\n")
         .env("AWS_PROFILE", "acme");
@@ -38,7 +24,7 @@ fn a_profile_gives_keys_and_region() {
 
 #[test]
 fn the_default_profile_needs_no_name() {
-    let case = with_profile("default");
+    let case = Case::with_profile("default");
     case.run()
         .exits(0)
         .contains("credentials: AWS's default chain, access key ending in");
@@ -46,7 +32,7 @@ fn the_default_profile_needs_no_name() {
 
 #[test]
 fn a_profile_that_is_not_there_is_named() {
-    let case = with_profile("acme").env("AWS_PROFILE", "other");
+    let case = Case::with_profile("acme").env("AWS_PROFILE", "other");
     case.run()
         .exits(3)
         .contains("no credentials were found")
@@ -54,40 +40,9 @@ fn a_profile_that_is_not_there_is_named() {
     assert!(case.keys().is_empty());
 }
 
-/// It takes the minute that an operation may take.
-#[test]
-fn credentials_that_never_come_are_not_waited_for_without_end() {
-    let waits = |provider: &str| {
-        let case = with_profile("acme");
-        let proxy = Proxy::start(&case.world.endpoint);
-        let sts = Target {
-            method: "POST",
-            path: "/",
-        };
-        proxy.breaks(sts, Fault::NoAnswer, usize::MAX);
-        let config = format!("[profile waits]\nregion = ap-southeast-2\n{provider}\n");
-        let case = case
-            .file(".aws/config", config)
-            .env("AWS_ENDPOINT_URL_STS", &proxy.endpoint)
-            .env("AWS_PROFILE", "waits");
-        case.run()
-            .exits(3)
-            .contains("no credentials were found")
-            .contains("`AWS_PROFILE` is `waits`")
-            .contains("nothing was published; visitors keep the old container");
-        assert!(case.keys().is_empty());
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| waits("credential_process = sleep 600"));
-        scope.spawn(|| {
-            waits("role_arn = arn:aws:iam::123456789012:role/mojito\nsource_profile = acme");
-        });
-    });
-}
-
 #[test]
 fn a_credential_process_is_asked() {
-    let case = with_profile("unused");
+    let case = Case::with_profile("unused");
     let answer = json!({
         "Version": 1, "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key,
     });
@@ -103,13 +58,13 @@ fn a_credential_process_is_asked() {
 fn a_containers_role_is_asked() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/credentials", listener.local_addr().unwrap());
-    let case = with_profile("unused").env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &address);
+    let case = Case::with_profile("unused").env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &address);
     let answer = json!({
         "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key, "Token": "",
         "Expiration": "2099-01-01T00:00:00Z",
     })
     .to_string();
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 4096]);
         let head = format!(
@@ -193,7 +148,7 @@ fn a_broad_role_cannot_be_used_beyond_the_keys_of_the_run() {
 fn instance_metadata(role: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
+    thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.unwrap();
             let mut request = [0; 4096];
@@ -217,7 +172,7 @@ fn instance_metadata(role: String) -> String {
 
 #[test]
 fn an_instances_role_is_asked() {
-    let case = with_profile("unused");
+    let case = Case::with_profile("unused");
     let role = json!({
         "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z", "Expiration": "2099-01-01T00:00:00Z",
         "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key, "Token": "",
@@ -240,19 +195,18 @@ fn an_instances_role_is_asked() {
 fn metadata_that_does_not_answer_is_not_waited_for() {
     // It listens, and never accepts.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let case = with_profile("unused")
+    let case = Case::with_profile("unused")
         .unset("AWS_EC2_METADATA_DISABLED")
         .env("CI", "true")
         .env(
             "AWS_EC2_METADATA_SERVICE_ENDPOINT",
             &format!("http://{}", listener.local_addr().unwrap()),
         );
-    let started = std::time::Instant::now();
     case.run().exits(3).contains("no credentials were found");
-    assert!(
-        started.elapsed().as_secs() < 20,
-        "the service was waited for"
-    );
+    // It was tried once.
+    listener.set_nonblocking(true).unwrap();
+    let connections = std::iter::from_fn(|| listener.accept().ok());
+    assert_eq!(connections.count(), 1);
 }
 
 #[test]
@@ -277,9 +231,13 @@ fn no_secret_is_in_the_debug_log_of_any_failure() {
             .unset("AWS_ACCESS_KEY_ID")
             .env("AWS_SECRET_ACCESS_KEY", wrong_secret),
     ];
-    for case in cases {
-        let case = case.env("DEBUG", "true").env("RUST_LOG", "trace");
-        let ended = case.run().does_not_contain(wrong_secret);
-        assert!(ended.code != Some(0), "{}", ended.output);
-    }
+    thread::scope(|scope| {
+        for case in cases {
+            scope.spawn(move || {
+                let case = case.env("DEBUG", "true").env("RUST_LOG", "trace");
+                let ended = case.run().does_not_contain(wrong_secret);
+                assert!(ended.code != Some(0), "{}", ended.output);
+            });
+        }
+    });
 }

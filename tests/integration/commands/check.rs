@@ -159,20 +159,12 @@ fn an_upload_that_cannot_be_aborted_is_named() {
 #[test]
 fn stopped_in_the_middle_it_leaves_nothing_behind() {
     let case = Case::production().arg("check");
-    case.fault(json!({"method": "POST", "path": "/js/mojito.js", "delay": 0.5}));
-    let child = case.start();
-    while !case
-        .requests()
-        .iter()
-        .any(|request| request.path.contains("js/mojito.js"))
-    {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    let kill = std::process::Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
-    case.ended(child.wait_with_output().unwrap())
+    let created = case.hold_answer("POST", "/js/mojito.js");
+    let run = case.start();
+    created.wait();
+    run.signal("-TERM");
+    created.open();
+    run.end()
         .exits(3)
         .contains("stopped by SIGTERM; nothing was changed\n");
     let requests = case.requests();
@@ -186,16 +178,11 @@ fn stopped_in_the_middle_it_leaves_nothing_behind() {
 #[test]
 fn stopped_before_anything_was_tried_it_ends_at_once() {
     let case = Case::production().arg("check");
-    case.fault(json!({"method": "POST", "path": "/", "delay": 30}));
-    let child = case.start();
-    while case.requests().is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    let kill = std::process::Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(kill.unwrap().success());
-    case.ended(child.wait_with_output().unwrap())
+    let first = case.hold("POST", "/");
+    let run = case.start();
+    first.wait();
+    run.signal("-INT");
+    run.end()
         .exits(3)
         .contains("stopped by SIGINT; nothing was changed\n");
     assert_eq!(case.requests().len(), 1);

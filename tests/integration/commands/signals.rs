@@ -1,83 +1,52 @@
 //! SIGTERM and SIGINT: the run ends at once and says what it has done.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io::{BufRead, BufReader};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::thread;
 
 use serde_json::json;
 
-use crate::support::harness::{Case, Ended};
-use crate::support::proxy::{Fault, Proxy, Target};
+use crate::support::gate::Gate;
+use crate::support::harness::{Case, Ended, Request};
+use crate::support::run;
 
-/// Much longer than the second within which a run must end, so that only one that waits for the answer exceeds it.
-const ANSWER_TAKES: u64 = 60;
-
-/// Starts a run, waits for a line of its output, and stops it.
+/// Starts a run, and stops it when the gate holds a request. What it waits for is never answered.
 #[track_caller]
-fn stopped(case: &Case, signal: &str, after: &str) -> Ended {
-    stopped_when(case, signal, after, |_| {})
+fn stopped(case: &Case, signal: &str, at: &Gate) -> Ended {
+    let run = case.start();
+    at.wait();
+    run.signal(signal);
+    run.end()
 }
 
-/// The same, and does something just before it is stopped.
-#[track_caller]
-fn stopped_when(case: &Case, signal: &str, after: &str, before: impl FnOnce(&Child)) -> Ended {
-    let mut child = case.start();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut text = String::new();
-    while !text.contains(after) {
-        assert_ne!(
-            output.read_line(&mut text).unwrap(),
-            0,
-            "`{after}` was not printed:\n{text}"
-        );
-    }
-    // The line is printed before the request that follows it is sent.
-    let requests = case.requests().len();
-    let waited = Instant::now();
-    while case.requests().len() == requests && waited.elapsed() < Duration::from_millis(500) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    before(&child);
-    let at = Instant::now();
-    terminate(&child, signal);
-    output.read_to_string(&mut text).unwrap();
-    let mut ended = child.wait_with_output().unwrap();
-    assert!(
-        at.elapsed() < Duration::from_secs(ANSWER_TAKES / 2),
-        "it waited for the answer"
-    );
-    ended.stdout = text.into_bytes();
-    case.ended(ended)
-}
-
-fn terminate(child: &Child, signal: &str) {
-    let id = child.id().to_string();
-    let sent = Command::new("kill").args([signal, &id]).status();
-    assert!(sent.unwrap().success());
+fn count(case: &Case, method: &str, path: &str) -> usize {
+    let requests = case.requests();
+    let alike = |it: &&Request| it.method == method && it.path.contains(path);
+    requests.iter().filter(alike).count()
 }
 
 #[test]
 fn stopped_during_the_upload_it_does_not_claim_to_know() {
     let case = Case::production();
-    case.fault(
-        json!({"method": "PUT", "path": "/js/mojito.js", "delay": ANSWER_TAKES, "status": 500}),
-    );
-    stopped(&case, "-TERM", "not compared with")
+    let upload = case.hold("PUT", "/js/mojito.js");
+    stopped(&case, "-TERM", &upload)
         .exits(3)
         .contains("✖ stopped by SIGTERM")
         .contains("may or may not be replaced, as S3 has not answered: mojito")
         .contains("(5 min after the upload)")
         .does_not_contain("does not say");
+    // It did not wait for an answer until it had to try again.
+    assert_eq!(count(&case, "PUT", "/js/mojito.js"), 1);
 }
 
 #[test]
 fn stopped_before_the_container_it_says_that_the_old_one_stays() {
     let case = Case::development();
-    case.fault(json!({"method": "PUT", "path": "/jsdev/mojito.pretty.js", "delay": ANSWER_TAKES, "status": 500}));
-    stopped(&case, "-INT", "not compared with")
+    let upload = case.hold("PUT", "/jsdev/mojito.pretty.js");
+    stopped(&case, "-INT", &upload)
         .exits(3)
         .contains("✖ stopped by SIGINT")
         .contains("not replaced: mojito; visitors keep the old container");
@@ -87,10 +56,8 @@ fn stopped_before_the_container_it_says_that_the_old_one_stays() {
 #[test]
 fn stopped_during_the_invalidation_it_says_that_the_container_is_published() {
     let case = Case::production();
-    case.fault(
-        json!({"method": "POST", "path": "/invalidation", "delay": ANSWER_TAKES, "status": 500}),
-    );
-    stopped(&case, "-TERM", "✔ uploaded")
+    let invalidation = case.hold("POST", "/invalidation");
+    stopped(&case, "-TERM", &invalidation)
         .exits(4)
         .contains("published to production, but the CDN was not told")
         .contains("the CDN may keep the old container in ");
@@ -108,7 +75,9 @@ fn stopped_while_visitors_get_the_old_container_it_says_so() {
     // Fills the cache with the container that is then published over, and keeps it.
     case.ask::<()>("visit", json!({"path": "/js/mojito.js"}));
     case.ask::<()>("set_edge_stale", json!({"stale": true}));
-    stopped(&case, "-TERM", "waiting for ")
+    // What visitors got before, then twice what they get of this run: the first answer was read before the second look.
+    let second_look = case.gate(json!({"path": "/js/mojito.js", "cdn": true, "skip": 2}));
+    stopped(&case, "-TERM", &second_look)
         .exits(5)
         .contains("published to production, but visitors do not get it yet")
         .contains("was not the new container: other content is served; ")
@@ -130,13 +99,15 @@ fn over(old: String) -> Case {
 fn stopped_while_it_compares_it_knows_what_was_uploaded() {
     // As large as is looked into, in a form that takes seconds.
     let case = over(format!("Mojito={{}};{}a", "a=>".repeat(330_000)));
-    case.stores_late();
-    let child = case.start();
-    case.wait_for_uploads(2);
-    // The answer arrives.
-    std::thread::sleep(Duration::from_millis(200));
-    terminate(&child, "-TERM");
-    case.ended(child.wait_with_output().unwrap())
+    // Its log has each answer that has come: what was there, then that of the upload.
+    let case = case.env("DEBUG", "true");
+    let upload = case.hold("PUT", "/js/mojito.js");
+    let run = case.start();
+    run.wait_for("answered with HTTP 200");
+    upload.open();
+    run.wait_for_times("answered with HTTP 200", 2);
+    run.signal("-TERM");
+    run.end()
         .exits(4)
         .contains("published to production, but the CDN was not told")
         .does_not_contain("compared with");
@@ -146,19 +117,20 @@ fn stopped_while_it_compares_it_knows_what_was_uploaded() {
 fn stopped_where_nobody_reads_it_ends_with_the_code_of_the_state() {
     // To list these takes more than a pipe holds.
     let case = over("Mojito.addTest({id:'a',name:'b'});".repeat(20_000));
-    let proxy = Proxy::start(&case.world.endpoint);
-    let get = Target {
-        method: "GET",
-        path: "/js/mojito.js",
-    };
     // What was there is compared when the upload is done.
-    proxy.breaks(get, Fault::SlowAnswer, 1);
-    case.stores_late();
-    let case = case.env("AWS_ENDPOINT_URL", &proxy.endpoint);
-    let mut child = case.start();
-    case.wait_for_uploads(2);
-    std::thread::sleep(Duration::from_secs(5));
-    terminate(&child, "-TERM");
+    let read = case.hold_answer("GET", "/js/mojito.js");
+    let mut child = case.command().spawn().unwrap();
+    read.wait();
+    case.wait_for_answers("PUT", "/js/mojito.js", 2);
+    read.open();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("compared with what visitors get now") {
+        line.clear();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0);
+    }
+    // From here on, nobody reads.
+    run::send(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(4));
 }
 
@@ -170,57 +142,89 @@ fn stopped_and_kept_from_storing_the_result_it_ends_with_the_code_of_the_state()
     let case = case
         .env("WAIT", "true")
         .env("BITBUCKET_PIPE_STORAGE_DIR", results.to_str().unwrap());
-    case.fault(
-        json!({"method": "GET", "path": "/invalidation/", "delay": ANSWER_TAKES, "status": 500}),
-    );
+    let look = case.hold("GET", "/invalidation/");
+    let run = case.start();
+    look.wait();
     // The result goes through this file, which takes nothing, as nobody reads from it.
-    let block = |child: &Child| {
-        let pipe = results.join(format!("mojito-publish.json.{}.tmp", child.id()));
-        let made = Command::new("mkfifo").arg(&pipe).status();
-        assert!(made.unwrap().success());
-    };
-    stopped_when(&case, "-TERM", "is on its way", block)
+    let pipe = results.join(format!("mojito-publish.json.{}.tmp", run.id()));
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    run.signal("-TERM");
+    run.end()
         .exits(0)
         .contains("stopped by SIGTERM while waiting")
         .contains("published to production");
     assert!(!results.join("mojito-publish.json").exists());
 }
 
-/// A run each of whose requests takes long enough to be stopped before, in and after it.
-fn slow_case() -> Case {
+/// What is held of the first request that is held; all that come after it never take effect.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Moment {
+    /// It never takes effect.
+    Lost,
+    /// It takes effect when the run has ended, and so do those after it.
+    Late,
+    /// It has taken effect, and is not answered.
+    Unanswered,
+}
+
+const MOMENTS: [Moment; 3] = [Moment::Lost, Moment::Late, Moment::Unanswered];
+
+/// To development, with keys.
+fn with_keys() -> Case {
     let case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
     for key in ["jsdev/mojito.pretty.js", "jsdev/mojito.js"] {
         case.stored_before(key, json!({"x-amz-meta-build-number": "56"}));
     }
-    for method in ["PUT", "POST"] {
-        case.fault(json!({"method": method, "path": "/", "delay": 0.1, "times": 100}));
-    }
     case
 }
 
-/// Stops a run at some moment within a time, and compares what it says with what it did.
-fn stop_somewhere(round: u64, within: Duration) -> Option<i32> {
-    let case = slow_case();
-    let child = case.start();
-    std::thread::sleep(within.mul_f64(fastrand::Rng::with_seed(round).f64()));
-    Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    let ended = case.ended(child.wait_with_output().unwrap());
-    // What was under way when it ended takes effect or not.
-    std::thread::sleep(Duration::from_millis(400));
-    let published = case.is_published("jsdev/mojito.js");
-    let told = case.invalidations().len();
+/// To production, with every request that a publish may send.
+fn with_all() -> Case {
+    let (case, _) = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .with_broad_role();
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
+    case.env("ONLY_NEWER", "true").env("WAIT", "true")
+}
+
+/// Stops a run when so many requests were answered and the next one is held, and compares what it says with what it did.
+/// Returns how it ended; `None` if there was no such request.
+fn stop_after(case: &Case, key: &str, answered: usize, moment: Moment) -> Option<i32> {
+    let place = |skip: usize, at: &str| case.gate(json!({"skip": skip, "at": at}));
+    let gate = if moment == Moment::Unanswered {
+        place(answered + 1, "request");
+        place(answered, "answer")
+    } else {
+        place(answered, "request")
+    };
+    let run = case.start();
+    if !gate.is_holding_before_end(&run) {
+        run.end().exits(0);
+        return None;
+    }
+    run.signal("-TERM");
+    let ended = run.end();
+    if moment == Moment::Late {
+        gate.open();
+        case.wait_until_all_is_answered();
+    }
+    assert_true(case, key, &ended, &format!("{answered} {moment:?}"));
+    ended.code
+}
+
+/// What a stopped run says is what it did.
+#[track_caller]
+fn assert_true(case: &Case, key: &str, ended: &Ended, when: &str) {
+    let published = case.is_published(key);
+    let invalidations = case.invalidations().len();
     let contains = |text: &str| ended.output.contains(text);
     let must = |holds: bool, what: &str| {
-        assert!(holds, "round {round}: {what}\n{}", ended.output);
+        assert!(holds, "{when}: {what}\n{}", ended.output);
     };
+    must(contains("stopped by SIGTERM"), "it does not say why");
     match ended.code {
-        // Before it can listen to signals, it has done nothing either.
-        None => must(!published && told == 0, "it was ended in the middle"),
-        Some(0) => must(published && told == 1, "it says that it is done"),
+        Some(0) => must(published && invalidations == 1, "it says that it is done"),
         Some(3) => {
             let open = contains("may or may not be replaced");
             let denies = contains("visitors keep the old container");
@@ -230,39 +234,47 @@ fn stop_somewhere(round: u64, within: Duration) -> Option<i32> {
         Some(4) => {
             must(published, "it says that it is published");
             must(
-                contains("may keep") || told == 0,
+                contains("may keep") || invalidations == 0,
                 "it denies that the CDN was told",
             );
         }
-        code => panic!("round {round}: exit {code:?}\n{}", ended.output),
+        code => panic!("{when}: exit {code:?}\n{}", ended.output),
     }
-    ended.code
 }
 
 #[test]
-fn stopped_at_200_moments_it_never_denies_what_it_did() {
-    const ROUNDS: u64 = 200;
-    // As long as a run takes here and now, and half as long again.
-    let started = Instant::now();
-    slow_case().run().exits(0);
-    let within = started.elapsed().mul_f64(1.5);
-    let next = AtomicU64::new(0);
-    let codes: Mutex<BTreeSet<Option<i32>>> = Mutex::default();
-    std::thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| loop {
-                let round = next.fetch_add(1, Ordering::Relaxed);
-                if round >= ROUNDS {
-                    break;
+fn stopped_after_any_request_it_never_denies_what_it_did() {
+    type Start = fn() -> Case;
+    let cases: [(Start, &str); 2] = [(with_keys, "jsdev/mojito.js"), (with_all, "js/mojito.js")];
+    // Beyond the last request, a run ends by itself.
+    let stops: Vec<(Start, &str, usize, Moment)> = cases
+        .into_iter()
+        .flat_map(|(start, key)| (0..12).map(move |answered| (start, key, answered)))
+        .flat_map(|(start, key, answered)| MOMENTS.map(|moment| (start, key, answered, moment)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let ends: Mutex<Vec<(Moment, Option<i32>)>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                while let Some((start, key, answered, moment)) =
+                    stops.get(next.fetch_add(1, Ordering::Relaxed))
+                {
+                    let end = stop_after(&start(), key, *answered, *moment);
+                    ends.lock().unwrap().push((*moment, end));
                 }
-                let code = stop_somewhere(round, within);
-                codes.lock().unwrap().insert(code);
             });
         }
     });
-    // It was stopped before, in the middle and after.
-    let codes = codes.into_inner().unwrap();
-    for code in [0, 3, 4] {
-        assert!(codes.contains(&Some(code)), "{codes:?}");
+    // Each of them ended in each way that it can, and some runs were not stopped, so that none has more requests.
+    let ends = ends.into_inner().unwrap();
+    for moment in MOMENTS {
+        let of_moment = ends.iter().filter(|(of_end, _)| *of_end == moment);
+        let codes: BTreeSet<Option<i32>> = of_moment.map(|(_, code)| *code).collect();
+        assert_eq!(
+            codes,
+            [None, Some(0), Some(3), Some(4)].into(),
+            "{moment:?}"
+        );
     }
 }

@@ -112,7 +112,7 @@ fn it_is_read_from_s3_where_that_is_permitted() {
     };
     build(&case, &[HERO, other], "t");
     let case = case.env("CACHE_CONTROL", "max-age=60");
-    case.stores_late();
+    case.stores_after_reading();
     case.run().exits(0).prints(str![[r#"
 [VERSION]
 publishing container mojito to production (`ENVIRONMENT` is `production`, build 57, commit 1f2e3d4, of acme/site)
@@ -138,20 +138,19 @@ identity: [USER] in account 123456789012
 fn no_upload_waits_for_what_is_read_meanwhile() {
     let case = Case::development();
     case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
-    case.fault(json!({"method": "GET", "path": "/jsdev/mojito.js", "delay": 20}));
-    let child = case.start();
-    case.wait_for_uploads(2);
-    let requests = case.requests();
-    let read = requests.iter().find(|it| it.method == "GET");
-    assert_eq!(read.unwrap().status, None);
-    case.ended(child.wait_with_output().unwrap()).exits(0);
+    let read = case.hold("GET", "/jsdev/mojito.js");
+    let run = case.start();
+    case.wait_for_answers("PUT", "/jsdev/", 2);
+    read.wait();
+    read.open();
+    run.end().exits(0).contains("✔ uploaded");
 }
 
 #[test]
 fn of_many_changes_the_last_line_names_ten() {
     let case = Case::production();
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
-    case.stores_late();
+    case.stores_after_reading();
     let ids = [
         "e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9", "f1", "f2", "f3",
     ];
@@ -170,13 +169,16 @@ fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
     case.run().exits(0);
     build(&case, &[HERO], "e");
-    // It looks when the upload is done.
-    case.fault(json!({"method": "GET", "path": "/js/mojito.js", "delay": 1}));
-    case.run()
+    // It is read when the upload is done.
+    let read = case.hold("GET", "/js/mojito.js");
+    let run = case.start();
+    case.wait_for_answers("PUT", "/js/mojito.js", 2);
+    read.open();
+    run.end()
         .exits(0)
         .contains("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: it returned what this run had just uploaded");
     // Another run of the same content is told from this one.
-    case.stores_late();
+    case.stores_after_reading();
     case.run().exits(0).contains("): the same\n");
 }
 
@@ -193,7 +195,7 @@ fn a_session_that_may_not_read_from_s3_does_not_try() {
     let case = case
         .env("ONLY_NEWER", "true")
         .in_bitbucket("BITBUCKET_TAG", "v1");
-    case.stores_late();
+    case.stores_after_reading();
     case.run()
         .exits(0)
         .contains("compared with what visitors get now (s3://");

@@ -1,11 +1,13 @@
 //! `ONLY_NEWER`: of two pipelines that publish at the same time, the newer one's container is what remains.
 
-use std::time::Duration;
+use std::thread;
 
+use serde::Deserialize;
 use serde_json::json;
 
-use crate::support::harness::Case;
+use crate::support::harness::{Case, Ended};
 use crate::support::proxy::{Fault, Proxy, Target};
+use crate::support::run::Run;
 
 /// The upload of the container.
 const PUT: Target = Target {
@@ -79,59 +81,146 @@ fn a_conflict_is_waited_for_and_no_reason_to_ask_for_a_permission() {
     assert!(case.is_published("js/mojito.js"));
 }
 
-const ROUNDS: u64 = 200;
+/// The builds that race.
+const OLDER: u64 = 57;
+const NEWER: u64 = 58;
 
-#[test]
-fn the_newer_of_two_racing_builds_always_remains_and_the_loser_says_so() {
-    let older = Case::production()
-        .in_bitbucket("BITBUCKET_TAG", "v1")
-        .env("ONLY_NEWER", "true");
-    older.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
-    let mut refused = 0;
-    for round in 0..ROUNDS {
-        let (old, new) = (2 * round + 1, 2 * round + 2);
-        let start = |number: u64| {
-            let mut command = older.command();
-            command.env("BITBUCKET_BUILD_NUMBER", number.to_string());
-            command.spawn().expect("the binary starts")
+/// Two builds that publish to one key, each through an address of its own, where its requests are held until their turn.
+struct Race {
+    case: Case,
+    older: Racer,
+    newer: Racer,
+}
+
+struct Racer {
+    build: u64,
+    endpoint: Endpoint,
+}
+
+/// An address of a world that tells whose requests are whose.
+#[derive(Deserialize)]
+struct Endpoint {
+    number: u64,
+    address: String,
+}
+
+/// How a race went: who went on at each point at which both could, and the ends of the older and the newer build.
+struct Raced {
+    turns: Vec<bool>,
+    older: Ended,
+    newer: Ended,
+}
+
+impl Race {
+    fn new(stored_before: Option<u64>) -> Self {
+        let case = Case::production()
+            .in_bitbucket("BITBUCKET_TAG", "v1")
+            .env("ONLY_NEWER", "true");
+        case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+        if let Some(build) = stored_before {
+            let metadata = json!({"x-amz-meta-build-number": build.to_string()});
+            case.stored_before("js/mojito.js", metadata);
+        }
+        let racer = |build| Racer {
+            build,
+            endpoint: case.ask("add_endpoint", json!({})),
         };
-        // Now one is ahead, now the other.
-        let (first, second) = if round % 2 == 0 {
-            (old, new)
-        } else {
-            (new, old)
-        };
-        let first = start(first);
-        std::thread::sleep(Duration::from_millis(round % 10 * 2));
-        let second = start(second);
-        let ended = [first, second].map(|run| older.ended(run.wait_with_output().unwrap()));
-        let [of_old, of_new] = if round % 2 == 0 {
-            ended
-        } else {
-            let [new, old] = ended;
-            [old, new]
-        };
-        of_new.exits(0);
-        let objects = older.objects();
+        let (older, newer) = (racer(OLDER), racer(NEWER));
+        Self { case, older, newer }
+    }
+
+    /// Lets one request through at a time: at each point at which both have one, the newer build's if the turn says so, and
+    /// beyond the turns that are given, the older build's.
+    fn run(&self, given: &[bool]) -> Raced {
+        let [(older, at_older), (newer, at_newer)] = [&self.older, &self.newer].map(|racer| {
+            let mut command = self.case.command();
+            command
+                .env("BITBUCKET_BUILD_NUMBER", racer.build.to_string())
+                .env("AWS_ENDPOINT_URL", &racer.endpoint.address);
+            let gate = self.case.gate(json!({
+                "methods": ["HEAD", "PUT"], "path": "/js/mojito.js", "via": racer.endpoint.number,
+            }));
+            (Run::start(&self.case, command), gate)
+        });
+        let mut turns = Vec::new();
+        loop {
+            let can_go_on = (
+                at_older.is_holding_before_end(&older),
+                at_newer.is_holding_before_end(&newer),
+            );
+            let is_newers = match can_go_on {
+                (false, false) => break,
+                (true, true) => {
+                    let turn = given.get(turns.len()).copied().unwrap_or_default();
+                    turns.push(turn);
+                    turn
+                }
+                (_, is_newers) => is_newers,
+            };
+            if is_newers {
+                at_newer.let_through();
+            } else {
+                at_older.let_through();
+            }
+        }
+        Raced {
+            turns,
+            older: older.end(),
+            newer: newer.end(),
+        }
+    }
+}
+
+/// The turns after these, as one counts: the last that was the older build's is the newer one's. `None` after the last.
+fn next(mut turns: Vec<bool>) -> Option<Vec<bool>> {
+    while turns.pop()? {}
+    turns.push(true);
+    Some(turns)
+}
+
+/// Races in every order in which two builds' requests can come to S3. Returns how often the older build was there first, and
+/// how often it came too late.
+fn race_in_every_order(stored_before: Option<u64>) -> (usize, usize) {
+    let (mut published, mut refused) = (0, 0);
+    let mut turns = Some(Vec::new());
+    while let Some(given) = turns {
+        let race = Race::new(stored_before);
+        let raced = race.run(&given);
+        raced.newer.exits(0);
+        let objects = race.case.objects();
         assert_eq!(
             objects[0].headers["x-amz-meta-build-number"],
-            new.to_string(),
-            "round {round}"
+            NEWER.to_string(),
+            "{:?}",
+            raced.turns
         );
-        // The older one was either there first, or is told that it came too late.
-        if of_old.code != Some(0) {
+        if raced.older.code == Some(0) {
+            published += 1;
+        } else {
             refused += 1;
-            of_old
+            raced
+                .older
                 .exits(3)
                 .contains(&format!(
-                    "build {new} is live, which is newer than this build {old}"
+                    "build {NEWER} is live, which is newer than this build {OLDER}"
                 ))
                 .contains("not replaced: mojito; visitors keep the old container");
         }
+        turns = next(raced.turns);
     }
-    // Both ends were seen, or the rounds were no races.
-    assert!(
-        (ROUNDS / 10..ROUNDS).contains(&refused),
-        "{refused} of {ROUNDS} were refused"
-    );
+    (published, refused)
+}
+
+#[test]
+fn in_every_order_of_a_race_the_newer_build_remains_and_the_loser_says_so() {
+    thread::scope(|scope| {
+        for stored_before in [None, Some(56)] {
+            scope.spawn(move || {
+                let (published, refused) = race_in_every_order(stored_before);
+                // A look and an upload of each: six orders, and in half of them the older build's upload is first. Whoever
+                // meets the other's upload looks again.
+                assert_eq!((published, refused), (3, 3));
+            });
+        }
+    });
 }

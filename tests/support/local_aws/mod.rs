@@ -2,11 +2,14 @@
 //!
 //! The environment is made under `target/` on first use, from the pinned `requirements.txt`.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
@@ -16,13 +19,22 @@ const DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/loca
 
 /// A running local AWS. It ends when this is dropped, or when the process that started it ends.
 #[derive(Clone)]
-pub(crate) struct LocalAws(Arc<Mutex<Server>>);
+pub(crate) struct LocalAws(Arc<Server>);
 
 struct Server {
     process: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
+    input: Mutex<Input>,
+    waiting: Waiting,
 }
+
+struct Input {
+    stdin: ChildStdin,
+    /// How many commands were sent.
+    commands: u64,
+}
+
+/// Whoever waits for the answer to a command, by its number.
+type Waiting = Arc<Mutex<HashMap<u64, Sender<Value>>>>;
 
 /// What one test or demo works in: a bucket, a user, a distribution and its edge, at an address of their own.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,11 +62,16 @@ impl LocalAws {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the virtual environment's Python starts");
-        Self(Arc::new(Mutex::new(Server {
-            stdin: process.stdin.take().expect("standard input is piped"),
-            stdout: BufReader::new(process.stdout.take().expect("standard output is piped")),
+        let stdin = process.stdin.take().expect("standard input is piped");
+        let stdout = process.stdout.take().expect("standard output is piped");
+        let waiting = Waiting::default();
+        let of_reader = Arc::clone(&waiting);
+        thread::spawn(move || pass_on(stdout, &of_reader));
+        Self(Arc::new(Server {
             process,
-        })))
+            input: Mutex::new(Input { stdin, commands: 0 }),
+            waiting,
+        }))
     }
 
     pub(crate) fn make_world(&self) -> World {
@@ -73,28 +90,46 @@ impl LocalAws {
         self.call(&arguments)
     }
 
-    fn call<T: DeserializeOwned>(&self, request: &Value) -> T {
-        let mut server = self
-            .0
-            .lock()
-            .expect("a test that failed here failed for all");
-        writeln!(server.stdin, "{request}").expect("the local AWS reads");
-        let mut line = String::new();
-        server
-            .stdout
-            .read_line(&mut line)
-            .expect("the local AWS answers");
-        let mut answer: Value = serde_json::from_str(&line).unwrap_or_else(|error| {
-            panic!("the local AWS answered `{line}` to {request}: {error}")
-        });
+    /// Sends a command and waits for its answer. A command may wait for a request, so others are sent meanwhile.
+    fn call<T: DeserializeOwned>(&self, command: &Value) -> T {
+        let (sender, receiver) = mpsc::channel();
+        {
+            let mut input = self.0.input.lock().expect(ONE_FAILED);
+            input.commands += 1;
+            let number = input.commands;
+            let mut waiting = self.0.waiting.lock().expect(ONE_FAILED);
+            waiting.insert(number, sender);
+            drop(waiting);
+            let mut line = command.clone();
+            line["number"] = number.into();
+            writeln!(input.stdin, "{line}").expect("the local AWS reads");
+        }
+        let mut answer = receiver
+            .recv()
+            .unwrap_or_else(|_| panic!("the local AWS ended at {command}"));
         assert!(
             answer["error"].is_null(),
-            "the local AWS failed at {request}: {}",
+            "the local AWS failed at {command}: {}",
             answer["error"]
         );
         serde_json::from_value(answer["result"].take())
             .expect("the answer has the type that is asked for")
     }
+}
+
+const ONE_FAILED: &str = "a test that failed here failed for all";
+
+/// Gives each answer to whoever waits for it. When the server ends, whoever still waits gets none.
+fn pass_on(stdout: ChildStdout, waiting: &Waiting) {
+    for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+        let answer: Value = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("the local AWS answered `{line}`: {error}"));
+        let number = answer["number"].as_u64().expect("an answer has a number");
+        let sender = waiting.lock().expect(ONE_FAILED).remove(&number);
+        // A test that panicked meanwhile waits no more.
+        let _ = sender.expect("each command is answered once").send(answer);
+    }
+    waiting.lock().expect(ONE_FAILED).clear();
 }
 
 impl Drop for Server {

@@ -1,12 +1,16 @@
 """A local AWS for the tests and the demo: moto's S3, CloudFront, STS and IAM, with signatures and policies checked.
 
-Reads one JSON request a line on standard input and answers each with one line, so that it ends with whoever started it.
-Each world that it makes has its own bucket, user, distribution, CDN edge and address; requests are logged and faults are
-injected for each address alone. What moto does not do as AWS does is mended here, each with its reason.
+Reads one JSON command a line on standard input, so that it ends with whoever started it, and answers each with one line
+that has the command's number, as a command may wait and others need not wait for it. Each world that it makes has its own
+bucket, user, distribution, CDN edge and address; requests are logged, held at gates and answered with faults for each world
+alone. What moto does not do as AWS does is corrected here, each with its reason.
+
+No test depends on how fast anything is: what must happen in an order is held at a gate until its turn comes.
 """
 
 import base64
 import datetime
+import functools
 import hashlib
 import ipaddress
 import itertools
@@ -42,8 +46,11 @@ from werkzeug.serving import generate_adhoc_ssl_pair, make_server
 
 ACCOUNT = "123456789012"
 REGION = "ap-southeast-2"
-# How long an invalidation is in progress. At AWS it takes seconds to minutes, at moto no time.
-INVALIDATION_SECONDS = 1.5
+# How often somebody looks at an invalidation, or at one of its paths at the edge, and finds it in progress. At AWS it is so
+# for seconds to minutes, at moto for no time.
+LOOKS_IN_PROGRESS = 1
+# A test that waits as long as this for what it expects has failed.
+PATIENCE_SECONDS = 120
 
 iam = get_backend("iam")[ACCOUNT]["aws"]
 s3 = get_backend("s3")[ACCOUNT]["aws"]
@@ -106,15 +113,25 @@ TokenResponse._authenticate_and_authorize_normal_action = unless_unsigned
 
 
 def start_invalidation(invalidation, _):
-    invalidation.done_at = time.monotonic() + INVALIDATION_SECONDS
+    invalidation.looks = 0
 
 
 def invalidation_status(invalidation):
     """moto's are completed at once, with a word that is not AWS's."""
-    return "Completed" if time.monotonic() > invalidation.done_at else "InProgress"
+    return "Completed" if invalidation.looks > LOOKS_IN_PROGRESS else "InProgress"
 
 
 cloudfront_models.Invalidation.status = property(invalidation_status, start_invalidation)
+get_invalidation = cloudfront_models.CloudFrontBackend.get_invalidation
+
+
+def with_a_look(backend, *args, **kwargs):
+    invalidation = get_invalidation(backend, *args, **kwargs)
+    invalidation.looks += 1
+    return invalidation
+
+
+cloudfront_models.CloudFrontBackend.get_invalidation = with_a_look
 create_invalidation = cloudfront_models.CloudFrontBackend.create_invalidation
 
 
@@ -141,6 +158,84 @@ class QuietHandler(MotoRequestHandler):
         pass
 
 
+class Traffic:
+    """The requests to one service, and the gates that hold them."""
+
+    def __init__(self):
+        self.requests = []
+        self.gates = []
+        self.changed = threading.Condition()
+
+    def arrives(self, entry):
+        """Logs a request, and returns when no gate holds it any more."""
+        entry.update(status=None, answered=False)
+        with self.changed:
+            self.requests.append(entry)
+            self.held(entry, "request")
+
+    def has_effect(self, entry):
+        """Returns when no gate holds the answer any more."""
+        with self.changed:
+            self.held(entry, "answer")
+
+    def is_answered(self, entry):
+        with self.changed:
+            entry["answered"] = True
+            self.changed.notify_all()
+
+    def held(self, entry, at):
+        for gate in list(self.gates):
+            if gate.at == at and gate.matches(entry):
+                gate.seen += 1
+                if gate.seen > gate.skip:
+                    gate.held.append(entry)
+                    self.changed.notify_all()
+                    turn = len(gate.held)
+                    self.changed.wait_for(lambda: gate.is_open or gate.permits >= turn or gate.finds(self.requests, entry))
+
+    def wait_for(self, condition, what):
+        with self.changed:
+            if not self.changed.wait_for(condition, PATIENCE_SECONDS):
+                raise TimeoutError(f"{what}: the requests are {[(r['method'], r['path'], r['answered']) for r in self.requests]}")
+
+
+class Gate:
+    """Holds requests before they take effect, or their answers, until it is opened or lets them through one by one."""
+
+    def __init__(self, before, methods=None, path="", via=None, skip=0, at="request", until_read=False):
+        self.methods, self.path, self.via, self.skip, self.at = methods, path, via, skip, at
+        # A request is let through when the same path has been read as often as it was requested here.
+        self.until_read = until_read
+        self.before = before
+        self.seen = 0
+        self.held = []
+        self.permits = 0
+        self.is_open = False
+
+    def matches(self, entry):
+        return (self.methods is None or entry["method"] in self.methods) and self.path in entry["path"] and self.via in (None, entry["via"])
+
+    def finds(self, requests, entry):
+        if not self.until_read:
+            return False
+        path = without_query(entry)
+        turn = sum(without_query(held) == path for held in self.held[: self.held.index(entry) + 1])
+        read = sum(r["method"] == "GET" and r["answered"] and without_query(r) == path for r in requests[self.before :])
+        return read >= turn
+
+
+def without_query(entry):
+    return entry["path"].split("?")[0]
+
+
+def until_sent(parts, sent):
+    """What an answer consists of. `sent` is called when all of it is written, or cannot be."""
+    try:
+        yield from parts
+    finally:
+        sent()
+
+
 application = DomainDispatcherApplication(create_backend_app)
 worlds = {}
 numbers = itertools.count(1)
@@ -154,7 +249,7 @@ class World:
         self.bucket = f"acme-{self.number}"
         self.user = f"publisher-{self.number}"
         self.faults = []
-        self.requests = []
+        self.aws, self.cdn = Traffic(), Traffic()
         self.edge_cache = {}
         self.edge_is_stale = False
         self.lock = threading.Lock()
@@ -166,6 +261,7 @@ class World:
         self.distributions = [self.new_distribution()]
         self.endpoint = f"http://{serve(self.respond)}"
         self.edge = f"http://{serve(self.respond_as_edge)}"
+        self.endpoints = itertools.count(1)
 
     def new_distribution(self):
         config = {
@@ -178,8 +274,8 @@ class World:
         distribution, _, _ = cloudfront.create_distribution(config, [])
         return distribution.id
 
-    def respond(self, environ, start_response):
-        """AWS, as far as this world is concerned."""
+    def respond(self, environ, start_response, via=0):
+        """AWS, as far as this world is concerned. `via` is the number of the address where it was reached."""
         length = int(environ.get("CONTENT_LENGTH") or 0)
         body = environ["wsgi.input"].read(length)
         environ["wsgi.input"] = Replay(body)
@@ -187,23 +283,31 @@ class World:
         entry = {
             "method": method,
             "path": path,
+            "via": via,
             "authorization": environ.get("HTTP_AUTHORIZATION", ""),
             "security_token": environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""),
             "body": body.decode("utf-8", "replace") if method == "POST" else "",
-            "status": None,
         }
-        with self.lock:
-            self.requests.append(entry)
-            fault = next((fault for fault in self.faults if matches(fault, method, path)), None)
-            if fault:
-                fault["times"] -= 1
+        self.aws.arrives(entry)
 
         def start(status, headers, exc_info=None):
             entry["status"] = int(status.split()[0])
             return start_response(status, headers, exc_info)
 
-        if fault and fault.get("delay"):
-            time.sleep(fault["delay"])
+        try:
+            parts = self.answer(environ, start, body)
+        except BaseException:
+            self.aws.is_answered(entry)
+            raise
+        self.aws.has_effect(entry)
+        return until_sent(parts, lambda: self.aws.is_answered(entry))
+
+    def answer(self, environ, start, body):
+        method, path = environ["REQUEST_METHOD"], environ["RAW_URI"]
+        with self.lock:
+            fault = next((fault for fault in self.faults if matches(fault, method, path)), None)
+            if fault:
+                fault["times"] -= 1
         if fault and fault.get("after"):
             # The request takes effect, and its answer is replaced.
             list(application(environ, lambda *_: lambda _: None))
@@ -227,12 +331,21 @@ class World:
     def respond_as_edge(self, environ, start_response):
         """A CloudFront edge: keeps what it fetched until the path is invalidated."""
         path = environ["RAW_URI"].split("?")[0]
+        entry = {"method": environ["REQUEST_METHOD"], "path": path, "via": 0}
+        self.cdn.arrives(entry)
+        parts = self.answer_as_edge(path, start_response)
+        self.cdn.has_effect(entry)
+        return until_sent(parts, lambda: self.cdn.is_answered(entry))
+
+    def answer_as_edge(self, path, start_response):
         if self.edge_is_stale:
             seen = None
         else:
-            # CloudFront's edges have forgotten a path when its invalidation is completed.
-            finished = (i for d in self.distributions for i in cloudfront.invalidations.get(d, []) if i.status == "Completed")
-            seen = {invalidation.id for invalidation in finished if path in invalidation.paths}
+            # CloudFront's edges drop a path when its invalidation is completed.
+            made = [i for d in self.distributions for i in cloudfront.invalidations.get(d, []) if path in i.paths]
+            for invalidation in made:
+                invalidation.looks += 1
+            seen = {invalidation.id for invalidation in made if invalidation.status == "Completed"}
         cached, at, seen_then = self.edge_cache.get(path, (None, 0, set()))
         hit = cached is not None and (seen is None or seen == seen_then)
         if not hit:
@@ -384,8 +497,65 @@ def add_fault(world, **fault):
 
 
 def requests(world):
-    with world.lock:
-        return list(world.requests)
+    with world.aws.changed:
+        return [dict(entry) for entry in world.aws.requests]
+
+
+def add_endpoint(world):
+    """One more address of the same world, by whose number its requests are known from others."""
+    number = next(world.endpoints)
+    return {"number": number, "address": f"http://{serve(functools.partial(world.respond, via=number))}"}
+
+
+def traffic(world, cdn):
+    return world.cdn if cdn else world.aws
+
+
+def add_gate(world, cdn=False, **gate):
+    of = traffic(world, cdn)
+    with of.changed:
+        of.gates.append(Gate(len(of.requests), **gate))
+        return len(of.gates) - 1
+
+
+def wait_for_held(world, gate, count=1, cdn=False):
+    """Until the gate has held so many requests, whether or not it let them through since."""
+    of = traffic(world, cdn)
+    of.wait_for(lambda: len(of.gates[gate].held) >= count, "nothing was held")
+
+
+def is_holding(world, gate, cdn=False):
+    """Whether the gate holds a request now."""
+    of = traffic(world, cdn)
+    with of.changed:
+        gate = of.gates[gate]
+        return not gate.is_open and len(gate.held) > gate.permits
+
+
+def let_through(world, gate, cdn=False):
+    """One request; those after it are held."""
+    of = traffic(world, cdn)
+    with of.changed:
+        of.gates[gate].permits += 1
+        of.changed.notify_all()
+
+
+def open_gate(world, gate, cdn=False):
+    of = traffic(world, cdn)
+    with of.changed:
+        of.gates[gate].is_open = True
+        of.changed.notify_all()
+
+
+def wait_for_answers(world, method, path, count):
+    def are_answered():
+        return sum(r["answered"] and r["method"] == method and path in r["path"] for r in world.aws.requests) >= count
+
+    world.aws.wait_for(are_answered, f"{count} answers to {method} {path} did not come")
+
+
+def wait_until_all_is_answered(world):
+    world.aws.wait_for(lambda: all(r["answered"] for r in world.aws.requests), "not all is answered")
 
 
 def set_edge_stale(world, stale):
@@ -509,22 +679,34 @@ COMMANDS = {
     for command in (
         set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
+        add_endpoint, add_gate, is_holding, let_through, open_gate,
     )
 }
+# These wait, and no other command waits for them.
+WAITS = {command.__name__: command for command in (wait_for_held, wait_for_answers, wait_until_all_is_answered)}
+output = threading.Lock()
+
+
+def carry_out(number, command, request):
+    try:
+        if command == "make_world":
+            answer = {"result": make_world()}
+        else:
+            answer = {"result": {**COMMANDS, **WAITS}[command](worlds[request.pop("world")], **request)}
+    except Exception as error:  # the test whose command it was fails with it
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    with output:
+        print(json.dumps({"number": number, **answer}), flush=True)
 
 
 def main():
     for line in sys.stdin:
         request = json.loads(line)
-        command = request.pop("command")
-        try:
-            if command == "make_world":
-                result = make_world()
-            else:
-                result = COMMANDS[command](worlds[request.pop("world")], **request)
-            print(json.dumps({"result": result}), flush=True)
-        except Exception as error:  # the test that asked is told, and goes on to fail
-            print(json.dumps({"error": f"{type(error).__name__}: {error}"}), flush=True)
+        arguments = (request.pop("number"), request.pop("command"), request)
+        if arguments[1] in WAITS:
+            threading.Thread(target=carry_out, args=arguments, daemon=True).start()
+        else:
+            carry_out(*arguments)
 
 
 main()

@@ -1,0 +1,64 @@
+//! What a run waits for in vain, until the time that it waits for it is over.
+
+use std::thread;
+
+use serde_json::json;
+
+use crate::support::harness::Case;
+use crate::support::proxy::{Fault, Proxy, Target};
+use crate::support::sample;
+
+#[test]
+fn credentials_that_never_come_are_not_waited_for_without_end() {
+    let waits = |provider: &str| {
+        let case = Case::with_profile("acme");
+        let proxy = Proxy::start(&case.world.endpoint);
+        let sts = Target {
+            method: "POST",
+            path: "/",
+        };
+        proxy.breaks(sts, Fault::NoAnswer, usize::MAX);
+        let config = format!("[profile waits]\nregion = ap-southeast-2\n{provider}\n");
+        let case = case
+            .file(".aws/config", config)
+            .env("AWS_ENDPOINT_URL_STS", &proxy.endpoint)
+            .env("AWS_PROFILE", "waits");
+        case.run()
+            .exits(3)
+            .contains("no credentials were found")
+            .contains("`AWS_PROFILE` is `waits`")
+            .contains("nothing was published; visitors keep the old container");
+        assert!(case.keys().is_empty());
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| waits("credential_process = sleep 600"));
+        scope.spawn(|| {
+            waits("role_arn = arn:aws:iam::123456789012:role/mojito\nsource_profile = acme");
+        });
+    });
+}
+
+#[test]
+fn a_cdn_that_keeps_the_old_container_is_found_out() {
+    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge).env("WAIT", "true");
+    case.set_policy(
+        json!([{"Effect": "Allow", "Action": ["s3:PutObject", "cloudfront:*"], "Resource": "*"}]),
+    );
+    case.run().exits(0);
+    // The edge has it now. It is told of the next one, says that it has forgotten, and has not.
+    case.ask::<()>("set_edge_stale", json!({"stale": true}));
+    sample::build_with(case.repository(), "mojito", &[], "e", "abc1234");
+    let case = case.env("BITBUCKET_BUILD_NUMBER", "58");
+    case.run()
+        .exits(5)
+        .contains(&format!(
+            "✖ {edge}/js/mojito.js was not the new container within 30 s: another container is served: \
+             build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC; cached by CloudFront for "
+        ))
+        .contains("x-cache: Hit from cloudfront")
+        .contains("published to production, but visitors do not get it yet")
+        .contains("check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder");
+    assert_eq!(case.objects()[0].headers["x-amz-meta-build-number"], "58");
+}
