@@ -43,7 +43,7 @@ fn main() {
         "It has the bucket {}, the distribution {} and the user {},",
         world.bucket, world.distribution, world.user_arn
     );
-    println!("who may write one key and invalidate one distribution:\n");
+    println!("who can write one key and invalidate one distribution:\n");
     let statements = json!([
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", world.bucket)},
         {"Effect": "Allow", "Action": "cloudfront:CreateInvalidation",

@@ -1,7 +1,7 @@
-//! `mojito-publish check`: shows who the credentials are and proves what they can and cannot write.
+//! `mojito-publish check`: shows whose the credentials are and proves what they can and cannot write.
 //!
-//! A multipart upload that is created needs the same permission as an upload, but makes no object that anybody can see, and
-//! whoever created it may abort it. So each key is tried for real, and nothing is changed.
+//! Creating a multipart upload needs the same permission as an upload, but creates no visible object, and whoever created it
+//! may abort it. So each key is tried for real, and nothing is changed.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -47,7 +47,7 @@ pub(crate) async fn check(
     let mut stopped = pin!(signals.received());
     let settings = loaded::settings(flags, variables).await?;
     console.info(&format!(
-        "checking what the credentials may do in {} ({})",
+        "checking what the credentials can do in {} ({})",
         settings.environment, settings.environment_reason
     ));
     let connecting = Box::pin(connect(&settings, console));
@@ -128,7 +128,7 @@ async fn try_key(aws: &Aws, settings: &Settings, key: &ObjectKey, console: &Cons
     if let Err(error) = aborted {
         let error = AwsError::new("s3:AbortMultipartUpload", address, &error);
         console.warning(&format!(
-            "the multipart upload {id} that was created to try the key is still there, unseen by visitors\n{error}\n\
+            "the multipart upload {id}, created to check the key, is still there; visitors do not see it\n{error}\n\
              remove it with `aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {id}`"
         ));
     }
@@ -137,27 +137,31 @@ async fn try_key(aws: &Aws, settings: &Settings, key: &ObjectKey, console: &Cons
 
 fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &Console) -> Exit {
     let permissions = Permissions::of(settings);
-    let (mut too_little, mut too_much, mut unknown) = (0, 0, 0);
+    let (mut missing, mut excess, mut inconclusive) = (0, 0, 0);
     for (probe, access) in probes.iter().zip(accesses) {
         let address = s3_uri(&settings.target.bucket, &probe.key);
         match (access, probe.expect_denied) {
-            (Access::Allowed, None) => console.success(&format!("may write {address}")),
+            (Access::Allowed, None) => console.success(&format!("can write {address}")),
             (Access::Denied(_), Some(reason)) => {
-                console.success(&format!("may not write {address} ({reason})"));
+                console.success(&format!("cannot write {address} ({reason})"));
             }
             (Access::Denied(error), None) => {
-                too_little += 1;
+                missing += 1;
                 let statement = permissions.statement_for_objects(&[&probe.key]).pretty();
-                console.failure(&format!("too little: may not write {address}\n{error}\nthe statement that is missing:\n{statement}"));
+                console.failure(&format!(
+                    "missing permission: cannot write {address}\n{error}\nthe missing statement:\n{statement}"
+                ));
             }
             (Access::Allowed, Some(reason)) => {
-                too_much += 1;
-                console.failure(&format!("too much: may write {address} ({reason})"));
+                excess += 1;
+                console.failure(&format!(
+                    "excess permission: can write {address} ({reason})"
+                ));
             }
             (Access::Inconclusive(error), _) => {
-                unknown += 1;
+                inconclusive += 1;
                 console.failure(&format!(
-                    "could not try {address}: {error}\nwhat to do: {}",
+                    "could not check {address}: {error}\nwhat to do: {}",
                     error.remedy()
                 ));
             }
@@ -165,24 +169,39 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
     }
     for distribution in &settings.distributions {
         console.info(&format!(
-            "unknown: cloudfront:CreateInvalidation on {distribution} cannot be tried without doing it"
+            "not checked: cloudfront:CreateInvalidation on {distribution}, as checking it would invalidate"
         ));
     }
-    if unknown > 0 {
-        console.failure("not all of it could be tried");
-    } else if too_little > 0 && too_much > 0 {
+    conclusion(settings, missing, excess, inconclusive, console)
+}
+
+/// The last line, from how many keys were found to be what.
+fn conclusion(
+    settings: &Settings,
+    missing: usize,
+    excess: usize,
+    inconclusive: usize,
+    console: &Console,
+) -> Exit {
+    if inconclusive > 0 {
+        console.failure("not everything could be checked");
+    } else if missing > 0 && excess > 0 {
         console.failure(&format!(
-            "too little and too much is allowed\nthese may be the credentials of {}; what {} needs is printed by `mojito-publish policy`",
+            "permissions are missing, and others are in excess\n\
+             these may be the credentials of {}; `mojito-publish policy` prints what {} needs",
             settings.environment.other(),
             settings.environment
         ));
-    } else if too_little > 0 {
-        console.failure("too little is allowed: a publish would fail; give the user or role the statement above");
-    } else if too_much > 0 {
-        console.failure("too much is allowed: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy` prints, and nothing else");
+    } else if missing > 0 {
+        console.failure("permissions are missing, and a publish would fail: give the user or role the statement above");
+    } else if excess > 0 {
+        console.failure(
+            "permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what \
+             `mojito-publish policy` prints, and nothing else",
+        );
     } else {
         console.success(&format!(
-            "these credentials may write what {} needs, and nothing else that was tried",
+            "these credentials can write what {} needs, and nothing else that was checked",
             settings.environment
         ));
         return Exit::Published;

@@ -15,7 +15,7 @@ use crate::publish::only_newer;
 use crate::publish::plan::Plan;
 use crate::report::console::Console;
 use crate::report::result_json::RunResult;
-use crate::report::{progress, result_file};
+use crate::report::{progress, result_file, tables};
 
 /// Shows what a publish would do.
 pub(crate) async fn dry_run(
@@ -24,8 +24,8 @@ pub(crate) async fn dry_run(
     config: SdkConfig,
     console: &Console,
 ) -> Result<Exit, Error> {
-    for line in plan.to_string().lines() {
-        console.info(line);
+    for line in tables::plan(plan) {
+        console.info(&line);
     }
     let permissions = Permissions::of(&plan.settings);
     let aws = aws::connect(&plan.settings, config, Some(&permissions)).await;

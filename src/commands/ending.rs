@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::error::Error;
+use super::error::{Error, STATE};
 use crate::exit::Exit;
 use crate::publish::run::Run;
 use crate::report::console::Console;
@@ -40,7 +40,7 @@ impl Ending {
             Ok(exit) => exit,
             Err(error) => {
                 let exit = error.exit();
-                self.console.failure(&format!("{error}\n{}", error.state()));
+                self.console.failure(&format!("{error}\n{STATE}"));
                 self.store(&RunResult::early(
                     &self.build,
                     exit,
@@ -63,9 +63,8 @@ impl Ending {
                 return self.report(run, Some(signal));
             }
             let exit = Exit::NotPublished;
-            self.console.failure(&format!(
-                "stopped by {signal}\nnothing was uploaded; visitors still get the old container"
-            ));
+            self.console
+                .failure(&format!("stopped by {signal}\n{STATE}"));
             self.store(&RunResult::stopped_early(&self.build, exit, signal));
             exit
         })

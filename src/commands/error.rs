@@ -1,4 +1,4 @@
-//! What ends a run before anything was changed, in the words that the reader of a log needs, with its exit code.
+//! Why a command ends before it changed anything, with its exit code.
 
 use std::fmt::Write as _;
 
@@ -9,16 +9,19 @@ use crate::container::InvalidFile;
 use crate::exit::Exit;
 use crate::settings::problems::InvalidSetting;
 
-/// Why a run ends before its first upload.
+/// What every early end means for visitors.
+pub(crate) const STATE: &str = "nothing was uploaded; visitors still get the old container";
+
+/// Why a command ends before its first upload.
 #[derive(Debug, Error)]
 pub(crate) enum Error {
-    #[error("{}", list("wrong settings", .0))]
+    #[error("{}", list("settings are missing or invalid", .0))]
     Settings(Vec<InvalidSetting>),
-    #[error("{}", list("files that are not fit to be published", .0))]
+    #[error("{}", list("files cannot be published", .0))]
     Container(Vec<InvalidFile>),
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("the operating system does not let the program start: {0}")]
+    #[error("the program cannot start: {0}")]
     Start(std::io::Error),
 }
 
@@ -28,16 +31,6 @@ impl Error {
             Self::Settings(_) | Self::Container(_) => Exit::Refused,
             Self::Connect(_) => Exit::NotPublished,
             Self::Start(_) => Exit::InternalError,
-        }
-    }
-
-    /// The state that things are in.
-    pub(crate) fn state(&self) -> &'static str {
-        match self {
-            Self::Settings(_) | Self::Container(_) | Self::Start(_) => {
-                "nothing was sent; visitors keep the old container"
-            }
-            Self::Connect(_) => "nothing was published; visitors keep the old container",
         }
     }
 }
@@ -68,7 +61,7 @@ mod tests {
         );
         assert_eq!(
             Error::Settings(vec![wait, bucket]).to_string(),
-            "2 wrong settings:\n  `WAIT` is `yes`, expected `true` or `false`\n  `S3_BUCKET` is not set"
+            "2 settings are missing or invalid:\n  `WAIT` is `yes`, expected `true` or `false`\n  `S3_BUCKET` is not set"
         );
         let unfit = InvalidFile {
             path: "a.js".into(),
@@ -76,7 +69,7 @@ mod tests {
         };
         assert_eq!(
             Error::Container(vec![unfit.clone(), unfit]).to_string(),
-            "2 files that are not fit to be published:\n  `a.js` is empty\n  `a.js` is empty"
+            "2 files cannot be published:\n  `a.js` is empty\n  `a.js` is empty"
         );
     }
 }

@@ -74,6 +74,8 @@ enum Source {
 /// Why a container was not read from a source.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub(crate) enum ReadError {
+    #[error("`PUBLIC_URL` is not set")]
+    NoPublicUrl,
     /// It was not requested at all.
     #[error("{0}")]
     NotRequested(String),
@@ -96,10 +98,21 @@ pub(crate) struct NotCompared {
     s3: ReadError,
 }
 
+impl NotCompared {
+    /// Whether `PUBLIC_URL` would have helped, as nothing is wrong with S3 but a permission.
+    pub(crate) fn lacks_public_url(&self) -> bool {
+        self.cdn == ReadError::NoPublicUrl
+            && matches!(
+                self.s3,
+                ReadError::Denied | ReadError::DeniedBefore | ReadError::NotRequested(_)
+            )
+    }
+}
+
 impl Display for NotCompared {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let of_source = |name: &str, error: &ReadError| match error {
-            ReadError::NotRequested(why) => why.clone(),
+            ReadError::NoPublicUrl | ReadError::NotRequested(_) => error.to_string(),
             error => format!("{name}: {error}"),
         };
         let cdn = of_source("`PUBLIC_URL`", &self.cdn);
@@ -178,7 +191,7 @@ impl<'a> Comparison<'a> {
     ) -> Self {
         let no_cdn = |why: &str| Err(ReadError::NotRequested(why.to_owned()));
         let cdn = match &settings.public_url {
-            None => no_cdn("`PUBLIC_URL` is not set"),
+            None => Err(ReadError::NoPublicUrl),
             // It would cache what it serves, and nothing would invalidate that.
             Some(_) if settings.distributions.is_empty() => {
                 no_cdn("`PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set")

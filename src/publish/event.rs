@@ -1,4 +1,4 @@
-//! What happens during a publish, for whoever says it.
+//! What happens during a publish. `report/` words it.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(crate) enum Event<'a> {
     },
     Uploaded(&'a Object),
     AllUploaded,
-    /// CloudFront takes no request now; it is repeated after `delay`.
+    /// CloudFront accepts no request now. It is repeated after `delay`.
     Busy {
         distribution: &'a DistributionId,
         error: &'a AwsError,
@@ -36,9 +36,11 @@ pub(crate) enum Event<'a> {
         id: &'a str,
         waited: Duration,
     },
-    /// All invalidations of a distribution are completed.
-    Invalidated(&'a DistributionId),
-    /// It goes on by itself, but nobody knows when it is completed.
+    InvalidationCompleted {
+        distribution: &'a DistributionId,
+        id: &'a str,
+    },
+    /// The invalidation continues, but its completion was not seen.
     NotWatched {
         distribution: &'a DistributionId,
         id: &'a str,
@@ -63,6 +65,6 @@ pub(crate) enum Event<'a> {
 pub(crate) enum NotCompleted {
     /// It was still in progress after this time.
     After(Duration),
-    /// It may not be, or could not be, looked at.
-    AwsError(Box<AwsError>),
+    /// Its state could not be requested.
+    Error(Box<AwsError>),
 }

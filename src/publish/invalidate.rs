@@ -100,8 +100,11 @@ pub(crate) async fn wait(publisher: &Publisher<'_>) {
                         });
                         return;
                     }
+                    publisher.emit(&Event::InvalidationCompleted {
+                        distribution: &distribution,
+                        id,
+                    });
                 }
-                publisher.emit(&Event::Invalidated(&distribution));
                 publisher
                     .run
                     .set_invalidation(&distribution, Invalidation::Completed(ids));
@@ -119,7 +122,7 @@ async fn wait_for(
     let mut pause = FIRST_POLL;
     loop {
         let completed = cloudfront::is_completed(&publisher.aws.cloudfront, distribution, id).await;
-        match completed.map_err(|error| NotCompleted::AwsError(Box::new(error)))? {
+        match completed.map_err(|error| NotCompleted::Error(Box::new(error)))? {
             true => return Ok(()),
             false if started.elapsed() > WAIT_TIMEOUT => {
                 return Err(NotCompleted::After(WAIT_TIMEOUT))

@@ -1,4 +1,4 @@
-//! The report of a run that is under way: what it is about to do, what that changes and what is done, for a marketer to read.
+//! The log of a run: what it is about to do, what that changes, and a line for each event.
 
 use super::console::Console;
 use super::tables;
@@ -13,13 +13,12 @@ use crate::publish::event::{Event, NotCompleted};
 use crate::publish::plan::Plan;
 use crate::publish::run::Run;
 use crate::publish::state::{Upload, Verification};
-use crate::settings::names::s3_uri;
-use crate::settings::names::CdnPath;
+use crate::settings::names::{s3_uri, CdnPath};
 
-/// Of a run with more containers than this, not everything is said of each.
+/// Above this many containers, the log has counts in place of a line for each.
 pub(crate) const MAX_LISTED: usize = 10;
 
-/// Says what is published where, and why.
+/// What is published where, and why.
 pub(crate) fn opening(plan: &Plan, console: &Console) {
     let settings = &plan.settings;
     let names: Vec<&str> = plan
@@ -27,35 +26,26 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
         .iter()
         .map(|container| container.name.as_str())
         .collect();
-    let what = format!(
-        "{} {}",
-        if names.len() == 1 {
-            "container"
-        } else {
-            "containers"
-        },
-        first_ten(&names)
-    );
-    let build = settings
-        .build
-        .summary()
-        .map(|build| format!(", {build}"))
-        .unwrap_or_default();
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let build = settings.build.summary();
+    let build = build.map_or_else(String::new, |build| format!(", {build}"));
     console.info(&format!(
-        "publishing {what} to {} ({}{build})",
-        settings.environment, settings.environment_reason
+        "publishing container{plural} {} to {} ({}{build})",
+        first_ten(&names),
+        settings.environment,
+        settings.environment_reason
     ));
-    let folder = if settings.target.prefix.as_str().is_empty() {
-        String::new()
-    } else {
-        format!("{}/", settings.target.prefix)
+    let target = &settings.target;
+    let folder = match target.prefix.as_str() {
+        "" => String::new(),
+        prefix => format!("{prefix}/"),
     };
     console.info(&format!(
         "bucket: s3://{}/{folder} in {}",
-        settings.target.bucket, settings.target.region
+        target.bucket, target.region
     ));
     if settings.distributions.is_empty() {
-        console.info("CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends");
+        console.info("CloudFront: nothing will be invalidated, because `DISTRIBUTION_ID` is not set; the CDN serves the old container until its cache expires");
     }
     if !settings.validate {
         console.warning("`VALIDATE` is `false`: any script is published, whether or not it is a Mojito container");
@@ -72,16 +62,12 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
             plan.containers.len() - MAX_LISTED
         ));
     }
-    for warning in plan
-        .containers
-        .iter()
-        .flat_map(|container| &container.warnings)
-    {
+    for warning in plan.containers.iter().flat_map(|it| &it.warnings) {
         console.warning(warning);
     }
 }
 
-/// Says what publishing a container changes for visitors, or why that is not known, unless that is told already.
+/// What publishing a container changes for visitors, or why that is not known, unless that was already reported.
 pub(crate) fn changes(
     plan: &Plan,
     container: &Container,
@@ -96,20 +82,23 @@ pub(crate) fn changes(
             console.table(&heading, &rows);
         }
         Err(_) if already_reported => {}
+        Err(problem) if problem.lacks_public_url() => {
+            console.info("tip: set `PUBLIC_URL` to see what changes for visitors");
+        }
         Err(problem) => {
             let of = if plan.containers.len() > 1 {
-                format!("{}: ", container.name)
+                format!(" of {}", container.name)
             } else {
                 String::new()
             };
             console.info(&format!(
-                "{of}not compared with what visitors get now: {problem}"
+                "changes to the live container{of} are not known: {problem}"
             ));
         }
     }
 }
 
-/// Says what happens during a publish.
+/// A line for an event.
 pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
     match event {
         Event::Compared {
@@ -124,7 +113,7 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
             error,
             delay,
         } => console.info(&format!(
-            "CloudFront is busy ({}): trying {distribution} again in {} s",
+            "CloudFront is busy ({}): retrying {distribution} in {} s",
             error.code.as_deref().unwrap_or("no code"),
             delay.as_secs()
         )),
@@ -134,28 +123,26 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
             paths,
         } => {
             let paths: Vec<&str> = paths.iter().map(CdnPath::as_str).collect();
-            console.success(&format!(
-                "invalidation {id} of {distribution} is on its way: {}",
-                first_ten(&paths)
-            ));
+            let paths = first_ten(&paths);
+            console.success(&format!("created invalidation {id} of {distribution}: {paths}"));
         }
         Event::InvalidationPending {
             distribution,
             id,
             waited,
         } => console.waiting(&format!(
-            "waiting for invalidation {id} of {distribution} to finish ({} s)",
+            "waiting for invalidation {id} of {distribution} to complete ({} s)",
             waited.as_secs()
         )),
-        Event::Invalidated(distribution) => console.success(&format!(
-            "{distribution} has forgotten the old container everywhere"
-        )),
+        Event::InvalidationCompleted { distribution, id } => {
+            console.success(&format!("invalidation {id} of {distribution} completed"));
+        }
         Event::NotWatched {
             distribution,
             id,
             why,
         } => console.warning(&format!(
-            "not known whether invalidation {id} of {distribution} has finished; it goes on by itself\n{}",
+            "not known whether invalidation {id} of {distribution} completed; it continues by itself\n{}",
             not_completed(why, run)
         )),
         Event::VerificationPending {
@@ -163,10 +150,10 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
             last_seen,
             waited,
         } => console.waiting(&format!(
-            "waiting for {url} to be the new container ({} s): {last_seen}",
+            "waiting for {url} to serve the new container ({} s): {last_seen}",
             waited.as_secs()
         )),
-        Event::Verified { url } => live(run, url, console),
+        Event::Verified { url } => verified(run, url, console),
         Event::Identified(Identity { arn, account_id }) => {
             console.info(&format!("identity: {arn} in account {account_id}"));
         }
@@ -176,40 +163,42 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
 fn not_completed(why: &NotCompleted, run: &Run) -> String {
     match why {
         NotCompleted::After(time) => {
-            format!("it was not finished after {} minutes", time.as_secs() / 60)
+            format!("still in progress after {} minutes", time.as_secs() / 60)
         }
-        NotCompleted::AwsError(error) => {
+        NotCompleted::Error(error) => {
             let permissions = run.state().permissions(&run.plan);
             let statement = missing_statement(std::iter::once(&**error), &permissions);
-            let statement = statement
-                .map(|statement| format!("\n{}", statement.pretty()))
-                .unwrap_or_default();
-            format!("{error}\n{}{statement}", error.remedy())
+            let statement = statement.map(|it| format!("\n{}", it.pretty()));
+            format!(
+                "{error}\n{}{}",
+                error.remedy(),
+                statement.unwrap_or_default()
+            )
         }
     }
 }
 
-/// Says that an object is uploaded, or of many, how far the uploads are.
+/// An object is uploaded; of many, how far the uploads are.
 fn uploaded(run: &Run, object: &Object, console: &Console) {
     let plan = &run.plan;
-    if plan.containers.len() > MAX_LISTED {
-        let (done, all) = {
-            let uploads = &run.state().uploads;
-            let done = uploads.values().filter(|upload| upload.is_done());
-            (done.count(), uploads.len())
-        };
-        console.waiting(&format!("uploading: {done} of {all} files are stored"));
+    if plan.containers.len() <= MAX_LISTED {
+        console.success(&format!(
+            "uploaded {}: {}, {} compressed",
+            s3_uri(&plan.settings.target.bucket, &object.key),
+            object.size,
+            object.compressed_size()
+        ));
         return;
     }
-    console.success(&format!(
-        "uploaded {}: {}, {} compressed",
-        s3_uri(&plan.settings.target.bucket, &object.key),
-        object.size,
-        object.compressed_size()
-    ));
+    let (done, all) = {
+        let uploads = &run.state().uploads;
+        let done = uploads.values().filter(|upload| upload.is_done());
+        (done.count(), uploads.len())
+    };
+    console.waiting(&format!("uploading: {done} of {all} files are uploaded"));
 }
 
-/// Says of many objects how much was uploaded.
+/// How much was uploaded of many objects.
 fn all_uploaded(run: &Run, console: &Console) {
     if run.plan.containers.len() <= MAX_LISTED {
         return;
@@ -234,28 +223,24 @@ fn all_uploaded(run: &Run, console: &Console) {
     }
 }
 
-/// Says that visitors get a container, or of many, how many they get.
-fn live(run: &Run, url: &str, console: &Console) {
-    if run.plan.containers.len() > MAX_LISTED {
-        let (seen, all) = {
-            let verifications = &run.state().verifications;
-            let seen = verifications
-                .values()
-                .filter(|verification| **verification == Verification::Verified)
-                .count();
-            (seen, verifications.len())
-        };
-        if seen == all {
-            console.success(&format!(
-                "{url} and {} more are the new containers",
-                all - 1
-            ));
-        } else {
-            console.waiting(&format!(
-                "looking at visitors' view: {seen} of {all} are the new containers"
-            ));
-        }
+/// Visitors get a container; of many, how many they get.
+fn verified(run: &Run, url: &str, console: &Console) {
+    if run.plan.containers.len() <= MAX_LISTED {
+        console.success(&format!("{url} serves the new container"));
         return;
     }
-    console.success(&format!("{url} is the new container"));
+    let (verified, all) = {
+        let verifications = &run.state().verifications;
+        let is_verified = |it: &&Verification| **it == Verification::Verified;
+        let verified = verifications.values().filter(is_verified);
+        (verified.count(), verifications.len())
+    };
+    if verified == all {
+        let more = all - 1;
+        console.success(&format!("{url} and {more} more serve the new containers"));
+    } else {
+        console.waiting(&format!(
+            "verifying: {verified} of {all} URLs serve the new containers"
+        ));
+    }
 }

@@ -93,7 +93,7 @@ fn not_verified(state: &RunState, console: &Console) {
             _ => String::new(),
         };
         console.failure(&format!(
-            "{url} was not the new container{within}: {problem}\n\
+            "{url} did not serve the new container{within}: {problem}\n\
              what to do: check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, that `DISTRIBUTION_ID` is its \
              distribution, and that the CDN changes neither content nor headers"
         ));

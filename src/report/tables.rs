@@ -3,11 +3,14 @@
 use std::fmt::Write as _;
 
 use super::console::{Row, Style};
+use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, first_ten};
 use crate::container::changes::{recipes_shown, ChangeKind, Changes};
-use crate::container::object::Container;
+use crate::container::object::{Container, Object};
 use crate::mojito::experiment::{Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
+use crate::publish::plan::Plan;
+use crate::settings::names::s3_uri;
 
 /// Cells of the bar that shows a share.
 const BAR: usize = 10;
@@ -131,16 +134,51 @@ fn recipes(experiment: &Experiment) -> String {
     }
 }
 
+/// What a publish would do: every key with its sizes, the headers, every invalidation.
+pub(crate) fn plan(plan: &Plan) -> Vec<String> {
+    let settings = &plan.settings;
+    let mut lines: Vec<String> = plan
+        .objects()
+        .map(|object| {
+            let address = s3_uri(&settings.target.bucket, &object.key);
+            let (size, compressed) = (object.size, object.compressed_size());
+            format!("would upload {address}: {size}, {compressed} compressed")
+        })
+        .collect();
+    lines.push("each with".to_owned());
+    lines.push(format!("  Content-Type: {}", Object::CONTENT_TYPE));
+    lines.push(format!("  Content-Encoding: {}", Object::CONTENT_ENCODING));
+    lines.push(format!("  Cache-Control: {}", settings.cache_control));
+    lines.extend(settings.acl.as_ref().map(|acl| format!("  ACL: {acl}")));
+    let mut metadata: Vec<_> = settings.build.metadata().into_iter().collect();
+    metadata.sort_unstable();
+    let metadata = metadata.into_iter();
+    lines.extend(metadata.map(|(name, value)| format!("  x-amz-meta-{name}: {value}")));
+    for distribution in &settings.distributions {
+        lines.push(format!("would invalidate in {distribution}:"));
+        let paths = plan
+            .objects()
+            .map(|object| format!("  {}", object.cdn_path));
+        lines.extend(paths);
+    }
+    let total = plan
+        .objects()
+        .map(|object| object.compressed_size().0)
+        .sum();
+    lines.push(format!("{} in all", ByteSize(total)));
+    lines
+}
+
 /// A heading, and a row for each change.
 pub(crate) fn changes(changes: &Changes) -> (String, Vec<Row>) {
-    let mut heading = format!("compared with what visitors get now ({}):", changes.against);
+    let mut heading = format!("changes to the live container ({}):", changes.against);
     if changes.is_nothing() {
         heading.push_str(if changes.is_same {
-            " the same"
+            " none"
         } else if changes.scripts_compared {
-            " no experiment, shared code or header changes"
+            " none to experiments, shared code or headers"
         } else {
-            " another file; what is in it is not compared, as `VALIDATE` is off"
+            " another file; its experiments are not compared, as `VALIDATE` is `false`"
         });
     }
     let cells: Vec<Vec<String>> = changes
@@ -235,9 +273,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::common::byte_size::ByteSize;
     use crate::container::gzip::Gzip;
-    use crate::container::object::Object;
     use crate::container::served::ServedContainer;
     use crate::mojito::script;
     use crate::settings::cache_control::CacheControl;
@@ -382,7 +418,7 @@ mod tests {
         let (heading, rows) = super::changes(&changes);
         assert_eq!(
             heading,
-            "compared with what visitors get now (s3://acme/js/mojito.js):"
+            "changes to the live container (s3://acme/js/mojito.js):"
         );
         let rows: Vec<String> = rows.into_iter().map(|row| row.text).collect();
         let size = object.compressed_size();

@@ -83,15 +83,15 @@ impl Stage {
         match self {
             Self::AssumeRole => Some((
                 "AWS_ENDPOINT_URL_STS",
-                "nothing was published; visitors keep the old container",
+                "nothing was uploaded; visitors still get the old container",
             )),
             Self::PutContainer => Some((
                 "AWS_ENDPOINT_URL_S3",
-                "not replaced: mojito; visitors keep the old container",
+                "not replaced: mojito; visitors still get the old container",
             )),
             Self::Invalidate => Some((
                 "AWS_ENDPOINT_URL_CLOUDFRONT",
-                "the CDN keeps the old container",
+                "CloudFront still serves the old container",
             )),
             Self::PublicUrl => Some(("PUBLIC_URL", "visitors do not get it yet")),
             Self::PutPretty | Self::Poll => None,
@@ -417,7 +417,7 @@ fn wrong(
         );
     }
     must(invalidations.len() <= 1, "it invalidated twice");
-    if contains("the CDN keeps the old container") {
+    if contains("CloudFront still serves the old container") {
         must(invalidations.is_empty(), "the CDN was told");
     }
     if matches!(code, 0 | 5) {

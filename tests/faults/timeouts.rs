@@ -27,7 +27,7 @@ fn credentials_that_never_come_are_not_waited_for_without_end() {
             .exits(3)
             .contains("no credentials were found")
             .contains("`AWS_PROFILE` is `waits`")
-            .contains("nothing was published; visitors keep the old container");
+            .contains("nothing was uploaded; visitors still get the old container");
         assert!(case.keys().is_empty());
     };
     thread::scope(|scope| {
@@ -54,7 +54,7 @@ fn a_cdn_that_keeps_the_old_container_is_found_out() {
     case.run()
         .exits(5)
         .contains(&format!(
-            "✖ {edge}/js/mojito.js was not the new container within 30 s: another container is served: \
+            "✖ {edge}/js/mojito.js did not serve the new container within 30 s: another container is served: \
              build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC; cached by CloudFront for "
         ))
         .contains("x-cache: Hit from cloudfront")

@@ -72,7 +72,7 @@ fn check_and_publish(case: Case, environment: &str, keys: &[&str]) {
     case.ended(check.output().unwrap())
         .exits(0)
         .contains(&format!(
-            "these credentials may write what {environment} needs, and nothing else"
+            "these credentials can write what {environment} needs, and nothing else"
         ));
     case.run().exits(0);
     assert_eq!(case.keys(), keys);

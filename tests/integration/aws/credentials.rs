@@ -100,7 +100,7 @@ fn each_refusal_of_the_role_is_explained() {
             .contains(&format!("sts:AssumeRoleWithWebIdentity on arn:aws:iam::123456789012:role/mojito failed: {code} (HTTP {status}): In AWS's words."))
             .contains("request id TESTREQUEST")
             .contains(remedy)
-            .contains("nothing was published; visitors keep the old container");
+            .contains("nothing was uploaded; visitors still get the old container");
         assert!(case.keys().is_empty());
     }
     case(
@@ -141,7 +141,7 @@ fn a_broad_role_cannot_be_used_beyond_the_keys_of_the_run() {
     check.arg("check");
     case.ended(check.output().unwrap())
         .exits(3)
-        .contains("too much: may write");
+        .contains("excess permission: can write");
 }
 
 /// What an EC2 instance's metadata service answers to one path after the other.

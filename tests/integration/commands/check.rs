@@ -26,13 +26,13 @@ fn the_documented_policies_are_right() {
 checking what the credentials may do in production (`ENVIRONMENT` is `production`)
 credentials: [KEY]
 identity: [USER] in account 123456789012
-✔ may write s3://[BUCKET]/js/mojito.js
-✔ may not write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
-✔ may not write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
-✔ may not write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
-✔ may not write s3://[BUCKET]/mojito.js (the bucket's root)
+✔ can write s3://[BUCKET]/js/mojito.js
+✔ cannot write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
+✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
+✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
 unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
-✔ these credentials may write what production needs, and nothing else that was tried
+✔ these credentials can write what production needs, and nothing else that was tried
 
 "#]]);
     leaves_nothing(&case);
@@ -41,14 +41,14 @@ unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without
 checking what the credentials may do in development (by hand, without `--production`)
 credentials: [KEY]
 identity: [USER] in account 123456789012
-✔ may write s3://[BUCKET]/jsdev/mojito.pretty.js
-✔ may write s3://[BUCKET]/jsdev/mojito.js
-✔ may not write s3://[BUCKET]/js/mojito.js (the other environment's container)
-✔ may not write s3://[BUCKET]/jsdev/x-mojito.js (a neighbour with a similar name)
-✔ may not write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
-✔ may not write s3://[BUCKET]/mojito.js (the bucket's root)
+✔ can write s3://[BUCKET]/jsdev/mojito.pretty.js
+✔ can write s3://[BUCKET]/jsdev/mojito.js
+✔ cannot write s3://[BUCKET]/js/mojito.js (the other environment's container)
+✔ cannot write s3://[BUCKET]/jsdev/x-mojito.js (a neighbour with a similar name)
+✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
 unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
-✔ these credentials may write what development needs, and nothing else that was tried
+✔ these credentials can write what development needs, and nothing else that was tried
 
 "#]]);
     leaves_nothing(&case);
@@ -62,9 +62,9 @@ fn too_little_is_named_with_the_statement_that_is_missing() {
 checking what the credentials may do in production (`ENVIRONMENT` is `production`)
 credentials: [KEY]
 identity: [USER] in account 123456789012
-✖ too little: may not write s3://[BUCKET]/js/mojito.js
+✖ missing permission: cannot write s3://[BUCKET]/js/mojito.js
   s3:PutObject on s3://[BUCKET]/js/mojito.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
-  the statement that is missing:
+  the missing statement:
   {
     "Sid": "WriteContainer",
     "Effect": "Allow",
@@ -75,10 +75,10 @@ identity: [USER] in account 123456789012
       "arn:aws:s3:::[BUCKET]/js/mojito.js"
     ]
   }
-✔ may not write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
-✔ may not write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
-✔ may not write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
-✔ may not write s3://[BUCKET]/mojito.js (the bucket's root)
+✔ cannot write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
+✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
+✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
 unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
 ✖ too little is allowed: a publish would fail; give the user or role the statement above
 
@@ -97,11 +97,11 @@ fn too_much_is_named_key_by_key() {
 checking what the credentials may do in production (`ENVIRONMENT` is `production`)
 credentials: [KEY]
 identity: [USER] in account 123456789012
-✔ may write s3://[BUCKET]/js/mojito.js
-✖ too much: may write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
-✖ too much: may write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
-✖ too much: may write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
-✖ too much: may write s3://[BUCKET]/mojito.js (the bucket's root)
+✔ can write s3://[BUCKET]/js/mojito.js
+✖ excess permission: can write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
+✖ excess permission: can write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
+✖ excess permission: can write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✖ excess permission: can write s3://[BUCKET]/mojito.js (the bucket's root)
 unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
 ✖ too much is allowed: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy` prints, and nothing else
 
@@ -140,7 +140,7 @@ fn a_key_that_cannot_be_tried_is_not_called_out_of_reach() {
     case.set_policy(json!([allow(json!("*"), "*".to_owned())]));
     case.run()
         .exits(3)
-        .contains("could not try s3://acme-nowhere/js/mojito.js")
+        .contains("could not check s3://acme-nowhere/js/mojito.js")
         .contains("check `S3_BUCKET`")
         .does_not_contain("✔ may not write");
 }

@@ -49,7 +49,7 @@ fn stopped_before_the_container_it_says_that_the_old_one_stays() {
     stopped(&case, "-INT", &upload)
         .exits(3)
         .contains("✖ stopped by SIGINT")
-        .contains("not replaced: mojito; visitors keep the old container");
+        .contains("not replaced: mojito; visitors still get the old container");
     assert!(case.keys().is_empty());
 }
 
@@ -59,8 +59,8 @@ fn stopped_during_the_invalidation_it_says_that_the_container_is_published() {
     let invalidation = case.hold("POST", "/invalidation");
     stopped(&case, "-TERM", &invalidation)
         .exits(4)
-        .contains("published to production, but the CDN was not told")
-        .contains("the CDN may keep the old container in ");
+        .contains("published to production, but CloudFront was not invalidated")
+        .contains("CloudFront may still serve the old container from ");
     assert_eq!(case.keys(), ["js/mojito.js"]);
 }
 
@@ -80,7 +80,7 @@ fn stopped_while_visitors_get_the_old_container_it_says_so() {
     stopped(&case, "-TERM", &second_look)
         .exits(5)
         .contains("published to production, but visitors do not get it yet")
-        .contains("was not the new container: other content is served; ")
+        .contains("did not serve the new container: other content is served; ")
         .contains("x-cache: Hit from cloudfront");
 }
 
@@ -109,7 +109,7 @@ fn stopped_while_it_compares_it_knows_what_was_uploaded() {
     run.signal("-TERM");
     run.end()
         .exits(4)
-        .contains("published to production, but the CDN was not told")
+        .contains("published to production, but CloudFront was not invalidated")
         .does_not_contain("compared with");
 }
 
@@ -227,7 +227,7 @@ fn assert_true(case: &Case, key: &str, ended: &Ended, when: &str) {
         Some(0) => must(published && invalidations == 1, "it says that it is done"),
         Some(3) => {
             let open = contains("may or may not be replaced");
-            let denies = contains("visitors keep the old container");
+            let denies = contains("visitors still get the old container");
             must(open || denies, "it does not say what visitors get");
             must(!denies || !published, "it denies what it did");
         }

@@ -95,7 +95,7 @@ fn a_rebuild_with_other_variables_changes_no_experiment() {
     build(&case, &[HERO, FOOTER], "t");
     case.run()
         .exits(0)
-        .contains("): no experiment, shared code or header changes");
+        .contains("): none to experiments, shared code or headers");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn it_is_read_from_s3_where_that_is_permitted() {
     build(&case, &[HERO, HEADLINE], "e");
     case.run()
         .exits(0)
-        .contains("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it");
+        .contains("changes to the live container are not known: `PUBLIC_URL` is not set; S3: these credentials may not read it");
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
     let other = Experiment {
         headline: "Hi",
@@ -121,7 +121,7 @@ container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1:
   [32mlive[0m  █████░░░░░  50%  w2  W2 Headline  Control / Treatment
   [32mlive[0m  █░░░░░░░░░  10%  w1  W1 Hero      Control / Treatment
 credentials: [KEY]
-compared with what visitors get now (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
+changes to the live container (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
   [33m~ changes[0m  w2  W2 Headline  js of `Treatment`
   [33m~ header[0m   cache-control: public, max-age=300, s-maxage=300, must-revalidate → max-age=60
     size     749 bytes → 747 bytes compressed (-0.3%)
@@ -176,10 +176,10 @@ fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
     read.open();
     run.end()
         .exits(0)
-        .contains("not compared with what visitors get now: `PUBLIC_URL` is not set; S3: it returned what this run had just uploaded");
+        .contains("changes to the live container are not known: `PUBLIC_URL` is not set; S3: it returned what this run had just uploaded");
     // Another run of the same content is told from this one.
     case.stores_after_reading();
-    case.run().exits(0).contains("): the same\n");
+    case.run().exits(0).contains("): none\n");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_session_that_may_not_read_from_s3_does_not_try() {
     case.stores_after_reading();
     case.run()
         .exits(0)
-        .contains("compared with what visitors get now (s3://");
+        .contains("changes to the live container (s3://");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn it_is_read_from_s3_where_the_public_url_does_not_serve_it() {
     case.run()
         .exits(0)
         .contains(&format!(
-            "compared with what visitors get now (s3://{}/js/mojito.js: build 56):",
+            "changes to the live container (s3://{}/js/mojito.js: build 56):",
             case.world.bucket
         ))
         .contains("! unsound  what is served now is not a valid script: ")
@@ -259,7 +259,7 @@ fn a_dry_run_without_credentials_says_why_it_does_not_compare() {
         .env("DRY_RUN", "true");
     case.run()
         .exits(0)
-        .contains("not compared with what visitors get now: `PUBLIC_URL` is not set; no credentials were found")
+        .contains("changes to the live container are not known: `PUBLIC_URL` is not set; no credentials were found")
         .contains("dry run: nothing was written");
 }
 
@@ -360,8 +360,8 @@ fn a_cdn_that_nobody_tells_is_not_asked_as_it_would_keep_the_old_container() {
     case.stored_before("js/mojito.js", json!({}));
     case.run()
         .exits(0)
-        .contains("not compared with what visitors get now: `PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set")
-        .contains(&format!("✔ {edge}/js/mojito.js is the new container"));
+        .contains("changes to the live container are not known: `PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set")
+        .contains(&format!("✔ {edge}/js/mojito.js serves the new container"));
 }
 
 #[test]
@@ -375,8 +375,8 @@ fn without_validation_it_says_that_it_does_not_look() {
     let case = case.file("dist/assets/js/mojito.js", "alert(2)");
     case.run()
         .exits(0)
-        .contains("): another file; what is in it is not compared, as `VALIDATE` is off");
-    case.run().exits(0).contains("): the same\n");
+        .contains("): another file; its experiments are not compared, as `VALIDATE` is `false`");
+    case.run().exits(0).contains("): none\n");
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn of_several_containers_each_reason_is_said_once() {
     let told: Vec<&str> = ended
         .output
         .lines()
-        .filter(|line| line.contains("not compared with what visitors get now"))
+        .filter(|line| line.contains("changes to the live container are not known"))
         .collect();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(

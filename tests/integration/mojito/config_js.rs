@@ -21,7 +21,7 @@ fn refused(case: &Case, expected: &[&str]) {
     for expected in expected {
         ended = ended.contains(expected);
     }
-    ended.contains("nothing was sent; visitors keep the old container");
+    ended.contains("nothing was uploaded; visitors still get the old container");
     assert!(case.requests().is_empty());
 }
 

@@ -13,7 +13,7 @@ fn refused(what: &str, content: &[u8]) {
     assert_eq!(ended.code, Some(2), "{what}:\n{}", ended.output);
     ended
         .contains("`dist/assets/js/mojito.js` ")
-        .contains("nothing was sent; visitors keep the old container");
+        .contains("nothing was uploaded; visitors still get the old container");
     assert!(case.requests().is_empty(), "{what}");
 }
 
@@ -131,7 +131,7 @@ fn the_place_is_shown() {
         .file("dist/assets/js/mojito.pretty.js", pretty);
     case.run().exits(2).prints(str![[r#"
 [VERSION]
-✖ 2 files that are not fit to be published:
+✖ 2 files cannot be published:
     `dist/assets/js/mojito.pretty.js` is no sound script: Expected `,` or `}` but found `string`
       --> dist/assets/js/mojito.pretty.js:42:9
        |
@@ -144,7 +144,7 @@ fn the_place_is_shown() {
     2 | ...to.addTest({state:"staging",sampleRate:1,id:"w2,name:"W2 Headline",recipes:{0:{name:"Control"},1:{name:"Treatm...
       |                                                          ^^
     look at what was built into it, and build it again; to publish it all the same, set `VALIDATE` to `false`
-  nothing was sent; visitors keep the old container
+  nothing was uploaded; visitors still get the old container
 
 "#]]);
 }
@@ -168,7 +168,7 @@ fn a_container_over_its_budget_is_refused_with_what_weighs_most() {
   the experiments that weigh most, before compression:
     w1  W1 Größere Schaltfläche  50%     231 bytes  15.6% of the file
     w2  W2 Headline              staged  226 bytes  15.2% of the file
-  nothing was sent; visitors keep the old container
+  nothing was uploaded; visitors still get the old container
 
 "#]]);
     assert!(case.requests().is_empty());
@@ -220,7 +220,7 @@ container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1:
   computed                     w7  W7 Computed      only running the container would tell who has it
   staged                       w2  W2 大きなボタン  Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+tip: set `PUBLIC_URL` to see what changes for visitors
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 2,806 bytes, 883 bytes compressed
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 identity: [USER] in account 123456789012

@@ -32,7 +32,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+tip: set `PUBLIC_URL` to see what changes for visitors
 identity: [USER] in account 123456789012
 ✖ s3:PutObject on s3://[BUCKET]/jsdev/mojito.pretty.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
   what to do: the credentials may not do `s3:PutObject` here: give their user or role the statement below, and look for a bucket policy that denies it
@@ -47,8 +47,8 @@ identity: [USER] in account 123456789012
     ]
   }
 ✖ not published to development (after [..])
-  not replaced: mojito; visitors keep the old container
-  next: mend the cause and run this again; it uploads and invalidates everything anew
+  not replaced: mojito; visitors still get the old container
+  next: fix the cause and re-run; re-running is safe
 
 "#]]);
     assert_eq!(case.keys(), ["jsdev/mojito.js"]);
@@ -66,7 +66,7 @@ fn a_key_out_of_reach_is_reported_with_the_statement_that_is_missing() {
             "\"arn:aws:s3:::{}/other/mojito.js\"",
             case.world.bucket
         ))
-        .contains("not replaced: mojito; visitors keep the old container");
+        .contains("not replaced: mojito; visitors still get the old container");
     assert!(case.keys().is_empty());
 }
 
@@ -78,7 +78,7 @@ fn of_several_containers_those_that_can_be_are_published_and_invalidated() {
     case.run()
         .exits(3)
         .contains("replaced: mojito\n")
-        .contains("not replaced: shop; visitors keep the old container");
+        .contains("not replaced: shop; visitors still get the old container");
     assert_eq!(case.keys(), ["js/mojito.js"]);
     assert_eq!(case.invalidations()[0].paths, ["/js/mojito.js"]);
 }
@@ -96,7 +96,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+tip: set `PUBLIC_URL` to see what changes for visitors
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 identity: [USER] in account 123456789012
 ✖ cloudfront:CreateInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:CreateInvalidation (request id [..])
@@ -111,9 +111,9 @@ identity: [USER] in account 123456789012
       "arn:aws:cloudfront::[..]:distribution/[DISTRIBUTION]"
     ]
   }
-✖ published to production, but the CDN was not told (after [..])
-  the CDN keeps the old container in [DISTRIBUTION] until its cache ends, at the latest at [..] (5 min after the upload), if it had the same Cache-Control and the distribution has no longer minimum TTL
-  next: mend the cause and run this again; it uploads and invalidates everything anew
+✖ published to production, but CloudFront was not invalidated (after [..])
+  CloudFront still serves the old container from [DISTRIBUTION] until its cache expires, at the latest at [..] (5 min after the upload), if it had the same Cache-Control and the distribution has no longer minimum TTL
+  next: fix the cause and re-run; re-running is safe
 
 "#]]);
     assert_eq!(case.keys(), ["js/mojito.js"]);
@@ -137,7 +137,9 @@ fn a_failure_on_one_distribution_does_not_stop_the_other() {
     case.run()
         .exits(4)
         .contains(&format!("cloudfront:CreateInvalidation on {other} failed"))
-        .contains(&format!("the CDN keeps the old container in {other} until"));
+        .contains(&format!(
+            "CloudFront still serves the old container from {other} until"
+        ));
     let invalidations = case.invalidations();
     assert_eq!(
         (invalidations.len(), &invalidations[0].distribution),
@@ -310,7 +312,7 @@ fn without_credentials_it_says_what_was_looked_for() {
         .exits(3)
         .contains("no credentials were found: looked for `AWS_ACCESS_KEY_ID`, the AWS profile")
         .contains("by hand, set `AWS_PROFILE`")
-        .contains("nothing was published; visitors keep the old container");
+        .contains("nothing was uploaded; visitors still get the old container");
     assert!(case.requests().is_empty());
 }
 
@@ -325,7 +327,7 @@ fn an_address_that_nobody_listens_at_is_a_failure_with_its_cause() {
     case.run()
         .exits(3)
         .contains("Connection refused")
-        .contains("not replaced: mojito; visitors keep the old container")
+        .contains("not replaced: mojito; visitors still get the old container")
         .contains("any `AWS_ENDPOINT_URL`");
 }
 

@@ -52,7 +52,7 @@ fn the_log_says_how_far_they_are_and_one_invalidation_tells_of_all() {
     assert_eq!(invalidations[0].paths.len(), COUNT);
     // Who may not read one, is not asked for the others.
     assert_eq!((count(&case, "GET"), count(&case, "PUT")), (1, COUNT));
-    ended.contains("site0: not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not");
+    ended.contains("site0: changes to the live container are not known: `PUBLIC_URL` is not set; S3: these credentials may not");
 }
 
 #[test]
@@ -71,8 +71,8 @@ fn what_visitors_get_of_many_is_said_in_one_line() {
     let case = many(&["s3:PutObject"]);
     let edge = case.world.edge.clone();
     let ended = case.env("PUBLIC_URL", &edge).run().exits(0);
-    assert_eq!(ended.output.matches(" is the new container").count(), 0);
-    ended.contains(" and 39 more are the new containers\n");
+    assert_eq!(ended.output.matches(" serves the new container").count(), 0);
+    ended.contains(" and 39 more serve the new containers\n");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn what_fails_for_one_reason_is_said_so_many_times_and_no_more() {
     let ended = case
         .run()
         .exits(3)
-        .contains("✖ s3:PutObject failed for the same reason 30 times more\n")
+        .contains("✖ s3:PutObject failed for the same reason 30 more times\n")
         .contains("not replaced: site0, ")
         .contains("\"s3:PutObject\"");
     assert_eq!(ended.output.matches("✖ s3:PutObject on ").count(), 10);

@@ -55,7 +55,7 @@ fn an_upload_that_lost_its_answer_is_not_denied_because_of_what_came_after_it() 
         .exits(3)
         .contains("the object exists, but its build number may not be read")
         .contains("may or may not be replaced")
-        .does_not_contain("visitors keep the old container");
+        .does_not_contain("visitors still get the old container");
     assert_eq!(case.invalidations().len(), 1);
 
     // Looking what is there fails.
@@ -204,7 +204,7 @@ fn race_in_every_order(stored_before: Option<u64>) -> (usize, usize) {
                 .contains(&format!(
                     "build {NEWER} is live, which is newer than this build {OLDER}"
                 ))
-                .contains("not replaced: mojito; visitors keep the old container");
+                .contains("not replaced: mojito; visitors still get the old container");
         }
         turns = next(raced.turns);
     }

@@ -59,7 +59,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+tip: set `PUBLIC_URL` to see what changes for visitors
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed[0m
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
@@ -99,7 +99,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+tip: set `PUBLIC_URL` to see what changes for visitors
 [32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
 identity: [USER] in account 123456789012
@@ -129,12 +129,12 @@ fn by_hand_a_mojito_repository_needs_no_setting_but_credentials() {
 [VERSION]
 publishing container mojito to development (by hand, without `--production`)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
-CloudFront: nothing will be invalidated, as `DISTRIBUTION_ID` is not set; the CDN keeps the old container until its cache ends
+CloudFront: nothing will be invalidated, because `DISTRIBUTION_ID` is not set; the CDN serves the old container until its cache expires
 container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+tip: set `PUBLIC_URL` to see what changes for visitors
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
 ✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed
 identity: [USER] in account 123456789012
@@ -398,7 +398,7 @@ would invalidate in [DISTRIBUTION]:
   /jsdev/mojito.pretty.js
   /jsdev/mojito.js
 1,775 bytes in all
-not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+tip: set `PUBLIC_URL` to see what changes for visitors
 [32m✔ dry run: nothing was written[0m
 
 "#]]);
@@ -424,12 +424,12 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL`: HTTP 403, as where nothing is published yet; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+changes to the live container are not known: `PUBLIC_URL`: HTTP 403, as where nothing is published yet; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to finish ([..] s)
 ✔ [DISTRIBUTION] has forgotten the old container everywhere
-✔ [EDGE]/js/mojito.js is the new container
+✔ [EDGE]/js/mojito.js serves the new container
 identity: [USER] in account 123456789012
 ✔ published to production in [..]
   [EDGE]/js/mojito.js
@@ -457,7 +457,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
-not compared with what visitors get now: `PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
+tip: set `PUBLIC_URL` to see what changes for visitors
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 ✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
 WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has finished; it goes on by itself
@@ -493,7 +493,7 @@ fn the_public_url_is_asked_until_its_cache_is_purged() {
         sample::minified("mojito") + "\n// the next build",
     );
     case.run().exits(0).contains(&format!(
-        "waiting for {edge}/js/mojito.js to be the new container"
+        "waiting for {edge}/js/mojito.js to serve the new container"
     ));
 }
 

@@ -40,7 +40,7 @@ fn a_container_that_takes_long_to_parse_delays_no_poll() {
     let (ended, processor_time) = run.end_measured();
     ended
         .exits(5)
-        .contains("was not the new container: other content is served; cached by CloudFront");
+        .contains("did not serve the new container: other content is served; cached by CloudFront");
     assert!(processor_time <= PROCESSOR_TIME, "{processor_time:?}");
 }
 
@@ -57,7 +57,7 @@ fn a_source_that_does_not_respond_is_requested_for_the_first_container_alone() {
         case = case.env("DRY_RUN", dry_run);
         case.run()
             .exits(0)
-            .contains("mojito: not compared with what visitors get now: `PUBLIC_URL` is not set; S3: no response within 5 s")
+            .contains("mojito: changes to the live container are not known: `PUBLIC_URL` is not set; S3: no response within 5 s")
             .contains("S3: not requested, as it did not respond in time for another container");
         let requests = case.requests();
         let reads = requests.iter().filter(|request| request.method == "GET");

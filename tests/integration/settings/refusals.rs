@@ -9,7 +9,7 @@ fn refused(case: Case, name: &str, remedy: &str) {
         .exits(2)
         .contains(&format!("`{name}` "))
         .contains(remedy)
-        .contains("nothing was sent; visitors keep the old container");
+        .contains("nothing was uploaded; visitors still get the old container");
     assert!(case.requests().is_empty());
 }
 
@@ -188,10 +188,10 @@ fn two_wrong_settings_are_both_reported() {
         .env("DISTRIBUTION_ID", "E1*");
     case.run().exits(2).prints(snapbox::str![[r#"
 [VERSION]
-✖ 2 wrong settings:
+✖ 2 settings are missing or invalid:
     `DISTRIBUTION_ID` is `E1*`, expected a distribution's id such as `E1A2B3C4D5E6F7` (not its ARN, nor its domain name)
     `WAIT` is `yes`, expected `true` or `false`
-  nothing was sent; visitors keep the old container
+  nothing was uploaded; visitors still get the old container
 
 "#]]);
     assert!(case.requests().is_empty());
