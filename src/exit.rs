@@ -12,7 +12,7 @@ pub(crate) enum Exit {
     Published,
     /// 1: a fault of the program.
     InternalError,
-    /// 2: settings or container refused; nothing was sent.
+    /// 2: settings or container refused; nothing was uploaded.
     Refused,
     /// 3: at least one `NAME.js` was not replaced.
     NotPublished,

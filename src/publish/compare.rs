@@ -76,6 +76,8 @@ enum Source {
 pub(crate) enum ReadError {
     #[error("`PUBLIC_URL` is not set")]
     NoPublicUrl,
+    #[error("the role's session of this run may not read it from S3 (`s3:GetObject`)")]
+    NotInSession,
     /// It was not requested at all.
     #[error("{0}")]
     NotRequested(String),
@@ -104,7 +106,7 @@ impl NotCompared {
         self.cdn == ReadError::NoPublicUrl
             && matches!(
                 self.s3,
-                ReadError::Denied | ReadError::DeniedBefore | ReadError::NotRequested(_)
+                ReadError::Denied | ReadError::DeniedBefore | ReadError::NotInSession
             )
     }
 }
@@ -112,7 +114,9 @@ impl NotCompared {
 impl Display for NotCompared {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let of_source = |name: &str, error: &ReadError| match error {
-            ReadError::NoPublicUrl | ReadError::NotRequested(_) => error.to_string(),
+            ReadError::NoPublicUrl | ReadError::NotInSession | ReadError::NotRequested(_) => {
+                error.to_string()
+            }
             error => format!("{name}: {error}"),
         };
         let cdn = of_source("`PUBLIC_URL`", &self.cdn);
@@ -198,14 +202,14 @@ impl<'a> Comparison<'a> {
             }
             Some(public_url) => Ok((https.connector(), public_url)),
         };
-        let s3 = aws.and_then(|aws| {
-            may_read_s3(settings).then_some(aws).ok_or_else(|| {
-                "the role's session of this run may not read it from S3 (`s3:GetObject`)".to_owned()
-            })
+        let s3 = aws.map_err(ReadError::NotRequested).and_then(|aws| {
+            may_read_s3(settings)
+                .then_some(aws)
+                .ok_or(ReadError::NotInSession)
         });
         Self {
             cdn,
-            s3: s3.map_err(ReadError::NotRequested),
+            s3,
             settings,
             caller_reference,
             parsers: Arc::new(Semaphore::new(MAX_READERS)),

@@ -412,7 +412,7 @@ fn wrong(
         must(
             contains("not replaced: mojito")
                 || contains("nothing was published")
-                || contains("may or may not be replaced"),
+                || contains("not known whether mojito was replaced"),
             "it does not say what visitors get",
         );
     }

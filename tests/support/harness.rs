@@ -355,6 +355,9 @@ impl Case {
                 "a secret was printed:\n{text}"
             );
         }
+        if let Some(folder) = self.environment.get("BITBUCKET_PIPE_STORAGE_DIR") {
+            assert_result_is_valid(&Path::new(folder).join("mojito-publish.json"));
+        }
         let mut redactions = Redactions::new();
         let key_end = &self.world.access_key_id[self.world.access_key_id.len() - 4..];
         for (name, value) in [
@@ -385,6 +388,25 @@ impl Case {
             output: text,
             redactions,
         }
+    }
+}
+
+/// Holds a result, if one was stored, to its schema.
+#[track_caller]
+fn assert_result_is_valid(path: &Path) {
+    static VALIDATOR: OnceLock<jsonschema::Validator> = OnceLock::new();
+    let validator = VALIDATOR.get_or_init(|| {
+        let schema = include_str!("../../docs/result.schema.json");
+        let schema = serde_json::from_str(schema).expect("the schema is JSON");
+        jsonschema::validator_for(&schema).expect("the schema is valid")
+    });
+    if let Ok(result) = fs::read(path) {
+        let result = serde_json::from_slice(&result).expect("the result is JSON");
+        let errors: Vec<String> = validator
+            .iter_errors(&result)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{}\n{result:#}", errors.join("\n"));
     }
 }
 

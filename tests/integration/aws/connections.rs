@@ -175,7 +175,7 @@ fn a_run_that_is_refused_opens_connections_and_sends_nothing() {
         std::fs::write(case.dist("mojito.js"), "<html>").unwrap();
         let (aws, case) = Gateway::start(case, HTTP_1);
         let case = case.env("AWS_ENDPOINT_URL", &aws.endpoint);
-        case.run().exits(2).contains("nothing was sent");
+        case.run().exits(2).contains("nothing was uploaded");
         let connections = aws.connections();
         assert!(
             connections.iter().all(|it| !it.is_used()),

@@ -139,7 +139,7 @@ fn a_success_without_end_leaves_in_doubt_whether_the_container_was_replaced() {
         .within(MEMORY, PROCESSOR_TIME)
         .exits(3)
         .contains("the response is larger than ")
-        .contains("may or may not be replaced");
+        .contains("not known whether mojito was replaced");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn headers_without_end_are_no_answer() {
     Measured::run(&case)
         .within(MEMORY, PROCESSOR_TIME)
         .exits(3)
-        .contains("may or may not be replaced");
+        .contains("not known whether mojito was replaced");
 }
 
 #[test]

@@ -23,7 +23,7 @@ fn leaves_nothing(case: &Case) {
 fn the_documented_policies_are_right() {
     let case = Case::production().arg("check");
     case.run().exits(0).prints(str![[r#"
-checking what the credentials may do in production (`ENVIRONMENT` is `production`)
+checking what the credentials can do in production (`ENVIRONMENT` is `production`)
 credentials: [KEY]
 identity: [USER] in account 123456789012
 ✔ can write s3://[BUCKET]/js/mojito.js
@@ -31,14 +31,14 @@ identity: [USER] in account 123456789012
 ✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
 ✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
-unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
-✔ these credentials can write what production needs, and nothing else that was tried
+not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
+✔ these credentials can write what production needs, and nothing else that was checked
 
 "#]]);
     leaves_nothing(&case);
     let case = Case::development().arg("check");
     case.run().exits(0).prints(str![[r#"
-checking what the credentials may do in development (by hand, without `--production`)
+checking what the credentials can do in development (by hand, without `--production`)
 credentials: [KEY]
 identity: [USER] in account 123456789012
 ✔ can write s3://[BUCKET]/jsdev/mojito.pretty.js
@@ -47,8 +47,8 @@ identity: [USER] in account 123456789012
 ✔ cannot write s3://[BUCKET]/jsdev/x-mojito.js (a neighbour with a similar name)
 ✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
-unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
-✔ these credentials can write what development needs, and nothing else that was tried
+not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
+✔ these credentials can write what development needs, and nothing else that was checked
 
 "#]]);
     leaves_nothing(&case);
@@ -59,7 +59,7 @@ fn too_little_is_named_with_the_statement_that_is_missing() {
     let case = Case::production().arg("check");
     case.set_policy(json!([case.may_invalidate(&case.world.distribution)]));
     case.run().exits(3).prints(str![[r#"
-checking what the credentials may do in production (`ENVIRONMENT` is `production`)
+checking what the credentials can do in production (`ENVIRONMENT` is `production`)
 credentials: [KEY]
 identity: [USER] in account 123456789012
 ✖ missing permission: cannot write s3://[BUCKET]/js/mojito.js
@@ -79,8 +79,8 @@ identity: [USER] in account 123456789012
 ✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
 ✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
-unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
-✖ too little is allowed: a publish would fail; give the user or role the statement above
+not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
+✖ permissions are missing, and a publish would fail: give the user or role the statement above
 
 "#]]);
     leaves_nothing(&case);
@@ -94,7 +94,7 @@ fn too_much_is_named_key_by_key() {
         format!("arn:aws:s3:::{}/*", case.world.bucket)
     )]));
     case.run().exits(3).prints(str![[r#"
-checking what the credentials may do in production (`ENVIRONMENT` is `production`)
+checking what the credentials can do in production (`ENVIRONMENT` is `production`)
 credentials: [KEY]
 identity: [USER] in account 123456789012
 ✔ can write s3://[BUCKET]/js/mojito.js
@@ -102,8 +102,8 @@ identity: [USER] in account 123456789012
 ✖ excess permission: can write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
 ✖ excess permission: can write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✖ excess permission: can write s3://[BUCKET]/mojito.js (the bucket's root)
-unknown: cloudfront:CreateInvalidation on [DISTRIBUTION] cannot be tried without doing it
-✖ too much is allowed: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy` prints, and nothing else
+not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
+✖ permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy` prints, and nothing else
 
 "#]]);
     leaves_nothing(&case);
@@ -151,7 +151,7 @@ fn an_upload_that_cannot_be_aborted_is_named() {
     case.fault(json!({"method": "DELETE", "path": "/js/mojito.js", "status": 403, "times": 9}));
     case.run()
         .exits(0)
-        .contains("is still there, unseen by visitors")
+        .contains("is still there; visitors do not see it")
         .contains("aws s3api abort-multipart-upload");
     assert!(case.keys().is_empty());
 }

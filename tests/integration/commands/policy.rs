@@ -221,6 +221,6 @@ fn waiting_acls_and_only_newer_work_under_the_policy_that_is_printed_for_them() 
         case.run()
             .exits(0)
             .does_not_contain("WARNING")
-            .contains("has forgotten the old container everywhere");
+            .contains("completed");
     }
 }

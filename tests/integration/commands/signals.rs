@@ -35,7 +35,7 @@ fn stopped_during_the_upload_it_does_not_claim_to_know() {
     stopped(&case, "-TERM", &upload)
         .exits(3)
         .contains("✖ stopped by SIGTERM")
-        .contains("may or may not be replaced, as S3 has not answered: mojito")
+        .contains("not known whether mojito was replaced: no response from S3")
         .contains("(5 min after the upload)")
         .does_not_contain("does not say");
     // It did not wait for an answer until it had to try again.
@@ -110,7 +110,7 @@ fn stopped_while_it_compares_it_knows_what_was_uploaded() {
     run.end()
         .exits(4)
         .contains("published to production, but CloudFront was not invalidated")
-        .does_not_contain("compared with");
+        .does_not_contain("changes to the live container");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn stopped_where_nobody_reads_it_ends_with_the_code_of_the_state() {
     read.open();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
-    while !line.contains("compared with what visitors get now") {
+    while !line.contains("changes to the live container (") {
         line.clear();
         assert_ne!(output.read_line(&mut line).unwrap(), 0);
     }
@@ -226,7 +226,7 @@ fn assert_true(case: &Case, key: &str, ended: &Ended, when: &str) {
     match ended.code {
         Some(0) => must(published && invalidations == 1, "it says that it is done"),
         Some(3) => {
-            let open = contains("may or may not be replaced");
+            let open = contains("not known whether mojito was replaced");
             let denies = contains("visitors still get the old container");
             must(open || denies, "it does not say what visitors get");
             must(!denies || !published, "it denies what it did");
@@ -234,7 +234,7 @@ fn assert_true(case: &Case, key: &str, ended: &Ended, when: &str) {
         Some(4) => {
             must(published, "it says that it is published");
             must(
-                contains("may keep") || invalidations == 0,
+                contains("may still serve") || invalidations == 0,
                 "it denies that the CDN was told",
             );
         }

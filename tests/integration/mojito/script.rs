@@ -222,7 +222,7 @@ container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1:
 credentials: [KEY]
 tip: set `PUBLIC_URL` to see what changes for visitors
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 2,806 bytes, 883 bytes compressed
-✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
+✔ created invalidation [INVALIDATION] of [DISTRIBUTION]: /js/mojito.js
 identity: [USER] in account 123456789012
 ✔ published to production in [..]
 

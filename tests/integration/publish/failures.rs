@@ -112,7 +112,7 @@ identity: [USER] in account 123456789012
     ]
   }
 ✖ published to production, but CloudFront was not invalidated (after [..])
-  CloudFront still serves the old container from [DISTRIBUTION] until its cache expires, at the latest at [..] (5 min after the upload), if it had the same Cache-Control and the distribution has no longer minimum TTL
+  CloudFront still serves the old container from [DISTRIBUTION] until its cache expires, at 2026-11-25T00:45:12Z at the latest (5 min after the upload), if it had the same Cache-Control and unless the distribution's minimum TTL is longer
   next: fix the cause and re-run; re-running is safe
 
 "#]]);
@@ -384,7 +384,7 @@ fn too_many_invalidations_are_waited_out_with_a_word_in_the_log() {
     );
     case.run()
         .exits(0)
-        .contains("CloudFront is busy (TooManyInvalidationsInProgress): trying ")
+        .contains("CloudFront is busy (TooManyInvalidationsInProgress): retrying ")
         .contains(" again in ");
     assert_eq!(case.invalidations().len(), 1);
 }
@@ -395,7 +395,7 @@ fn an_upload_whose_answer_never_comes_is_not_said_to_have_failed() {
     case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "after": true, "hang_up": true, "times": 99}));
     case.run()
         .exits(3)
-        .contains("may or may not be replaced, as S3 has not answered: mojito")
+        .contains("not known whether mojito was replaced: no response from S3")
         .does_not_contain("not replaced:");
     assert_eq!(case.keys(), ["js/mojito.js"]);
     // It may be there, so the CDN is told all the same.
@@ -410,7 +410,9 @@ fn of_a_lost_answer_no_later_refusal_makes_a_certainty() {
     case.fault(
         json!({"method": "PUT", "path": "/js/mojito.js", "status": 403, "body": body, "times": 9}),
     );
-    case.run().exits(3).contains("may or may not be replaced");
+    case.run()
+        .exits(3)
+        .contains("not known whether mojito was replaced");
 }
 
 #[test]

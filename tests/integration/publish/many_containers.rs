@@ -38,7 +38,7 @@ fn the_log_says_how_far_they_are_and_one_invalidation_tells_of_all() {
     let ended = case
         .run()
         .exits(0)
-        .contains("uploading: 1 of 40 files are stored\n")
+        .contains("uploading: 1 of 40 files are uploaded\n")
         .contains(&format!(
             "✔ uploaded 40 files to s3://{}: ",
             case.world.bucket
@@ -52,7 +52,7 @@ fn the_log_says_how_far_they_are_and_one_invalidation_tells_of_all() {
     assert_eq!(invalidations[0].paths.len(), COUNT);
     // Who may not read one, is not asked for the others.
     assert_eq!((count(&case, "GET"), count(&case, "PUT")), (1, COUNT));
-    ended.contains("site0: changes to the live container are not known: `PUBLIC_URL` is not set; S3: these credentials may not");
+    ended.contains("tip: set `PUBLIC_URL` to see what changes for visitors");
 }
 
 #[test]
@@ -61,8 +61,8 @@ fn each_is_compared_where_s3_may_be_read() {
     case.run().exits(0);
     let case = case.env("CACHE_CONTROL", "max-age=60");
     case.stores_after_reading();
-    let ended = case.run().exits(0).does_not_contain("not compared");
-    let compared = ended.output.matches("compared with what visitors get now");
+    let ended = case.run().exits(0).does_not_contain("are not known");
+    let compared = ended.output.matches("changes to the live container (");
     assert_eq!(compared.count(), 12);
 }
 

@@ -62,7 +62,7 @@ credentials: [KEY]
 tip: set `PUBLIC_URL` to see what changes for visitors
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed[0m
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed[0m
-[32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
+[32m✔ created invalidation [INVALIDATION] of [DISTRIBUTION]: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
 identity: [USER] in account 123456789012
 [32m✔ published to development in [..][0m
 
@@ -101,7 +101,7 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
 credentials: [KEY]
 tip: set `PUBLIC_URL` to see what changes for visitors
 [32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed[0m
-[32m✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js[0m
+[32m✔ created invalidation [INVALIDATION] of [DISTRIBUTION]: /js/mojito.js[0m
 identity: [USER] in account 123456789012
 [32m✔ published to production in [..][0m
 
@@ -426,9 +426,9 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
 credentials: [KEY]
 changes to the live container are not known: `PUBLIC_URL`: HTTP 403, as where nothing is published yet; S3: these credentials may not read it (`s3:GetObject`), or nothing is published yet
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
-✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
-waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to finish ([..] s)
-✔ [DISTRIBUTION] has forgotten the old container everywhere
+✔ created invalidation [INVALIDATION] of [DISTRIBUTION]: /js/mojito.js
+waiting for invalidation [INVALIDATION] of [DISTRIBUTION] to complete (0 s)
+✔ invalidation [INVALIDATION] of [DISTRIBUTION] completed
 ✔ [EDGE]/js/mojito.js serves the new container
 identity: [USER] in account 123456789012
 ✔ published to production in [..]
@@ -459,8 +459,8 @@ container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2
 credentials: [KEY]
 tip: set `PUBLIC_URL` to see what changes for visitors
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
-✔ invalidation [INVALIDATION] of [DISTRIBUTION] is on its way: /js/mojito.js
-WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] has finished; it goes on by itself
+✔ created invalidation [INVALIDATION] of [DISTRIBUTION]: /js/mojito.js
+WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] completed; it continues by itself
   cloudfront:GetInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:GetInvalidation (request id [..])
   the credentials may not do `cloudfront:GetInvalidation` here: give their user or role the statement below; if they have it, the distribution belongs to another account
   {

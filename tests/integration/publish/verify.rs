@@ -57,7 +57,7 @@ fn a_source_that_does_not_respond_is_requested_for_the_first_container_alone() {
         case = case.env("DRY_RUN", dry_run);
         case.run()
             .exits(0)
-            .contains("mojito: changes to the live container are not known: `PUBLIC_URL` is not set; S3: no response within 5 s")
+            .contains("changes to the live container of mojito are not known: `PUBLIC_URL` is not set; S3: no response within 5 s")
             .contains("S3: not requested, as it did not respond in time for another container");
         let requests = case.requests();
         let reads = requests.iter().filter(|request| request.method == "GET");

@@ -18,6 +18,7 @@ fn with_folders(case: Case) -> Case {
         .env("BITBUCKET_PIPE_SHARED_STORAGE_DIR", &shared)
 }
 
+/// The result, which the harness has held to its schema.
 fn own(case: &Case) -> Value {
     read(case, "pipe/own/mojito-publish.json")
 }
@@ -33,6 +34,7 @@ fn everything_that_was_done_is_in_the_result() {
     let mut result = own(&case);
     let seconds = result["seconds"].take();
     assert!(seconds.as_f64().is_some_and(|seconds| seconds > 0.0));
+    assert!(result["started_at"].take().is_string());
     let sizes: Vec<u64> = case
         .objects()
         .iter()
@@ -40,10 +42,10 @@ fn everything_that_was_done_is_in_the_result() {
         .collect();
     let key_end = &case.world.access_key_id[case.world.access_key_id.len() - 4..];
     let invalidation = &case.invalidations()[0];
-    let object = |file: &str, pretty: bool, compressed_size: u64| {
+    let object = |file: &str, variant: &str, compressed_size: u64| {
         let size = fs::metadata(case.dist(file)).unwrap().len();
         json!({
-            "key": format!("jsdev/{file}"), "path": format!("/jsdev/{file}"), "pretty": pretty, "upload": "done", "fault": null,
+            "key": format!("jsdev/{file}"), "path": format!("/jsdev/{file}"), "variant": variant, "upload": "uploaded", "error": null,
             "size": size, "compressed_size": compressed_size,
         })
     };
@@ -54,9 +56,14 @@ fn everything_that_was_done_is_in_the_result() {
     assert_eq!(
         result,
         json!({
+            "schema": 1,
             "version": env!("CARGO_PKG_VERSION"),
             "exit": "published",
             "exit_code": 0,
+            "dry_run": false,
+            "stopped_by": null,
+            "error": null,
+            "started_at": null,
             "environment": "development",
             "environment_reason": "branch `develop`",
             "build": {
@@ -68,7 +75,7 @@ fn everything_that_was_done_is_in_the_result() {
             "credentials": format!("access key ending in `{key_end}`"),
             "identity": {"arn": case.world.user_arn, "account_id": case.world.account},
             "containers": [{
-                "name": "mojito", "published": true,
+                "name": "mojito", "state": "published",
                 "build_info": {
                     "container": "mojito", "commit": "1f2e3d4c5b6a", "mojito_version": "2.7.1",
                     "built_at": "2026-11-24T05:00:00.000Z",
@@ -78,14 +85,15 @@ fn everything_that_was_done_is_in_the_result() {
                     {"id": "w2", "name": "W2 Headline", "state": "staged", "size": 226, "recipes": recipes},
                 ],
                 "changes": null,
-                "changes_unknown": "`PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), \
+                "compared_with": null,
+                "comparison_skipped": "`PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), \
                                     or nothing is published yet",
-                "objects": [object("mojito.pretty.js", true, sizes[1]), object("mojito.js", false, sizes[0])],
+                "objects": [object("mojito.pretty.js", "pretty", sizes[1]), object("mojito.js", "minified", sizes[0])],
             }],
             "invalidations": [{
-                "distribution_id": case.world.distribution, "ids": [invalidation.id], "status": "in_progress", "fault": null,
+                "distribution_id": case.world.distribution, "ids": [invalidation.id], "status": "in_progress", "error": null,
             }],
-            "live": [],
+            "verifications": [],
             "seconds": null,
         })
     );
@@ -97,26 +105,29 @@ fn a_failure_is_in_the_result_with_awss_words() {
     case.run().exits(3);
     let result = own(&case);
     assert_eq!(result["exit"], "not_published");
-    assert_eq!(result["containers"][0]["published"], false);
-    let fault = &result["containers"][0]["objects"][0]["fault"];
+    assert_eq!(result["containers"][0]["state"], "not_published");
+    let error = &result["containers"][0]["objects"][0]["error"];
     assert_eq!(
-        (&fault["code"], &fault["status"], &fault["action"]),
+        (&error["code"], &error["status"], &error["action"]),
         (&json!("AccessDenied"), &json!(403), &json!("s3:PutObject"))
     );
-    assert!(fault["request_id"].is_string());
+    assert!(error["request_id"].is_string());
 }
 
 #[test]
 fn a_refusal_is_in_the_result_too() {
     let case = with_folders(Case::production()).env("WAIT", "yes");
     case.run().exits(2);
+    let result = own(&case);
     assert_eq!(
-        own(&case),
-        json!({
-            "version": env!("CARGO_PKG_VERSION"), "exit": "refused", "exit_code": 2,
-            "error": "`WAIT` is `yes`, expected `true` or `false`",
-        })
+        (&result["exit"], &result["exit_code"]),
+        (&json!("refused"), &json!(2))
     );
+    assert_eq!(
+        result["error"],
+        "`WAIT` is `yes`, expected `true` or `false`"
+    );
+    assert_eq!(result["containers"], json!([]));
 }
 
 #[test]
@@ -153,5 +164,5 @@ fn a_result_of_an_earlier_run_does_not_stay() {
         .file("pipe/own/mojito-publish.json", "{}")
         .arg("--dry-run");
     case.run().exits(0);
-    assert_eq!(own(&case)["exit"], "dry_run");
+    assert_eq!(own(&case)["dry_run"], true);
 }
