@@ -321,14 +321,16 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// Whether the reason why a difference is not known is one of these.
+/// Whether the reason why a container was not compared is one of these.
 pub(crate) fn already_reported<'a>(
     changes: &Result<Changes, NotCompared>,
-    mut told: impl Iterator<Item = &'a Result<Changes, NotCompared>>,
+    mut reported: impl Iterator<Item = &'a Result<Changes, NotCompared>>,
 ) -> bool {
-    changes
-        .as_ref()
-        .is_err_and(|problem| told.any(|told| told.as_ref().err() == Some(problem)))
+    changes.as_ref().is_err_and(|problem| {
+        let is_alike =
+            |it: &NotCompared| it == problem || it.lacks_public_url() && problem.lacks_public_url();
+        reported.any(|reported| reported.as_ref().is_err_and(is_alike))
+    })
 }
 
 /// The session of a role is limited to what the run needs.

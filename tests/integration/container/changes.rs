@@ -381,11 +381,13 @@ fn without_validation_it_says_that_it_does_not_look() {
 
 #[test]
 fn of_several_containers_each_reason_is_said_once() {
-    let case = Case::production().list("CONTAINER_NAME", &["mojito", "shop", "blog"]);
+    let case = Case::production().list("CONTAINER_NAME", &["mojito", "shop", "blog", "news"]);
     sample::build(case.repository(), "shop");
     sample::build(case.repository(), "blog");
+    sample::build(case.repository(), "news");
     case.set_policy(json!([
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
         case.may_invalidate(&case.world.distribution),
     ]));
     case.fault(
