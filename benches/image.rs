@@ -39,7 +39,7 @@ fn main() {
     let aws = LocalAws::start();
     let world = aws.make_world();
     let everything = json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]);
-    aws.ask::<()>(&world, "set_policy", json!({"statements": everything}));
+    aws.call::<()>(&world, "set_policy", json!({"statements": everything}));
     sample::build(folder.path(), "mojito");
 
     let (mut bare, mut empty, mut image) = (Vec::new(), Vec::new(), Vec::new());

@@ -53,7 +53,7 @@ fn main() {
         "{}\n",
         serde_json::to_string_pretty(&statements).expect("it is JSON")
     );
-    aws.ask::<()>(&world, "set_policy", json!({"statements": statements}));
+    aws.call::<()>(&world, "set_policy", json!({"statements": statements}));
 
     let repository = env::temp_dir().join(format!("mojito-publish-demo-{}", std::process::id()));
     sample::build_with(&repository, "mojito", sample::BEFORE, "e", "0a1b2c3");
@@ -95,7 +95,7 @@ fn main() {
     }
 
     println!("\nIn the bucket there is now:\n");
-    for object in aws.ask::<Vec<Stored>>(&world, "objects", json!({})) {
+    for object in aws.call::<Vec<Stored>>(&world, "objects", json!({})) {
         println!("s3://{}/{}", world.bucket, object.key);
         for (name, value) in &object.headers {
             println!("  {name}: {value}");
@@ -156,7 +156,7 @@ fn build_binary() -> PathBuf {
         .join("mojito-publish")
 }
 
-/// What a browser asks for, and the head and body of the answer.
+/// What a browser requests, and the head and body of the response.
 fn get(address: &str, path: &str) -> (String, Vec<u8>) {
     let host = address
         .strip_prefix("http://")

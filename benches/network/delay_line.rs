@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep_until, Instant};
 use tokio_rustls::TlsAcceptor;
 
-use crate::tls_server::ask;
+use crate::tls_server::forward;
 
 /// Bytes that are under way on a connection at most.
 const WINDOW: usize = 1 << 20;
@@ -130,10 +130,10 @@ async fn serve(
     let service = service_fn(move |request| {
         let (traffic, upstream) = (Arc::clone(&traffic), upstreams.next());
         async move {
-            let asked = Instant::now();
-            let answer = ask(request, upstream).await;
+            let sent = Instant::now();
+            let answer = forward(request, upstream).await;
             let mut busy = traffic.busy.lock().expect("nothing panics with it");
-            let first = busy.map_or(asked, |(first, _)| first);
+            let first = busy.map_or(sent, |(first, _)| first);
             *busy = Some((first, Instant::now() + round_trip / 2));
             answer
         }

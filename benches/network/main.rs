@@ -49,7 +49,7 @@ fn main() {
     let [aws, _other] = fleet;
     let [world, other_world] = worlds;
     assert_eq!(world.secret_access_key, other_world.secret_access_key);
-    let made: Certificate = aws.ask(&world, "make_certificate", json!({}));
+    let made: Certificate = aws.call(&world, "make_certificate", json!({}));
     let repository = tempfile::tempdir().expect("a temporary folder can be made");
     std::fs::write(repository.path().join("bundle.pem"), &made.certificate)
         .expect("a temporary folder can be written");
@@ -87,5 +87,5 @@ fn allow(aws: &LocalAws, world: &World) {
         {"Effect": "Allow", "Action": "cloudfront:CreateInvalidation",
          "Resource": format!("arn:aws:cloudfront::{account}:distribution/{distribution}")},
     ]);
-    aws.ask::<()>(world, "set_policy", json!({"statements": statements}));
+    aws.call::<()>(world, "set_policy", json!({"statements": statements}));
 }

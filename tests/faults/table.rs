@@ -1,5 +1,5 @@
 //! What goes wrong on the way to AWS, at each stage of a publish: either the run recovers, or it ends with the right exit
-//! code and says the true state, and a second run mends it.
+//! code and says the true state, and a second run fixes it.
 //!
 //! `cargo test --test faults -- --nocapture` prints the table.
 
@@ -42,12 +42,12 @@ const STAGES: [Stage; 6] = [
 
 const FAULTS: [Fault; 21] = [
     Fault::ResetInRequest,
-    Fault::ResetBeforeAnswer,
-    Fault::ClosedBeforeAnswer,
-    Fault::ResetInAnswer,
-    Fault::NoAnswer,
-    Fault::StalledAnswer,
-    Fault::SlowAnswer,
+    Fault::ResetBeforeResponse,
+    Fault::ClosedBeforeResponse,
+    Fault::ResetInResponse,
+    Fault::NoResponse,
+    Fault::StalledResponse,
+    Fault::SlowResponse,
     Fault::CutDocument,
     Fault::MalformedDocument,
     Fault::TooLongLength,
@@ -122,7 +122,7 @@ fn passes(fault: Fault) -> bool {
 /// The exit codes that a run may end with.
 fn expected(stage: Stage, fault: Fault, always: bool) -> Vec<i32> {
     let failed = stage.exit();
-    if fault == Fault::SlowAnswer {
+    if fault == Fault::SlowResponse {
         return vec![0];
     }
     // Visitors are looked after for a while, and CloudFront is waited for, whatever the answer was.
@@ -141,7 +141,10 @@ fn expected(stage: Stage, fault: Fault, always: bool) -> Vec<i32> {
 fn is_refusal(fault: Fault) -> bool {
     !matches!(
         fault,
-        Fault::CutDocument | Fault::MalformedDocument | Fault::TooLongLength | Fault::ResetInAnswer
+        Fault::CutDocument
+            | Fault::MalformedDocument
+            | Fault::TooLongLength
+            | Fault::ResetInResponse
     )
 }
 
@@ -221,7 +224,7 @@ fn rows() -> Vec<Row> {
 }
 
 #[test]
-fn whatever_goes_wrong_the_state_is_told_truly_and_a_second_run_mends_it() {
+fn after_each_fault_the_report_is_true_and_a_rerun_fixes_it() {
     let rows = rows();
     assert!(rows.len() >= 80);
     let next = AtomicUsize::new(0);
@@ -304,7 +307,7 @@ fn of_broken(stage: Stage, fault: Fault, always: bool) -> Outcome {
 
 /// All else is well, and what the first run leaves undone is done by a second one that reaches it.
 fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
-    let (setting, told) = stage.service().unwrap();
+    let (setting, consequence) = stage.service().unwrap();
     let (case, _) = Case::production().with_broad_role();
     let (case, address) = unreachable.address(case.env("WAIT", "true"));
     let case = case.env(setting, &address);
@@ -317,15 +320,15 @@ fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
     };
     must(ended.code == Some(stage.exit()), "it has another exit code");
     must(took < LONGEST_RUN, "it took too long");
-    for words in [unreachable.cause(), told] {
+    for words in [unreachable.cause(), consequence] {
         must(
             ended.output.contains(words),
             &format!("it does not say `{words}`"),
         );
     }
     let made = case.invalidations().len();
-    let is_told = usize::from(stage == Stage::PublicUrl);
-    must(made == is_told, "it has not invalidated what it published");
+    let expected = usize::from(stage == Stage::PublicUrl);
+    must(made == expected, "it has not invalidated what it published");
 
     let case = case.unset(setting);
     let second = second_run(&case, made, &mut wrong);
@@ -340,14 +343,11 @@ fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
     )
 }
 
-/// What a run mends where nothing is broken any more, after as many invalidations.
+/// A run where nothing is broken any more, after as many invalidations.
 fn second_run(case: &Case, made: usize, wrong: &mut Vec<String>) -> Ended {
     let second = case.run();
     if second.code != Some(0) {
-        wrong.push(format!(
-            "the second run did not mend it:\n{}",
-            second.output
-        ));
+        wrong.push(format!("the second run did not fix it:\n{}", second.output));
     }
     if case.invalidations().len() != made + 1 {
         wrong.push("the second run did not invalidate once".to_owned());
@@ -418,7 +418,7 @@ fn wrong(
     }
     must(invalidations.len() <= 1, "it invalidated twice");
     if contains("CloudFront still serves the old container") {
-        must(invalidations.is_empty(), "the CDN was told");
+        must(invalidations.is_empty(), "it was invalidated");
     }
     if matches!(code, 0 | 5) {
         let paths: Vec<&String> = invalidations.iter().flat_map(|made| &made.paths).collect();

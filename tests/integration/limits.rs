@@ -104,7 +104,7 @@ fn a_configuration_of_a_hundred_thousand_lines_is_refused_and_one_below_the_limi
 }
 
 #[test]
-fn a_container_that_asks_for_more_than_there_is_is_refused_and_a_large_one_is_read() {
+fn a_container_that_exceeds_the_parsers_limits_is_refused_and_a_large_one_is_read() {
     let case = Case::production();
     let path = case.dist("mojito.js");
     let nested = format!("Mojito=/{}{}/", "(".repeat(9_000), ")".repeat(9_000));

@@ -29,7 +29,7 @@ fn commands(heading: &str) -> &'static str {
 /// Runs commands of the README as somebody who may use IAM.
 #[track_caller]
 fn run(case: &Case, commands: &str, names: &[(&str, &str)]) {
-    let administrator: Value = case.ask("make_administrator", json!({}));
+    let administrator: Value = case.call("make_administrator", json!({}));
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/requirements.txt");
     let aws = python_environment("benches", &requirements).join("bin");
     let program = Path::new(BINARY).parent().unwrap();

@@ -25,7 +25,7 @@ impl Case {
     }
 
     /// Holds the answers to such requests, which have taken effect.
-    pub(crate) fn hold_answer(&self, method: &str, path: &str) -> Gate {
+    pub(crate) fn hold_response(&self, method: &str, path: &str) -> Gate {
         self.gate(json!({"methods": [method], "path": path, "at": "answer"}))
     }
 
@@ -39,7 +39,7 @@ impl Case {
     pub(crate) fn gate(&self, description: Value) -> Gate {
         let cdn = description["cdn"].as_bool().unwrap_or_default();
         Gate {
-            number: self.ask("add_gate", description),
+            number: self.call("add_gate", description),
             world: self.world.clone(),
             cdn,
         }
@@ -54,7 +54,7 @@ impl Gate {
 
     /// Waits until it has held as many requests.
     pub(crate) fn wait_for(&self, count: usize) {
-        self.ask::<()>("wait_for_held", json!({"count": count}));
+        self.call::<()>("wait_for_held", json!({"count": count}));
     }
 
     /// Waits until it holds a request or the run has ended, and says whether it holds one.
@@ -62,7 +62,7 @@ impl Gate {
         loop {
             // In this order: what the run had sent before it ended would be held.
             let has_ended = run.has_ended();
-            if self.ask("is_holding", json!({})) {
+            if self.call("is_holding", json!({})) {
                 return true;
             }
             if has_ended {
@@ -75,17 +75,17 @@ impl Gate {
 
     /// Lets one request through.
     pub(crate) fn let_through(&self) {
-        self.ask::<()>("let_through", json!({}));
+        self.call::<()>("let_through", json!({}));
     }
 
     /// Lets all that it holds through, and all that comes.
     pub(crate) fn open(&self) {
-        self.ask::<()>("open_gate", json!({}));
+        self.call::<()>("open_gate", json!({}));
     }
 
-    fn ask<T: DeserializeOwned>(&self, command: &str, mut arguments: Value) -> T {
+    fn call<T: DeserializeOwned>(&self, command: &str, mut arguments: Value) -> T {
         arguments["gate"] = self.number.into();
         arguments["cdn"] = self.cdn.into();
-        local_aws().ask(&self.world, command, arguments)
+        local_aws().call(&self.world, command, arguments)
     }
 }

@@ -16,7 +16,7 @@ use tokio::runtime;
 use tokio_rustls::TlsAcceptor;
 
 use super::harness::Case;
-use super::tls_server::{acceptor, ask, Certificate};
+use super::tls_server::{acceptor, forward, Certificate};
 
 pub(crate) const HTTP_1: &[u8] = b"http/1.1";
 pub(crate) const HTTP_2: &[u8] = b"h2";
@@ -52,7 +52,7 @@ impl Connection {
 impl Gateway {
     /// A gateway to the case's AWS that speaks one protocol, and the case that trusts it.
     pub(crate) fn start(case: Case, protocol: &'static [u8]) -> (Self, Case) {
-        let made: Certificate = case.ask("make_certificate", json!({}));
+        let made: Certificate = case.call("make_certificate", json!({}));
         let case = case.trusting(&made.certificate);
         let listener = StdListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -127,7 +127,7 @@ async fn serve(
     let service = service_fn(move |request| {
         let first_request = &mut connections.0.lock().unwrap()[number].first_request;
         first_request.get_or_insert_with(Instant::now);
-        ask(request, upstream)
+        forward(request, upstream)
     });
     let io = TokioIo::new(tls);
     if is_http_2 {

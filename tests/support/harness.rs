@@ -173,7 +173,7 @@ impl Case {
     /// Assumes a role that may do everything; returns its ARN as well.
     pub(crate) fn with_broad_role(self) -> (Self, String) {
         let everything = json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]);
-        let role: String = self.ask("add_role", json!({"statements": everything}));
+        let role: String = self.call("add_role", json!({"statements": everything}));
         let case = self
             .env("AWS_OIDC_ROLE_ARN", &role)
             .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
@@ -229,7 +229,7 @@ impl Case {
 
     /// Replaces the policy of the user.
     pub(crate) fn set_policy(&self, statements: Value) {
-        self.ask::<()>("set_policy", json!({"statements": statements}));
+        self.call::<()>("set_policy", json!({"statements": statements}));
     }
 
     /// Lets the user do this to production's container, and invalidate.
@@ -251,32 +251,36 @@ impl Case {
 
     /// Makes the local AWS answer one or more requests otherwise.
     pub(crate) fn fault(&self, fault: Value) {
-        self.ask::<()>("add_fault", fault);
+        self.call::<()>("add_fault", fault);
     }
 
     /// Puts an older container into the bucket.
     pub(crate) fn stored_before(&self, key: &str, metadata: Value) {
         let body = STANDARD.encode(b"the old container");
-        self.ask::<()>(
+        self.call::<()>(
             "put_object",
             json!({"key": key, "body": body, "metadata": metadata}),
         );
     }
 
-    pub(crate) fn ask<T: serde::de::DeserializeOwned>(&self, command: &str, arguments: Value) -> T {
-        local_aws().ask(&self.world, command, arguments)
+    pub(crate) fn call<T: serde::de::DeserializeOwned>(
+        &self,
+        command: &str,
+        arguments: Value,
+    ) -> T {
+        local_aws().call(&self.world, command, arguments)
     }
 
     pub(crate) fn objects(&self) -> Vec<Stored> {
-        self.ask("objects", json!({}))
+        self.call("objects", json!({}))
     }
 
     pub(crate) fn invalidations(&self) -> Vec<Invalidated> {
-        self.ask("invalidations", json!({}))
+        self.call("invalidations", json!({}))
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
-        self.ask("requests", json!({}))
+        self.call("requests", json!({}))
     }
 
     /// What was requested can only have read; the bucket is as it was.
@@ -322,14 +326,14 @@ impl Case {
     }
 
     /// Waits until as many of these requests have been answered, of all runs together.
-    pub(crate) fn wait_for_answers(&self, method: &str, path: &str, count: usize) {
+    pub(crate) fn wait_for_responses(&self, method: &str, path: &str, count: usize) {
         let arguments = json!({"method": method, "path": path, "count": count});
-        self.ask::<()>("wait_for_answers", arguments);
+        self.call::<()>("wait_for_responses", arguments);
     }
 
     /// Waits until no request is without an answer.
-    pub(crate) fn wait_until_all_is_answered(&self) {
-        self.ask::<()>("wait_until_all_is_answered", json!({}));
+    pub(crate) fn wait_for_all_responses(&self) {
+        self.call::<()>("wait_for_all_responses", json!({}));
     }
 
     pub(crate) fn run(&self) -> Ended {
@@ -475,11 +479,12 @@ impl Ended {
         self
     }
 
-    /// Fails unless this is somewhere in the output.
+    /// Fails unless this is somewhere in the output, as it is or with the names of `prints`.
     #[track_caller]
     pub(crate) fn contains(self, expected: &str) -> Self {
         assert!(
-            self.output.contains(expected),
+            self.output.contains(expected)
+                || self.redactions.redact(&self.output).contains(expected),
             "`{expected}` is not in:\n{}",
             self.output
         );

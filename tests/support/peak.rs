@@ -1,6 +1,6 @@
 //! The peak memory of a process that runs.
 //!
-//! What a parent is told when its child has ended includes the parent's own memory at the time of the fork.
+//! What the system reports to a parent when its child has ended includes the parent's own memory at the time of the fork.
 
 /// The most memory that a process has had so far, in bytes; `None` once it has ended.
 pub(crate) fn peak_memory(process: u32) -> Option<u64> {

@@ -1,4 +1,4 @@
-//! A proxy that stands between the real binary and the local AWS, and breaks what it is told to break.
+//! A proxy that stands between the real binary and the local AWS, and breaks the requests that a test chooses.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -16,19 +16,19 @@ pub(crate) enum Fault {
     /// The connection is reset when the head has come, and nothing is passed on.
     ResetInRequest,
     /// The request is passed on and takes effect; its answer never leaves.
-    ResetBeforeAnswer,
+    ResetBeforeResponse,
     /// The same, but the connection ends in order.
-    ClosedBeforeAnswer,
+    ClosedBeforeResponse,
     /// Half of the answer leaves, then the connection is reset.
-    ResetInAnswer,
+    ResetInResponse,
     /// Nothing is passed on, and nothing comes back.
-    NoAnswer,
+    NoResponse,
     /// Half of the answer leaves, and then nothing.
-    StalledAnswer,
+    StalledResponse,
     /// The request is passed on and takes effect; a gateway answers instead, with this status.
     Gateway(u16),
     /// The answer comes late.
-    SlowAnswer,
+    SlowResponse,
     /// Nothing is passed on; this status and code come back.
     Status(u16, &'static str),
     /// The request takes effect; half of the document in the answer is missing, and its length is right.
@@ -39,7 +39,7 @@ pub(crate) enum Fault {
     TooLongLength,
 }
 
-/// A request as it is told apart from others.
+/// Which requests a fault is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     pub(crate) method: &'static str,
@@ -107,7 +107,7 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
         let length = header(&head, "content-length").map_or(0, |length| length.parse().unwrap());
         read_to(&mut stream, &mut request, head_end + length)?;
         match fault {
-            Some(Fault::NoAnswer) => {
+            Some(Fault::NoResponse) => {
                 // Until the client gives up.
                 let _ = stream.read(&mut [0]);
                 return Ok(());
@@ -123,9 +123,9 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
             }
             _ => {}
         }
-        let answer = ask(upstream, &head, &request[head_end..])?;
+        let answer = forward(upstream, &head, &request[head_end..])?;
         match fault {
-            Some(Fault::ResetBeforeAnswer) => return reset(&stream),
+            Some(Fault::ResetBeforeResponse) => return reset(&stream),
             Some(Fault::Gateway(status)) => {
                 write!(
                     stream,
@@ -133,11 +133,11 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
                 )?;
                 continue;
             }
-            Some(Fault::ClosedBeforeAnswer) => return stream.shutdown(Shutdown::Both),
-            Some(Fault::SlowAnswer) => thread::sleep(Duration::from_secs(3)),
+            Some(Fault::ClosedBeforeResponse) => return stream.shutdown(Shutdown::Both),
+            Some(Fault::SlowResponse) => thread::sleep(Duration::from_secs(3)),
             _ => {}
         }
-        let Answer { head, mut body } = answer;
+        let Response { head, mut body } = answer;
         let mut announced = body.len();
         match fault {
             Some(Fault::CutDocument) => {
@@ -154,7 +154,7 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
         let mut bytes = format!("{head}Content-Length: {announced}\r\n\r\n").into_bytes();
         let head_length = bytes.len();
         bytes.extend(body);
-        if matches!(fault, Some(Fault::ResetInAnswer | Fault::StalledAnswer)) {
+        if matches!(fault, Some(Fault::ResetInResponse | Fault::StalledResponse)) {
             // Within the document, or within the head where there is none.
             let end = if bytes.len() > head_length {
                 usize::midpoint(head_length, bytes.len())
@@ -162,7 +162,7 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
                 head_length / 2
             };
             stream.write_all(&bytes[..end])?;
-            if fault == Some(Fault::StalledAnswer) {
+            if fault == Some(Fault::StalledResponse) {
                 // Until the client gives up.
                 let _ = stream.read(&mut [0]);
                 return Ok(());
@@ -210,13 +210,13 @@ fn error_document(head: &str, code: &str) -> String {
     }
 }
 
-struct Answer {
+struct Response {
     /// Without the headers about the connection and the length.
     head: String,
     body: Vec<u8>,
 }
 
-fn ask(upstream: &str, head: &str, body: &[u8]) -> io::Result<Answer> {
+fn forward(upstream: &str, head: &str, body: &[u8]) -> io::Result<Response> {
     let mut stream = TcpStream::connect(upstream)?;
     stream.write_all(head.trim_end().as_bytes())?;
     stream.write_all(b"\r\nConnection: close\r\n\r\n")?;
@@ -229,7 +229,7 @@ fn ask(upstream: &str, head: &str, body: &[u8]) -> io::Result<Answer> {
         let line = line.to_ascii_lowercase();
         line != "\r\n" && !line.starts_with("connection:") && !line.starts_with("content-length:")
     });
-    Ok(Answer {
+    Ok(Response {
         head: lines.collect(),
         body: bytes[end..].to_vec(),
     })

@@ -40,8 +40,8 @@ pub(crate) fn acceptor(made: &Certificate, protocols: &[&[u8]]) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Asks the local AWS what the program asks.
-pub(crate) async fn ask(
+/// Passes a request on to the local AWS.
+pub(crate) async fn forward(
     mut request: Request<Incoming>,
     upstream: SocketAddr,
 ) -> io::Result<Response<Incoming>> {

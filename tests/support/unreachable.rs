@@ -6,7 +6,7 @@ use serde_json::{json, Value};
 
 use super::harness::Case;
 
-/// What is wrong with an address, and how the cause is told.
+/// What is wrong with an address, and the cause that is printed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Unreachable {
     NobodyListens,
@@ -38,7 +38,7 @@ impl Unreachable {
     /// Such an address, and the case in which nothing else is wrong.
     pub(crate) fn address(self, case: Case) -> (Case, String) {
         let certified = |case: Case, trusted: bool, arguments: Value| {
-            let tls: Value = case.ask("serve_tls", arguments);
+            let tls: Value = case.call("serve_tls", arguments);
             let text = |name: &str| tls[name].as_str().unwrap().to_owned();
             let case = if trusted {
                 case.trusting(&text("certificate"))

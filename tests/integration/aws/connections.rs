@@ -22,7 +22,7 @@ struct Tls {
 /// A case whose AWS speaks TLS, with the certificate in a file of the repository.
 fn with_tls() -> (Case, String) {
     let case = Case::production();
-    let tls: Tls = case.ask("serve_tls", json!({}));
+    let tls: Tls = case.call("serve_tls", json!({}));
     let bundle = case.repository().join("bundle.pem");
     let case = case
         .file("bundle.pem", &tls.certificate)
@@ -43,7 +43,7 @@ fn a_certificate_is_trusted_by_its_bundle_alone() {
     assert_eq!(case.keys(), ["js/mojito.js"]);
 
     // For AWS it takes the place of the system's.
-    let other: Tls = case.ask("serve_tls", json!({}));
+    let other: Tls = case.call("serve_tls", json!({}));
     let case = case
         .file("other.pem", &other.certificate)
         .env("SSL_CERT_FILE", &bundle);
@@ -55,15 +55,15 @@ fn a_certificate_is_trusted_by_its_bundle_alone() {
 }
 
 #[test]
-fn requests_go_through_the_proxy_unless_it_is_told_otherwise() {
+fn requests_go_through_the_proxy_unless_no_proxy_names_the_host() {
     let (case, bundle) = with_tls();
-    let (proxy, asked) = proxy();
+    let (proxy, requested) = proxy();
     let case = case
         .env("AWS_CA_BUNDLE", &bundle)
         .env("HTTPS_PROXY", &proxy);
     case.run().exits(0);
     let host = case.environment()["AWS_ENDPOINT_URL"].replace("https://", "");
-    let through_proxy = asked.lock().unwrap().clone();
+    let through_proxy = requested.lock().unwrap().clone();
     assert!(!through_proxy.is_empty());
     assert!(
         through_proxy
@@ -74,7 +74,7 @@ fn requests_go_through_the_proxy_unless_it_is_told_otherwise() {
 
     let case = case.env("NO_PROXY", "127.0.0.1");
     case.run().exits(0);
-    assert_eq!(asked.lock().unwrap().len(), through_proxy.len());
+    assert_eq!(requested.lock().unwrap().len(), through_proxy.len());
 }
 
 /// Much less than the 5 s that a connection may take to be opened, so that only a run that waits for one exceeds it.
@@ -190,15 +190,15 @@ fn a_run_that_is_refused_opens_connections_and_sends_nothing() {
 fn proxy() -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
-    let asked = Arc::new(Mutex::new(Vec::new()));
-    let lines = Arc::clone(&asked);
+    let requested = Arc::new(Mutex::new(Vec::new()));
+    let lines = Arc::clone(&requested);
     std::thread::spawn(move || {
         for client in listener.incoming() {
             let lines = Arc::clone(&lines);
             std::thread::spawn(move || connect(client.unwrap(), &lines));
         }
     });
-    (address, asked)
+    (address, requested)
 }
 
 fn connect(mut client: TcpStream, lines: &Mutex<Vec<String>>) {

@@ -41,7 +41,7 @@ fn a_profile_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_credential_process_is_asked() {
+fn a_credential_process_is_run() {
     let case = Case::with_profile("unused");
     let answer = json!({
         "Version": 1, "AccessKeyId": case.world.access_key_id, "SecretAccessKey": case.world.secret_access_key,
@@ -55,7 +55,7 @@ fn a_credential_process_is_asked() {
 }
 
 #[test]
-fn a_containers_role_is_asked() {
+fn a_containers_role_is_used() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/credentials", listener.local_addr().unwrap());
     let case = Case::with_profile("unused").env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &address);
@@ -130,8 +130,8 @@ fn a_broad_role_cannot_be_used_beyond_the_keys_of_the_run() {
     let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
     let (case, role) = case.with_broad_role();
     case.run().exits(0);
-    let other: String = case.ask("add_distribution", json!({}));
-    let may: Vec<String> = case.ask(
+    let other: String = case.call("add_distribution", json!({}));
+    let may: Vec<String> = case.call(
         "what_the_session_may_do",
         json!({"role": role, "key": "js/mojito.js", "distribution": other}),
     );
@@ -171,7 +171,7 @@ fn instance_metadata(role: String) -> String {
 }
 
 #[test]
-fn an_instances_role_is_asked() {
+fn an_instances_role_is_used() {
     let case = Case::with_profile("unused");
     let role = json!({
         "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z", "Expiration": "2099-01-01T00:00:00Z",
@@ -192,7 +192,7 @@ fn an_instances_role_is_asked() {
 }
 
 #[test]
-fn metadata_that_does_not_answer_is_not_waited_for() {
+fn a_metadata_service_that_does_not_respond_is_tried_once() {
     // It listens, and never accepts.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let case = Case::with_profile("unused")

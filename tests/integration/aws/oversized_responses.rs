@@ -143,7 +143,7 @@ fn a_success_without_end_leaves_in_doubt_whether_the_container_was_replaced() {
 }
 
 #[test]
-fn headers_without_end_are_no_answer() {
+fn headers_without_end_are_no_response() {
     let (case, _server) = with_s3(&[Answer {
         method: "PUT",
         head: "200 OK",

@@ -197,8 +197,8 @@ fn users_who_hold_the_printed_policy_publish_and_are_denied_everything_else() {
         assert_eq!(case.keys(), keys);
         assert_eq!(case.invalidations().len(), 1);
 
-        let other: String = case.ask("add_distribution", json!({}));
-        let may: Vec<String> = case.ask(
+        let other: String = case.call("add_distribution", json!({}));
+        let may: Vec<String> = case.call(
             "what_the_user_may_do",
             json!({"key": keys[0], "distribution": other}),
         );

@@ -1,7 +1,7 @@
 //! What changes for visitors: printed by a dry run, and by a publish before it changes it.
 
 use serde_json::{json, Value};
-use snapbox::{assert_data_eq, file, str};
+use snapbox::{assert_data_eq, file};
 
 use crate::support::harness::{Case, Ended};
 use crate::support::sample::{self, Experiment};
@@ -113,25 +113,11 @@ fn it_is_read_from_s3_where_that_is_permitted() {
     build(&case, &[HERO, other], "t");
     let case = case.env("CACHE_CONTROL", "max-age=60");
     case.stores_after_reading();
-    case.run().exits(0).prints(str![[r#"
-[VERSION]
-publishing container mojito to production (`ENVIRONMENT` is `production`, build 57, commit 1f2e3d4, of acme/site)
-bucket: s3://[BUCKET]/js/ in ap-southeast-2
-container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 2 live
-  [32mlive[0m  █████░░░░░  50%  w2  W2 Headline  Control / Treatment
-  [32mlive[0m  █░░░░░░░░░  10%  w1  W1 Hero      Control / Treatment
-credentials: [KEY]
-changes to the live container (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
+    case.run().exits(0).contains(r#"changes to the live container (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
   [33m~ changes[0m  w2  W2 Headline  js of `Treatment`
   [33m~ header[0m   cache-control: public, max-age=300, s-maxage=300, must-revalidate → max-age=60
     size     749 bytes → 747 bytes compressed (-0.3%)
-[32m✔ uploaded s3://[BUCKET]/js/mojito.js: 1,521 bytes, 747 bytes compressed[0m
-[32m✔ created invalidation [INVALIDATION] of [DISTRIBUTION]: /js/mojito.js[0m
-identity: [USER] in account 123456789012
-[32m✔ published to production in [..][0m
-  mojito: w2 changes, cache-control changes
-
-"#]]);
+"#).contains("mojito: w2 changes, cache-control changes");
 }
 
 #[test]
@@ -140,7 +126,7 @@ fn no_upload_waits_for_what_is_read_meanwhile() {
     case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
     let read = case.hold("GET", "/jsdev/mojito.js");
     let run = case.start();
-    case.wait_for_answers("PUT", "/jsdev/", 2);
+    case.wait_for_responses("PUT", "/jsdev/", 2);
     read.wait();
     read.open();
     run.end().exits(0).contains("✔ uploaded");
@@ -164,7 +150,7 @@ fn of_many_changes_the_last_line_names_ten() {
 }
 
 #[test]
-fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
+fn a_run_does_not_compare_with_its_own_upload() {
     let case = Case::production();
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
     case.run().exits(0);
@@ -172,12 +158,12 @@ fn what_s3_answers_of_this_very_run_is_not_taken_for_what_was_there() {
     // It is read when the upload is done.
     let read = case.hold("GET", "/js/mojito.js");
     let run = case.start();
-    case.wait_for_answers("PUT", "/js/mojito.js", 2);
+    case.wait_for_responses("PUT", "/js/mojito.js", 2);
     read.open();
     run.end()
         .exits(0)
         .contains("changes to the live container are not known: `PUBLIC_URL` is not set; S3: it returned what this run had just uploaded");
-    // Another run of the same content is told from this one.
+    // Another run of the same content is known from this one.
     case.stores_after_reading();
     case.run().exits(0).contains("): none\n");
 }
@@ -253,7 +239,7 @@ fn a_dry_run_writes_nothing_even_with_the_right_to() {
 }
 
 #[test]
-fn a_dry_run_without_credentials_says_why_it_does_not_compare() {
+fn a_dry_run_without_credentials_shows_why_it_does_not_compare() {
     let case = Case::production()
         .without_credentials()
         .env("DRY_RUN", "true");
@@ -353,7 +339,7 @@ fn the_picture_in_the_readme_is_the_real_output() {
 }
 
 #[test]
-fn a_cdn_that_nobody_tells_is_not_asked_as_it_would_keep_the_old_container() {
+fn without_a_distribution_the_cdn_is_not_requested_as_it_would_cache_the_old_container() {
     let case = Case::production();
     let edge = case.world.edge.clone();
     let case = case.env("PUBLIC_URL", &edge).unset("DISTRIBUTION_ID");
@@ -365,7 +351,7 @@ fn a_cdn_that_nobody_tells_is_not_asked_as_it_would_keep_the_old_container() {
 }
 
 #[test]
-fn without_validation_it_says_that_it_does_not_look() {
+fn without_validation_scripts_are_not_compared() {
     let case = Case::production().env("VALIDATE", "false");
     let edge = case.world.edge.clone();
     let case = case
@@ -390,6 +376,7 @@ fn of_several_containers_each_reason_is_said_once() {
         {"Effect": "Allow", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
         case.may_invalidate(&case.world.distribution),
     ]));
+    case.stored_before("js/mojito.js", json!({}));
     case.fault(
         json!({"method": "GET", "path": "/js/shop.js", "status": 500, "body": "", "times": 9}),
     );

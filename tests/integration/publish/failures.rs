@@ -1,4 +1,4 @@
-//! How a publish fails: the exit code, the state that things are left in, and that running it again mends it.
+//! How a publish fails: the exit code, the state that things are left in, and that a rerun fixes it.
 
 use std::net::TcpListener;
 
@@ -84,7 +84,7 @@ fn of_several_containers_those_that_can_be_are_published_and_invalidated() {
 }
 
 #[test]
-fn a_failed_invalidation_says_how_long_the_old_one_stays_and_running_again_mends_it() {
+fn a_failed_invalidation_shows_how_long_the_old_container_stays_and_a_rerun_fixes_it() {
     let case = Case::production();
     let put = json!({"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)});
     case.set_policy(json!([put]));
@@ -127,7 +127,7 @@ identity: [USER] in account 123456789012
 #[test]
 fn a_failure_on_one_distribution_does_not_stop_the_other() {
     let case = Case::production();
-    let other: String = case.ask("add_distribution", json!({}));
+    let other: String = case.call("add_distribution", json!({}));
     let first = case.world.distribution.clone();
     let case = case
         .unset("DISTRIBUTION_ID")
@@ -276,7 +276,7 @@ fn each_refusal_of_cloudfront_has_its_own_remedy() {
 }
 
 #[test]
-fn wrong_keys_are_told_apart() {
+fn an_unknown_key_and_a_wrong_secret_have_different_remedies() {
     let case = Case::production().env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
     case.run()
         .exits(3)
@@ -306,7 +306,7 @@ fn a_bucket_or_distribution_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn without_credentials_it_says_what_was_looked_for() {
+fn without_credentials_it_lists_where_it_looked() {
     let case = Case::production().without_credentials();
     case.run()
         .exits(3)
@@ -390,7 +390,7 @@ fn too_many_invalidations_are_waited_out_with_a_word_in_the_log() {
 }
 
 #[test]
-fn an_upload_whose_answer_never_comes_is_not_said_to_have_failed() {
+fn the_outcome_of_an_upload_without_a_response_is_unknown() {
     let case = Case::production();
     case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "after": true, "hang_up": true, "times": 99}));
     case.run()
@@ -398,12 +398,12 @@ fn an_upload_whose_answer_never_comes_is_not_said_to_have_failed() {
         .contains("not known whether mojito was replaced: no response from S3")
         .does_not_contain("not replaced:");
     assert_eq!(case.keys(), ["js/mojito.js"]);
-    // It may be there, so the CDN is told all the same.
+    // It may be there, so it is invalidated all the same.
     assert_eq!(case.invalidations().len(), 1);
 }
 
 #[test]
-fn of_a_lost_answer_no_later_refusal_makes_a_certainty() {
+fn a_refusal_after_a_lost_response_leaves_the_outcome_unknown() {
     let case = Case::production();
     case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "after": true, "hang_up": true, "times": 1}));
     let body = s3_error("AccessDenied", "Access Denied");
@@ -450,7 +450,7 @@ fn a_secret_that_aws_quotes_is_cut_out() {
 }
 
 #[test]
-fn a_lost_answer_does_not_make_a_second_invalidation() {
+fn a_lost_response_makes_no_second_invalidation() {
     let case = Case::production();
     case.fault(json!({"method": "POST", "path": "/invalidation", "after": true, "hang_up": true, "times": 1}));
     case.run().exits(0);
@@ -465,7 +465,7 @@ fn a_lost_answer_does_not_make_a_second_invalidation() {
 }
 
 #[test]
-fn an_older_build_does_not_replace_a_newer_one_where_asked() {
+fn with_only_newer_an_older_build_does_not_replace_a_newer_one() {
     let case = Case::production()
         .in_bitbucket("BITBUCKET_TAG", "v1")
         .env("ONLY_NEWER", "true");
@@ -488,7 +488,7 @@ fn an_older_build_does_not_replace_a_newer_one_where_asked() {
 }
 
 #[test]
-fn only_newer_without_the_right_to_look_is_an_error_and_no_silent_skip() {
+fn only_newer_without_the_permission_to_read_is_an_error() {
     let case = Case::production()
         .in_bitbucket("BITBUCKET_TAG", "v1")
         .env("ONLY_NEWER", "true");

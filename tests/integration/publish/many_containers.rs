@@ -1,4 +1,4 @@
-//! Many containers in one run: what is asked, how far it is, and what the log says of them.
+//! Many containers in one run: which requests are sent, the progress, and the log.
 
 use serde_json::json;
 
@@ -33,7 +33,7 @@ fn count(case: &Case, method: &str) -> usize {
 }
 
 #[test]
-fn the_log_says_how_far_they_are_and_one_invalidation_tells_of_all() {
+fn the_log_shows_progress_and_one_invalidation_has_all_paths() {
     let case = many(&["s3:PutObject"]);
     let ended = case
         .run()
@@ -50,7 +50,7 @@ fn the_log_says_how_far_they_are_and_one_invalidation_tells_of_all() {
     let invalidations = case.invalidations();
     assert_eq!(invalidations.len(), 1);
     assert_eq!(invalidations[0].paths.len(), COUNT);
-    // Who may not read one, is not asked for the others.
+    // Whoever may not read the first does not try the others.
     assert_eq!((count(&case, "GET"), count(&case, "PUT")), (1, COUNT));
     ended.contains("tip: set `PUBLIC_URL` to see what changes for visitors");
 }
@@ -67,7 +67,7 @@ fn each_is_compared_where_s3_may_be_read() {
 }
 
 #[test]
-fn what_visitors_get_of_many_is_said_in_one_line() {
+fn the_verification_of_many_is_one_line() {
     let case = many(&["s3:PutObject"]);
     let edge = case.world.edge.clone();
     let ended = case.env("PUBLIC_URL", &edge).run().exits(0);
@@ -76,7 +76,7 @@ fn what_visitors_get_of_many_is_said_in_one_line() {
 }
 
 #[test]
-fn what_fails_for_one_reason_is_said_so_many_times_and_no_more() {
+fn of_many_failures_for_one_reason_ten_are_listed() {
     let case = many(&["s3:GetObject"]);
     let ended = case
         .run()

@@ -27,13 +27,13 @@ fn behind_proxy(allowed: &[&str]) -> (Case, Proxy) {
 }
 
 #[test]
-fn an_upload_that_was_stored_and_lost_its_answer_is_no_race() {
+fn an_upload_that_was_stored_and_lost_its_response_is_no_race() {
     for stored_before in [false, true] {
         let (case, proxy) = behind_proxy(&["s3:PutObject", "s3:GetObject"]);
         if stored_before {
             case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
         }
-        proxy.breaks(PUT, Fault::ResetBeforeAnswer, 1);
+        proxy.breaks(PUT, Fault::ResetBeforeResponse, 1);
         case.run().exits(0).contains("✔ published to production");
         assert!(case.is_published("js/mojito.js"));
         assert_eq!(case.invalidations().len(), 1);
@@ -45,10 +45,10 @@ fn an_upload_that_was_stored_and_lost_its_answer_is_no_race() {
 }
 
 #[test]
-fn an_upload_that_lost_its_answer_is_not_denied_because_of_what_came_after_it() {
+fn an_upload_that_lost_its_response_is_not_denied_because_of_what_came_after_it() {
     // It may not look what is there, which is its own.
     let (case, proxy) = behind_proxy(&["s3:PutObject"]);
-    proxy.breaks(PUT, Fault::ResetBeforeAnswer, 1);
+    proxy.breaks(PUT, Fault::ResetBeforeResponse, 1);
     let ended = case.run();
     assert!(case.is_published("js/mojito.js"));
     ended
@@ -60,7 +60,7 @@ fn an_upload_that_lost_its_answer_is_not_denied_because_of_what_came_after_it() 
 
     // Looking what is there fails.
     let (case, proxy) = behind_proxy(&["s3:PutObject", "s3:GetObject"]);
-    proxy.breaks(PUT, Fault::ResetBeforeAnswer, 1);
+    proxy.breaks(PUT, Fault::ResetBeforeResponse, 1);
     let head = Target {
         method: "HEAD",
         ..PUT
@@ -76,7 +76,7 @@ fn an_upload_that_lost_its_answer_is_not_denied_because_of_what_came_after_it() 
 }
 
 #[test]
-fn a_conflict_is_waited_for_and_no_reason_to_ask_for_a_permission() {
+fn a_conflict_is_retried_and_suggests_no_permission() {
     let (case, proxy) = behind_proxy(&["s3:PutObject"]);
     proxy.breaks(PUT, Fault::Status(409, "ConditionalRequestConflict"), 2);
     case.run().exits(0);
@@ -99,7 +99,7 @@ struct Racer {
     endpoint: Endpoint,
 }
 
-/// An address of a world that tells whose requests are whose.
+/// An address of a world by whose number its requests are known.
 #[derive(Deserialize)]
 struct Endpoint {
     number: u64,
@@ -125,7 +125,7 @@ impl Race {
         }
         let racer = |build| Racer {
             build,
-            endpoint: case.ask("add_endpoint", json!({})),
+            endpoint: case.call("add_endpoint", json!({})),
         };
         let (older, newer) = (racer(OLDER), racer(NEWER));
         Self { case, older, newer }
@@ -214,7 +214,7 @@ fn race_in_every_order(stored_before: Option<u64>) -> (usize, usize) {
 }
 
 #[test]
-fn in_every_order_of_a_race_the_newer_build_remains_and_the_loser_says_so() {
+fn in_every_order_of_a_race_the_newer_build_remains_and_the_older_one_fails() {
     thread::scope(|scope| {
         for stored_before in [None, Some(56)] {
             scope.spawn(move || {

@@ -28,7 +28,7 @@ fn a_container_that_takes_long_to_parse_delays_no_poll() {
         .env("PUBLIC_URL", &edge)
         .file("dist/assets/js/mojito.js", old);
     case.run().exits(0);
-    case.ask::<()>("set_edge_stale", json!({"stale": true}));
+    case.call::<()>("set_edge_stale", json!({"stale": true}));
     let case = case
         .unset("VALIDATE")
         .file("dist/assets/js/mojito.js", sample::minified("mojito"));

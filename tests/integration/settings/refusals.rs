@@ -156,7 +156,7 @@ fn missing_settings_are_refused_by_name_and_with_the_remedy() {
 }
 
 #[test]
-fn a_build_that_does_not_say_its_environment_is_refused() {
+fn a_build_without_a_clear_environment_is_refused() {
     #[track_caller]
     fn case(name: &str, value: &str, deployment: &str, remedy: &str) {
         let case = Case::production()
@@ -198,7 +198,7 @@ fn two_wrong_settings_are_both_reported() {
 }
 
 #[test]
-fn unfit_files_are_refused_by_name_and_with_the_remedy() {
+fn invalid_files_are_refused_by_name_and_with_the_remedy() {
     #[track_caller]
     fn case(content: &[u8], remedy: &str) {
         let case = Case::production().file("dist/assets/js/mojito.js", content);

@@ -75,11 +75,11 @@ impl LocalAws {
     }
 
     pub(crate) fn make_world(&self) -> World {
-        self.call(&json!({"command": "make_world"}))
+        self.exchange(&json!({"command": "make_world"}))
     }
 
-    /// Asks something of a world.
-    pub(crate) fn ask<T: DeserializeOwned>(
+    /// Sends a command about a world, and returns the result.
+    pub(crate) fn call<T: DeserializeOwned>(
         &self,
         world: &World,
         command: &str,
@@ -87,11 +87,11 @@ impl LocalAws {
     ) -> T {
         arguments["command"] = command.into();
         arguments["world"] = world.id.into();
-        self.call(&arguments)
+        self.exchange(&arguments)
     }
 
     /// Sends a command and waits for its answer. A command may wait for a request, so others are sent meanwhile.
-    fn call<T: DeserializeOwned>(&self, command: &Value) -> T {
+    fn exchange<T: DeserializeOwned>(&self, command: &Value) -> T {
         let (sender, receiver) = mpsc::channel();
         {
             let mut input = self.0.input.lock().expect(ONE_FAILED);
@@ -112,8 +112,7 @@ impl LocalAws {
             "the local AWS failed at {command}: {}",
             answer["error"]
         );
-        serde_json::from_value(answer["result"].take())
-            .expect("the answer has the type that is asked for")
+        serde_json::from_value(answer["result"].take()).expect("the answer has the expected type")
     }
 }
 

@@ -547,14 +547,14 @@ def open_gate(world, gate, cdn=False):
         of.changed.notify_all()
 
 
-def wait_for_answers(world, method, path, count):
+def wait_for_responses(world, method, path, count):
     def are_answered():
         return sum(r["answered"] and r["method"] == method and path in r["path"] for r in world.aws.requests) >= count
 
     world.aws.wait_for(are_answered, f"{count} answers to {method} {path} did not come")
 
 
-def wait_until_all_is_answered(world):
+def wait_for_all_responses(world):
     world.aws.wait_for(lambda: all(r["answered"] for r in world.aws.requests), "not all is answered")
 
 
@@ -683,7 +683,7 @@ COMMANDS = {
     )
 }
 # These wait, and no other command waits for them.
-WAITS = {command.__name__: command for command in (wait_for_held, wait_for_answers, wait_until_all_is_answered)}
+WAITS = {command.__name__: command for command in (wait_for_held, wait_for_responses, wait_for_all_responses)}
 output = threading.Lock()
 
 
