@@ -50,26 +50,23 @@ use crate::report::console::Console;
 use crate::report::result_file;
 use crate::report::result_json::RunResult;
 use crate::settings::pipeline::Build;
-use crate::settings::raw::RawBuild;
-use crate::settings::variables::Variables;
+use crate::settings::raw::Raw;
 
 /// Runs the program with the arguments and the environment of the process, and ends it.
 ///
 /// The exit code is 0 to 5; the README says what each means.
 pub fn main() -> ! {
-    let variables = Variables::of_process();
-    secrets::register(settings::secrets(&variables));
+    let raw = Raw::of_process();
+    secrets::register(raw.secrets());
     let command = Cli::parse().into_command();
-    let raw_build: RawBuild = variables.read().unwrap_or_default();
-    let no_color = raw_build.no_color.is_some();
-    let build = Build::new(raw_build);
-    let console = Arc::new(Console::new(build.in_ci, no_color));
+    let build = Build::new(&raw.build);
+    let console = Arc::new(Console::new(build.in_ci, raw.build.no_color.is_some()));
     report_panics(&build, &console);
-    if settings::debug(&variables) {
+    if raw.debug() {
         debug_log::init();
     }
     let ending = Arc::new(Ending::new(build, Arc::clone(&console)));
-    let result = run(command, &variables, &ending, &console);
+    let result = run(command, &raw, &ending, &console);
     let exit = ending.of_command(result);
     // The system frees everything at once; freeing it piece by piece takes a twentieth of a run's processor time.
     process::exit(exit.code().into());
@@ -77,7 +74,7 @@ pub fn main() -> ! {
 
 fn run(
     command: Command,
-    variables: &Variables,
+    raw: &Raw,
     ending: &Arc<Ending>,
     console: &Console,
 ) -> Result<Exit, Error> {
@@ -88,12 +85,10 @@ fn run(
     let result = runtime.block_on(async {
         match command {
             Command::Publish(flags) => {
-                commands::publish::publish(flags, variables, ending, console).await
+                commands::publish::publish(flags, raw, ending, console).await
             }
-            Command::Check(flags) => commands::check::check(flags, variables, console).await,
-            Command::Policy(flags, trust) => {
-                commands::policy::policy(flags, trust, variables).await
-            }
+            Command::Check(flags) => commands::check::check(flags, raw, console).await,
+            Command::Policy(flags, trust) => commands::policy::policy(flags, trust, raw).await,
         }
     });
     // A name that is still being resolved for a connection would keep the process.

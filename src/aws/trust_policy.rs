@@ -5,7 +5,6 @@ use serde_json::{json, Value};
 use crate::settings::environment::Environment;
 use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::RawTrust;
-use crate::settings::variables::Variables;
 
 /// The placeholder where the account is not known.
 pub(crate) const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
@@ -24,10 +23,9 @@ impl TrustPolicy {
     /// Flags beat Bitbucket's variables. Production's role must be scoped to its environment.
     pub(crate) fn new(
         flags: RawTrust,
-        variables: &Variables,
+        raw: &RawTrust,
         environment: Environment,
     ) -> Result<Self, Vec<InvalidSetting>> {
-        let raw: RawTrust = variables.read().unwrap_or_default();
         let mut problems = Vec::new();
         let mut required = |flag: &'static str, value: Option<String>, example: &str| {
             value.or_else(|| {
@@ -40,22 +38,22 @@ impl TrustPolicy {
         };
         let workspace = required(
             "--workspace",
-            flags.bitbucket_workspace.or(raw.bitbucket_workspace),
+            flags.bitbucket_workspace.or_else(|| raw.bitbucket_workspace.clone()),
             "it is the part after `bitbucket.org/` in the repository's address (`BITBUCKET_WORKSPACE` in a pipeline)",
         );
         let workspace_uuid = required(
             "--workspace-uuid",
-            flags.bitbucket_repo_owner_uuid.or(raw.bitbucket_repo_owner_uuid),
+            flags.bitbucket_repo_owner_uuid.or_else(|| raw.bitbucket_repo_owner_uuid.clone()),
             "it is shown in Repository settings > OpenID Connect (`BITBUCKET_REPO_OWNER_UUID` in a pipeline)",
         );
         let repository_uuid = required(
             "--repository-uuid",
-            flags.bitbucket_repo_uuid.or(raw.bitbucket_repo_uuid),
+            flags.bitbucket_repo_uuid.or_else(|| raw.bitbucket_repo_uuid.clone()),
             "it is shown in Repository settings > OpenID Connect (`BITBUCKET_REPO_UUID` in a pipeline)",
         );
         let environment_uuid = flags
             .bitbucket_deployment_environment_uuid
-            .or(raw.bitbucket_deployment_environment_uuid);
+            .or_else(|| raw.bitbucket_deployment_environment_uuid.clone());
         let environment_uuid = if environment == Environment::Production {
             required(
                 "--environment-uuid",
@@ -150,19 +148,21 @@ fn is_slug(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::raw::Raw;
 
     const WORKSPACE: &str = "{11111111-1a2b-1a2b-1a2b-1a2b3c4d5e6f}";
     const REPOSITORY: &str = "22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f";
     const ENVIRONMENT: &str = "{33333333-1a2b-1a2b-1a2b-1a2b3c4d5e6f}";
 
-    fn variables() -> Variables {
-        [
+    fn raw() -> RawTrust {
+        let raw: Raw = [
             ("BITBUCKET_WORKSPACE", "acme"),
             ("BITBUCKET_REPO_OWNER_UUID", WORKSPACE),
             ("BITBUCKET_REPO_UUID", REPOSITORY),
         ]
         .into_iter()
-        .collect()
+        .collect();
+        raw.trust
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
             bitbucket_deployment_environment_uuid: Some(ENVIRONMENT.to_owned()),
             ..RawTrust::default()
         };
-        let trust = TrustPolicy::new(flags, &variables(), Environment::Production).unwrap();
+        let trust = TrustPolicy::new(flags, &raw(), Environment::Production).unwrap();
         let provider = "api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc";
         assert_eq!(
             trust.policy("aws", Some("123456789012"))["Statement"][0],
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn development_may_be_any_step_of_the_repository_and_production_may_not() {
         let trust =
-            TrustPolicy::new(RawTrust::default(), &variables(), Environment::Development).unwrap();
+            TrustPolicy::new(RawTrust::default(), &raw(), Environment::Development).unwrap();
         let policy = trust.policy("aws", None).to_string();
         assert!(
             policy.contains("\"{22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f}:*\""),
@@ -204,8 +204,8 @@ mod tests {
             policy.contains("arn:aws:iam::AWS_ACCOUNT_ID:oidc-provider/"),
             "{policy}"
         );
-        let problems = TrustPolicy::new(RawTrust::default(), &variables(), Environment::Production)
-            .unwrap_err();
+        let problems =
+            TrustPolicy::new(RawTrust::default(), &raw(), Environment::Production).unwrap_err();
         assert!(
             problems[0]
                 .to_string()
@@ -218,7 +218,7 @@ mod tests {
     fn what_is_missing_or_malformed_is_named() {
         let problems = TrustPolicy::new(
             RawTrust::default(),
-            &Variables::default(),
+            &RawTrust::default(),
             Environment::Development,
         )
         .unwrap_err();
@@ -228,7 +228,7 @@ mod tests {
             bitbucket_workspace: Some("acme/*".to_owned()),
             ..RawTrust::default()
         };
-        let problems = TrustPolicy::new(flags, &variables(), Environment::Development).unwrap_err();
+        let problems = TrustPolicy::new(flags, &raw(), Environment::Development).unwrap_err();
         assert_eq!(problems.len(), 2, "{problems:?}");
     }
 }

@@ -23,7 +23,7 @@ use crate::aws::{self, Aws};
 use crate::exit::Exit;
 use crate::report::console::Console;
 use crate::settings::names::{s3_uri, ObjectKey};
-use crate::settings::variables::Variables;
+use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
 /// After a signal, how long the request that is on its way may take, so that nothing stays behind.
@@ -38,14 +38,10 @@ enum Access {
 }
 
 /// Checks what the credentials may do in the environment of the settings.
-pub(crate) async fn check(
-    flags: Flags,
-    variables: &Variables,
-    console: &Console,
-) -> Result<Exit, Error> {
+pub(crate) async fn check(flags: Flags, raw: &Raw, console: &Console) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let mut stopped = pin!(signals.received());
-    let settings = loaded::settings(flags, variables).await?;
+    let settings = loaded::settings(flags, raw).await?;
     console.info(&format!(
         "checking what the credentials can do in {} ({})",
         settings.environment, settings.environment_reason

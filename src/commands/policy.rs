@@ -15,8 +15,7 @@ use crate::aws::sts;
 use crate::aws::trust_policy::TrustPolicy;
 use crate::exit::Exit;
 use crate::report::console::Console;
-use crate::settings::raw::RawTrust;
-use crate::settings::variables::Variables;
+use crate::settings::raw::{Raw, RawTrust};
 use crate::settings::{Flags, Settings};
 
 /// For an answer that is nice to have and that nothing depends on.
@@ -26,11 +25,11 @@ const IDENTITY_TIMEOUT: Duration = Duration::from_secs(3);
 pub(crate) async fn policy(
     flags: Flags,
     trust: Option<RawTrust>,
-    variables: &Variables,
+    raw: &Raw,
 ) -> Result<Exit, Error> {
-    let settings = loaded::settings(flags, variables).await?;
+    let settings = loaded::settings(flags, raw).await?;
     let trust = trust
-        .map(|flags| TrustPolicy::new(flags, variables, settings.environment))
+        .map(|flags| TrustPolicy::new(flags, &raw.trust, settings.environment))
         .transpose()
         .map_err(Error::Settings)?;
     let mut permissions = Permissions::of(&settings);

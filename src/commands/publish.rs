@@ -19,13 +19,13 @@ use crate::publish::run::Run;
 use crate::publish::{self, upload};
 use crate::report::console::Console;
 use crate::report::progress;
-use crate::settings::variables::Variables;
+use crate::settings::raw::Raw;
 use crate::settings::Flags;
 
 /// Publishes, or with `DRY_RUN` shows what a publish would do.
 pub(crate) async fn publish(
     flags: Flags,
-    variables: &Variables,
+    raw: &Raw,
     ending: &Arc<Ending>,
     console: &Console,
 ) -> Result<Exit, Error> {
@@ -36,7 +36,7 @@ pub(crate) async fn publish(
         " ",
         env!("CARGO_PKG_VERSION")
     ));
-    let settings = loaded::settings(flags, variables).await?;
+    let settings = loaded::settings(flags, raw).await?;
     let https = Https::new(settings.aws.ca_bundle.as_deref());
     let sdk_config = config::load(&settings, https.client()).await;
     let preconnect = (!settings.dry_run).then(|| {

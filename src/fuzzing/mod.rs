@@ -26,8 +26,8 @@ use crate::container::{self, MAX_FILE};
 use crate::mojito::config_js::ConfigJs;
 use crate::report::tables;
 use crate::settings::names::{ObjectKey, Variant};
+use crate::settings::raw::Raw;
 use crate::settings::target::MAX_CONTAINERS;
-use crate::settings::variables::Variables;
 use crate::settings::{Flags, Settings};
 
 pub use self::answers::answers;
@@ -39,9 +39,9 @@ pub fn config_js(data: &[u8]) {
     let wanted = |(name, _): &(&str, &str)| {
         !matches!(*name, "CONTAINER_NAME" | "S3_BUCKET" | "AWS_DEFAULT_REGION")
     };
-    let variables: Variables = SOUND.into_iter().filter(wanted).collect();
+    let raw: Raw = SOUND.into_iter().filter(wanted).collect();
     let config = ConfigJs::parse(config);
-    match Settings::new(Flags::default(), &variables, config, None) {
+    match Settings::new(Flags::default(), &raw, config, None) {
         Ok(settings) => assert_confined(&settings),
         Err(problems) => assert_told(&Error::Settings(problems).to_string(), data.len()),
     }
@@ -73,8 +73,8 @@ pub fn settings(data: &[u8]) {
     let is_given = |sound: &str| given.iter().any(|(name, _)| *name == sound);
     let sound = SOUND.into_iter().filter(|(name, _)| !is_given(name));
     let own = given.iter().map(|(name, value)| (*name, value.as_str()));
-    let variables: Variables = sound.chain(own).collect();
-    match Settings::new(flags, &variables, config, None) {
+    let raw: Raw = sound.chain(own).collect();
+    match Settings::new(flags, &raw, config, None) {
         Ok(settings) => assert_confined(&settings),
         Err(problems) => {
             assert!(!problems.is_empty());
@@ -145,8 +145,8 @@ pub fn container(data: &[u8]) {
         ("VALIDATE", "false"),
         ("ONLY_NEWER", "true"),
     ] {
-        let variables: Variables = SOUND.into_iter().chain([(setting, value)]).collect();
-        let settings = Settings::new(Flags::default(), &variables, ConfigJs::default(), None)
+        let raw: Raw = SOUND.into_iter().chain([(setting, value)]).collect();
+        let settings = Settings::new(Flags::default(), &raw, ConfigJs::default(), None)
             .expect("the settings are sound");
         let name = &settings.target.containers[0];
         match container::variant_of(data, path, name, Variant::Minified, &settings, &mut gzip) {

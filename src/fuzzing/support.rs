@@ -3,7 +3,7 @@
 use crate::common::printable::is_unsafe_in_log;
 use crate::common::secrets;
 use crate::mojito::config_js::ConfigJs;
-use crate::settings::variables::Variables;
+use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
 /// A value of each secret, which nothing that is printed may hold.
@@ -41,8 +41,8 @@ pub(super) fn assert_told(text: &str, quoted: usize) {
 
 /// What this needs of settings that nothing is wrong with.
 pub(super) fn sound_settings() -> Settings {
-    let variables: Variables = SOUND.into_iter().collect();
+    let raw: Raw = SOUND.into_iter().collect();
     secrets::register([SECRET.to_owned()]);
-    Settings::new(Flags::default(), &variables, ConfigJs::default(), None)
+    Settings::new(Flags::default(), &raw, ConfigJs::default(), None)
         .expect("the settings are sound")
 }

@@ -1,4 +1,4 @@
-//! The settings of how AWS is reached and as whom.
+//! The settings of how AWS is reached, and with which credentials.
 
 use std::fmt::{self, Debug, Display, Formatter};
 
@@ -8,23 +8,23 @@ use http::Uri;
 use super::ca_bundle;
 use super::names::parse_account_id;
 use super::problems::{InvalidSetting, Problems};
-use super::raw::{RawAws, RawSettings};
+use super::raw::{Raw, RawAws, RawSettings};
 use crate::common::byte_size::ByteSize;
 
-/// STS's limit for the token of a web identity.
+/// STS's limit for a web identity token, in characters.
 const MAX_TOKEN: usize = 20_000;
 
-/// How AWS is reached and as whom.
+/// How AWS is reached, and with which credentials.
 #[derive(Debug)]
 pub(crate) struct AwsSettings {
     pub(crate) credentials: CredentialSource,
     /// 12 digits: `AWS_ACCOUNT_ID`, or the account of the role.
     pub(crate) account_id: Option<String>,
-    /// Whether S3 is an endpoint of one's own, whose buckets are addressed by path.
+    /// Whether S3 is a custom endpoint, whose buckets are addressed by path.
     pub(crate) custom_s3_endpoint: bool,
-    /// Whether STS can tell whose credentials these are: not where S3 alone is an endpoint of one's own.
+    /// Whether STS can identify the credentials. It cannot where only S3 is a custom endpoint.
     pub(crate) can_call_sts: bool,
-    /// Certificates that AWS must have, in PEM form, instead of the embedded and the system's.
+    /// The certificates to trust for AWS, in PEM format, instead of the built-in ones and the system's.
     pub(crate) ca_bundle: Option<String>,
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum CredentialSource {
         token: Token,
     },
     Keys(Credentials),
-    /// AWS's default chain, with the profile that `AWS_PROFILE` names.
+    /// AWS's default credential provider chain, with the profile that `AWS_PROFILE` names.
     DefaultChain {
         profile: Option<String>,
     },
@@ -50,7 +50,7 @@ impl Token {
         Self(token)
     }
 
-    /// The token itself, to be sent.
+    /// The token itself, for the request to STS.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -104,138 +104,142 @@ impl Display for RoleArn {
 }
 
 impl AwsSettings {
-    /// `token` is the step's OIDC token. `None` if anything that it needs is wrong, which `check` then knows.
+    /// `None` if the credentials are invalid, which `problems` then has.
     pub(crate) fn new(
-        check: &mut Problems,
-        raw: &RawSettings,
-        raw_aws: RawAws,
-        token: Option<String>,
+        problems: &mut Problems,
+        raw: &Raw,
         credentials_optional: bool,
     ) -> Option<Self> {
-        let account_id = raw
-            .aws_account_id
-            .as_ref()
-            .and_then(|id| check.parse("AWS_ACCOUNT_ID", id, parse_account_id));
-        let role = raw
-            .aws_oidc_role_arn
-            .as_ref()
-            .and_then(|arn| check.parse("AWS_OIDC_ROLE_ARN", arn, RoleArn::parse));
+        let account_id = raw.settings.aws_account_id.as_deref();
+        let account_id = problems.optional("AWS_ACCOUNT_ID", account_id, parse_account_id);
+        let role = raw.settings.aws_oidc_role_arn.as_deref();
+        let role = problems.optional("AWS_OIDC_ROLE_ARN", role, RoleArn::parse);
         let account_of_role = role.as_ref().map(|role| role.account_id().to_owned());
-        for (setting, value) in [
-            ("AWS_ENDPOINT_URL", &raw_aws.aws_endpoint_url),
-            ("AWS_ENDPOINT_URL_S3", &raw_aws.aws_endpoint_url_s3),
-            (
-                "AWS_ENDPOINT_URL_CLOUDFRONT",
-                &raw_aws.aws_endpoint_url_cloudfront,
-            ),
-            ("AWS_ENDPOINT_URL_STS", &raw_aws.aws_endpoint_url_sts),
-        ] {
-            if let Some(url) = value {
-                check.web_address(setting, url, |_| Ok(()));
-            }
-        }
-        // It may hold a password, so it is not shown.
-        let is_address =
-            |proxy: &String| proxy.parse::<Uri>().is_ok_and(|uri| uri.host().is_some());
-        if raw_aws.https_proxy.is_some_and(|proxy| !is_address(&proxy)) {
-            check.push(
-                "HTTPS_PROXY",
-                "is not the address of a proxy, such as `http://proxy.example.com:3128`",
-            );
-        }
-        let ca_bundle = raw_aws.aws_ca_bundle.and_then(|path| {
-            let bundle = ca_bundle::read(&path);
-            check.ok(bundle.map_err(|problem| InvalidSetting::new("AWS_CA_BUNDLE", problem)))
+        check_addresses(problems, &raw.aws);
+        let ca_bundle = raw.aws.aws_ca_bundle.as_ref().and_then(|path| {
+            let bundle = ca_bundle::read(path);
+            problems.ok(bundle.map_err(|problem| InvalidSetting::new("AWS_CA_BUNDLE", problem)))
         });
-        let profile = raw_aws.aws_profile.clone();
         let credentials = if credentials_optional {
-            credentials(&mut Problems::default(), raw, role, profile, token).unwrap_or(
-                CredentialSource::DefaultChain {
-                    profile: raw_aws.aws_profile,
-                },
-            )
+            let valid = CredentialSource::new(&mut Problems::default(), raw, role);
+            valid.unwrap_or_else(|| CredentialSource::default_chain(&raw.aws))
         } else {
-            credentials(check, raw, role, profile, token)?
+            CredentialSource::new(problems, raw, role)?
         };
+        let is_custom = raw.aws.aws_endpoint_url.is_some();
+        let is_custom_s3 = raw.aws.aws_endpoint_url_s3.is_some();
+        let is_custom_sts = raw.aws.aws_endpoint_url_sts.is_some();
         Some(Self {
             credentials,
             account_id: account_id.or(account_of_role),
-            custom_s3_endpoint: raw_aws.aws_endpoint_url_s3.is_some()
-                || raw_aws.aws_endpoint_url.is_some(),
-            can_call_sts: raw_aws.aws_endpoint_url_s3.is_none()
-                || raw_aws.aws_endpoint_url.is_some()
-                || raw_aws.aws_endpoint_url_sts.is_some(),
+            custom_s3_endpoint: is_custom_s3 || is_custom,
+            can_call_sts: !is_custom_s3 || is_custom || is_custom_sts,
             ca_bundle,
         })
     }
 }
 
-fn credentials(
-    check: &mut Problems,
-    raw: &RawSettings,
-    role: Option<RoleArn>,
-    profile: Option<String>,
-    token: Option<String>,
-) -> Option<CredentialSource> {
-    if raw.aws_oidc_role_arn.is_some() {
-        let Some(token) = token else {
-            check.push(
-                "AWS_OIDC_ROLE_ARN",
-                "is set, but the step has no OIDC token (`BITBUCKET_STEP_OIDC_TOKEN`): add `oidc: true` to the step in \
-                 `bitbucket-pipelines.yml`",
-            );
-            return None;
-        };
-        if token.len() > MAX_TOKEN {
-            // It is a secret, so it is not shown.
-            check.push(
-                "BITBUCKET_STEP_OIDC_TOKEN",
-                format!(
-                    "has {}, and STS takes at most {MAX_TOKEN} characters of a token",
-                    ByteSize(token.len() as u64)
-                ),
-            );
-            return None;
-        }
-        let token = Token::new(token);
-        return Some(CredentialSource::Oidc { role: role?, token });
+/// Validates the URLs that AWS's SDK reads itself.
+fn check_addresses(problems: &mut Problems, raw: &RawAws) {
+    for (setting, url) in [
+        ("AWS_ENDPOINT_URL", &raw.aws_endpoint_url),
+        ("AWS_ENDPOINT_URL_S3", &raw.aws_endpoint_url_s3),
+        (
+            "AWS_ENDPOINT_URL_CLOUDFRONT",
+            &raw.aws_endpoint_url_cloudfront,
+        ),
+        ("AWS_ENDPOINT_URL_STS", &raw.aws_endpoint_url_sts),
+    ] {
+        problems.url(setting, url.as_deref(), |_| Ok(()));
     }
-    let [id, secret, session] = [
+    let is_url = |proxy: &String| proxy.parse::<Uri>().is_ok_and(|uri| uri.host().is_some());
+    if raw.https_proxy.as_ref().is_some_and(|proxy| !is_url(proxy)) {
+        // It may hold a password, so it is not shown.
+        problems.push(
+            "HTTPS_PROXY",
+            "is not the URL of a proxy, such as `http://proxy.example.com:3128`",
+        );
+    }
+}
+
+impl CredentialSource {
+    /// `None` if the credentials are invalid, which `problems` then has. A role never falls back to static keys.
+    fn new(problems: &mut Problems, raw: &Raw, role: Option<RoleArn>) -> Option<Self> {
+        if raw.settings.aws_oidc_role_arn.is_some() {
+            let token = token(problems, raw.build.bitbucket_step_oidc_token.as_deref())?;
+            return role.map(|role| Self::Oidc { role, token });
+        }
+        let [id, secret, session] = keys(problems, &raw.settings);
+        match (id, secret) {
+            (Some(id), Some(secret)) => {
+                let session = session.map(str::to_owned);
+                let credentials = Credentials::new(id, secret, session, None, "environment");
+                Some(Self::Keys(credentials))
+            }
+            (Some(_), None) => {
+                problems.push(
+                    "AWS_SECRET_ACCESS_KEY",
+                    "is not set, but `AWS_ACCESS_KEY_ID` is; in Bitbucket, a secured variable of another deployment environment \
+                     is empty here",
+                );
+                None
+            }
+            (None, Some(_)) => {
+                problems.push(
+                    "AWS_ACCESS_KEY_ID",
+                    "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
+                );
+                None
+            }
+            (None, None) => Some(Self::default_chain(&raw.aws)),
+        }
+    }
+
+    fn default_chain(raw: &RawAws) -> Self {
+        Self::DefaultChain {
+            profile: raw.aws_profile.clone(),
+        }
+    }
+}
+
+/// The step's OIDC token. It is a secret, so it is never shown.
+fn token(problems: &mut Problems, token: Option<&str>) -> Option<Token> {
+    let Some(token) = token else {
+        problems.push(
+            "AWS_OIDC_ROLE_ARN",
+            "is set, but the step has no OIDC token (`BITBUCKET_STEP_OIDC_TOKEN`): add `oidc: true` to the step in \
+             `bitbucket-pipelines.yml`",
+        );
+        return None;
+    };
+    if token.len() > MAX_TOKEN {
+        let size = ByteSize(token.len() as u64);
+        problems.push(
+            "BITBUCKET_STEP_OIDC_TOKEN",
+            format!("is {size}, and STS accepts at most {MAX_TOKEN} characters"),
+        );
+        return None;
+    }
+    Some(Token::new(token.to_owned()))
+}
+
+/// The access key's ID, its secret and the session token, as far as they are set. They are never shown.
+fn keys<'a>(problems: &mut Problems, raw: &'a RawSettings) -> [Option<&'a str>; 3] {
+    [
         ("AWS_ACCESS_KEY_ID", &raw.aws_access_key_id),
         ("AWS_SECRET_ACCESS_KEY", &raw.aws_secret_access_key),
         ("AWS_SESSION_TOKEN", &raw.aws_session_token),
     ]
     .map(|(setting, value)| {
-        let value = value.as_ref().map(|value| value.trim()).filter(|value| !value.is_empty());
+        let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty());
         if value.is_some_and(|value| !value.bytes().all(|byte| byte.is_ascii_graphic())) {
-            // It is a secret, so it is not shown.
-            check.push(setting, "has a blank, a line break or another character that no key has: copy it again, alone");
+            problems.push(
+                setting,
+                "contains a space, a line break or another character that no key has: copy the key again, and nothing else",
+            );
         }
         value
-    });
-    match (id, secret) {
-        (Some(id), Some(secret)) => {
-            let credentials =
-                Credentials::new(id, secret, session.map(str::to_owned), None, "environment");
-            Some(CredentialSource::Keys(credentials))
-        }
-        (Some(_), None) => {
-            check.push(
-                "AWS_SECRET_ACCESS_KEY",
-                "is not set, but `AWS_ACCESS_KEY_ID` is; in Bitbucket, a secured variable of another deployment environment is \
-                 empty here",
-            );
-            None
-        }
-        (None, Some(_)) => {
-            check.push(
-                "AWS_ACCESS_KEY_ID",
-                "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
-            );
-            None
-        }
-        (None, None) => Some(CredentialSource::DefaultChain { profile }),
-    }
+    })
 }
 
 #[cfg(test)]

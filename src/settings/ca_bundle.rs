@@ -1,6 +1,6 @@
-//! `AWS_CA_BUNDLE`: the certificates of a company's inspecting proxy or of an endpoint of one's own.
+//! `AWS_CA_BUNDLE`: the certificates of a company's inspecting proxy or of a custom endpoint.
 //!
-//! They are checked here because the HTTP client panics on a certificate that it cannot read.
+//! They are validated here because the HTTP client panics on a certificate that it cannot parse.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
 use crate::common::printable::sanitize;
 
-/// Far beyond the 250 kB of all the certificates that a system trusts.
+/// Far more than the 250 kB of all the certificates that an operating system trusts.
 const MAX_BUNDLE: ByteSize = ByteSize(10_000_000);
 
-/// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, a phrase about the variable.
+/// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, what is wrong with the variable.
 pub(crate) fn read(path: &str) -> Result<String, String> {
     let pem = bounded_file::read(Path::new(path), MAX_BUNDLE)
         .map_err(|error| format!("is `{}`, which {error}", sanitize(path)))?;
@@ -29,7 +29,7 @@ pub(crate) fn read(path: &str) -> Result<String, String> {
     }
     if bundle.is_empty() {
         Err(format!(
-            "is `{}`, which holds no certificate in PEM form",
+            "is `{}`, which contains no certificate in PEM format",
             sanitize(path)
         ))
     } else {
@@ -37,7 +37,7 @@ pub(crate) fn read(path: &str) -> Result<String, String> {
     }
 }
 
-/// Appends a certificate in PEM form.
+/// Appends a certificate in PEM format.
 pub(crate) fn push_pem(pem: &mut String, certificate: &CertificateDer<'_>) {
     pem.push_str("-----BEGIN CERTIFICATE-----\n");
     STANDARD.encode_string(certificate, pem);
@@ -53,7 +53,7 @@ mod tests {
         let no_certificate = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         assert!(read(no_certificate)
             .unwrap_err()
-            .contains("holds no certificate"));
+            .contains("contains no certificate"));
         assert!(read("/no/such/file")
             .unwrap_err()
             .contains("cannot be read"));

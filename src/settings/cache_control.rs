@@ -1,10 +1,10 @@
-//! The `Cache-Control` of what is published, and how long a CDN keeps the old container by it.
+//! The `Cache-Control` header of what is published, and how long a CDN may serve the old container because of it.
 
 use std::fmt::{self, Display, Formatter};
 
 use serde::Serialize;
 
-/// Mojito's own value: visitors and the CDN ask again after five minutes.
+/// Mojito's own value: browsers and the CDN revalidate after five minutes.
 const DEFAULT: &str = "public, max-age=300, s-maxage=300, must-revalidate";
 
 /// A value of the `Cache-Control` header.
@@ -36,7 +36,7 @@ impl CacheControl {
         &self.0
     }
 
-    /// How long a CDN keeps an object that has this header, in seconds. `None` if the header does not say.
+    /// How long a CDN caches an object with this header, in seconds. `None` if the header has no such directive.
     pub(crate) fn shared_max_age(&self) -> Option<u32> {
         let seconds = |wanted: &str| {
             self.0.split(',').find_map(|directive| {
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cdn_goes_by_s_maxage_first() {
+    fn a_cdn_prefers_s_maxage() {
         for (value, seconds) in [
             (DEFAULT, Some(300)),
             ("max-age=60", Some(60)),

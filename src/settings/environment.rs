@@ -1,7 +1,7 @@
 //! Which of the two environments a run publishes to, and why.
 //!
-//! A wrong answer here puts an untested container before every visitor of a site, so whatever contradicts itself is
-//! refused, and a build in CI that is neither a tag nor the development branch has to say what it means.
+//! A mistake here would show an untested container to every visitor of a site. So contradictions are refused, and a build
+//! in CI that is neither a tag nor the development branch must set `ENVIRONMENT`.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -11,7 +11,7 @@ use super::names::Prefix;
 use super::pipeline::Build;
 use super::problems::InvalidSetting;
 
-/// Where a container is published to.
+/// What a container is published to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Environment {
@@ -20,7 +20,7 @@ pub(crate) enum Environment {
 }
 
 impl Environment {
-    /// The folder in the bucket that Mojito's documentation uses.
+    /// The folder in the bucket, as in Mojito's documentation.
     pub(crate) fn default_prefix(self) -> Prefix {
         Prefix::literal(match self {
             Self::Production => "js",
@@ -56,7 +56,7 @@ impl Display for Environment {
 
 /// Decides the environment. The reason is a phrase for the log.
 ///
-/// A flag beats the variable, which beats what the pipeline is run for; none may contradict the `deployment:` of the step.
+/// The flag beats the variable, which beats the pipeline's tag or branch. None may contradict the step's `deployment:`.
 pub(crate) fn resolve(
     production_flag: bool,
     variable: Option<&str>,
@@ -80,8 +80,8 @@ pub(crate) fn resolve(
         Some(deployment) if contradicts(environment, deployment) => Err(InvalidSetting::new(
             "ENVIRONMENT",
             format!(
-                "would be {environment} ({reason}), but the step says `deployment: {deployment}`; \
-                 make the two agree, or the wrong site is changed"
+                "would be {environment} ({reason}), but the step has `deployment: {deployment}`; \
+                 make them agree, or the wrong site would change"
             ),
         )),
         _ => Ok((environment, reason)),
@@ -97,7 +97,7 @@ fn of_pipeline(build: &Build) -> Result<(Environment, String), InvalidSetting> {
     if let Some(id) = &build.pull_request {
         return Err(InvalidSetting::new(
             "ENVIRONMENT",
-            format!("is not set, and this is a build of pull request {id}, which is not published by itself; {production_or_development}"),
+            format!("is not set, and this is a build of pull request {id}, which is not published automatically; {production_or_development}"),
         ));
     }
     match build.branch.as_deref() {
@@ -108,12 +108,12 @@ fn of_pipeline(build: &Build) -> Result<(Environment, String), InvalidSetting> {
             "ENVIRONMENT",
             format!(
                 "is not set, and this is a build of branch `{branch}`: only a tag (production) and the branch `develop` or \
-                 `development` (development) are published by themselves; {production_or_development}"
+                 `development` (development) are published automatically; {production_or_development}"
             ),
         )),
         None if build.in_ci => Err(InvalidSetting::new(
             "ENVIRONMENT",
-            format!("is not set, and this build in CI is of no tag and no branch; {production_or_development}"),
+            format!("is not set, and this build in CI has neither a tag nor a branch; {production_or_development}"),
         )),
         None => Ok((
             Environment::Development,
@@ -122,7 +122,7 @@ fn of_pipeline(build: &Build) -> Result<(Environment, String), InvalidSetting> {
     }
 }
 
-/// Of the names that a step's `deployment:` may have, only Bitbucket's own four are judged.
+/// A step's `deployment:` may have any name; only Bitbucket's own four have a meaning here.
 fn contradicts(environment: Environment, deployment: &str) -> bool {
     match deployment.to_ascii_lowercase().as_str() {
         "production" => environment != Environment::Production,
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_or_says_too_little_is_refused() {
+    fn contradictions_and_builds_without_an_environment_are_refused() {
         #[track_caller]
         fn case(flag: bool, variable: Option<&str>, build: &Build, expected: &str) {
             let error = resolve(flag, variable, build).unwrap_err().to_string();
@@ -252,7 +252,12 @@ mod tests {
             &build("", "master", "production"),
             "a build of branch `master`",
         );
-        case(false, None, &build("", "", ""), "of no tag and no branch");
+        case(
+            false,
+            None,
+            &build("", "", ""),
+            "has neither a tag nor a branch",
+        );
         case(
             false,
             None,

@@ -1,7 +1,7 @@
-//! The validated settings: raw variables, the flags, `config.js` and the build in, types that need no further doubt out.
+//! The settings: variables, flags, `config.js` and the pipeline, validated into types that need no further checks.
 //!
-//! Everything that is wrong is collected and reported in one go: a pipeline that fails five times for five typing
-//! errors is five pushes. Precedence is flag, variable, `config.js`, default.
+//! All problems are collected and reported at once, as each push to fix the next one costs a build. Precedence is flag,
+//! variable, `config.js`, default.
 
 pub(crate) mod aws;
 pub(crate) mod ca_bundle;
@@ -25,9 +25,8 @@ use self::environment::Environment;
 use self::names::{DistributionId, ObjectKey, Variant};
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
-use self::raw::{RawAws, RawBuild, RawSettings};
+use self::raw::{Raw, RawSettings};
 use self::target::Target;
-use self::variables::Variables;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::config_js::ConfigJs;
 
@@ -39,11 +38,11 @@ const DEFAULT_LOCAL_PATH: &str = "dist/assets/js";
 pub(crate) struct Flags {
     pub(crate) production: bool,
     pub(crate) dry_run: bool,
-    /// Incomplete credentials, or none, are no reason to refuse.
+    /// Missing or incomplete credentials are accepted.
     pub(crate) credentials_optional: bool,
 }
 
-/// Everything that a run is told.
+/// What a run is to do.
 #[derive(Debug)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -70,108 +69,64 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Validates everything, and reports everything that is wrong.
+    /// Validates everything, and reports every problem.
     ///
     /// `profile_region` is the region of AWS's profile, the last resort for the bucket's region.
     pub(crate) fn new(
         flags: Flags,
-        variables: &Variables,
+        raw: &Raw,
         config: ConfigJs,
         profile_region: Option<&str>,
     ) -> Result<Self, Vec<InvalidSetting>> {
-        let raw: RawSettings = read(variables)?;
-        let raw_aws: RawAws = read(variables)?;
-        let mut raw_build: RawBuild = read(variables)?;
-        let token = raw_build.bitbucket_step_oidc_token.take();
-        let build = Build::new(raw_build);
-        let mut check = Problems::default();
-        let environment =
-            environment::resolve(flags.production, raw.environment.as_deref(), &build);
-        let (environment, environment_reason) = check.ok(environment).unzip();
-        let target = Target::new(
-            &mut check,
-            variables,
-            &raw,
-            environment,
-            config,
-            profile_region,
-        );
-        let distributions = check
-            .ok(variables.list("DISTRIBUTION_ID"))
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|id| check.parse("DISTRIBUTION_ID", id, DistributionId::parse))
-            .collect();
-
-        let pretty = environment == Some(Environment::Development);
-        let pretty = check.boolean("PRETTY", raw.pretty.as_deref(), pretty);
-        let wait = check.boolean("WAIT", raw.wait.as_deref(), false);
-        let only_newer = check.boolean("ONLY_NEWER", raw.only_newer.as_deref(), false);
-        let validate = check.boolean("VALIDATE", raw.validate.as_deref(), true);
-        let dry_run = check.boolean("DRY_RUN", raw.dry_run.as_deref(), false) || flags.dry_run;
-        check.boolean("DEBUG", raw.debug.as_deref(), false);
-        let cache_control = match &raw.cache_control {
-            Some(value) => check.parse("CACHE_CONTROL", value, CacheControl::parse),
-            None => Some(CacheControl::default()),
-        };
-        let acl = raw
-            .acl
-            .as_ref()
-            .and_then(|acl| check.parse("ACL", acl, parse_acl));
-        let max_size = raw
-            .max_size
-            .as_ref()
-            .and_then(|size| check.parse("MAX_SIZE", size, ByteSize::parse));
-        let public_url = raw
-            .public_url
-            .as_ref()
-            .and_then(|url| check.web_address("PUBLIC_URL", url, is_bare));
-        if only_newer && build.number().is_none() {
-            check.push(
-                "ONLY_NEWER",
-                "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); leave it off by hand",
-            );
+        let mut problems = Problems::default();
+        match Self::collect(&mut problems, flags, raw, config, profile_region) {
+            Some(settings) if problems.is_ok() => Ok(settings),
+            _ => Err(problems.into_problems()),
         }
-        let aws = AwsSettings::new(&mut check, &raw, raw_aws, token, flags.credentials_optional);
+    }
 
-        let (
-            true,
-            Some(environment),
-            Some(environment_reason),
-            Some(target),
-            Some(cache_control),
-            Some(aws),
-        ) = (
-            check.is_ok(),
-            environment,
-            environment_reason,
-            target,
-            cache_control,
-            aws,
-        )
-        else {
-            return Err(check.into_problems());
-        };
-        Ok(Self {
+    /// The settings as far as they are valid: an invalid optional one has its default here, and `problems` has the reason.
+    fn collect(
+        problems: &mut Problems,
+        flags: Flags,
+        raw: &Raw,
+        config: ConfigJs,
+        profile_region: Option<&str>,
+    ) -> Option<Self> {
+        let build = Build::new(&raw.build);
+        let variables = &raw.settings;
+        let environment = variables.environment.as_deref();
+        let environment = problems.ok(environment::resolve(flags.production, environment, &build));
+        let known = environment.as_ref().map(|(environment, _)| *environment);
+        let target = Target::new(problems, variables, known, config, profile_region);
+        let distributions = distributions(problems, variables);
+        let switches = Switches::new(problems, flags, variables, known, &build);
+        let cache_control = variables.cache_control.as_deref();
+        let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
+        let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
+        let max_size = variables.max_size.as_deref();
+        let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
+        let public_url = problems.url("PUBLIC_URL", variables.public_url.as_deref(), is_base);
+        let aws = AwsSettings::new(problems, raw, flags.credentials_optional);
+        let local_path = variables.local_path.as_deref();
+        let (environment, environment_reason) = environment?;
+        Some(Self {
             environment,
             environment_reason,
             build,
-            target,
-            local_path: raw
-                .local_path
-                .unwrap_or_else(|| DEFAULT_LOCAL_PATH.to_owned())
-                .into(),
-            pretty,
+            target: target?,
+            local_path: local_path.unwrap_or(DEFAULT_LOCAL_PATH).into(),
+            pretty: switches.pretty,
             distributions,
-            cache_control,
+            cache_control: cache_control.unwrap_or_default(),
             acl,
-            wait,
+            wait: switches.wait,
             public_url,
-            only_newer,
+            only_newer: switches.only_newer,
             max_size,
-            validate,
-            dry_run,
-            aws,
+            validate: switches.validate,
+            dry_run: switches.dry_run,
+            aws: aws?,
         })
     }
 }
@@ -198,34 +153,61 @@ impl Settings {
     }
 }
 
-/// Whether `DEBUG` is on. It is asked for before the settings are validated, so a wrong value means no.
-pub(crate) fn debug(variables: &Variables) -> bool {
-    let raw: RawSettings = variables.read().unwrap_or_default();
-    raw.debug
-        .is_some_and(|debug| debug.eq_ignore_ascii_case("true"))
+/// The settings that are on or off.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting with a name of its own"
+)]
+struct Switches {
+    pretty: bool,
+    wait: bool,
+    only_newer: bool,
+    validate: bool,
+    dry_run: bool,
 }
 
-/// The values of the variables that are secret.
-pub(crate) fn secrets(variables: &Variables) -> impl Iterator<Item = String> {
-    let settings: RawSettings = variables.read().unwrap_or_default();
-    let build: RawBuild = variables.read().unwrap_or_default();
-    let secrets = [
-        settings.aws_secret_access_key,
-        settings.aws_session_token,
-        build.bitbucket_step_oidc_token,
-    ];
-    secrets.into_iter().flatten()
+impl Switches {
+    fn new(
+        problems: &mut Problems,
+        flags: Flags,
+        variables: &RawSettings,
+        environment: Option<Environment>,
+        build: &Build,
+    ) -> Self {
+        let mut boolean = |setting, value: &Option<String>, default| {
+            problems.boolean(setting, value.as_deref(), default)
+        };
+        let pretty = environment == Some(Environment::Development);
+        let switches = Self {
+            pretty: boolean("PRETTY", &variables.pretty, pretty),
+            wait: boolean("WAIT", &variables.wait, false),
+            only_newer: boolean("ONLY_NEWER", &variables.only_newer, false),
+            validate: boolean("VALIDATE", &variables.validate, true),
+            dry_run: boolean("DRY_RUN", &variables.dry_run, false) || flags.dry_run,
+        };
+        // Its value was needed earlier (`Raw::debug`).
+        boolean("DEBUG", &variables.debug, false);
+        if switches.only_newer && build.number().is_none() {
+            problems.push(
+                "ONLY_NEWER",
+                "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
+                 hand",
+            );
+        }
+        switches
+    }
 }
 
-fn read<T: serde::de::DeserializeOwned>(variables: &Variables) -> Result<T, Vec<InvalidSetting>> {
-    // All fields are optional text, so only a defect of the program can fail here.
-    variables
-        .read()
-        .map_err(|error| vec![InvalidSetting::new("environment", error.to_string())])
+fn distributions(problems: &mut Problems, variables: &RawSettings) -> Vec<DistributionId> {
+    let ids = problems.ok(variables.distribution_id.clone());
+    let ids = ids.unwrap_or_default();
+    ids.iter()
+        .filter_map(|id| problems.parse("DISTRIBUTION_ID", id, DistributionId::parse))
+        .collect()
 }
 
 fn parse_acl(acl: &str) -> Result<ObjectCannedAcl, &'static str> {
-    // The SDK knows every canned ACL, but takes an unknown one as it is.
+    // The SDK's own conversion accepts any text.
     if ObjectCannedAcl::values().contains(&acl) {
         Ok(ObjectCannedAcl::from(acl))
     } else {
@@ -233,11 +215,11 @@ fn parse_acl(acl: &str) -> Result<ObjectCannedAcl, &'static str> {
     }
 }
 
-fn is_bare(url: &Uri) -> Result<(), &'static str> {
+fn is_base(url: &Uri) -> Result<(), &'static str> {
     if matches!(url.path(), "" | "/") && url.query().is_none() {
         Ok(())
     } else {
-        Err("the address of the CDN alone, such as `https://d111111abcdef8.cloudfront.net`; the path is added from `CDN_PREFIX`")
+        Err("only the CDN's base URL, such as `https://d111111abcdef8.cloudfront.net`; the path is added from `CDN_PREFIX`")
     }
 }
 

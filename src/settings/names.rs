@@ -1,7 +1,7 @@
-//! The names that must not be mixed up: containers, buckets, folders, keys, CDN paths and distributions.
+//! Types for the names that must not be confused: containers, buckets, folders, keys, CDN paths and distributions.
 //!
-//! Each is checked once, where it comes in. The characters that IAM and CloudFront read as wildcards or variables are
-//! refused, because a policy or an invalidation made from such a name would mean more than the one file.
+//! Each is validated once, where it is parsed. Characters that IAM and CloudFront treat as wildcards or variables are
+//! refused, because a policy or an invalidation with such a name would cover more than the one file.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -11,14 +11,14 @@ use serde::Serialize;
 
 /// S3's limit for a key, in bytes of UTF-8.
 const MAX_KEY: usize = 1024;
-/// CloudFront's limit for a path that is invalidated, in characters.
+/// CloudFront's limit for a path of an invalidation, in characters.
 const MAX_PATH: usize = 4000;
 
-/// CloudFront works on this many paths of a distribution at a time, and accepts no more in one request.
+/// CloudFront invalidates at most this many paths of a distribution at a time, and accepts no more in one request.
 pub(crate) const MAX_PATHS: usize = 3000;
 
-/// What CloudFront wants encoded in a path, and nothing else, or it invalidates another path: what is not ASCII, and the
-/// unsafe characters of RFC 1738.
+/// What must be encoded in a path for CloudFront: non-ASCII characters and the unsafe characters of RFC 1738. With any
+/// other encoding, CloudFront would invalidate a different path.
 const CDN_PATH: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -60,7 +60,7 @@ pub(crate) struct ContainerName(String);
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(crate) struct BucketName(String);
 
-/// A folder, in a bucket or as the CDN's visitors see it, without slashes at its ends. Empty: the root.
+/// A folder, in a bucket or at the CDN, without slashes at its ends. Empty for the root.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(crate) struct Prefix(String);
 
@@ -68,11 +68,11 @@ pub(crate) struct Prefix(String);
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct ObjectKey(String);
 
-/// The path of an object at the CDN: starts with `/`, URL-encoded.
+/// The URL-encoded path of an object at the CDN. It starts with `/`.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 pub(crate) struct CdnPath(String);
 
-/// The id of a CloudFront distribution.
+/// The ID of a CloudFront distribution.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub(crate) struct DistributionId(String);
 
@@ -91,11 +91,11 @@ impl ContainerName {
         if name.to_lowercase().ends_with(".js") {
             Err("the name without the extension `.js`")
         } else if name.ends_with(".pretty") {
-            Err("the name without `.pretty`, which is added by itself")
+            Err("the name without `.pretty`, which is added automatically")
         } else if name.contains(['/', '\\']) {
             Err("a file name; the folder goes to `S3_PREFIX` and `LOCAL_PATH`")
         } else if name.starts_with('.') || name.trim() != name {
-            Err("a file name that starts with no dot and has no blank at its ends")
+            Err("a file name without a dot at its start or spaces at its ends")
         } else {
             only_literal(name)?;
             Ok(Self(name.to_owned()))
@@ -114,11 +114,11 @@ impl BucketName {
             && name.ends_with(|last: char| last.is_ascii_alphanumeric())
             && !name.contains("..");
         if name.ends_with("--x-s3") {
-            Err("a general purpose bucket; this is a directory bucket's name, which has no permissions for single keys")
+            Err("a general purpose bucket; this is the name of a directory bucket, which has no permissions for single keys")
         } else if valid {
             Ok(Self(name.to_owned()))
         } else {
-            Err("a bucket's name (3 to 63 lower-case letters, digits, dots and hyphens), or `BUCKET/PREFIX`")
+            Err("a bucket name (3 to 63 lower-case letters, digits, dots and hyphens), or `BUCKET/PREFIX`")
         }
     }
 }
@@ -136,7 +136,7 @@ impl Prefix {
         Ok(Self(folder.to_owned()))
     }
 
-    /// A folder that the program itself names.
+    /// A folder that is known to be valid.
     pub(crate) fn literal(folder: &'static str) -> Self {
         Self(folder.to_owned())
     }
@@ -156,14 +156,14 @@ impl ObjectKey {
         Self(prefix.join(file_name))
     }
 
-    /// Whether S3 takes the key.
+    /// Whether S3 accepts a key of this length.
     pub(crate) fn fits(&self) -> bool {
         self.0.len() <= MAX_KEY
     }
 }
 
 impl CdnPath {
-    /// The path of a file in a folder as the CDN's visitors see it.
+    /// The path of a file in a folder at the CDN.
     pub(crate) fn new(prefix: &Prefix, file_name: &str) -> Self {
         Self(format!(
             "/{}",
@@ -171,14 +171,14 @@ impl CdnPath {
         ))
     }
 
-    /// Whether CloudFront takes the path.
+    /// Whether CloudFront accepts a path of this length.
     pub(crate) fn fits(&self) -> bool {
         self.0.len() <= MAX_PATH
     }
 }
 
 impl DistributionId {
-    /// On failure, what is expected of an id.
+    /// On failure, what is expected of an ID.
     pub(crate) fn parse(id: &str) -> Result<Self, &'static str> {
         let valid = (8..=32).contains(&id.len())
             && id
@@ -187,7 +187,7 @@ impl DistributionId {
         if valid {
             Ok(Self(id.to_owned()))
         } else {
-            Err("a distribution's id such as `E1A2B3C4D5E6F7` (not its ARN, nor its domain name)")
+            Err("a distribution ID such as `E1A2B3C4D5E6F7` (not its ARN or domain name)")
         }
     }
 }
@@ -196,7 +196,7 @@ impl DistributionId {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Variant {
-    /// `NAME.pretty.js`, which people read.
+    /// `NAME.pretty.js`, for people to read.
     Pretty,
     /// `NAME.js`, which every page loads.
     Minified,
@@ -211,12 +211,12 @@ impl Variant {
     }
 }
 
-/// The address of an object as AWS's tools write it.
+/// The URI of an object, as in AWS's tools.
 pub(crate) fn s3_uri(bucket: &BucketName, key: &ObjectKey) -> String {
     format!("s3://{bucket}/{key}")
 }
 
-/// The address of an object at the CDN.
+/// The URL of an object at the CDN.
 pub(crate) fn public_url_of(public_url: &Uri, path: &CdnPath) -> String {
     format!("{}{path}", public_url.to_string().trim_end_matches('/'))
 }
@@ -234,19 +234,19 @@ pub(crate) fn parse_region(region: &str) -> Result<String, &'static str> {
     }
 }
 
-/// On failure, what is expected of an account's id.
+/// On failure, what is expected of an account ID.
 pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
     if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
         Ok(id.to_owned())
     } else {
-        Err("the 12 digits of an AWS account")
+        Err("the 12 digits of an AWS account ID")
     }
 }
 
-/// Refuses what IAM or CloudFront would not take literally.
+/// Refuses what IAM or CloudFront would not treat as literal text.
 fn only_literal(text: &str) -> Result<(), &'static str> {
     if text.contains(['*', '?', '$', '"', '\\']) || text.contains(char::is_control) {
-        Err("no `*`, `?`, `$`, `\"`, `\\` and no control character, which IAM or CloudFront would not take literally")
+        Err("no `*`, `?`, `$`, `\"`, `\\` or control characters, which IAM or CloudFront would not take literally")
     } else {
         Ok(())
     }

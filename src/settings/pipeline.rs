@@ -1,4 +1,4 @@
-//! The build that publishes: what Bitbucket Pipelines says of itself, and the provenance that is stored with an object.
+//! The build that publishes, as Bitbucket Pipelines describes it, and the provenance that is stored with an object.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -8,24 +8,24 @@ use serde::Serialize;
 
 use super::raw::RawBuild;
 
-/// S3 allows 2 KB of metadata for an object; a longer value than this is cut.
+/// S3 allows 2 KB of metadata for an object. Longer values are truncated to this many bytes.
 const MAX_METADATA_VALUE: usize = 256;
 
-/// Where a run comes from. By hand, all of it is absent.
+/// Where a run comes from. By hand, all of it is empty.
 #[derive(Clone, Debug, Default, Serialize)]
 #[expect(
     clippy::struct_field_names,
     reason = "a build number is Bitbucket's own term"
 )]
 pub(crate) struct Build {
-    /// Whether this runs in CI rather than by hand.
+    /// Whether this runs in CI and not by hand.
     pub(crate) in_ci: bool,
     pub(crate) branch: Option<String>,
     pub(crate) tag: Option<String>,
     pub(crate) pull_request: Option<String>,
     pub(crate) commit: Option<String>,
     pub(crate) build_number: Option<String>,
-    /// Whether somebody ran the step again, which Bitbucket counts in `BITBUCKET_STEP_RUN_NUMBER`.
+    /// Whether this is a re-run of the step, by `BITBUCKET_STEP_RUN_NUMBER`.
     pub(crate) is_rerun: bool,
     /// `workspace/repository`.
     pub(crate) repository: Option<String>,
@@ -37,35 +37,35 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    pub(crate) fn new(raw: RawBuild) -> Self {
-        let in_ci = raw.bitbucket_build_number.is_some()
-            || raw
-                .ci
-                .is_some_and(|ci| !ci.eq_ignore_ascii_case("false") && ci != "0");
+    pub(crate) fn new(raw: &RawBuild) -> Self {
+        let ci = raw.ci.as_deref();
+        let run_number = raw.bitbucket_step_run_number.as_deref();
+        let run_number = run_number.and_then(|number| number.parse::<u32>().ok());
         Self {
-            in_ci,
-            branch: raw.bitbucket_branch,
-            tag: raw.bitbucket_tag,
-            pull_request: raw.bitbucket_pr_id,
-            commit: raw.bitbucket_commit,
-            build_number: raw.bitbucket_build_number,
-            is_rerun: raw
-                .bitbucket_step_run_number
-                .and_then(|number| number.parse::<u32>().ok())
-                .is_some_and(|number| number > 1),
-            repository: raw.bitbucket_repo_full_name,
-            deployment_environment: raw.bitbucket_deployment_environment,
-            storage_dir: raw.bitbucket_pipe_storage_dir.map(PathBuf::from),
-            shared_storage_dir: raw.bitbucket_pipe_shared_storage_dir.map(PathBuf::from),
+            in_ci: raw.bitbucket_build_number.is_some()
+                || ci.is_some_and(|ci| !ci.eq_ignore_ascii_case("false") && ci != "0"),
+            branch: raw.bitbucket_branch.clone(),
+            tag: raw.bitbucket_tag.clone(),
+            pull_request: raw.bitbucket_pr_id.clone(),
+            commit: raw.bitbucket_commit.clone(),
+            build_number: raw.bitbucket_build_number.clone(),
+            is_rerun: run_number.is_some_and(|number| number > 1),
+            repository: raw.bitbucket_repo_full_name.clone(),
+            deployment_environment: raw.bitbucket_deployment_environment.clone(),
+            storage_dir: raw.bitbucket_pipe_storage_dir.as_ref().map(PathBuf::from),
+            shared_storage_dir: raw
+                .bitbucket_pipe_shared_storage_dir
+                .as_ref()
+                .map(PathBuf::from),
         }
     }
 
-    /// The build number, which Bitbucket counts up within a repository.
+    /// The build number, which increases by one with each build of a repository.
     pub(crate) fn number(&self) -> Option<u64> {
         self.build_number.as_ref()?.parse().ok()
     }
 
-    /// The user-defined metadata of an S3 object. S3 takes ASCII only; the rest is percent-encoded.
+    /// The user-defined metadata of an S3 object. S3 accepts only ASCII; other characters are percent-encoded.
     pub(crate) fn metadata(&self) -> HashMap<String, String> {
         let publisher = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
         [
@@ -105,7 +105,7 @@ impl Build {
     }
 }
 
-/// A commit as people write it: its first seven characters.
+/// The first seven characters of a commit, as Git abbreviates it.
 pub(crate) fn short(commit: &str) -> String {
     commit.chars().take(7).collect()
 }
@@ -131,10 +131,10 @@ mod tests {
     }
 
     #[test]
-    fn ci_is_known_by_its_variables() {
+    fn ci_is_detected_by_its_variables() {
         #[track_caller]
         fn case(ci: Option<&str>, number: Option<&str>, expected: bool) {
-            let build = Build::new(RawBuild {
+            let build = Build::new(&RawBuild {
                 ci: ci.map(str::to_owned),
                 bitbucket_build_number: number.map(str::to_owned),
                 ..RawBuild::default()

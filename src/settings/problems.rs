@@ -1,5 +1,6 @@
-//! Collects what is wrong with the settings, so that all of it is reported in one go.
+//! Collects the problems with the settings, so that all of them are reported at once.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use http::Uri;
@@ -8,32 +9,32 @@ use thiserror::Error;
 use crate::common::printable::{sanitize, sanitize_message};
 use crate::common::secrets;
 
-/// One setting that is wrong. Secrets are never shown in it.
+/// A setting that is missing or invalid. Secrets are never shown in it.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{setting}` {problem}")]
 pub(crate) struct InvalidSetting {
-    setting: &'static str,
+    setting: Cow<'static, str>,
     problem: String,
 }
 
 impl InvalidSetting {
-    pub(crate) fn new(setting: &'static str, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(setting: impl Into<Cow<'static, str>>, problem: impl Into<String>) -> Self {
         Self {
-            setting,
+            setting: setting.into(),
             problem: sanitize_message(&problem.into()),
         }
     }
 
-    /// A problem of several lines, such as one that shows a place in a file.
+    /// A problem of several lines, such as one with an excerpt of a file.
     pub(crate) fn lines(setting: &'static str, problem: &str) -> Self {
         let lines: Vec<String> = problem.lines().map(sanitize_message).collect();
         Self {
-            setting,
+            setting: setting.into(),
             problem: lines.join("\n"),
         }
     }
 
-    /// A value that is not one of those expected.
+    /// A value that is not what is expected.
     pub(crate) fn value(setting: &'static str, value: &str, expected: &str) -> Self {
         Self::new(
             setting,
@@ -45,7 +46,7 @@ impl InvalidSetting {
     }
 }
 
-/// The problems that were found so far.
+/// The problems found so far.
 #[derive(Default)]
 pub(crate) struct Problems {
     problems: Vec<InvalidSetting>,
@@ -64,12 +65,12 @@ impl Problems {
         self.problems.push(InvalidSetting::new(setting, problem));
     }
 
-    /// Takes the value out of a result, or the problem in.
+    /// The value of a result; an error is added to the problems.
     pub(crate) fn ok<T>(&mut self, result: Result<T, InvalidSetting>) -> Option<T> {
         result.map_err(|problem| self.problems.push(problem)).ok()
     }
 
-    /// Parses a value; the parser says what it expects.
+    /// Parses a value. The parser's error is what it expects.
     pub(crate) fn parse<T>(
         &mut self,
         setting: &'static str,
@@ -77,6 +78,16 @@ impl Problems {
         parse: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
         self.ok(parse(value).map_err(|expected| InvalidSetting::value(setting, value, expected)))
+    }
+
+    /// Parses a value if it is set.
+    pub(crate) fn optional<T>(
+        &mut self,
+        setting: &'static str,
+        value: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        value.and_then(|value| self.parse(setting, value, parse))
     }
 
     pub(crate) fn boolean(
@@ -90,31 +101,29 @@ impl Problems {
             "false" => Ok(false),
             _ => Err("`true` or `false`"),
         };
-        value
-            .and_then(|value| self.parse(setting, value, parse))
-            .unwrap_or(default)
+        self.optional(setting, value, parse).unwrap_or(default)
     }
 
-    /// An address, which is not shown where it holds a password.
-    pub(crate) fn web_address(
+    /// A URL. One with a password is refused without being shown.
+    pub(crate) fn url(
         &mut self,
         setting: &'static str,
-        url: &str,
+        value: Option<&str>,
         check: impl FnOnce(&Uri) -> Result<(), &'static str>,
     ) -> Option<Uri> {
-        if url.contains('@') {
+        if value.is_some_and(|url| url.contains('@')) {
             self.push(
                 setting,
-                "is an address with a user name or password, expected one without",
+                "is a URL with a user name or password, expected one without",
             );
             return None;
         }
-        self.parse(setting, url, |url| {
+        self.optional(setting, value, |url| {
             let uri = Uri::from_str(url)
                 .ok()
                 .filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")))
                 .filter(|uri| uri.host().is_some_and(|host| !host.is_empty()))
-                .ok_or("an address that starts with `https://` or `http://`")?;
+                .ok_or("a URL that starts with `https://` or `http://`")?;
             check(&uri)?;
             Ok(uri)
         })

@@ -1,7 +1,6 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_aux::serde_introspection::serde_introspect;
-
+use super::raw::{RawAws, RawBuild, RawTrust};
 use super::*;
 
 const GOOD: [(&str, &str); 5] = [
@@ -13,8 +12,8 @@ const GOOD: [(&str, &str); 5] = [
 ];
 
 fn settings(variables: &[(&str, &str)], config: ConfigJs) -> Result<Settings, Vec<String>> {
-    let variables: Variables = GOOD.iter().chain(variables).copied().collect();
-    Settings::new(Flags::default(), &variables, config, None)
+    let raw: Raw = GOOD.iter().chain(variables).copied().collect();
+    Settings::new(Flags::default(), &raw, config, None)
         .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
@@ -46,8 +45,8 @@ fn the_configuration_beats_the_defaults_and_the_profile() {
             production,
             ..Flags::default()
         };
-        let settings =
-            Settings::new(flags, &Variables::default(), config(), Some("us-east-1")).unwrap();
+        let nothing = Raw::from_iter([]);
+        let settings = Settings::new(flags, &nothing, config(), Some("us-east-1")).unwrap();
         assert_eq!(settings.target.containers[0].as_str(), "other");
         assert_eq!(
             (
@@ -64,13 +63,13 @@ fn the_configuration_beats_the_defaults_and_the_profile() {
     case(true, "prd");
 }
 
-/// What is wrong with `config.js`, without some variables and with the region `us-east-1` of a profile.
+/// The settings, or all problems, without some variables and with the region `us-east-1` of a profile.
 fn with_config(config: &str, unset: &[&str]) -> Result<Settings, String> {
     let is_set = |(name, _): &(&str, &str)| !unset.contains(name);
-    let variables: Variables = GOOD.into_iter().filter(is_set).collect();
+    let raw: Raw = GOOD.into_iter().filter(is_set).collect();
     Settings::new(
         Flags::default(),
-        &variables,
+        &raw,
         ConfigJs::parse(config),
         Some("us-east-1"),
     )
@@ -150,7 +149,7 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
 }
 
 #[test]
-fn all_that_is_wrong_is_reported_in_one_go() {
+fn all_problems_are_reported_at_once() {
     let problems = settings(
         &[
             ("WAIT", "yes"),
@@ -201,91 +200,157 @@ fn settings_with_secret_address() -> Vec<String> {
     .unwrap_err()
 }
 
-/// `NAME` of every row `` | `NAME`, `OTHER` | `` in the README's tables of variables.
-fn names_in_readme() -> BTreeSet<String> {
-    let readme = include_str!("../../README.md");
-    let rows = readme
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
-    rows.flat_map(|cell| cell.split(['`', ',', ' ']))
-        .filter(|name| {
-            !name.is_empty()
-                && name
-                    .chars()
-                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
-        })
-        .filter(|name| name.chars().any(|c| c.is_ascii_uppercase()))
-        .map(str::to_owned)
-        .collect()
+const README: &str = include_str!("../../README.md");
+const PIPE_YML: &str = include_str!("../../pipe.yml");
+
+/// A row of README's tables of variables.
+struct Row {
+    names: Vec<&'static str>,
+    default: &'static str,
 }
 
-fn names_in_pipe_yml() -> BTreeSet<String> {
-    let pipe = include_str!("../../pipe.yml");
-    let variables = pipe.split_once("\nvariables:\n").unwrap().1;
-    let variables = variables
-        .lines()
-        .take_while(|line| line.starts_with([' ', '#']) || line.is_empty());
-    variables
-        .filter_map(|line| line.trim().strip_prefix("- name: "))
-        .map(str::to_owned)
-        .collect()
-}
-
-fn names<T: for<'de> serde::Deserialize<'de>>() -> BTreeSet<String> {
-    serde_introspect::<T>()
-        .iter()
-        .map(|name| name.to_uppercase())
-        .collect()
-}
-
-#[test]
-fn the_readme_and_pipe_yml_list_the_settings_that_are_read() {
-    let settings = names::<RawSettings>();
-    assert!(settings.len() > 20);
-    assert_eq!(names_in_pipe_yml(), settings);
-    let mut with_aws = settings;
-    with_aws.extend(names::<RawAws>());
-    with_aws.insert("NO_PROXY".to_owned());
-    assert_eq!(names_in_readme(), with_aws);
-}
-
-#[test]
-fn pipe_yml_has_the_defaults_of_the_settings() {
-    let pipe = include_str!("../../pipe.yml");
-    let default = |name: &str| {
-        let after = pipe.split_once(&format!("- name: {name}\n")).unwrap().1;
-        let line = after.lines().next().unwrap().trim();
-        line.strip_prefix("default: ")
-            .map(|value| value.trim_matches(['"', '\'']).to_owned())
+/// README's two tables of variables: this program's settings, and those of every AWS tool.
+fn readme_tables() -> [Vec<Row>; 2] {
+    let rows = |header: &str| {
+        let (_, table) = README.split_once(header).unwrap();
+        let lines = table
+            .lines()
+            .skip(2)
+            .take_while(|line| line.starts_with('|'));
+        let cells = lines.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let names = |cell: &'static str| cell.split(", ").map(|name| name.trim_matches('`'));
+        cells
+            .map(|cells| Row {
+                names: names(cells[1]).collect(),
+                default: cells[2],
+            })
+            .collect()
     };
-    let settings = settings(&[], ConfigJs::default()).unwrap();
-    assert_eq!(
-        default("CACHE_CONTROL").unwrap(),
-        settings.cache_control.as_str()
+    [
+        rows("| Variable | Default | Meaning | IAM actions |"),
+        rows("| Variable | Meaning |"),
+    ]
+}
+
+/// The names and types of README's YAML block: `NAME: '<TYPE>'`, some of them in comments.
+fn readme_yaml() -> BTreeMap<&'static str, &'static str> {
+    let (_, block) = README.split_once("```yaml\n").unwrap();
+    let (block, _) = block.split_once("```").unwrap();
+    let lines = block
+        .lines()
+        .map(|line| line.trim_start_matches(['#', ' ']));
+    lines
+        .filter_map(|line| line.split_once(": '<"))
+        .map(|(name, rest)| (name, rest.split('>').next().unwrap()))
+        .collect()
+}
+
+/// The names and defaults of `pipe.yml`, without what is only passed on from the repository's variables.
+fn pipe_yml() -> BTreeMap<&'static str, Option<&'static str>> {
+    let (_, variables) = PIPE_YML.split_once("\nvariables:\n").unwrap();
+    let (variables, _) = variables.split_once("\nrepository:").unwrap();
+    let entries = variables.split("  - name: ").skip(1).map(|entry| {
+        let (name, rest) = entry.split_once('\n').unwrap_or((entry, ""));
+        let default = rest.trim().strip_prefix("default: ");
+        let default = default.map(|value| value.trim_matches(['"', '\'']));
+        (name, default.filter(|value| !value.starts_with('$')))
+    });
+    entries.collect()
+}
+
+fn set<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> BTreeSet<String> {
+    let names = names.into_iter();
+    names.map(|name| name.as_ref().to_owned()).collect()
+}
+
+#[track_caller]
+fn assert_same(place: &str, names: &BTreeSet<String>, read: &BTreeSet<String>) {
+    let missing: Vec<_> = read.difference(names).collect();
+    assert!(missing.is_empty(), "{place} lacks {missing:?}");
+    let unknown: Vec<_> = names.difference(read).collect();
+    assert!(
+        unknown.is_empty(),
+        "{place} has {unknown:?}, which nothing reads"
     );
-    assert_eq!(
-        default("LOCAL_PATH").unwrap(),
-        settings.local_path.to_str().unwrap()
-    );
-    for (name, value) in [
-        ("WAIT", settings.wait),
-        ("ONLY_NEWER", settings.only_newer),
-        ("VALIDATE", settings.validate),
-        ("DRY_RUN", settings.dry_run),
-        ("DEBUG", debug(&Variables::default())),
-    ] {
-        assert_eq!(default(name).unwrap(), value.to_string(), "{name}");
+}
+
+#[test]
+fn pipe_yml_and_the_readme_list_the_settings_that_are_read() {
+    let settings = set(RawSettings::names());
+    assert!(settings.len() > 20);
+    assert_same("pipe.yml", &set(pipe_yml().into_keys()), &settings);
+    let yaml = set(readme_yaml().into_keys());
+    assert_same("README's YAML block", &yaml, &settings);
+    let [own, of_aws] = readme_tables().map(|rows| set(rows.iter().flat_map(|row| &row.names)));
+    assert_same("README's table of variables", &own, &settings);
+    let mut aws = set(RawAws::names());
+    // Only the SDK reads it.
+    aws.insert("NO_PROXY".to_owned());
+    assert_same("README's table of AWS's variables", &of_aws, &aws);
+}
+
+/// The settings of development and of production with one more variable, or what is invalid, as text.
+fn effect(variable: Option<(&str, &str)>) -> [String; 2] {
+    [false, true].map(|production| {
+        let in_ci = [
+            ("BITBUCKET_BUILD_NUMBER", "57"),
+            ("BITBUCKET_BRANCH", "develop"),
+        ];
+        let variables = GOOD.into_iter().chain(in_ci).chain(variable);
+        let raw: Raw = variables.collect();
+        let flags = Flags {
+            production,
+            ..Flags::default()
+        };
+        let settings = Settings::new(flags, &raw, config(), None);
+        format!("{} {settings:?}", raw.debug())
+    })
+}
+
+#[test]
+fn the_defaults_in_pipe_yml_and_the_readme_are_the_ones_of_the_program() {
+    let unset = effect(None);
+    let [rows, _] = readme_tables();
+    for row in &rows {
+        let code = row
+            .default
+            .strip_prefix('`')
+            .and_then(|cell| cell.strip_suffix('`'));
+        let in_readme = code.filter(|default| !default.contains('`'));
+        for name in &row.names {
+            let default = pipe_yml().get(name).copied().flatten();
+            assert_eq!(
+                in_readme, default,
+                "`{name}` in README's table and in pipe.yml"
+            );
+            if let Some(default) = default {
+                assert_eq!(effect(Some((name, default))), unset, "`{name}` in pipe.yml");
+            }
+        }
     }
-    // What depends on the environment or on `config.js` has no default of its own.
-    for name in [
-        "CONTAINER_NAME",
-        "S3_BUCKET",
-        "S3_PREFIX",
-        "CDN_PREFIX",
-        "PRETTY",
-        "ENVIRONMENT",
-    ] {
-        assert_eq!(default(name), None, "{name}");
+}
+
+#[test]
+fn a_boolean_is_called_one_and_has_its_default_in_pipe_yml_unless_that_depends_on_the_environment()
+{
+    let unset = effect(None);
+    for (name, r#type) in readme_yaml() {
+        let [invalid, _] = effect(Some((name, "neither")));
+        let is_boolean = invalid.contains("expected `true` or `false`");
+        assert_eq!(
+            r#type == "boolean",
+            is_boolean,
+            "`{name}` in README's YAML block"
+        );
+        if is_boolean {
+            let of_program: Vec<&str> = ["true", "false"]
+                .into_iter()
+                .filter(|value| effect(Some((name, value))) == unset)
+                .collect();
+            assert!(of_program.len() < 2, "`{name}` changes nothing");
+            let default = pipe_yml().get(name).copied().flatten();
+            assert_eq!(default, of_program.first().copied(), "`{name}` in pipe.yml");
+        }
     }
 }
 
@@ -297,16 +362,13 @@ proptest::proptest! {
     fn whatever_the_variables_hold_the_keys_stay_in_their_folder(
         values in proptest::collection::vec(
             (
-                proptest::sample::select(vec![
-                    "CONTAINER_NAME", "S3_BUCKET", "S3_PREFIX", "CDN_PREFIX", "DISTRIBUTION_ID", "CACHE_CONTROL", "MAX_SIZE",
-                    "PUBLIC_URL", "WAIT", "ACL", "ENVIRONMENT", "AWS_DEFAULT_REGION", "BITBUCKET_TAG", "BITBUCKET_BRANCH",
-                ]),
+                proptest::sample::select([RawSettings::names(), RawBuild::names(), RawTrust::names()].concat()),
                 "[ -~]{0,12}|[a-z./%*-]{0,20}|\\PC{0,8}",
             ),
             1..5,
         )
     ) {
-        let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         if let Ok(settings) = settings(&values, ConfigJs::default()) {
             let prefix = settings.target.prefix.as_str();
             for key in settings.keys() {

@@ -1,26 +1,23 @@
-//! The environment variables of the process, as Bitbucket means them.
+//! The environment variables of the process, with Bitbucket's conventions resolved.
 //!
-//! Bitbucket passes `NAME: $UNDEFINED` as an empty string, and spells a list as `NAME_COUNT`, `NAME_0`, `NAME_1` and so
-//! on. Both are undone here, so that nothing else in the program, nor in AWS's SDK, meets an empty variable.
+//! Bitbucket passes `NAME: $UNDEFINED` as an empty string, and a list as `NAME_COUNT`, `NAME_0`, `NAME_1` and so on. Both
+//! are handled here, so that neither the rest of the program nor AWS's SDK sees an empty variable.
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
 
-use serde::de::DeserializeOwned;
-
 use super::problems::InvalidSetting;
-use crate::common::printable::sanitize;
 
 /// The variables that are set and not empty.
 #[derive(Default)]
 pub(crate) struct Variables(BTreeMap<String, String>);
 
 impl Variables {
-    /// Takes the variables of the process and removes empty ones from it, where others look for them.
+    /// Takes the variables of the process, and removes empty ones that other code would read from its environment.
     ///
-    /// AWS's SDK, its TLS and its proxy support read the environment themselves, and an empty `AWS_PROFILE` is a profile
-    /// without a name to them. This must be called before any thread is started.
+    /// AWS's SDK, its TLS and its proxy support read the environment themselves, and take an empty `AWS_PROFILE` for a
+    /// profile without a name. This must be called before any thread is started.
     pub(crate) fn of_process() -> Self {
         let mut variables = BTreeMap::new();
         for (name, value) in env::vars_os() {
@@ -29,48 +26,38 @@ impl Variables {
                     env::remove_var(&name);
                 }
             } else if let Ok(name) = name.into_string() {
-                // What is not UTF-8 is kept in a readable form: the setting that it is meant for then says what it got.
+                // A value that is not UTF-8 is kept in a readable form, so that the error message can show it.
                 variables.insert(name, value.to_string_lossy().into_owned());
             }
         }
         Self(variables)
     }
 
-    /// Reads a struct whose fields are the lower-case names of variables.
-    ///
-    /// Variables with lower-case letters are left out: envy folds case, and `debug` is not `DEBUG`.
-    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, envy::Error> {
-        envy::from_iter(
-            self.0
-                .iter()
-                .filter(|(name, _)| !name.contains(|c: char| c.is_ascii_lowercase()))
-                .map(|(name, value)| (name.clone(), value.clone())),
-        )
+    /// The value of a variable that is set and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
     }
 
-    /// Reads a list: Bitbucket's array form, or one plain value. Empty elements count as unset, repeated ones once.
-    pub(crate) fn list(&self, name: &'static str) -> Result<Vec<String>, InvalidSetting> {
+    /// Reads a list: Bitbucket's array form, or one plain value. Empty elements are skipped, and repeated ones count once.
+    pub(super) fn list(&self, name: &str) -> Result<Vec<String>, InvalidSetting> {
+        let invalid = |problem| InvalidSetting::new(name.to_owned(), problem);
         let count_name = format!("{name}_COUNT");
         let plain = self.0.get(name);
         let Some(count) = self.0.get(&count_name) else {
             return Ok(plain.into_iter().cloned().collect());
         };
         if plain.is_some() {
-            return Err(InvalidSetting::new(
-                name,
-                format!("is given both as one value and as a list (`{count_name}`); give one of the two"),
-            ));
+            return Err(invalid(format!(
+                "is set both as a single value and as a list (`{count_name}`); set only one of them"
+            )));
         }
+        // The value is not shown: secrets are not known yet when this is read.
         let count: usize = count.parse().map_err(|_| {
-            InvalidSetting::new(
-                name,
-                format!(
-                    "has the length `{}` (`{count_name}`), expected a number",
-                    sanitize(count)
-                ),
-            )
+            invalid(format!(
+                "has a length (`{count_name}`) that is not a number"
+            ))
         })?;
-        // The elements that exist are counted, not the numbers up to a length that may be absurd.
+        // This goes through the variables that exist, not through the indices: the count may be absurdly large.
         let mut elements: Vec<(usize, &String)> = self
             .0
             .iter()
@@ -91,8 +78,8 @@ impl Variables {
     }
 }
 
-/// Whether AWS's SDK, its TLS or its proxy support may read a variable. Each that is removed costs a look at all, so that
-/// to remove all of very many would take minutes.
+/// Whether AWS's SDK, its TLS or its proxy support may read a variable. Removing a variable takes time in proportion to
+/// their number, so removing every empty one of a hundred thousand would take minutes.
 fn is_read_by_others(name: &OsStr) -> bool {
     let name = name.to_string_lossy().to_ascii_uppercase();
     name == "HOME"
@@ -169,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_given_twice_or_of_no_length_is_refused() {
+    fn a_list_set_in_both_forms_or_without_a_length_is_refused() {
         #[track_caller]
         fn case<const N: usize>(variables: [(&str, &str); N], expected: &str) {
             assert_eq!(
@@ -182,11 +169,11 @@ mod tests {
         }
         case(
             [("NAME", "a"), ("NAME_COUNT", "1"), ("NAME_0", "b")],
-            "`NAME` is given both as one value and as a list (`NAME_COUNT`); give one of the two",
+            "`NAME` is set both as a single value and as a list (`NAME_COUNT`); set only one of them",
         );
         case(
             [("NAME_COUNT", "two")],
-            "`NAME` has the length `two` (`NAME_COUNT`), expected a number",
+            "`NAME` has a length (`NAME_COUNT`) that is not a number",
         );
     }
 }

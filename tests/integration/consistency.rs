@@ -4,6 +4,8 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 const README: &str = include_str!("../../README.md");
 const PIPE_YML: &str = include_str!("../../pipe.yml");
 const EXAMPLE: &str = include_str!("../../bitbucket-pipelines.yml.example");
+const PIPELINES: &str = include_str!("../../bitbucket-pipelines.yml");
+const TOOLCHAIN: &str = include_str!("../../rust-toolchain.toml");
 const DOCKERFILE: &str = include_str!("../../Dockerfile");
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
 
@@ -42,6 +44,22 @@ fn every_file_names_the_version_of_the_package() {
         newest.starts_with(VERSION),
         "the newest entry of CHANGELOG.md is {newest}, the package is {VERSION}"
     );
+}
+
+#[test]
+fn every_file_names_the_version_of_rust() {
+    let rust = env!("CARGO_PKG_RUST_VERSION");
+    for (file, text, expected) in [
+        ("rust-toolchain.toml", TOOLCHAIN, format!("\"{rust}.")),
+        (
+            "bitbucket-pipelines.yml",
+            PIPELINES,
+            format!("rust:{rust}-"),
+        ),
+        ("Dockerfile", DOCKERFILE, format!("rust:{rust}-")),
+    ] {
+        assert!(text.contains(&expected), "{file} does not name {expected}");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::support::harness::Case;
 use crate::support::measured::Measured;
+use crate::support::settings::each_set_to;
 
 /// What a run may take that refuses something: the binary itself and its tables take some ten.
 const MAX_MEMORY: u64 = 40_000_000;
@@ -147,7 +148,7 @@ fn containers(count: usize) -> Case {
 fn ten_thousand_containers_are_refused_and_three_thousand_are_not() {
     refused(
         &containers(10_000),
-        "`CONTAINER_NAME` names 10000 containers, expected at most 3000, as CloudFront works on 3000 paths at a time",
+        "`CONTAINER_NAME` names 10000 containers, expected at most 3000, as CloudFront invalidates at most 3000 paths at a time",
     );
     Measured::run(&containers(3_000))
         .within(2 * MAX_MEMORY, MAX_PROCESSOR_TIME)
@@ -162,42 +163,24 @@ fn a_setting_of_any_length_is_refused_in_a_sentence() {
     let long = "a".repeat(130_000);
     refused(
         &Case::production().env("CONTAINER_NAME", &long),
-        "makes a key that is longer than the 1,024 bytes S3 allows",
+        "makes a key longer than the 1,024 bytes that S3 allows",
     );
     refused(
         &Case::production().env("S3_PREFIX", &long),
-        "makes a key that is longer than the 1,024 bytes S3 allows",
+        "makes a key longer than the 1,024 bytes that S3 allows",
     );
     refused(
         &Case::production().env("CDN_PREFIX", &long),
-        "`CDN_PREFIX` makes a path that is longer than the 4,000 characters CloudFront allows",
+        "`CDN_PREFIX` makes a path longer than the 4,000 characters that CloudFront allows",
     );
-    for setting in [
-        "ACL",
-        "AWS_ACCOUNT_ID",
-        "AWS_CA_BUNDLE",
-        "AWS_DEFAULT_REGION",
-        "AWS_ENDPOINT_URL",
-        "AWS_OIDC_ROLE_ARN",
-        "DISTRIBUTION_ID",
-        "ENVIRONMENT",
-        "HTTPS_PROXY",
-        "LOCAL_PATH",
-        "MAX_SIZE",
-        "ONLY_NEWER",
-        "PRETTY",
-        "PUBLIC_URL",
-        "S3_BUCKET",
-        "VALIDATE",
-        "WAIT",
-    ] {
-        let case = Case::production().env(setting, &format!("{long}/*"));
+    for (case, expected) in each_set_to(&format!("{long} /*")) {
+        let is_path = expected.contains("LOCAL_PATH");
         refused(
             &case,
-            if setting == "LOCAL_PATH" {
+            if is_path {
                 "File name too long"
             } else {
-                setting
+                &expected
             },
         );
     }
@@ -206,12 +189,12 @@ fn a_setting_of_any_length_is_refused_in_a_sentence() {
         .env("CONTAINER_NAME_0", "mojito");
     refused(
         &case.env("CONTAINER_NAME_COUNT", &"9".repeat(130_000)),
-        "`CONTAINER_NAME` has the length `9999",
+        "`CONTAINER_NAME` has a length (`CONTAINER_NAME_COUNT`) that is not a number",
     );
     let (case, _) = Case::production().with_broad_role();
     refused(
         &case.env("BITBUCKET_STEP_OIDC_TOKEN", &long),
-        "`BITBUCKET_STEP_OIDC_TOKEN` has 130,000 bytes, and STS takes at most 20000 characters",
+        "`BITBUCKET_STEP_OIDC_TOKEN` is 130,000 bytes, and STS accepts at most 20000 characters",
     );
 }
 

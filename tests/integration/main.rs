@@ -20,6 +20,7 @@ mod mojito {
     mod script;
 }
 mod settings {
+    mod every_setting;
     mod refusals;
 }
 mod container {

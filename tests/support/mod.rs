@@ -11,5 +11,6 @@ pub(crate) mod peak;
 pub(crate) mod proxy;
 pub(crate) mod run;
 pub(crate) mod sample;
+pub(crate) mod settings;
 pub(crate) mod tls_server;
 pub(crate) mod unreachable;

@@ -138,45 +138,6 @@ fn production_by_hand_needs_the_flag() {
 }
 
 #[test]
-fn empty_variables_count_as_unset() {
-    let mut case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
-    for name in [
-        "ACL",
-        "AWS_CA_BUNDLE",
-        "AWS_ENDPOINT_URL_S3",
-        "AWS_OIDC_ROLE_ARN",
-        "AWS_PROFILE",
-        "AWS_REGION",
-        "AWS_SESSION_TOKEN",
-        "BITBUCKET_DEPLOYMENT_ENVIRONMENT",
-        "BITBUCKET_PIPE_STORAGE_DIR",
-        "BITBUCKET_TAG",
-        "CACHE_CONTROL",
-        "CDN_PREFIX",
-        "CONTAINER_NAME_COUNT",
-        "DEBUG",
-        "DRY_RUN",
-        "ENVIRONMENT",
-        "HTTPS_PROXY",
-        "LOCAL_PATH",
-        "MAX_SIZE",
-        "NO_COLOR",
-        "ONLY_NEWER",
-        "PRETTY",
-        "PUBLIC_URL",
-        "S3_PREFIX",
-        "VALIDATE",
-        "WAIT",
-        "AWS_MAX_ATTEMPTS",
-        "AWS_CONFIG_FILE",
-    ] {
-        case = case.env(name, "");
-    }
-    case.run().exits(0);
-    assert_eq!(case.keys(), ["jsdev/mojito.js", "jsdev/mojito.pretty.js"]);
-}
-
-#[test]
 fn several_containers_go_to_several_distributions_each_script_after_its_pretty_form() {
     let case = Case::development();
     let second: String = case.call("add_distribution", json!({}));

@@ -46,8 +46,8 @@ fn wrong_settings_are_refused_by_name_and_with_the_remedy() {
         "s3://acme/js",
         "`BUCKET` or `BUCKET/PREFIX`, without `s3://`",
     );
-    case("S3_BUCKET", "arn:aws:s3:::acme", "no ARN");
-    case("S3_BUCKET", "Acme_Site", "a bucket's name");
+    case("S3_BUCKET", "arn:aws:s3:::acme", "not an ARN");
+    case("S3_BUCKET", "Acme_Site", "a bucket name");
     case("S3_PREFIX", "js//x", "a folder such as");
     case(
         "S3_PREFIX",
@@ -61,11 +61,15 @@ fn wrong_settings_are_refused_by_name_and_with_the_remedy() {
     case("DRY_RUN", "on", "expected `true` or `false`");
     case("DEBUG", "verbose", "expected `true` or `false`");
     case("ONLY_NEWER", "maybe", "expected `true` or `false`");
-    case("ONLY_NEWER", "true", "leave it off by hand");
+    case(
+        "ONLY_NEWER",
+        "true",
+        "do not set it when you publish by hand",
+    );
     case(
         "DISTRIBUTION_ID",
         "d111111abcdef8.cloudfront.net",
-        "a distribution's id such as",
+        "a distribution ID such as",
     );
     case(
         "DISTRIBUTION_ID",
@@ -108,7 +112,11 @@ fn wrong_settings_are_refused_by_name_and_with_the_remedy() {
         "Sydney",
         "a region such as `ap-southeast-2`",
     );
-    case("AWS_ACCOUNT_ID", "acme", "the 12 digits of an AWS account");
+    case(
+        "AWS_ACCOUNT_ID",
+        "acme",
+        "the 12 digits of an AWS account ID",
+    );
     case(
         "AWS_ENDPOINT_URL_S3",
         "localhost:5000",
@@ -118,9 +126,9 @@ fn wrong_settings_are_refused_by_name_and_with_the_remedy() {
     case(
         "AWS_CA_BUNDLE",
         "dist/assets/js/mojito.js",
-        "holds no certificate in PEM form",
+        "contains no certificate in PEM format",
     );
-    case("HTTPS_PROXY", "http://", "is not the address of a proxy");
+    case("HTTPS_PROXY", "http://", "is not the URL of a proxy");
     case(
         "AWS_OIDC_ROLE_ARN",
         "mojito-production",
@@ -143,7 +151,7 @@ fn missing_settings_are_refused_by_name_and_with_the_remedy() {
         "CONTAINER_NAME",
         "run this in the root of the Mojito repository",
     );
-    case("S3_BUCKET", "no `config.js s3BucketPRD` is here either");
+    case("S3_BUCKET", "there is no `config.js` with an `s3BucketPRD`");
     case(
         "AWS_DEFAULT_REGION",
         "neither `s3Region` of `config.js` nor the AWS profile names a region",
@@ -171,7 +179,7 @@ fn a_build_without_a_clear_environment_is_refused() {
         "production",
         "set `ENVIRONMENT` to `production` or `development`",
     );
-    case("BITBUCKET_BRANCH", "", "", "of no tag and no branch");
+    case("BITBUCKET_BRANCH", "", "", "has neither a tag nor a branch");
     case("BITBUCKET_TAG", "v1", "staging", "`deployment: staging`");
     case(
         "BITBUCKET_BRANCH",
@@ -189,7 +197,7 @@ fn two_wrong_settings_are_both_reported() {
     case.run().exits(2).prints(snapbox::str![[r#"
 [VERSION]
 ✖ 2 settings are missing or invalid:
-    `DISTRIBUTION_ID` is `E1*`, expected a distribution's id such as `E1A2B3C4D5E6F7` (not its ARN, nor its domain name)
+    `DISTRIBUTION_ID` is `E1*`, expected a distribution ID such as `E1A2B3C4D5E6F7` (not its ARN or domain name)
     `WAIT` is `yes`, expected `true` or `false`
   nothing was uploaded; visitors still get the old container
 
@@ -287,13 +295,13 @@ fn a_list_given_in_two_ways_is_refused() {
     refused(
         Case::production().env("CONTAINER_NAME_COUNT", "1"),
         "CONTAINER_NAME",
-        "given both as one value and as a list",
+        "set both as a single value and as a list",
     );
     refused(
         Case::production()
             .unset("DISTRIBUTION_ID")
             .env("DISTRIBUTION_ID_COUNT", "two"),
         "DISTRIBUTION_ID",
-        "expected a number",
+        "has a length (`DISTRIBUTION_ID_COUNT`) that is not a number",
     );
 }

@@ -1,0 +1,45 @@
+//! What holds for every setting, including the next one: they are taken from `pipe.yml`.
+
+use crate::support::harness::{Case, CACHE_CONTROL};
+use crate::support::settings::{each_set_to, names, names_of_aws};
+
+#[test]
+fn nonsense_is_refused_by_the_name_of_the_setting_and_shown_without_control_characters() {
+    for (case, expected) in each_set_to("\u{1b}[31m no//such*\n\"?") {
+        let ended = case.run();
+        let output = &ended.output;
+        assert_eq!(ended.code, Some(2), "nonsense in {expected}: {output}");
+        assert!(output.contains(&expected), "{expected} is not in: {output}");
+        assert!(!output.contains('\u{1b}'), "{expected}: {output}");
+        assert!(case.requests().is_empty(), "{expected}");
+    }
+}
+
+#[test]
+fn empty_variables_count_as_unset() {
+    let mut case = Case::with_profile("default").in_bitbucket("BITBUCKET_TAG", "v1");
+    case.allow_on_container(&["s3:PutObject"]);
+    let config = format!(
+        "module.exports = {{ containerName: 'mojito', s3BucketPRD: '{}/js', s3Region: '{}' }}",
+        case.world.bucket, case.world.region
+    );
+    case = case.file("config.js", config);
+    let endpoint = case.world.endpoint.clone();
+    for name in names().into_iter().chain(names_of_aws()).chain([
+        "AWS_CONFIG_FILE",
+        "AWS_MAX_ATTEMPTS",
+        "BITBUCKET_BRANCH",
+        "BITBUCKET_DEPLOYMENT_ENVIRONMENT",
+        "BITBUCKET_PIPE_STORAGE_DIR",
+        "BITBUCKET_PR_ID",
+        "CONTAINER_NAME_COUNT",
+        "DISTRIBUTION_ID_COUNT",
+        "NO_COLOR",
+    ]) {
+        case = case.env(name, "");
+    }
+    case = case.env("AWS_ENDPOINT_URL", &endpoint);
+    case.run().exits(0);
+    assert_eq!(case.keys(), ["js/mojito.js"]);
+    assert_eq!(case.objects()[0].headers["cache-control"], CACHE_CONTROL);
+}
