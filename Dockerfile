@@ -1,15 +1,14 @@
-# The image of the pipe: one static binary and nothing else. `docker build .` makes all of it, with BuildKit, which is
-# Docker's builder since version 23 (before that, set DOCKER_BUILDKIT=1).
+# The pipe's image: one static binary and nothing else. `docker build .` builds it with BuildKit, Docker's default builder
+# since version 23 (before that, set DOCKER_BUILDKIT=1).
 #
-# Where the builder's base image cannot be pulled, or the binary is built already, give the folder that holds the binary
-# as the context, and the final stage takes it from there:
+# If the builder's base image cannot be pulled, or the binary is already built, pass the binary's folder as the context:
 #   docker build --build-arg BINARY=prebuilt -f Dockerfile target/x86_64-unknown-linux-gnu/release
 ARG BINARY=built
 
 FROM rust:1.95-slim-bookworm AS built
 WORKDIR /source
 COPY . .
-# The binary carries the list of its dependencies, for scanners to read.
+# The binary embeds the list of its dependencies, for vulnerability scanners.
 RUN cargo install --locked --root /tools cargo-auditable@0.7.7 \
     && PATH="/tools/bin:$PATH" cargo auditable build --release --locked --config .cargo/release.toml \
     && mv target/*/release/mojito-publish /mojito-publish
@@ -26,7 +25,7 @@ LABEL org.opencontainers.image.title="mojito-publish" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.source="https://bitbucket.org/mojitopublish/mojito-publish"
 COPY --from=binary /mojito-publish /mojito-publish
-# No USER: the step's clone may be readable, and the pipe's storage folders writable, by root alone, and Bitbucket maps
-# root of the container to no more than the step has anyway. The binary needs no privilege, no HOME, no /tmp and no
-# writable path; `docker run --user 65534 --read-only --cap-drop=ALL` works where the files' modes allow it.
+# No USER: the step's clone may be readable, and the pipe's storage folders writable, only by root, and Bitbucket gives the
+# container's root no more privileges than the step has. The binary needs no privileges, HOME, /tmp or writable path;
+# `docker run --user 65534 --read-only --cap-drop=ALL` works if the files' modes allow it.
 ENTRYPOINT ["/mojito-publish"]

@@ -1,7 +1,7 @@
-//! `cargo bench --bench image`: what it costs to run the program from its image, against the bare binary and against what
-//! `docker run` of an empty program costs by itself.
+//! `cargo bench --bench image`: the cost of running the program from its image.
 //!
-//! All three run in turn; both publishes talk to the same local AWS. It needs a Docker daemon.
+//! Compares it, in turn, with the bare binary and with `docker run` of an empty program. Both publishes use the same local
+//! AWS. Needs a Docker daemon.
 
 #![expect(clippy::print_stdout, reason = "it reports")]
 
@@ -45,7 +45,10 @@ fn main() {
     let (mut bare, mut empty, mut image) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=ROUNDS {
         let figures = [
-            milliseconds(set(Command::new(BINARY).current_dir(folder.path()), &world)),
+            milliseconds(configure(
+                Command::new(BINARY).current_dir(folder.path()),
+                &world,
+            )),
             milliseconds(docker(folder.path(), &world).arg(EMPTY)),
             milliseconds(docker(folder.path(), &world).arg(IMAGE)),
         ];
@@ -58,13 +61,13 @@ fn main() {
     }
     let [bare, empty, image] = [bare, empty, image].map(median);
     println!(
-        "medians of {ROUNDS} runs in turn: a publish takes {bare:.0} ms by the bare binary and {image:.0} ms by `docker run`, which \
-         takes {empty:.0} ms for an empty program: {:.0} ms more than both together",
+        "medians of {ROUNDS} runs in turn: a publish takes {bare:.0} ms with the bare binary and {image:.0} ms with `docker run`, \
+         which takes {empty:.0} ms for an empty program: {:.0} ms more than both together",
         image - bare - empty
     );
 }
 
-/// That of the pipe, and one with a program that does nothing.
+/// Builds the pipe's image, and one with a program that does nothing.
 fn build_images(folder: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let binaries = Path::new(BINARY).parent().expect("it is in a folder");
@@ -77,7 +80,7 @@ fn build_images(folder: &Path) {
         "Dockerfile",
         "FROM scratch\nCOPY empty /\nENTRYPOINT [\"/empty\"]\n",
     );
-    succeeds(Command::new("rustc").current_dir(folder).args([
+    run(Command::new("rustc").current_dir(folder).args([
         "-O",
         "-C",
         "target-feature=+crt-static",
@@ -86,17 +89,17 @@ fn build_images(folder: &Path) {
     build_image(client(), EMPTY, &folder.join("Dockerfile"), folder);
 }
 
-/// Debian's client has `BuildKit`, which another one on the path may lack.
+/// Prefers Debian's client, which has `BuildKit`.
 fn client() -> &'static str {
-    let of_debian = "/usr/bin/docker";
-    if Path::new(of_debian).exists() {
-        of_debian
+    let debian = "/usr/bin/docker";
+    if Path::new(debian).exists() {
+        debian
     } else {
         "docker"
     }
 }
 
-/// As Bitbucket runs a pipe. The host's network is where the local AWS listens.
+/// Runs an image as Bitbucket runs a pipe, but on the host's network, where the local AWS listens.
 fn docker(folder: &Path, world: &World) -> Command {
     let folder = folder.display();
     let mut command = Command::new(client());
@@ -110,7 +113,7 @@ fn docker(folder: &Path, world: &World) -> Command {
     command
 }
 
-fn set<'a>(command: &'a mut Command, world: &World) -> &'a mut Command {
+fn configure<'a>(command: &'a mut Command, world: &World) -> &'a mut Command {
     command.env_clear().envs(environment(world))
 }
 
@@ -129,11 +132,11 @@ fn environment(world: &World) -> [(&'static str, &str); 8] {
 
 fn milliseconds(command: &mut Command) -> f64 {
     let started = Instant::now();
-    succeeds(command);
+    run(command);
     started.elapsed().as_secs_f64() * 1000.0
 }
 
-fn succeeds(command: &mut Command) {
+fn run(command: &mut Command) {
     let status = command.stdout(Stdio::null()).status();
     assert!(status.expect("it starts").success(), "{command:?} failed");
 }

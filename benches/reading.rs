@@ -1,6 +1,6 @@
-//! `cargo bench --bench reading`: what it costs to read a container of 200 kB as a script, with its experiments.
+//! `cargo bench --bench reading`: the cost of parsing a 200 kB container with its experiments.
 //!
-//! The real binary is run with `VALIDATE` on and off, in turn, and refuses the container for its size before any request.
+//! Runs the real binary with `VALIDATE` on and off, in turn. It refuses the container for its size before any request.
 
 #![expect(clippy::print_stdout, reason = "it reports")]
 
@@ -36,17 +36,17 @@ fn main() {
     sample::build_with(&repository, "mojito", &experiments, "e", "1f2e3d4");
     let size = fs::metadata(repository.join("dist/assets/js/mojito.js"));
     let size = size.expect("it was just written").len();
-    let (mut read, mut unread) = (Vec::new(), Vec::new());
+    let (mut validated, mut unvalidated) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        read.push(milliseconds(&repository, "true"));
-        unread.push(milliseconds(&repository, "false"));
+        validated.push(milliseconds(&repository, "true"));
+        unvalidated.push(milliseconds(&repository, "false"));
     }
     fs::remove_dir_all(&repository).expect("the temporary folder is ours");
-    let [read, unread] = [read, unread].map(median);
+    let [validated, unvalidated] = [validated, unvalidated].map(median);
     println!(
         "a container of {size} bytes with {EXPERIMENTS} experiments, medians of {ROUNDS} runs in turn: \
-         {read:.1} ms, {unread:.1} ms with `VALIDATE` off; reading it as a script adds {:.1} ms",
-        read - unread
+         {validated:.1} ms, {unvalidated:.1} ms with `VALIDATE` off; parsing adds {:.1} ms",
+        validated - unvalidated
     );
 }
 

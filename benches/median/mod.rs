@@ -1,4 +1,4 @@
-//! The figure that half of the runs exceed.
+//! The median of a benchmark's runs.
 
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);

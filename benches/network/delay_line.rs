@@ -1,7 +1,7 @@
-//! A long way between a program and AWS: TLS, and every byte half a round trip late in each direction.
+//! Simulates a distant AWS: delays every byte by half a round trip in each direction, and terminates TLS.
 //!
-//! Opening a connection takes a round trip before its first byte, as the packets that open it do. What ends TLS stands at
-//! the far end, so handshakes take their round trips too.
+//! Opening a connection takes a round trip, like the TCP handshake. TLS is terminated behind the delay, so its handshake
+//! takes round trips too.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,20 +20,20 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::tls_server::forward;
 
-/// Bytes that are under way on a connection at most.
+/// The most bytes in flight on a connection.
 const WINDOW: usize = 1 << 20;
 
-/// What went over a line.
+/// The traffic of a line.
 pub(crate) struct Traffic {
     pub(crate) connections: AtomicU64,
     pub(crate) bytes: AtomicU64,
     /// Whether every connection spoke TLS 1.3.
     pub(crate) only_tls_13: AtomicBool,
-    /// When the first request arrived at the far end, and the last answer at the program.
+    /// When the first request arrived at AWS, and the last response at the program.
     pub(crate) busy: Mutex<Option<(Instant, Instant)>>,
 }
 
-/// The local AWSs that take requests in turn.
+/// The local AWS servers, which take requests in turn.
 pub(crate) struct Upstreams {
     addresses: Vec<SocketAddr>,
     taken: AtomicUsize,
@@ -55,7 +55,7 @@ impl Upstreams {
     }
 }
 
-/// A line that waits for connections until its runtime ends.
+/// A line that accepts connections until its runtime ends.
 pub(crate) struct DelayLine {
     pub(crate) address: SocketAddr,
     pub(crate) traffic: Arc<Traffic>,
@@ -77,11 +77,11 @@ impl DelayLine {
             only_tls_13: AtomicBool::new(true),
             busy: Mutex::default(),
         });
-        let of_connections = Arc::clone(&traffic);
+        let line_traffic = Arc::clone(&traffic);
         let upstreams = Arc::clone(upstreams);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (acceptor, traffic) = (acceptor.clone(), Arc::clone(&of_connections));
+                let (acceptor, traffic) = (acceptor.clone(), Arc::clone(&line_traffic));
                 let upstreams = Arc::clone(&upstreams);
                 tokio::spawn(serve(client, upstreams, acceptor, round_trip, traffic));
             }
@@ -90,7 +90,7 @@ impl DelayLine {
     }
 }
 
-/// Whoever ends the connection early has its reason.
+/// Serves a connection. Ends early if the client disconnects.
 async fn serve(
     client: TcpStream,
     upstreams: Arc<Upstreams>,
@@ -143,7 +143,7 @@ async fn serve(
     connection.await.ok()
 }
 
-/// Passes on what comes, `delay` later, and nothing before the connection is open and a `delay` has passed since.
+/// Forwards bytes after `delay`, which starts when the connection has opened at the earliest.
 async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin + Send + 'static,

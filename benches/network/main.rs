@@ -1,7 +1,8 @@
-//! `cargo bench --bench network`: publishing over a network, against the tools that people use for it, in one run.
+//! `cargo bench --bench network`: compares publishing over a network with the usual tools.
 //!
-//! `-- one` and `-- many` run a part. All talk to the same local AWS, over TLS and delay lines that add round-trip time, in turn; each service has a line of
-//! its own, as it has a host of its own at AWS. What counts are ratios and round trips, which carry over.
+//! `-- one` and `-- many` run a part. The tools run in turn against the same local AWS, over TLS and delay lines that add
+//! round-trip time. Each service has its own line, as it has its own host at AWS. Ratios and round trips carry over to real
+//! networks.
 
 #![expect(clippy::print_stdout, reason = "it reports")]
 
@@ -38,7 +39,7 @@ use crate::tool::Bench;
 fn main() {
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/requirements.txt");
     let python = local_aws::python_environment("benches", &requirements);
-    // One alone would be what the faster tools wait for. They make the same world, and share the requests.
+    // One server would be a bottleneck for the faster tools, so two identical ones share the requests.
     let fleet = [LocalAws::start(), LocalAws::start()];
     let worlds = [fleet[0].make_world(), fleet[1].make_world()];
     for (aws, world) in fleet.iter().zip(&worlds) {
@@ -74,7 +75,7 @@ fn main() {
     }
 }
 
-/// What the documented policies allow, for any container.
+/// Allows what the documented policies allow, for any container.
 fn allow(aws: &LocalAws, world: &World) {
     let World {
         bucket,

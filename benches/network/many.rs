@@ -1,4 +1,4 @@
-//! A thousand containers in one run, against s5cmd, which is made for many files and does not invalidate.
+//! Compares a thousand containers in one run with s5cmd, which is made for many files and does not invalidate.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use crate::sample::{self, Experiment};
 use crate::tool::{median, ours, Bench, Run, Tool};
 
 const CONTAINERS: usize = 1000;
-/// Bytes of a container, uncompressed.
+/// Uncompressed bytes of a container.
 const SIZE: usize = 20_000;
 const ROUND_TRIP_MS: u64 = 50;
 const ROUNDS: usize = 3;
 
 pub(crate) fn measure(bench: &Bench) {
-    // What was published before, s5cmd would publish too.
+    // s5cmd would upload leftovers of other parts too.
     let _ = std::fs::remove_dir_all(bench.repository.join("dist"));
     let names: Vec<String> = (0..CONTAINERS)
         .map(|number| format!("site{number}"))
@@ -45,7 +45,7 @@ pub(crate) fn measure(bench: &Bench) {
         }
     }
     println!("\n{CONTAINERS} containers of {SIZE} bytes at a round trip of {ROUND_TRIP_MS} ms, medians of {ROUNDS} runs in turn. Upload: from the");
-    println!("first request to S3 to its last answer. Ratio: of our upload to this one.\n");
+    println!("first request to S3 to its last response. Ratio: of our upload to this one.\n");
     println!("| tool | upload | ratio | wall | CPU | peak memory | connections | on the wire |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | --- | ---: |");
     let ours = median(&runs[0], |run| run.upload_ms);
@@ -64,11 +64,11 @@ pub(crate) fn measure(bench: &Bench) {
     }
 }
 
-/// A container of about the size, of text that compresses as prose does.
+/// Builds a container of about `SIZE`, with text that compresses like prose.
 fn build(bench: &Bench, name: &str, seed: u64) {
     let mut random = seed;
     let mut word = || {
-        // The multiplier and increment are Knuth's.
+        // Knuth's multiplier and increment.
         random = random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);

@@ -1,4 +1,4 @@
-//! One container to production and its invalidation, over networks of several round-trip times.
+//! Publishes one container to production with an invalidation, at several round-trip times.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::tool::{median, ours, Bench, Run, Tool};
 pub(crate) const ROUND_TRIPS_MS: [u64; 4] = [0, 50, 100, 200];
 const ROUNDS: usize = 9;
 
-/// The medians of a tool's wall times, in the order of `ROUND_TRIPS_MS`.
+/// The median wall times of a tool, in the order of `ROUND_TRIPS_MS`.
 pub(crate) struct Walls {
     pub(crate) tool: &'static str,
     pub(crate) milliseconds: Vec<f64>,

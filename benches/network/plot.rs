@@ -1,4 +1,4 @@
-//! The picture of the wall times.
+//! Plots the wall times.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ const SIZE: (u32, u32) = (760, 380);
 
 pub(crate) fn draw(walls: &[Walls]) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(FILE);
-    try_draw(&file, walls).expect("the picture can be drawn");
+    try_draw(&file, walls).expect("the plot can be drawn");
     println!("\ndrawn in {FILE}");
 }
 

@@ -1,4 +1,4 @@
-//! One run of one tool, and what it took.
+//! Runs one tool once and measures it.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -16,9 +16,9 @@ use crate::delay_line::{DelayLine, Upstreams};
 use crate::local_aws::World;
 use crate::peak::peak_memory;
 
-/// What all runs have in common.
+/// Shared by all runs.
 pub(crate) struct Bench {
-    /// The folder of Python's programs.
+    /// The folder of the Python environment's programs.
     pub(crate) python: PathBuf,
     /// The working directory. It holds the certificate, as `bundle.pem`.
     pub(crate) repository: PathBuf,
@@ -28,20 +28,20 @@ pub(crate) struct Bench {
     pub(crate) world: World,
 }
 
-/// A way to publish: commands that run one after the other, as in a pipeline's script.
+/// A way to publish: commands that run one after the other, as in a step's script.
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     pub(crate) commands: Vec<Vec<String>>,
     pub(crate) environment: Vec<(String, String)>,
 }
 
-/// What one run took.
+/// The measurements of one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     pub(crate) wall_ms: f64,
-    /// From the first request to S3 to its last answer.
+    /// From the first request to S3 to its last response.
     pub(crate) upload_ms: f64,
-    /// Of the user and of the system.
+    /// User and system time.
     pub(crate) cpu_ms: f64,
     pub(crate) peak_mb: f64,
     /// To S3, CloudFront and STS.
@@ -53,7 +53,7 @@ pub(crate) struct Run {
 const SERVICES: [&str; 3] = ["S3", "CLOUDFRONT", "STS"];
 
 impl Bench {
-    /// The path of one of Python's programs.
+    /// The path of a program of the Python environment.
     pub(crate) fn program(&self, name: &str) -> String {
         self.python.join(name).display().to_string()
     }
@@ -72,7 +72,7 @@ impl Bench {
             command.envs(tool.environment.iter().map(|(name, value)| (name, value)));
             let child = command.stdout(Stdio::null()).spawn().expect("it starts");
             let process = child.id();
-            let watched = thread::spawn(move || {
+            let watcher = thread::spawn(move || {
                 let mut peak = 0;
                 while let Some(memory) = peak_memory(process) {
                     peak = memory;
@@ -81,12 +81,12 @@ impl Bench {
                 peak
             });
             let ended = child.wait4().expect("it is a child");
-            peak = peak.max(watched.join().expect("it watches"));
+            peak = peak.max(watcher.join().expect("it watches"));
             assert!(ended.status.success(), "{arguments:?} failed");
             cpu += ended.rusage.utime + ended.rusage.stime;
         }
         let wall = started.elapsed();
-        let of = |line: &DelayLine| line.traffic.connections.load(Ordering::Relaxed);
+        let connections = |line: &DelayLine| line.traffic.connections.load(Ordering::Relaxed);
         let bytes: u64 = lines
             .iter()
             .map(|line| line.traffic.bytes.load(Ordering::Relaxed))
@@ -110,7 +110,11 @@ impl Bench {
             upload_ms: milliseconds(last - first),
             cpu_ms: milliseconds(cpu),
             peak_mb: peak as f64 / 1e6,
-            connections: [of(&lines[0]), of(&lines[1]), of(&lines[2])],
+            connections: [
+                connections(&lines[0]),
+                connections(&lines[1]),
+                connections(&lines[2]),
+            ],
             kilobytes: bytes as f64 / 1e3,
         }
     }
@@ -125,9 +129,9 @@ impl Bench {
             .env("AWS_DEFAULT_REGION", &self.world.region)
             .env("AWS_REGION", &self.world.region)
             .env("AWS_CA_BUNDLE", &bundle)
-            // For s5cmd, as is `S3_ENDPOINT_URL`.
-            .env("SSL_CERT_FILE", &bundle);
-        command.env("S3_ENDPOINT_URL", format!("https://{}", lines[0].address));
+            // These two are for s5cmd.
+            .env("SSL_CERT_FILE", &bundle)
+            .env("S3_ENDPOINT_URL", format!("https://{}", lines[0].address));
         for (service, line) in SERVICES.iter().zip(lines) {
             command.env(
                 format!("AWS_ENDPOINT_URL_{service}"),
@@ -141,12 +145,12 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
 }
 
-/// The median of one figure of some runs.
+/// The median of one figure.
 pub(crate) fn median(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
     crate::median::median(runs.iter().map(figure).collect())
 }
 
-/// Our own environment, for these containers.
+/// mojito-publish, publishing these containers.
 pub(crate) fn ours(world: &World, containers: &[String]) -> Tool {
     let mut environment = vec![
         ("S3_BUCKET".to_owned(), world.bucket.clone()),

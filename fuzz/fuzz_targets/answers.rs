@@ -1,4 +1,4 @@
-//! What AWS answers: `mojito_publish::fuzzing::answers` says what must hold.
+//! Responses from AWS; `mojito_publish::fuzzing::answers` has the invariants.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Mojito's `config.js`: `mojito_publish::fuzzing::config_js` says what must hold.
+//! Mojito's `config.js`; `mojito_publish::fuzzing::config_js` has the invariants.
 
 #![no_main]
 

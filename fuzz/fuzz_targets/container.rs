@@ -1,4 +1,4 @@
-//! A built file of a container: `mojito_publish::fuzzing::container` says what must hold.
+//! A built file of a container; `mojito_publish::fuzzing::container` has the invariants.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! The settings: `mojito_publish::fuzzing::settings` says what must hold.
+//! The settings; `mojito_publish::fuzzing::settings` has the invariants.
 
 #![no_main]
 

@@ -1,8 +1,7 @@
-//! Whether a request that failed may have been carried out all the same.
+//! Detects failed requests that may have taken effect anyway.
 //!
-//! The SDK tries again by itself and tells only how the last attempt ended. An attempt before it may have been sent whole
-//! and lost its answer, been answered with what says nothing of what was done (an internal error, or a gateway's), or with a
-//! success that broke off.
+//! The SDK retries by itself and reports only the last attempt. The response to an earlier attempt may have been lost or
+//! truncated, or may not say what happened, as with an internal error or a gateway error.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -15,13 +14,13 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 
-/// Watches the attempts of one request.
+/// Watches the attempts of one request, as an interceptor.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Attempts(Arc<Seen>);
+pub(crate) struct Attempts(Arc<State>);
 
 #[derive(Debug, Default)]
-struct Seen {
-    /// A connection has taken the request of the attempt that is under way.
+struct State {
+    /// Whether any of the current attempt was sent.
     is_sent: AtomicBool,
     outcome_unknown: AtomicBool,
 }
@@ -43,11 +42,11 @@ impl Intercept for Attempts {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let seen = Arc::clone(&self.0);
+        let state = Arc::clone(&self.0);
         let request = context.request_mut();
         let body = std::mem::replace(request.body_mut(), SdkBody::taken());
-        // A connection asks for the body once it has the head.
-        let body = body.inspect_frame(move |_| seen.is_sent.store(true, Ordering::Relaxed));
+        // The connection reads the body after it has taken the head.
+        let body = body.inspect_frame(move |_| state.is_sent.store(true, Ordering::Relaxed));
         *request.body_mut() = SdkBody::from_body_1_x(body);
         Ok(())
     }
@@ -59,14 +58,14 @@ impl Intercept for Attempts {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let is_sent = self.0.is_sent.swap(false, Ordering::Relaxed);
-        let in_doubt = match context.response() {
-            // Of a success that could not be read to its end, only the end is missing. A gateway that got no answer, or none
-            // that it took, may have passed the request on.
+        let may_have_taken_effect = match context.response() {
+            // A 2xx that failed is a success with a truncated body. A gateway may have forwarded the request before it
+            // returned 502 or 504.
             Some(response) => matches!(response.status().as_u16(), 200..300 | 500 | 502 | 504),
             None => is_sent,
         };
         let failed = matches!(context.output_or_error(), Some(Err(_)) | None);
-        if failed && in_doubt {
+        if failed && may_have_taken_effect {
             self.0.outcome_unknown.store(true, Ordering::Relaxed);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Tells CloudFront which paths changed, and waits for it to have forgotten them.
+//! CloudFront requests: creates invalidations and checks whether they completed.
 
 use std::future::Future;
 use std::time::Duration;
@@ -11,11 +11,12 @@ use super::error::AwsError;
 use super::error_kind::AwsErrorKind;
 use crate::settings::names::{CdnPath, DistributionId};
 
-/// Far beyond the 14 or so characters of an invalidation's id.
+/// An invalidation ID has some 14 characters.
 const MAX_ID: usize = 100;
 
-/// Waits before another try where CloudFront is busy: 5, 10, 20, 40, 80, 160 and 300 s, some ten minutes in all. An
-/// invalidation takes from seconds to minutes, and only its end makes room.
+/// Delays between retries while CloudFront is busy: 5, 10, 20, 40, 80, 160 and 300 s, some ten minutes in all.
+///
+/// A new invalidation must wait for an earlier one to complete, which takes seconds to minutes.
 const BUSY_DELAYS: [Duration; 7] = [
     Duration::from_secs(5),
     Duration::from_secs(10),
@@ -26,9 +27,9 @@ const BUSY_DELAYS: [Duration; 7] = [
     Duration::from_mins(5),
 ];
 
-/// Makes one invalidation and returns its id.
+/// Creates an invalidation and returns its ID.
 ///
-/// A caller reference that was used with the same paths returns the same invalidation, so a lost answer does no harm.
+/// Safe to retry: the same caller reference with the same paths returns the same invalidation.
 pub(crate) async fn create_invalidation(
     client: &Client,
     distribution: &DistributionId,
@@ -54,7 +55,7 @@ pub(crate) async fn create_invalidation(
         .build()
         .map_err(|error| unexpected(error.to_string()))?;
     let attempts = Attempts::default();
-    let answer = client
+    let response = client
         .create_invalidation()
         .distribution_id(distribution.as_str())
         .invalidation_batch(batch)
@@ -70,29 +71,29 @@ pub(crate) async fn create_invalidation(
                 &error,
             )
         })?;
-    let id = answer.invalidation().map(Invalidation::id);
+    let id = response.invalidation().map(Invalidation::id);
     match id {
         Some(id) if is_id(id) => Ok(id.to_owned()),
-        // It is a success all the same.
+        // The status was a success, so the invalidation may exist.
         _ => Err(AwsError {
             outcome_unknown: true,
-            ..unexpected("the answer names no invalidation".to_owned())
+            ..unexpected("the response has no valid invalidation id".to_owned())
         }),
     }
 }
 
-/// Whether it can be an invalidation's id, which is printed and becomes a part of an address.
+/// Whether this looks like an invalidation ID. It is printed and becomes part of a URL.
 fn is_id(id: &str) -> bool {
     (1..=MAX_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
-/// Whether an invalidation has been carried out everywhere.
+/// Whether an invalidation has completed at every edge location.
 pub(crate) async fn is_completed(
     client: &Client,
     distribution: &DistributionId,
     id: &str,
 ) -> Result<bool, AwsError> {
-    let answer = client
+    let response = client
         .get_invalidation()
         .distribution_id(distribution.as_str())
         .id(id)
@@ -105,12 +106,12 @@ pub(crate) async fn is_completed(
                 &error,
             )
         })?;
-    Ok(answer
+    Ok(response
         .invalidation()
         .is_some_and(|invalidation| invalidation.status().eq_ignore_ascii_case("completed")))
 }
 
-/// Tries until CloudFront is no longer busy. `on_wait` is told why and how long it waits each time.
+/// Retries while CloudFront is busy. Calls `on_wait` with the error and the delay before each retry.
 pub(crate) async fn while_busy<T, F>(
     mut attempt: impl FnMut() -> F,
     mut on_wait: impl FnMut(&AwsError, Duration),
@@ -126,7 +127,7 @@ where
                     AwsErrorKind::Throttled | AwsErrorKind::TooManyInvalidations
                 ) =>
             {
-                // Between one and one and a half times as long, so that pipelines that were refused together come back apart.
+                // Jitter of up to 50% spreads out pipelines that were throttled at the same time.
                 let delay = delay.mul_f64(1.0 + fastrand::f64() / 2.0);
                 on_wait(&error, delay);
                 tokio::time::sleep(delay).await;
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_busy_distribution_is_asked_again_for_some_ten_minutes() {
+    async fn a_busy_distribution_is_retried_for_some_ten_minutes() {
         let started = tokio::time::Instant::now();
         let attempts = Cell::new(0);
         let waits = Cell::new(0);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_busy_is_not_asked_again() {
+    async fn other_errors_are_not_retried() {
         let attempts = Cell::new(0);
         let result: Result<(), AwsError> = while_busy(
             || {

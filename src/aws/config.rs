@@ -1,4 +1,4 @@
-//! What all clients of AWS have in common: region, endpoints, time limits and retries.
+//! Configuration shared by all AWS clients: region, endpoints, timeouts and retries.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::settings::aws::AwsSettings;
 use crate::settings::Settings;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// From the request's start to the answer's last byte, so it includes the upload of the largest file.
+/// Covers one attempt from the start of the request to the last byte of the response, including the largest upload.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
-/// One operation with all its attempts.
+/// Covers one operation with all its attempts.
 pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_ATTEMPTS: u32 = 5;
 
-/// All that clients have in common but the credentials.
+/// Loads the shared configuration, without credentials.
 pub(crate) async fn load(settings: &Settings, client: SharedHttpClient) -> SdkConfig {
     loader(client)
         .region(Region::new(settings.target.region.clone()))
@@ -28,7 +28,7 @@ pub(crate) async fn load(settings: &Settings, client: SharedHttpClient) -> SdkCo
         .await
 }
 
-/// The region that the AWS profile names, if any. Reads files only.
+/// The region of the AWS profile, if it has one. Reads files only.
 pub(crate) async fn profile_region() -> Option<String> {
     use aws_config::meta::region::ProvideRegion;
     let region = aws_config::profile::ProfileFileRegionProvider::new()
@@ -47,18 +47,18 @@ fn loader(client: SharedHttpClient) -> ConfigLoader {
         .http_client(client)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
-        // The limits above end what stalls. This would wake the process ten times a second to look whether it does.
+        // The timeouts above cover stalls. This would also wake the process ten times a second.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
-/// How S3 is addressed.
+/// The S3 configuration. Custom endpoints get path-style addressing.
 pub(crate) fn s3_config(config: &SdkConfig, settings: &AwsSettings) -> aws_sdk_s3::config::Builder {
-    // A profile may name an endpoint too.
-    let own_endpoint = settings.custom_s3_endpoint || config.endpoint_url().is_some();
-    aws_sdk_s3::config::Builder::from(config).force_path_style(own_endpoint)
+    // A profile may set an endpoint too.
+    let is_custom = settings.custom_s3_endpoint || config.endpoint_url().is_some();
+    aws_sdk_s3::config::Builder::from(config).force_path_style(is_custom)
 }
 
-/// HTTP 429, which the SDK itself does not try again unless the code is one that it knows.
+/// Retries HTTP 429, which the SDK retries only if it knows the error code.
 pub(crate) fn too_many_requests() -> HttpStatusCodeClassifier {
     HttpStatusCodeClassifier::new_from_codes([429].as_slice())
 }

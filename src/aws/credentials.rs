@@ -1,4 +1,4 @@
-//! Whose credentials a run has: a role's session, static keys, or what AWS's default credential provider chain finds.
+//! Resolves the credentials of a run: a role session, static keys, or AWS's default credential provider chain.
 
 use std::time::Duration;
 
@@ -17,20 +17,20 @@ use super::oidc;
 use crate::settings::aws::CredentialSource;
 use crate::settings::Settings;
 
-/// The metadata service of an EC2 instance answers in a millisecond or is not there; CI must not wait for it.
+/// The EC2 instance metadata service responds in a millisecond or does not exist. CI must not wait for it.
 const INSTANCE_METADATA_TIMEOUT: Duration = Duration::from_millis(250);
 
-/// Why there are no credentials to go on with.
+/// Why the run has no credentials.
 #[derive(Debug, Error)]
 pub(crate) enum ConnectError {
-    #[error("no credentials were found: {0}\nwhat to do: {1}")]
-    NoCredentials(String, String),
+    #[error("no credentials found: {0}\nwhat to do: {1}")]
+    NoCredentials(String, &'static str),
     #[error("{0}\nwhat to do: {remedy}", remedy = .0.remedy())]
     Aws(Box<AwsError>),
 }
 
 impl ConnectError {
-    /// The first sentence.
+    /// The first line of the message.
     pub(crate) fn summary(&self) -> String {
         self.to_string()
             .lines()
@@ -46,37 +46,38 @@ impl From<AwsError> for ConnectError {
     }
 }
 
-/// Credentials, and whose they are: a phrase for the log.
+/// Credentials and where they came from.
 pub(crate) struct Resolved {
     pub(crate) credentials: Credentials,
-    pub(crate) phrase: String,
+    /// For the log.
+    pub(crate) source: String,
 }
 
-/// Resolves the credentials. `limit` is what a session of a role is limited to.
+/// Resolves the credentials. `limit` becomes the session policy if a role is assumed.
 pub(crate) async fn resolve(
     config: &SdkConfig,
     settings: &Settings,
     limit: Option<&Permissions>,
 ) -> Result<Resolved, ConnectError> {
-    let (credentials, phrase) = match &settings.aws.credentials {
+    let (credentials, source) = match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {
             let session = oidc::assume_role(config, role, token, &settings.build, limit).await?;
-            (session, format!("role {role}, assumed by OpenID Connect"))
+            (session, format!("role {role}, assumed with OpenID Connect"))
         }
         CredentialSource::Keys(keys) => (keys.clone(), format!("access key {}", key_suffix(keys))),
         CredentialSource::DefaultChain { profile } => {
             let resolved = from_default_chain(profile.as_deref(), config).await?;
             let source = profile.as_ref().map_or_else(
-                || "AWS's default chain".to_owned(),
+                || "default credential provider chain".to_owned(),
                 |profile| format!("profile `{profile}`"),
             );
-            let phrase = format!("{source}, access key {}", key_suffix(&resolved));
-            (resolved, phrase)
+            let source = format!("{source}, access key {}", key_suffix(&resolved));
+            (resolved, source)
         }
     };
     Ok(Resolved {
         credentials,
-        phrase,
+        source,
     })
 }
 
@@ -108,30 +109,31 @@ async fn from_default_chain(
     let chain = chain.build().await;
     let resolved = tokio::time::timeout(OPERATION_TIMEOUT, chain.provide_credentials()).await;
     let resolved = resolved.unwrap_or_else(|_| {
-        // A process that prints credentials has no limit of its own.
+        // The SDK sets no timeout for `credential_process`.
         Err(CredentialsError::provider_timed_out(OPERATION_TIMEOUT))
     });
-    resolved.map_err(|error| {
-        let found = match &error {
-            CredentialsError::CredentialsNotLoaded(_) => {
-                "looked for `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, a web identity, a container's role \
-                 and an instance's role"
-                    .to_owned()
-            }
-            _ => causes(&error),
-        };
-        let found = match profile {
-            Some(profile) => format!("{found} (`AWS_PROFILE` is `{profile}`)"),
-            None => found,
-        };
-        let remedy = "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` or `AWS_OIDC_ROLE_ARN` in CI (a variable of another \
-                      deployment environment is empty here); by hand, set `AWS_PROFILE` or sign in with `aws sso login`";
-        ConnectError::NoCredentials(found, remedy.to_owned())
-    })
+    resolved.map_err(|error| no_credentials(&error, profile))
 }
 
-/// The end of the key's id, which tells keys apart and helps nobody else. What is no id, such as a secret in its place, is
-/// not shown at all.
+fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectError {
+    let reason = match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            "checked `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, web identity, container role and instance role"
+                .to_owned()
+        }
+        _ => causes(error),
+    };
+    let reason = match profile {
+        Some(profile) => format!("{reason} (`AWS_PROFILE` is `{profile}`)"),
+        None => reason,
+    };
+    let remedy = "in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN` (variables of other \
+                      deployment environments are empty here); locally, set `AWS_PROFILE` or run `aws sso login`";
+    ConnectError::NoCredentials(reason, remedy)
+}
+
+/// The end of the access key ID, enough to tell keys apart. Anything that is not an ID, such as a secret pasted in its
+/// place, is not shown at all.
 fn key_suffix(credentials: &Credentials) -> String {
     let id = credentials.access_key_id();
     let is_id = id.len() >= 16
@@ -141,6 +143,6 @@ fn key_suffix(credentials: &Credentials) -> String {
     if is_id {
         format!("ending in `{}`", &id[id.len() - 4..])
     } else {
-        "of a form that AWS does not have".to_owned()
+        "with an invalid id".to_owned()
     }
 }

@@ -1,22 +1,22 @@
-//! The debug log: every request to AWS with its answer, and nothing that is secret.
+//! The debug log: every AWS request and the status of its response, without secrets.
 //!
-//! The SDK's own debug log prints whole requests, headers with tokens and signatures included, so it stays off whatever
-//! the level; what is worth knowing of a request is logged here instead.
+//! The SDK's own debug log prints headers with tokens and signatures, so it stays off at every level. This module logs the
+//! useful part instead.
 
 use aws_sdk_s3::config::interceptors::{
     BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
 };
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_smithy_runtime_api::box_error::BoxError;
-
-use super::error::request_id;
 use tracing::debug;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Switches the debug log on, to standard output like all that the program prints.
+use super::error::request_id;
+
+/// Turns the debug log on. It goes to standard output, like the rest of the log.
 pub(crate) fn init() {
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
@@ -54,7 +54,7 @@ impl Intercept for LogRequests {
         let response = context.response();
         let id = request_id(response);
         let id = id.as_deref().unwrap_or("none");
-        debug!("answered with HTTP {}, request id {id}", response.status());
+        debug!("HTTP {}, request id {id}", response.status());
         Ok(())
     }
 }

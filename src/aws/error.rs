@@ -1,6 +1,6 @@
-//! What AWS refused, or why it was not reached: code, message and request id, and a sentence on what to do about it.
+//! A failed AWS request: error code, message, request ID and remedy.
 //!
-//! The SDK prints only `service error` for its errors, so they are taken apart here.
+//! The SDK's errors display only as `service error`, so this module extracts the details.
 
 use std::error::Error as StdError;
 use std::fmt::{self, Display, Formatter};
@@ -19,18 +19,18 @@ use crate::common::printable::{sanitize_message, MAX_MESSAGE};
 pub(crate) struct AwsError {
     /// The IAM action, such as `s3:PutObject`.
     pub(crate) action: &'static str,
-    /// What it was done to: an object's address, a distribution or a role.
+    /// The target: an object's URI, a distribution or a role.
     pub(crate) resource: String,
-    /// AWS's own code. `None` where no answer came, or none with a code.
+    /// AWS's error code. `None` without a response, or if the response has no code.
     pub(crate) code: Option<String>,
     pub(crate) message: String,
     pub(crate) status: Option<u16>,
     pub(crate) request_id: Option<String>,
-    /// S3's second id, which AWS's support asks for (`x-amz-id-2`).
+    /// S3's extended request ID (`x-amz-id-2`), which AWS support asks for.
     pub(crate) host_id: Option<String>,
     #[serde(skip)]
     pub(crate) kind: AwsErrorKind,
-    /// Whether the request may have been carried out, as it was sent and its answer never came.
+    /// Whether the request may have taken effect: it was sent, but no conclusive response arrived.
     #[serde(skip)]
     pub(crate) outcome_unknown: bool,
 }
@@ -54,13 +54,13 @@ impl AwsError {
         let code = error.code().map(sanitize_message);
         let message = error
             .message()
-            .map_or_else(|| unexplained(error), sanitize_message);
+            .map_or_else(|| describe_response(error), sanitize_message);
         let region = header("x-amz-bucket-region");
         let has_body = response
             .and_then(|response| response.body().bytes())
             .is_some_and(|body| !body.is_empty());
-        let is_nameless = code.is_none() && has_body && !matches!(status, Some(301 | 307));
-        let kind = if is_nameless || is_too_large(error) {
+        let lacks_code = code.is_none() && has_body && !matches!(status, Some(301 | 307));
+        let kind = if lacks_code || is_too_large(error) {
             AwsErrorKind::NotAws
         } else {
             AwsErrorKind::of(action, code.as_deref(), status, &message, region)
@@ -78,7 +78,7 @@ impl AwsError {
         }
     }
 
-    /// A fault that AWS's SDK has no error for.
+    /// A failure that is not an SDK error, such as an incomplete response.
     pub(crate) fn unexpected(
         action: &'static str,
         resource: String,
@@ -97,7 +97,7 @@ impl AwsError {
         }
     }
 
-    /// A refusal of the program's own, which no retry changes.
+    /// A request that this program refuses to send. Re-running does not help.
     pub(crate) fn refused(
         action: &'static str,
         resource: String,
@@ -110,14 +110,14 @@ impl AwsError {
         }
     }
 
-    /// What to do, as a sentence.
+    /// What to do about it.
     pub(crate) fn remedy(&self) -> String {
         self.kind.remedy(self.action)
     }
 }
 
 impl Display for AwsError {
-    /// What was done to what, and AWS's own words.
+    /// The action, its target and AWS's own message.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write!(f, "{} on {} failed", self.action, self.resource)?;
         if let Some(code) = &self.code {
@@ -138,8 +138,8 @@ impl Display for AwsError {
     }
 }
 
-/// What is known of an error that came without a message of AWS's: the answer's beginning, or why there is none.
-fn unexplained<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> String {
+/// Describes an error without a message from AWS: the start of the response, or why there is none.
+fn describe_response<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> String {
     const SHOWN: usize = 200;
     let body = error
         .raw_response()
@@ -148,22 +148,22 @@ fn unexplained<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> Stri
         return causes(error);
     };
     if body.trim_ascii().is_empty() {
-        return "the answer is empty".to_owned();
+        return "the response is empty".to_owned();
     }
-    let beginning = String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]);
-    let mut words: Vec<&str> = beginning.split_whitespace().collect();
+    let start = String::from_utf8_lossy(&body[..body.len().min(MAX_MESSAGE)]);
+    let mut words: Vec<&str> = start.split_whitespace().collect();
     if body.len() > MAX_MESSAGE {
-        // It may be half of a secret, which nobody would know.
+        // The last word may be half of a secret, which would not be recognized and redacted.
         words.pop();
     }
     let shown: String = sanitize_message(&words.join(" "))
         .chars()
         .take(SHOWN)
         .collect();
-    format!("the answer is not AWS's: {shown}")
+    format!("the response did not come from AWS: {shown}")
 }
 
-/// The id by which AWS's support finds a request. S3 and the other services have a header each for it.
+/// The request ID, which AWS support asks for. S3 uses another header for it than the other services.
 pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
     let headers = response.headers();
     headers
@@ -172,19 +172,19 @@ pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
         .map(sanitize_message)
 }
 
-/// Whether no more was read, as nothing of AWS's is that large.
+/// Whether the response was larger than any AWS response.
 fn is_too_large(error: &(dyn StdError + 'static)) -> bool {
     chain(error).any(<dyn StdError>::is::<TooLarge>)
 }
 
-/// An error and its causes.
+/// The error and its sources.
 fn chain<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     successors(Some(error), |&error| error.source())
 }
 
-/// The chain of an error's causes, without the repetitions that wrapping makes. They may quote an answer.
+/// The error's source chain as text, without the repetition that wrapping causes.
 pub(crate) fn causes(error: &(dyn StdError + 'static)) -> String {
     let mut parts: Vec<String> = Vec::new();
     for error in chain(error) {
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_says_what_where_and_in_awss_words() {
+    fn an_error_names_the_action_its_target_and_awss_message() {
         let error = AwsError {
             code: Some("AccessDenied".into()),
             status: Some(403),

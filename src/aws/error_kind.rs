@@ -1,8 +1,9 @@
-//! What a fault of AWS means: hundreds of codes are sorted into the dozen things that a reader can act on.
+//! Maps AWS's hundreds of error codes to the few kinds that a reader can act on.
 //!
-//! They are sorted by code, as the messages are no part of AWS's contract; only why access is denied stands nowhere else.
+//! Classification goes by code, since messages are not part of AWS's contract. The exception is why access is denied, which
+//! only the message says.
 
-/// What a fault means.
+/// What an AWS error means to the reader.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum AwsErrorKind {
     AccessDenied,
@@ -10,20 +11,20 @@ pub(crate) enum AwsErrorKind {
     Changed,
     ClockSkew,
     ExpiredSession,
-    /// Denied by a policy, rather than allowed by none.
+    /// A policy denies it explicitly, rather than none allowing it.
     ExplicitlyDenied,
     Kms,
     NoSuchBucket,
     NoSuchDistribution,
     NoSuchKey,
-    /// The answer is not of AWS's making.
+    /// The response did not come from AWS.
     NotAws,
     OidcTokenExpired,
     OidcTokenRefused,
     PolicyTooLarge,
     Refused(&'static str),
     Throttled,
-    /// The role does not trust the step.
+    /// The role's trust policy does not cover the step.
     TrustRefused,
     TooManyInvalidations,
     UnknownKey,
@@ -38,7 +39,7 @@ pub(crate) enum AwsErrorKind {
 pub(crate) const ASSUME_ROLE: &str = "sts:AssumeRoleWithWebIdentity";
 
 impl AwsErrorKind {
-    /// What an answer means that failed an action. `message` is AWS's, and `bucket_region` is where S3 says that the bucket is.
+    /// Classifies an error response. `message` is AWS's; `bucket_region` is the region that S3 gives for the bucket.
     pub(crate) fn of(
         action: &str,
         code: Option<&str>,
@@ -56,7 +57,7 @@ impl AwsErrorKind {
         }
     }
 
-    /// Sorts an answer of AWS by its code, or by its status where it has none.
+    /// Classifies by the error code, or by the status if there is no code.
     fn of_code(
         action: &str,
         code: Option<&str>,
@@ -119,35 +120,35 @@ impl AwsErrorKind {
         }
     }
 
-    /// What to do, as a sentence.
+    /// What to do about it.
     pub(crate) fn remedy(&self, action: &str) -> String {
         match self {
-            Self::TrustRefused => "the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience and this repository (and deployment environment) as subject".into(),
-            Self::ExplicitlyDenied => "a policy denies this explicitly, which no statement of the user's can allow: if it is the bucket's own, it may demand encryption, conditional writes (`ONLY_NEWER` makes them) or a network; AWS's words above name the kind of policy".into(),
-            Self::AccessDenied if action.starts_with("cloudfront:") => format!("the credentials may not do `{action}` here: give their user or role the statement below; if they have it, the distribution belongs to another account"),
-            Self::AccessDenied => format!("the credentials may not do `{action}` here: give their user or role the statement below, and look for a bucket policy that denies it"),
-            Self::AclNotSupported => "the bucket has ACLs disabled, as new buckets have: leave `ACL` empty".into(),
-            Self::Changed => "somebody else published at the same moment: look at what is live and run this again if it is not the newest".into(),
-            Self::ClockSkew => "the clock of this machine is wrong by more than AWS accepts: set it and run this again".into(),
-            Self::NotAws => "something that is not AWS answered: check `HTTPS_PROXY`, any `AWS_ENDPOINT_URL`, and what filters the network here".into(),
-            Self::OidcTokenExpired => "the step's OIDC token has expired: run the step again, and publish early in it".into(),
-            Self::ExpiredSession => "the session's credentials have expired: sign in again by hand, or run the step again in CI".into(),
-            Self::Kms => "the bucket encrypts with a KMS key that these credentials may not use: allow `kms:GenerateDataKey` on the key".into(),
-            Self::NoSuchBucket => "there is no such bucket: check `S3_BUCKET`, or `s3BucketPRD` and `s3BucketDev` of `config.js`".into(),
-            Self::NoSuchDistribution => "there is no such distribution in this account: check `DISTRIBUTION_ID` and whose credentials these are".into(),
-            Self::NoSuchKey => "there is no such object".into(),
-            Self::PolicyTooLarge => "the session policy of this run's keys is too large when packed: publish fewer containers in one run".into(),
+            Self::TrustRefused => "the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience, and this repository (and deployment environment) as the subject".into(),
+            Self::ExplicitlyDenied => "a policy explicitly denies this, which no allow statement overrides: a bucket policy may require encryption, conditional writes (set `ONLY_NEWER`) or a certain network; AWS's message above names the kind of policy".into(),
+            Self::AccessDenied if action.starts_with("cloudfront:") => format!("the credentials do not allow `{action}` here: add the statement below to their user or role; if they already have it, the distribution belongs to another account"),
+            Self::AccessDenied => format!("the credentials do not allow `{action}` here: add the statement below to their user or role, and check the bucket policy for a deny"),
+            Self::AclNotSupported => "the bucket has ACLs disabled, which is the default: leave `ACL` empty".into(),
+            Self::Changed => "someone else published at the same time: check what is live, and re-run if it is not the newest".into(),
+            Self::ClockSkew => "this machine's clock is off by more than AWS accepts: set it and re-run".into(),
+            Self::NotAws => "the response did not come from AWS: check `HTTPS_PROXY`, any `AWS_ENDPOINT_URL` and network filters".into(),
+            Self::OidcTokenExpired => "the step's OIDC token has expired: re-run the step, and publish early in it".into(),
+            Self::ExpiredSession => "the session credentials have expired: sign in again locally, or re-run the step in CI".into(),
+            Self::Kms => "the bucket is encrypted with a KMS key that these credentials cannot use: allow `kms:GenerateDataKey` on the key".into(),
+            Self::NoSuchBucket => "the bucket does not exist: check `S3_BUCKET`, or `s3BucketPRD` and `s3BucketDev` in `config.js`".into(),
+            Self::NoSuchDistribution => "the distribution does not exist in this account: check `DISTRIBUTION_ID` and which account the credentials belong to".into(),
+            Self::NoSuchKey => "the object does not exist".into(),
+            Self::PolicyTooLarge => "the session policy for this run's keys is too large when packed: publish fewer containers in one run".into(),
             Self::Refused(remedy) => (*remedy).into(),
-            Self::Throttled => "AWS throttled the requests all the time: run this again in some minutes".into(),
-            Self::TooManyInvalidations => "the distribution still works on too many invalidations (3,000 paths at a time): run this again in some minutes".into(),
-            Self::UnknownKey => "AWS does not know this access key: check `AWS_ACCESS_KEY_ID` of this deployment environment, and whether the key was deleted or deactivated".into(),
-            Self::Unreachable => "AWS was not reached or did not answer: check the network, `HTTPS_PROXY` and any `AWS_ENDPOINT_URL`, and run this again".into(),
+            Self::Throttled => "AWS throttled every attempt: re-run in a few minutes".into(),
+            Self::TooManyInvalidations => "the distribution has too many invalidations in progress (the limit is 3,000 paths): re-run in a few minutes".into(),
+            Self::UnknownKey => "AWS does not recognize this access key: check `AWS_ACCESS_KEY_ID` of this deployment environment, and whether the key was deleted or deactivated".into(),
+            Self::Unreachable => "AWS was unreachable or did not respond: check the network, `HTTPS_PROXY` and any `AWS_ENDPOINT_URL`, then re-run".into(),
             Self::WrongRegion(Some(region)) => format!("the bucket is in another region: set `AWS_DEFAULT_REGION` to `{region}`"),
-            Self::WrongRegion(None) => "the bucket is in another region: set `AWS_DEFAULT_REGION` to it".into(),
-            Self::WrongSecret => "the secret does not belong to this access key: check `AWS_SECRET_ACCESS_KEY` of this deployment environment for a cut or a blank".into(),
-            Self::WrongToken => "the token does not belong to this access key or is not valid: check `AWS_SESSION_TOKEN` (leave it empty for a user's own keys)".into(),
-            Self::OidcTokenRefused => "AWS does not accept the step's OIDC token: IAM must have an identity provider with the URL of this workspace and the audience `ari:cloud:bitbucket::workspace/WORKSPACE_UUID`; both are shown in Repository settings > OpenID Connect".into(),
-            Self::Other => "run this again; if it stays, AWS's support can look the request id up".into(),
+            Self::WrongRegion(None) => "the bucket is in another region: set `AWS_DEFAULT_REGION` to that region".into(),
+            Self::WrongSecret => "the secret does not match this access key: `AWS_SECRET_ACCESS_KEY` of this deployment environment may be truncated or contain a space".into(),
+            Self::WrongToken => "the session token is invalid or does not match this access key: check `AWS_SESSION_TOKEN` (leave it empty for an IAM user's keys)".into(),
+            Self::OidcTokenRefused => "AWS rejected the step's OIDC token: IAM needs an identity provider with this workspace's URL and the audience `ari:cloud:bitbucket::workspace/WORKSPACE_UUID`; both are shown in Repository settings > OpenID Connect".into(),
+            Self::Other => "re-run; if it keeps failing, give AWS support the request id".into(),
         }
     }
 }
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_sorted_into_what_they_mean() {
+    fn codes_and_statuses_map_to_kinds() {
         #[track_caller]
         fn case(code: Option<&str>, status: Option<u16>, expected: &AwsErrorKind) {
             assert_eq!(
@@ -169,7 +170,7 @@ mod tests {
         case(Some("AccessDenied"), Some(403), &AwsErrorKind::AccessDenied);
         case(None, Some(403), &AwsErrorKind::AccessDenied);
         case(Some("PermanentRedirect"), Some(301), &right_region);
-        case(Some("Unheard"), Some(301), &right_region);
+        case(Some("NewCode"), Some(301), &right_region);
         case(None, Some(307), &right_region);
         case(Some("SlowDown"), Some(503), &AwsErrorKind::Throttled);
         case(Some("Throttling"), Some(400), &AwsErrorKind::Throttled);

@@ -1,10 +1,10 @@
 //! The HTTPS client and the certificates that it trusts.
 //!
-//! The image holds nothing but the binary, so Mozilla's root certificates are embedded; the system's are added where
-//! there are any. `AWS_CA_BUNDLE`, which is how a company's inspecting proxy is made known to AWS's tools, takes their place
-//! for AWS, as in each of these, and is added to them for everything else.
+//! The image contains only the binary, so Mozilla's root certificates are embedded. System certificates are added if there
+//! are any. `AWS_CA_BUNDLE`, which companies with a TLS-inspecting proxy set, replaces both for AWS, as in AWS's own tools,
+//! and is added to both for everything else.
 //!
-//! All of AWS's clients share one pool of connections, so that one may be opened before it is needed (`warm`).
+//! All AWS clients share one connection pool, so that `preconnect` can open connections before they are needed.
 
 use std::fs;
 
@@ -20,10 +20,10 @@ use super::preconnect::ConnectionCounter;
 use super::response_limit::limited;
 use crate::settings::ca_bundle::push_pem;
 
-/// Bytes that the embedded roots take in PEM form, so that they are not copied while they are put together.
-const ROOTS_IN_PEM: usize = 300_000;
+/// Enough bytes for the embedded roots in PEM form, so that the string is not reallocated while it is built.
+const ROOTS_PEM_CAPACITY: usize = 300_000;
 
-/// What opens connections: through the proxy that the environment names, with the roots described above.
+/// Opens connections, through the proxy from the environment if there is one, with the roots described above.
 pub(crate) struct Https {
     ca_bundle: Option<String>,
     pool: Client,
@@ -44,8 +44,8 @@ impl Https {
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(context(trusted))
             .build_https()
-            .expect("a pool without limits is always sound");
-        let pool = Client::new(&pool).expect("a pool without partitions has the anonymous one");
+            .expect("a pool without limits is always valid");
+        let pool = Client::new(&pool).expect("a pool without partitions has an anonymous one");
         Self {
             ca_bundle: ca_bundle.map(str::to_owned),
             pool,
@@ -53,7 +53,7 @@ impl Https {
         }
     }
 
-    /// A connector for requests that are not AWS's.
+    /// A connector for requests to hosts other than AWS.
     pub(crate) fn connector(&self) -> Connector {
         let trusted = self.ca_bundle.iter().fold(roots(), |roots, bundle| {
             roots.with_pem_certificate(bundle.as_str())
@@ -66,7 +66,7 @@ impl Https {
             .build()
     }
 
-    /// The client of AWS's SDK.
+    /// The client for the AWS SDK.
     pub(crate) fn client(&self) -> SharedHttpClient {
         limited(SharedHttpClient::new(self.pool.clone()))
     }
@@ -76,10 +76,10 @@ fn context(trusted: TrustStore) -> TlsContext {
     TlsContext::builder()
         .with_trust_store(trusted)
         .build()
-        .expect("a trust store alone is always a TLS context")
+        .expect("a trust store alone makes a valid TLS context")
 }
 
-/// The embedded and the system's.
+/// Embedded and system certificates.
 fn roots() -> TrustStore {
     TrustStore::empty()
         .with_native_roots(system_has_roots())
@@ -87,14 +87,14 @@ fn roots() -> TrustStore {
 }
 
 fn embedded_roots() -> String {
-    let mut pem = String::with_capacity(ROOTS_IN_PEM);
+    let mut pem = String::with_capacity(ROOTS_PEM_CAPACITY);
     for root in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
         push_pem(&mut pem, root);
     }
     pem
 }
 
-/// Without a system's certificates the HTTP client would warn, and panic where debug assertions are on.
+/// If native roots are enabled but there are none, the HTTP client warns, and panics with debug assertions.
 fn system_has_roots() -> bool {
     ["SSL_CERT_FILE", "SSL_CERT_DIR"]
         .iter()
@@ -120,7 +120,7 @@ mod tests {
     fn the_embedded_roots_are_all_usable() {
         let pem = embedded_roots();
         let mut store = RootCertStore::empty();
-        assert!(pem.len() <= ROOTS_IN_PEM, "{}", pem.len());
+        assert!(pem.len() <= ROOTS_PEM_CAPACITY, "{}", pem.len());
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
             store.add(certificate.unwrap()).unwrap();
         }

@@ -1,7 +1,6 @@
-//! The scope of a run: the keys it may write and the distributions it may invalidate, and nothing else.
+//! The permissions that a run needs, and the least-privilege IAM policy that grants them.
 //!
-//! The least-privilege IAM policy is made from it in one place, whether it limits a session or tells a reader at night
-//! which statement is missing.
+//! Session policies, printed policies and the missing statement in an error all come from here, so they always agree.
 
 use serde::Serialize;
 use serde_json::{json, Value};
@@ -15,7 +14,7 @@ use crate::settings::Settings;
 /// STS's limit for a session policy, in characters.
 pub(crate) const MAX_SESSION_POLICY: usize = 2048;
 
-/// What a run touches.
+/// What a run writes and invalidates, and nothing else.
 #[derive(Clone, Debug)]
 pub(crate) struct Permissions {
     pub(crate) bucket: BucketName,
@@ -23,9 +22,9 @@ pub(crate) struct Permissions {
     pub(crate) keys: Vec<ObjectKey>,
     pub(crate) distributions: Vec<DistributionId>,
     pub(crate) region: String,
-    /// The account of the distributions. Unknown: a policy that is shown has a placeholder.
+    /// The account of the distributions. If unknown, the policy has a placeholder.
     pub(crate) account_id: Option<String>,
-    /// An ACL header needs `s3:PutObjectAcl`.
+    /// `ACL` needs `s3:PutObjectAcl`.
     pub(crate) acl: bool,
     /// `WAIT` needs `cloudfront:GetInvalidation`.
     pub(crate) wait: bool,
@@ -44,7 +43,7 @@ pub(crate) struct Statement {
 }
 
 impl Permissions {
-    /// What a publish with these settings touches.
+    /// The permissions that a publish with these settings needs.
     pub(crate) fn of(settings: &Settings) -> Self {
         let target = &settings.target;
         Self {
@@ -94,8 +93,8 @@ impl Permissions {
         statements
     }
 
-    /// With the account of the caller, where no setting names one.
-    pub(crate) fn of_account(mut self, account_id: Option<String>) -> Self {
+    /// Uses the caller's account if no setting names one.
+    pub(crate) fn with_fallback_account(mut self, account_id: Option<String>) -> Self {
         self.account_id = self.account_id.or(account_id);
         self
     }
@@ -114,20 +113,20 @@ impl Permissions {
         json!({"Version": "2012-10-17", "Statement": self.statements(objects)})
     }
 
-    /// The policy of a session, as JSON.
+    /// The session policy, as JSON.
     ///
-    /// Where the keys of many containers exceed what STS takes, the session is limited to their folder instead.
+    /// If the keys of many containers exceed STS's limit, the policy allows their folder instead.
     pub(crate) fn session_policy(&self) -> String {
         let exact = self.policy().to_string();
         if exact.chars().count() <= MAX_SESSION_POLICY {
             return exact;
         }
-        let everything_in_folder = ObjectKey::new(&self.prefix, "*");
-        self.policy_for(vec![self.object_arn(everything_in_folder.as_str())])
+        let whole_folder = ObjectKey::new(&self.prefix, "*");
+        self.policy_for(vec![self.object_arn(whole_folder.as_str())])
             .to_string()
     }
 
-    /// The statement that allows what is done to these objects.
+    /// The statement that allows writing these objects.
     pub(crate) fn statement_for_objects(&self, keys: &[&ObjectKey]) -> Statement {
         let arns = keys
             .iter()
@@ -136,7 +135,7 @@ impl Permissions {
         self.statements(arns).swap_remove(0)
     }
 
-    /// The statement that allows the invalidations. `None` if there are none.
+    /// The statement that allows the invalidations. `None` without distributions.
     pub(crate) fn statement_for_distributions(&self) -> Option<Statement> {
         self.statements(Vec::new()).into_iter().nth(1)
     }
@@ -153,7 +152,7 @@ impl Permissions {
         )
     }
 
-    /// The part of an ARN that tells AWS's separate worlds apart.
+    /// The partition of ARNs, which follows from the region.
     pub(crate) fn partition(&self) -> &'static str {
         if self.region.starts_with("cn-") {
             "aws-cn"
@@ -165,7 +164,7 @@ impl Permissions {
     }
 }
 
-/// The statement of the policy that is missing, where that is what is wrong with all of these faults.
+/// The policy statement that would allow what was denied. `None` if nothing was.
 pub(crate) fn missing_statement<'a>(
     errors: impl Iterator<Item = &'a AwsError>,
     permissions: &Permissions,
@@ -177,8 +176,8 @@ pub(crate) fn missing_statement<'a>(
         return permissions.statement_for_distributions();
     }
     let is_denied = |key: &&ObjectKey| {
-        let address = s3_uri(&permissions.bucket, key);
-        denied.iter().any(|error| error.resource == address)
+        let uri = s3_uri(&permissions.bucket, key);
+        denied.iter().any(|error| error.resource == uri)
     };
     let keys: Vec<&ObjectKey> = permissions.keys.iter().filter(is_denied).collect();
     (!keys.is_empty()).then(|| permissions.statement_for_objects(&keys))
@@ -187,7 +186,7 @@ pub(crate) fn missing_statement<'a>(
 impl Statement {
     /// The statement as indented JSON.
     pub(crate) fn pretty(&self) -> String {
-        serde_json::to_string_pretty(self).expect("strings and lists of strings are always JSON")
+        serde_json::to_string_pretty(self).expect("strings and lists of strings always serialize")
     }
 }
 
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_may_write_the_keys_and_invalidate_the_distribution() {
+    fn a_session_may_only_write_the_keys_and_invalidate_the_distribution() {
         let policy: serde_json::Value =
             serde_json::from_str(&permissions(&["mojito.js"]).session_policy()).unwrap();
         assert_eq!(
@@ -231,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_that_need_more_get_more() {
+    fn acl_wait_and_only_newer_add_their_actions() {
         let mut permissions = permissions(&["mojito.js"]);
         (permissions.acl, permissions.wait, permissions.only_newer) = (true, true, true);
         permissions.region = "cn-north-1".to_owned();

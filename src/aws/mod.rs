@@ -1,4 +1,4 @@
-//! The connection to AWS: the clients of its services, with the credentials of the run.
+//! AWS service clients, which all use the credentials resolved at the start of the run.
 
 pub(crate) mod attempts;
 pub(crate) mod cloudfront;
@@ -26,19 +26,19 @@ use self::debug_log::LogRequests;
 use self::iam_policy::Permissions;
 use crate::settings::Settings;
 
-/// The clients of the services that a publish needs.
+/// The clients that a publish needs.
 pub(crate) struct Aws {
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) cloudfront: aws_sdk_cloudfront::Client,
-    /// What the clients of other services are made from.
+    /// Shared configuration for clients of other services.
     pub(crate) config: SdkConfig,
-    /// Whose credentials these are: a phrase for the log.
+    /// Where the credentials came from, for the log.
     pub(crate) credentials: String,
 }
 
-/// Resolves the credentials, once for the whole run, and makes the clients.
+/// Resolves the credentials once for the whole run and builds the clients.
 ///
-/// `limit` is what a session of a role is limited to.
+/// `limit` becomes the session policy if a role is assumed.
 pub(crate) async fn connect(
     settings: &Settings,
     config: SdkConfig,
@@ -46,22 +46,21 @@ pub(crate) async fn connect(
 ) -> Result<Aws, ConnectError> {
     let Resolved {
         credentials,
-        phrase,
+        source,
     } = credentials::resolve(&config, settings, limit).await?;
-    Ok(Aws::new(config, settings, credentials, phrase))
+    Ok(Aws::new(config, settings, credentials, source))
 }
 
 impl Aws {
-    /// `credentials` says whose they are that were resolved.
     pub(crate) fn new(
         config: SdkConfig,
         settings: &Settings,
-        resolved: Credentials,
-        credentials: String,
+        credentials: Credentials,
+        source: String,
     ) -> Self {
         let config = config
             .into_builder()
-            .credentials_provider(SharedCredentialsProvider::new(resolved))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(
@@ -77,7 +76,7 @@ impl Aws {
                     .build(),
             ),
             config,
-            credentials,
+            credentials: source,
         }
     }
 }

@@ -1,6 +1,6 @@
-//! Bitbucket's `OpenID` Connect: a role is assumed with the step's token, so that no key is stored anywhere.
+//! Assumes a role with the step's `OpenID` Connect token from Bitbucket, so that no access key is stored anywhere.
 //!
-//! The token stays in memory: a pipe has no home and no /tmp to keep a file in, and a file could be read by others.
+//! The token stays in memory: the image has no home and no /tmp for a token file, and others could read such a file.
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
@@ -12,10 +12,10 @@ use super::iam_policy::{Permissions, MAX_SESSION_POLICY};
 use crate::settings::aws::{RoleArn, Token};
 use crate::settings::pipeline::Build;
 
-/// The longest session name that STS takes.
+/// STS's limit for a session name.
 const MAX_SESSION_NAME: usize = 64;
 
-/// Assumes the role, with a session policy that allows what `limit` needs and nothing else.
+/// Assumes the role. The session policy allows `limit` and nothing else.
 pub(crate) async fn assume_role(
     config: &SdkConfig,
     role: &RoleArn,
@@ -31,8 +31,8 @@ pub(crate) async fn assume_role(
         return Err(AwsError::refused(
             ASSUME_ROLE,
             role.to_string(),
-            "the distributions do not fit into the 2,048 characters of a session policy".to_owned(),
-            "name fewer distributions in `DISTRIBUTION_ID` of one run",
+            "the distributions do not fit into a session policy of 2,048 characters".to_owned(),
+            "set fewer distributions in `DISTRIBUTION_ID`, in several runs if needed",
         ));
     }
     let config = aws_sdk_sts::config::Builder::from(config)
@@ -51,7 +51,7 @@ pub(crate) async fn assume_role(
         AwsError::unexpected(
             ASSUME_ROLE,
             role.to_string(),
-            "the answer has no credentials",
+            "the response has no credentials",
         )
     })?;
     Ok(Credentials::new(
@@ -63,7 +63,7 @@ pub(crate) async fn assume_role(
     ))
 }
 
-/// Names the session after repository and build, so that `CloudTrail` leads back to the pipeline.
+/// Names the session after the repository and build, so that `CloudTrail` events lead back to the pipeline.
 fn session_name(build: &Build) -> String {
     let repository = build.repository.as_deref().unwrap_or("mojito-publish");
     let number = build
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_session_is_named_after_repository_and_build() {
+    fn a_session_is_named_after_the_repository_and_build() {
         let build = |repository: &str| Build {
             repository: Some(repository.to_owned()),
             build_number: Some("57".to_owned()),

@@ -1,7 +1,7 @@
-//! Opens the connections to AWS while earlier work is under way: a connection with TLS takes two round trips.
+//! Opens connections to AWS during earlier work, since opening one with TLS takes two round trips.
 //!
-//! Nothing is sent over them, as settings and container may still be refused; a proxy alone is asked to connect. Nothing
-//! depends on them either: a request that finds no open connection opens its own.
+//! No request is sent over them yet, as the settings or the container may still be refused; only a proxy sees a CONNECT.
+//! Nothing depends on them: a request that finds no open connection opens its own.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -26,23 +26,23 @@ use tokio::sync::Notify;
 use super::config;
 use crate::settings::Settings;
 
-/// Connections that are being opened. What is awaited of them ends also where they cannot be.
+/// Connections that are being opened. Waiting for them also ends if they cannot be opened.
 pub(crate) struct Preconnect {
     s3: Shared<BoxFuture<'static, ()>>,
     cloudfront: Shared<BoxFuture<'static, ()>>,
 }
 
-/// How many connections to S3 are opened.
+/// How many connections to open to S3.
 #[derive(Clone, Copy)]
 pub(crate) struct Wanted {
-    /// For uploads at the same time.
+    /// For concurrent uploads.
     pub(crate) uploads: usize,
-    /// For reading what the first container replaces, while it is uploaded.
+    /// For reading the live container while the first container is uploaded.
     pub(crate) reads: usize,
 }
 
 impl Preconnect {
-    /// Starts to open what a publish with these settings needs. `config` is that of its clients.
+    /// Starts opening the connections that a publish with these settings needs. `config` is that of its clients.
     pub(crate) fn start(
         counter: &ConnectionCounter,
         config: SdkConfig,
@@ -60,22 +60,22 @@ impl Preconnect {
         let cloudfront = aws_sdk_cloudfront::Client::from_conf(cloudfront.build());
         let bucket = settings.target.bucket.to_string();
         let needs_cloudfront = !settings.distributions.is_empty();
-        let (of_s3, of_cloudfront) = (counter.clone(), counter.clone());
+        let (s3_counter, cloudfront_counter) = (counter.clone(), counter.clone());
         let to_s3 = async move {
-            let abandoned = AbandonedRequest::new(&of_s3);
+            let abandoned = AbandonedRequest::new(&s3_counter);
             let request = || {
                 let request = s3.head_object().bucket(&bucket).key("none").customize();
                 request.interceptor(abandoned.clone()).send()
             };
             let requests = join_all((0..wanted.uploads + wanted.reads).map(|_| request()));
-            // The first container goes alone, and waits for no more than it needs.
+            // The first container is uploaded alone, so do not wait for more than it needs.
             abandoned
                 .abandon_when_connected(1 + wanted.reads, requests)
                 .await;
         };
         let to_cloudfront = async move {
             if needs_cloudfront {
-                let abandoned = AbandonedRequest::new(&of_cloudfront);
+                let abandoned = AbandonedRequest::new(&cloudfront_counter);
                 let request = cloudfront.get_invalidation().distribution_id("none");
                 let request = request.id("none").customize();
                 let request = request.interceptor(abandoned.clone()).send();
@@ -106,12 +106,12 @@ fn in_background(
         .shared()
 }
 
-/// Counts the requests that the pool has opened a connection for, or could not, by where to.
+/// Counts, by origin, the requests that the pool has opened a connection for, or failed to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ConnectionCounter(Arc<Ended>);
+pub(crate) struct ConnectionCounter(Arc<Counts>);
 
 #[derive(Debug, Default)]
-struct Ended {
+struct Counts {
     origins: Mutex<HashMap<OriginKey, usize>>,
     changed: Notify,
 }
@@ -128,7 +128,7 @@ impl ConnectionEventListener for ConnectionCounter {
     fn on_event(&self, event: &ConnectionEvent<'_>) {
         let (origin, requests) = match event {
             ConnectionEvent::Opened(opened) => match opened.connection().protocol() {
-                // One takes all requests, and no more are opened.
+                // One connection carries all requests.
                 ConnectionProtocol::Http2 => (opened.connection().origin(), usize::MAX),
                 _ => (opened.connection().origin(), 1),
             },
@@ -143,12 +143,12 @@ impl ConnectionEventListener for ConnectionCounter {
     }
 }
 
-/// A request that is given up once the client has opened a connection for it. It asks for nothing and says nothing of who
-/// asks, should it be sent after all.
+/// A request that is abandoned once the client has opened a connection for it. Should it be sent after all, it is a bare
+/// `HEAD /` without credentials.
 #[derive(Clone, Debug)]
 struct AbandonedRequest {
     counter: ConnectionCounter,
-    /// Where the request goes, once that is known.
+    /// The request's origin, once known.
     origin: Arc<OnceLock<OriginKey>>,
 }
 
@@ -160,10 +160,9 @@ impl AbandonedRequest {
         }
     }
 
-    /// Starts the requests and gives them up when the first connection is open, then waits until there are connections for as
-    /// many as are `wanted`.
+    /// Starts the requests and abandons them when the first connection is open, then waits for `wanted` connections.
     async fn abandon_when_connected<T>(&self, wanted: usize, requests: impl Future<Output = T>) {
-        // In this order: once both are ready, the request must not be taken further.
+        // The order matters: once both are ready, the requests must not be polled further.
         select(pin!(self.opened(1)), pin!(requests)).await;
         if self.origin.get().is_some() {
             self.opened(wanted).await;
@@ -185,7 +184,7 @@ impl AbandonedRequest {
 
 impl Intercept for AbandonedRequest {
     fn name(&self) -> &'static str {
-        "GivenUp"
+        "AbandonedRequest"
     }
 
     fn modify_before_transmit(
@@ -198,7 +197,7 @@ impl Intercept for AbandonedRequest {
         let uri: Uri = request.uri().parse()?;
         let origin = OriginKey::from_uri(&uri)?;
         if self.counter.count(&origin) > 0 {
-            return Err("a connection is open, or could not be opened".into());
+            return Err("a connection is already open, or failed to open".into());
         }
         self.origin.get_or_init(|| origin);
         let mut parts = uri.into_parts();

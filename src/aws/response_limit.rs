@@ -1,7 +1,7 @@
-//! How much of a response is read, so that one without end does not exhaust the step's memory.
+//! Limits how much of a response is read, so that an endless one does not exhaust the step's memory.
 //!
-//! AWS's SDK reads responses whole, so `limited` stands between the SDK and the network for every request of every service.
-//! A container that is read, from S3 or the CDN, has a tighter bound of its own; `limited_body` enforces both.
+//! The AWS SDK buffers whole responses, so `limited` wraps the HTTP client for every request. Reading a live container, from
+//! S3 or the CDN, has a tighter limit; `limited_body` enforces both.
 
 use aws_smithy_runtime_api::client::http::{
     http_client_fn, HttpClient, HttpConnector, HttpConnectorFuture, SharedHttpClient,
@@ -15,15 +15,15 @@ use thiserror::Error;
 use crate::common::byte_size::ByteSize;
 use crate::container::MAX_FILE;
 
-/// AWS's own messages, such as errors, have some kilobytes.
+/// AWS's own responses, such as errors, are a few kilobytes.
 const MAX_MESSAGE: u64 = 1_000_000;
 
-/// A response larger than anything that is expected.
+/// The response is larger than any expected one.
 #[derive(Debug, Error)]
 #[error("the response is larger than {0}")]
 pub(crate) struct TooLarge(ByteSize);
 
-/// The client, reading no more of a response than AWS may send.
+/// Wraps the client so that it reads no more of a response than AWS would send.
 pub(crate) fn limited(client: SharedHttpClient) -> SharedHttpClient {
     http_client_fn(move |settings, components| {
         SharedHttpConnector::new(LimitedConnector(
@@ -53,8 +53,8 @@ impl HttpConnector for LimitedConnector {
     }
 }
 
-/// A GET reads a container, or the paths of an invalidation, which are shorter. Any other response repeats at most the
-/// request, as that of `CreateInvalidation` does with its paths.
+/// The largest successful response. A GET reads a container, or the paths of an invalidation, which are shorter. Other
+/// responses repeat at most the request, as `CreateInvalidation` repeats its paths.
 fn max_success(request: &HttpRequest) -> u64 {
     if request.method() == "GET" {
         return 2 * MAX_FILE.0;
@@ -63,9 +63,9 @@ fn max_success(request: &HttpRequest) -> u64 {
     MAX_MESSAGE + 2 * sent
 }
 
-/// The body, which fails with `TooLarge` once more than `limit` of it is read.
+/// Wraps the body so that it fails with `TooLarge` once more than `limit` is read.
 pub(crate) fn limited_body(body: SdkBody, limit: ByteSize) -> SdkBody {
-    // Bytes in memory, or none, need no watching.
+    // A small body that is in memory already needs no limit.
     if body
         .bytes()
         .is_some_and(|bytes| bytes.len() as u64 <= limit.0)
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_may_hold_a_container_or_repeat_the_request() {
+    fn a_get_may_return_a_container_and_others_may_repeat_the_request() {
         #[track_caller]
         fn case(method: &str, sent: &'static str, expected: u64) {
             let mut request = HttpRequest::new(SdkBody::from(sent));

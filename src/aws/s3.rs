@@ -1,4 +1,4 @@
-//! The one thing that is asked of S3: put this object, and verify its checksum.
+//! Uploads an object to S3, with a checksum and optional preconditions.
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
@@ -11,23 +11,23 @@ use crate::container::object::Object;
 use crate::settings::names::s3_uri;
 use crate::settings::Settings;
 
-/// The name of the metadata that says which run stored an object: the caller reference of its invalidations.
+/// The metadata key that identifies the run that stored an object, by the caller reference of its invalidations.
 pub(crate) const CALLER_REFERENCE: &str = "caller-reference";
 
-/// What must still hold when an object is written.
+/// What must hold when S3 writes the object.
 #[derive(Debug)]
 pub(crate) enum Precondition {
     None,
-    /// Nothing is stored under the key.
+    /// The key has no object.
     Absent,
-    /// The object is still the one with this `ETag`.
+    /// The object still has this `ETag`.
     Unchanged {
         etag: String,
     },
 }
 
 impl Precondition {
-    /// That nothing changes after a look at the object.
+    /// The object must not have changed since this HEAD response, or since there was none.
     pub(crate) fn of(live: Option<&HeadObjectOutput>) -> Self {
         match live {
             None => Self::Absent,
@@ -38,7 +38,7 @@ impl Precondition {
     }
 }
 
-/// Uploads an object. S3 stores it only if it arrives with the SHA-256 that is sent with it.
+/// Uploads an object. S3 stores it only if it matches the SHA-256 that is sent with it.
 pub(crate) async fn put_object(
     client: &Client,
     settings: &Settings,

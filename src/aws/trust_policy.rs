@@ -1,4 +1,4 @@
-//! The trust policy of a role for Bitbucket's `OpenID` Connect: which steps of which repository may assume it.
+//! The trust policy of a role for Bitbucket's `OpenID` Connect: which pipeline steps may assume it.
 
 use serde_json::{json, Value};
 
@@ -6,10 +6,10 @@ use crate::settings::environment::Environment;
 use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::RawTrust;
 
-/// The placeholder where the account is not known.
+/// Stands for an unknown account.
 pub(crate) const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
 
-/// Who may assume the role. The UUIDs are without braces.
+/// Who may assume the role. The UUIDs have no braces.
 #[derive(Debug)]
 pub(crate) struct TrustPolicy {
     workspace: String,
@@ -20,67 +20,48 @@ pub(crate) struct TrustPolicy {
 }
 
 impl TrustPolicy {
-    /// Flags beat Bitbucket's variables. Production's role must be scoped to its environment.
+    /// Flags take precedence over Bitbucket's variables. Production's role must be limited to its deployment environment.
     pub(crate) fn new(
         flags: RawTrust,
         raw: &RawTrust,
         environment: Environment,
     ) -> Result<Self, Vec<InvalidSetting>> {
         let mut problems = Vec::new();
-        let mut required = |flag: &'static str, value: Option<String>, example: &str| {
-            value.or_else(|| {
-                problems.push(InvalidSetting::new(
-                    flag,
-                    format!("is not given; {example}"),
-                ));
-                None
-            })
-        };
-        let workspace = required(
+        let workspace = valid(
+            &mut problems,
             "--workspace",
             flags.bitbucket_workspace.or_else(|| raw.bitbucket_workspace.clone()),
-            "it is the part after `bitbucket.org/` in the repository's address (`BITBUCKET_WORKSPACE` in a pipeline)",
+            Some("it is the part after `bitbucket.org/` in the repository's URL (`BITBUCKET_WORKSPACE` in a pipeline)"),
+            (is_slug, "a workspace id such as `acme`"),
         );
-        let workspace_uuid = required(
+        let workspace_uuid = valid(
+            &mut problems,
             "--workspace-uuid",
             flags.bitbucket_repo_owner_uuid.or_else(|| raw.bitbucket_repo_owner_uuid.clone()),
-            "it is shown in Repository settings > OpenID Connect (`BITBUCKET_REPO_OWNER_UUID` in a pipeline)",
+            Some("see Repository settings > OpenID Connect (`BITBUCKET_REPO_OWNER_UUID` in a pipeline)"),
+            UUID,
         );
-        let repository_uuid = required(
+        let repository_uuid = valid(
+            &mut problems,
             "--repository-uuid",
-            flags.bitbucket_repo_uuid.or_else(|| raw.bitbucket_repo_uuid.clone()),
-            "it is shown in Repository settings > OpenID Connect (`BITBUCKET_REPO_UUID` in a pipeline)",
+            flags
+                .bitbucket_repo_uuid
+                .or_else(|| raw.bitbucket_repo_uuid.clone()),
+            Some("see Repository settings > OpenID Connect (`BITBUCKET_REPO_UUID` in a pipeline)"),
+            UUID,
         );
-        let environment_uuid = flags
-            .bitbucket_deployment_environment_uuid
-            .or_else(|| raw.bitbucket_deployment_environment_uuid.clone());
-        let environment_uuid = if environment == Environment::Production {
-            required(
-                "--environment-uuid",
-                environment_uuid,
-                "without it every step of the repository could publish to production; it is shown in Repository settings > OpenID \
-                 Connect (`BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID` in a step with `deployment:`)",
-            )
-        } else {
-            environment_uuid
-        };
-        for (flag, value) in [
-            ("--workspace-uuid", &workspace_uuid),
-            ("--repository-uuid", &repository_uuid),
-            ("--environment-uuid", &environment_uuid),
-        ] {
-            if let Some(value) = value.as_ref().filter(|value| !is_uuid(bare(value))) {
-                let expected = "a UUID such as `{1a2b3c4d-1a2b-1a2b-1a2b-1a2b3c4d5e6f}`";
-                problems.push(InvalidSetting::value(flag, value, expected));
-            }
-        }
-        if let Some(workspace) = workspace.as_ref().filter(|workspace| !is_slug(workspace)) {
-            problems.push(InvalidSetting::value(
-                "--workspace",
-                workspace,
-                "a workspace's id such as `acme`",
-            ));
-        }
+        let environment_uuid = valid(
+            &mut problems,
+            "--environment-uuid",
+            flags
+                .bitbucket_deployment_environment_uuid
+                .or_else(|| raw.bitbucket_deployment_environment_uuid.clone()),
+            (environment == Environment::Production).then_some(
+                "without it every step of the repository could publish to production; see Repository settings > OpenID Connect \
+                 (`BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID` in a step with `deployment:`)",
+            ),
+            UUID,
+        );
         match (workspace, workspace_uuid, repository_uuid) {
             (Some(workspace), Some(workspace_uuid), Some(repository_uuid))
                 if problems.is_empty() =>
@@ -96,7 +77,7 @@ impl TrustPolicy {
         }
     }
 
-    /// The policy. The subject has literal braces, and a part for the environment only where the step has one.
+    /// The policy. Bitbucket's subject claim has literal braces, and includes the environment only if the step has one.
     pub(crate) fn policy(&self, partition: &str, account_id: Option<&str>) -> Value {
         let account = account_id.unwrap_or(ACCOUNT_PLACEHOLDER);
         let provider = format!(
@@ -125,7 +106,35 @@ impl TrustPolicy {
     }
 }
 
-/// Bitbucket's variables have the braces, and people leave them off.
+/// A check of a flag's value, and what it expects.
+type Check = (fn(&str) -> bool, &'static str);
+
+const UUID: Check = (
+    |value| is_uuid(bare(value)),
+    "a UUID such as `{1a2b3c4d-1a2b-1a2b-1a2b-1a2b3c4d5e6f}`",
+);
+
+/// The value, after adding a problem if it is invalid, or if it is missing and `hint` says that it is required.
+fn valid(
+    problems: &mut Vec<InvalidSetting>,
+    flag: &'static str,
+    value: Option<String>,
+    hint: Option<&str>,
+    (is_valid, expected): Check,
+) -> Option<String> {
+    match (&value, hint) {
+        (Some(value), _) if !is_valid(value) => {
+            problems.push(InvalidSetting::value(flag, value, expected));
+        }
+        (None, Some(hint)) => {
+            problems.push(InvalidSetting::new(flag, format!("is missing; {hint}")));
+        }
+        _ => {}
+    }
+    value
+}
+
+/// Strips the braces, which Bitbucket's variables have and people leave off.
 fn bare(uuid: &str) -> &str {
     uuid.strip_prefix('{')
         .and_then(|uuid| uuid.strip_suffix('}'))
@@ -166,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn only_steps_of_the_environment_are_trusted() {
+    fn only_steps_of_the_deployment_environment_are_trusted() {
         let flags = RawTrust {
             bitbucket_deployment_environment_uuid: Some(ENVIRONMENT.to_owned()),
             ..RawTrust::default()
@@ -192,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn development_may_be_any_step_of_the_repository_and_production_may_not() {
+    fn development_trusts_any_step_of_the_repository_and_production_does_not() {
         let trust =
             TrustPolicy::new(RawTrust::default(), &raw(), Environment::Development).unwrap();
         let policy = trust.policy("aws", None).to_string();
@@ -209,13 +218,13 @@ mod tests {
         assert!(
             problems[0]
                 .to_string()
-                .contains("`--environment-uuid` is not given"),
+                .contains("`--environment-uuid` is missing"),
             "{problems:?}"
         );
     }
 
     #[test]
-    fn what_is_missing_or_malformed_is_named() {
+    fn missing_and_malformed_flags_are_reported() {
         let problems = TrustPolicy::new(
             RawTrust::default(),
             &RawTrust::default(),

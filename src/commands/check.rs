@@ -72,7 +72,7 @@ async fn connect(settings: &Settings, console: &Console) -> Result<Aws, ConnectE
     let config = config::load(settings, https.client()).await;
     let aws = aws::connect(settings, config, None).await?;
     console.info(&format!("credentials: {}", aws.credentials));
-    let identity = sts::of_caller(&aws.config).await?;
+    let identity = sts::caller_identity(&aws.config).await?;
     console.info(&format!(
         "identity: {} in account {}",
         identity.arn, identity.account_id

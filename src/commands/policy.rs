@@ -50,7 +50,7 @@ async fn account_of_caller(settings: &Settings) -> Option<String> {
         let https = Https::new(settings.aws.ca_bundle.as_deref());
         let config = config::load(settings, https.client()).await;
         let aws = aws::connect(settings, config, None).await.ok()?;
-        sts::of_caller(&aws.config).await.ok()
+        sts::caller_identity(&aws.config).await.ok()
     };
     let answer = tokio::time::timeout(IDENTITY_TIMEOUT, ask).await.ok()??;
     Some(answer.account_id)

@@ -1,4 +1,4 @@
-//! Reads files that somebody else wrote, up to a limit: a path may lead to a disk's image, a pipe or `/dev/zero`.
+//! Reads files up to a size limit, since a path may lead to a disk image, a pipe or `/dev/zero`.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::byte_size::ByteSize;
 
-/// Why a file is not read. The message ends a sentence about it.
+/// Why a file was not read. The message is a predicate, to follow the file's name.
 #[derive(Debug, Error)]
 pub(crate) enum FileError {
     #[error("cannot be read: {0}")]
@@ -20,7 +20,7 @@ pub(crate) enum FileError {
 }
 
 impl FileError {
-    /// Whether nothing is there.
+    /// Whether the file does not exist.
     pub(crate) fn is_absent(&self) -> bool {
         matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
     }
@@ -29,14 +29,14 @@ impl FileError {
 /// Reads a file of at most `limit`.
 pub(crate) fn read(path: &Path, limit: ByteSize) -> Result<Vec<u8>, FileError> {
     let metadata = fs::metadata(path)?;
-    // Before it is opened: a pipe would wait for its writer.
+    // Checked before opening, since opening a pipe blocks until it has a writer.
     if !metadata.is_file() {
         return Err(FileError::NoFile);
     }
     if metadata.len() > limit.0 {
         return Err(FileError::TooLarge(limit));
     }
-    // The limit is also that of the read, as the file may grow meanwhile.
+    // The read is limited too, as the file may grow meanwhile.
     let mut content = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or_default() + 1);
     File::open(path)?
         .take(limit.0 + 1)
@@ -52,21 +52,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_read_up_to_the_limit() {
+    fn only_files_within_the_limit_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "12345").unwrap();
         assert_eq!(read(&path, ByteSize(5)).unwrap(), b"12345");
-        let told = |path: &str, limit| {
+        let error = |path: &str, limit| {
             let error = read(&folder.path().join(path), ByteSize(limit)).unwrap_err();
             (error.is_absent(), error.to_string())
         };
         assert_eq!(
-            told("file", 4),
+            error("file", 4),
             (false, "is larger than 4 bytes".to_owned())
         );
-        assert_eq!(told(".", 4), (false, "is not a file".to_owned()));
-        assert_eq!(told("/dev/zero", 4), (false, "is not a file".to_owned()));
-        assert!(told("nothing", 4).0);
+        assert_eq!(error(".", 4), (false, "is not a file".to_owned()));
+        assert_eq!(error("/dev/zero", 4), (false, "is not a file".to_owned()));
+        assert!(error("nothing", 4).0);
     }
 }

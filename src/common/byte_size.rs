@@ -1,4 +1,4 @@
-//! A size in bytes as people write it, for `MAX_SIZE` and for the log.
+//! A size in bytes, parsed from `MAX_SIZE` and displayed in the log.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 pub(crate) struct ByteSize(pub(crate) u64);
 
 impl ByteSize {
-    /// Reads a number with a unit: `30 kB` (1,000), `30 KiB` (1,024), `1.5 MB`, `30000`. On failure, what is expected.
+    /// Parses a number with a unit: `30 kB` (1,000), `30 KiB` (1,024), `1.5 MB`, `30000`. The error says what is expected.
     pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         const EXPECTED: &str = "a size above zero such as `30 kB`, `28 KiB`, `0.1 MB` or `30000`";
         let text = text.trim();
@@ -45,7 +45,7 @@ impl ByteSize {
 }
 
 impl Display for ByteSize {
-    /// Whole bytes with thousands separated, which can be compared by eye: `12,034 bytes`.
+    /// Whole bytes with thousands separators, which are easy to compare: `12,034 bytes`.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let digits = self.0.to_string();
         for (at, digit) in digits.chars().enumerate() {
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_with_their_units() {
+    fn sizes_are_parsed_with_units() {
         for (text, bytes) in [
             ("30 kB", 30_000),
             ("30KB", 30_000),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_shown_in_whole_bytes() {
+    fn sizes_are_displayed_in_whole_bytes() {
         for (bytes, text) in [
             (0, "0 bytes"),
             (1, "1 byte"),

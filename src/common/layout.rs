@@ -1,11 +1,11 @@
-//! Lays rows out in columns, for a terminal and for CI's log.
+//! Lays out rows in columns, for terminals and CI logs.
 
 use unicode_width::UnicodeWidthStr;
 
-/// Columns that a cell may take. What is longer is cut, so that one long name does not push the rest out of sight.
+/// The maximum width of a cell. Longer ones are cut, so that one long name does not push the rest out of sight.
 const MAX_WIDTH: usize = 48;
 
-/// Each column as wide as its widest cell. The last cell of a row is free, so rows may have fewer cells than others.
+/// Makes each column as wide as its widest cell. The last cell of each row is not padded, so rows may differ in length.
 pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
     let rows: Vec<(Vec<String>, &str)> = rows
         .iter()
@@ -47,7 +47,7 @@ fn cut(text: &str) -> String {
     shown + "…"
 }
 
-/// A list that stays readable: of many, the first ten.
+/// Joins a list, showing only the first ten of many.
 pub(crate) fn first_ten(items: &[&str]) -> String {
     const SHOWN: usize = 10;
     if items.len() <= SHOWN {

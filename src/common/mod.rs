@@ -1,4 +1,4 @@
-//! What knows nothing of Mojito, Bitbucket or AWS: sizes, files up to a limit, columns, text that a log can bear, secrets.
+//! Helpers that know nothing of Mojito, Bitbucket or AWS: sizes, bounded file reads, columns, log-safe text and secrets.
 
 pub(crate) mod bounded_file;
 pub(crate) mod byte_size;

@@ -1,31 +1,31 @@
-//! Text from elsewhere, such as a container's or an answer's, without what would disturb a log.
+//! Sanitizes untrusted text, such as from a container or a response, for the log.
 //!
-//! A log is read by people and shown by terminals: an escape would colour or erase what stands around it, a mark of
-//! direction would turn it, and a text without end would bury it.
+//! In a terminal, escape sequences could recolour or erase other lines, direction marks could reorder text, and endless text
+//! could bury the rest.
 
 use std::iter::once;
 
 use super::secrets;
 
-/// Characters of a container's text that are shown.
+/// The most characters of a name or value.
 const MAX_TEXT: usize = 200;
-/// Characters of a sentence that are shown. AWS's longest, which quote ARNs and name policies, have some hundred.
+/// The most characters of a message. AWS's longest, which quote ARNs and policies, have a few hundred.
 pub(crate) const MAX_MESSAGE: usize = 2_000;
 
-/// A name or a value in a container or among the settings, or a header of what is served.
+/// Sanitizes a name or value, such as from a container, a setting or a header.
 pub(crate) fn sanitize(text: &str) -> String {
     truncate(text, MAX_TEXT)
 }
 
-/// What AWS says, or whatever answers in its place, or what quotes something that may have any length.
+/// Sanitizes a message, such as from AWS or one that quotes text of any length.
 pub(crate) fn sanitize_message(text: &str) -> String {
     truncate(text, MAX_MESSAGE)
 }
 
-fn truncate(text: &str, longest: usize) -> String {
-    // It may quote a secret, of which no half may be left where it is cut.
+fn truncate(text: &str, max: usize) -> String {
+    // Redact first, so that truncation cannot leave part of a secret.
     let text = &secrets::redact(text);
-    let end = text.char_indices().nth(longest).map(|(at, _)| at);
+    let end = text.char_indices().nth(max).map(|(at, _)| at);
     let shown = text[..end.unwrap_or(text.len())].chars().map(|c| {
         if is_unsafe_in_log(c) {
             '\u{fffd}'
@@ -39,10 +39,10 @@ fn truncate(text: &str, longest: usize) -> String {
     }
 }
 
-/// Whether a character does more to a line than to stand in it.
+/// Whether a character can affect the text around it.
 pub(crate) fn is_unsafe_in_log(c: char) -> bool {
     c.is_control()
-        // The ends of lines and paragraphs, and what turns the direction of writing.
+        // Line and paragraph separators, and direction marks.
         || matches!(
             c,
             '\u{2028}' | '\u{2029}' | '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_cannot_disturb_a_log() {
+    fn control_characters_are_replaced() {
         #[track_caller]
         fn case(text: &str, expected: &str) {
             assert_eq!(sanitize(text), expected);
@@ -62,7 +62,7 @@ mod tests {
         }
         case("a\u{1b}[31m\nb\u{9b}", "a\u{fffd}[31m\u{fffd}b\u{fffd}");
         case("\u{2028}\r\t", "\u{fffd}\u{fffd}\u{fffd}");
-        // What turns the direction of writing, so that one name reads like another.
+        // Direction marks can make one name read like another.
         for mark in [
             '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
             '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_an_end() {
+    fn long_text_is_truncated() {
         for character in ["a", "ö", "👍"] {
             let longest = character.repeat(MAX_TEXT);
             assert_eq!(sanitize(&longest), longest);

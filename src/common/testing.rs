@@ -1,8 +1,8 @@
-//! What the unit tests have in common.
+//! Shared by the unit tests.
 
 use proptest::prelude::ProptestConfig;
 
-/// So many cases, without a file of those that failed: one that fails becomes a seed in `fuzz/corpus/`.
+/// Runs this many cases, without a regression file: a failing case becomes a seed in `fuzz/corpus/`.
 pub(crate) fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig {
         cases,

@@ -1,4 +1,4 @@
-//! What a publish changes for visitors: the container that they get now against the one that is to be published.
+//! What a publish changes for visitors: compares the live container with the new one.
 
 use std::collections::BTreeSet;
 
@@ -11,46 +11,47 @@ use crate::mojito::experiment::{Experiment, Part, Percent, Recipe, Traffic};
 use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
 
-/// What changes, against what.
+/// The changes relative to the live container.
 #[derive(Clone, Debug)]
 pub(crate) struct Changes {
-    /// Where the old container was read, and what it is.
+    /// The live container's URL and build.
     pub(crate) against: String,
-    /// Whether the very same bytes are served already.
+    /// Whether the live container has the same bytes.
     pub(crate) is_same: bool,
-    /// Whether scripts were compared, and not bytes and headers alone.
+    /// Whether the scripts were compared, not just bytes and headers.
     pub(crate) scripts_compared: bool,
     pub(crate) list: Vec<Change>,
 }
 
-/// One thing that changes.
+/// One change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Change {
     pub(crate) kind: ChangeKind,
-    /// The experiment's id or the header's name; empty for what concerns the whole file.
+    /// The experiment's id or the header's name. Empty if the change concerns the whole file.
     pub(crate) subject: String,
     /// The experiment's name.
     pub(crate) name: String,
     pub(crate) detail: String,
 }
 
-/// In the order in which they are listed.
+/// The kind of a change, in listing order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum ChangeKind {
-    /// What is served now cannot be compared.
+    /// The live container cannot be compared.
     NotComparable,
     Starts,
     Ramps,
     Diverts,
-    /// Goes back from one recipe for all to a share of the visitors.
+    /// From diverted back to a sample of the visitors.
     Resumes,
     Stops,
-    /// Other code or other recipes.
+    /// Code or recipes changed.
     Changes,
     Renamed,
-    /// Comes or goes without any visitor having it.
+    /// Added in staging.
     Staged,
+    /// Removed while in staging.
     RemovedWhileStaged,
     /// The library or the code that experiments share.
     SharedCode,
@@ -59,7 +60,7 @@ pub(crate) enum ChangeKind {
 }
 
 impl Changes {
-    /// Compares what is served now with what is to be published.
+    /// Compares the live container with the new one.
     pub(crate) fn between(
         served: &ServedContainer,
         script: Option<&Script>,
@@ -84,7 +85,7 @@ impl Changes {
             }
         }
         let is_same = served.body == object.body;
-        let same = if is_same { ", the same bytes" } else { "" };
+        let same = if is_same { ", identical" } else { "" };
         let (old, new) = (ByteSize(served.body.len() as u64), object.compressed_size());
         let detail = if old == new {
             format!("{new} compressed{same}")
@@ -101,7 +102,7 @@ impl Changes {
         }
     }
 
-    /// Whether at most the size is other than before.
+    /// Whether nothing changed, except perhaps the size.
     pub(crate) fn is_nothing(&self) -> bool {
         self.list
             .iter()
@@ -135,31 +136,35 @@ impl Change {
     }
 }
 
-/// What changes between two scripts. Experiments are the same if they have the same id.
+/// The changes between two scripts. Experiments are matched by id.
 fn between_scripts(old: &Script, new: &Script) -> Vec<Change> {
     let mut changes = Vec::new();
-    let mut gone: Vec<&Experiment> = old.experiments.iter().collect();
+    let mut removed: Vec<&Experiment> = old.experiments.iter().collect();
     for experiment in &new.experiments {
-        // Each once, so that ids that are there twice are compared in their order.
-        let before = gone.iter().position(|old| old.id == experiment.id);
-        let before = before.map(|at| gone.remove(at));
-        changes.extend(of_traffic(before, experiment));
+        // Each is matched only once, so duplicate ids are compared in order.
+        let before = removed.iter().position(|old| old.id == experiment.id);
+        let before = before.map(|at| removed.remove(at));
+        changes.extend(traffic_change(before, experiment));
         if let Some(before) = before {
-            changes.extend(of_content(before, experiment));
+            changes.extend(content_changes(before, experiment));
         }
     }
-    changes.extend(gone.into_iter().map(|experiment| match experiment.traffic {
-        Traffic::Staged => Change::of(
-            experiment,
-            ChangeKind::RemovedWhileStaged,
-            "removed; no visitor had it",
-        ),
-        _ => Change::of(
-            experiment,
-            ChangeKind::Stops,
-            format!("{} → removed", experiment.traffic_shown()),
-        ),
-    }));
+    changes.extend(
+        removed
+            .into_iter()
+            .map(|experiment| match experiment.traffic {
+                Traffic::Staged => Change::of(
+                    experiment,
+                    ChangeKind::RemovedWhileStaged,
+                    "removed; no visitor had it",
+                ),
+                _ => Change::of(
+                    experiment,
+                    ChangeKind::Stops,
+                    format!("{} → removed", experiment.describe_traffic()),
+                ),
+            }),
+    );
     if old.shared_code != new.shared_code {
         let version = |script: &Script| {
             script
@@ -169,15 +174,15 @@ fn between_scripts(old: &Script, new: &Script) -> Vec<Change> {
         };
         let detail = match (version(old), version(new)) {
             (Some(old), Some(new)) if old != new => format!("Mojito {old} → {new}"),
-            _ => "the library, or the code that experiments share, is other than before".to_owned(),
+            _ => "the library or the shared code changed".to_owned(),
         };
         changes.push(Change::of_file(ChangeKind::SharedCode, detail));
     }
     changes
 }
 
-fn of_traffic(before: Option<&Experiment>, experiment: &Experiment) -> Option<Change> {
-    let now = experiment.traffic_shown();
+fn traffic_change(before: Option<&Experiment>, experiment: &Experiment) -> Option<Change> {
+    let now = experiment.describe_traffic();
     let change = |kind, detail| Some(Change::of(experiment, kind, detail));
     let Some(before) = before else {
         return match experiment.traffic {
@@ -188,7 +193,7 @@ fn of_traffic(before: Option<&Experiment>, experiment: &Experiment) -> Option<Ch
     if before.traffic == experiment.traffic {
         return None;
     }
-    let both = format!("{} → {now}", before.traffic_shown());
+    let both = format!("{} → {now}", before.describe_traffic());
     match (&before.traffic, &experiment.traffic) {
         (Traffic::Staged, _) => change(ChangeKind::Starts, both),
         (_, Traffic::Staged) => change(ChangeKind::Stops, both),
@@ -198,19 +203,19 @@ fn of_traffic(before: Option<&Experiment>, experiment: &Experiment) -> Option<Ch
     }
 }
 
-fn of_content(before: &Experiment, experiment: &Experiment) -> Vec<Change> {
+fn content_changes(before: &Experiment, experiment: &Experiment) -> Vec<Change> {
     let mut changes = Vec::new();
     let parts: BTreeSet<&Part> = before.code.keys().chain(experiment.code.keys()).collect();
     let mut details: Vec<String> = parts
         .into_iter()
         .filter(|part| before.code.get(*part) != experiment.code.get(*part))
-        .map(|part| experiment.part_shown(part))
+        .map(|part| experiment.describe_part(part))
         .collect();
     if before.recipes != experiment.recipes {
         details.push(format!(
             "recipes {} → {}",
-            recipes_shown(&before.recipes),
-            recipes_shown(&experiment.recipes)
+            describe_recipes(&before.recipes),
+            describe_recipes(&experiment.recipes)
         ));
     }
     if !details.is_empty() {
@@ -230,8 +235,8 @@ fn of_content(before: &Experiment, experiment: &Experiment) -> Vec<Change> {
     changes
 }
 
-/// The recipes, with their shares where they have some: `Control / Treatment`.
-pub(crate) fn recipes_shown(recipes: &[Recipe]) -> String {
+/// The recipes, with sample rates if they have them: `Control 25% / Treatment 75%`.
+pub(crate) fn describe_recipes(recipes: &[Recipe]) -> String {
     let recipe = |recipe: &Recipe| match recipe.share {
         Some(share) => format!("{} {}", recipe.name, Percent(share)),
         None => recipe.name.clone(),

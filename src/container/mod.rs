@@ -1,6 +1,6 @@
-//! Reads the built containers and refuses what would break the pages that load them.
+//! Reads, validates and compresses the built containers, and refuses files that would break the pages that load them.
 //!
-//! All of it happens before the first request, and everything that is wrong is reported in one go.
+//! This happens before the first request, and reports all problems at once.
 
 pub(crate) mod changes;
 pub(crate) mod gzip;
@@ -26,14 +26,14 @@ use crate::mojito::script::Script;
 use crate::settings::names::{ContainerName, Variant};
 use crate::settings::Settings;
 
-/// CloudFront compresses, and pages can bear, nothing larger. Real containers have some hundred kilobytes.
+/// CloudFront compresses nothing larger, and no page should load it. Real containers are a few hundred kilobytes.
 pub(crate) const MAX_FILE: ByteSize = ByteSize(10_000_000);
-/// Containers that are read at the same time. Each may take hundreds of megabytes, and a step of Bitbucket has 1 GB for them.
+/// Containers read concurrently. Each may take hundreds of megabytes, and a Bitbucket step has 1 GB for them.
 pub(crate) const MAX_READERS: usize = 2;
-/// Experiments that a refusal for the size lists.
+/// Experiments listed when a container exceeds `MAX_SIZE`.
 const MAX_EXPERIMENTS: usize = 5;
 
-/// A file of a container that is not fit to be published.
+/// A file that cannot be published.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{}` {problem}", shown(.path))]
 pub(crate) struct InvalidFile {
@@ -49,23 +49,23 @@ fn shown(path: &Path) -> String {
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<InvalidFile>> {
     let names = &settings.target.containers;
     let mut containers = Vec::with_capacity(names.len());
-    let mut unfit = Vec::new();
-    for result in on_some_processors(names, |gzip, name| read_container(name, settings, gzip)) {
+    let mut invalid = Vec::new();
+    for result in map_in_parallel(names, |gzip, name| read_container(name, settings, gzip)) {
         match result {
             Ok(container) => containers.push(container),
-            Err(problems) => unfit.extend(problems),
+            Err(problems) => invalid.extend(problems),
         }
     }
-    if unfit.is_empty() {
+    if invalid.is_empty() {
         Ok(containers)
     } else {
-        Err(unfit)
+        Err(invalid)
     }
 }
 
-/// Does something to each of many, and returns what comes of it in their order.
-fn on_some_processors<T: Sync, R: Send>(
-    many: &[T],
+/// Maps the items on up to `MAX_READERS` threads. The results keep the order of the items.
+fn map_in_parallel<T: Sync, R: Send>(
+    items: &[T],
     work: impl Fn(&mut Gzip, &T) -> R + Sync,
 ) -> Vec<R> {
     let next = AtomicUsize::new(0);
@@ -74,14 +74,14 @@ fn on_some_processors<T: Sync, R: Send>(
         let mut done = Vec::new();
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(one) = many.get(number) else {
+            let Some(item) = items.get(number) else {
                 return done;
             };
-            done.push((number, work(&mut gzip, one)));
+            done.push((number, work(&mut gzip, item)));
         }
     };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let readers = processors.min(MAX_READERS).min(many.len());
+    let readers = processors.min(MAX_READERS).min(items.len());
     let mut done = thread::scope(|scope| {
         let others: Vec<_> = (1..readers).map(|_| scope.spawn(worker)).collect();
         let mut done = worker();
@@ -101,26 +101,21 @@ fn read_container(
 ) -> Result<Container, Vec<InvalidFile>> {
     let mut objects = Vec::with_capacity(settings.variants().len());
     let mut scripts = Vec::with_capacity(settings.variants().len());
-    let mut unfit = Vec::new();
-    for &bundle in settings.variants() {
-        let path = settings.local_path.join(bundle.file_name(name));
-        let read = read_file(&path)
-            .and_then(|content| variant_of(&content, &path, name, bundle, settings, gzip));
+    let mut invalid = Vec::new();
+    for &variant in settings.variants() {
+        let path = settings.local_path.join(variant.file_name(name));
+        let read = read_file(&path, variant)
+            .and_then(|content| prepare(&content, &path, name, variant, settings, gzip));
         match read {
             Ok((object, script)) => {
                 objects.push(object);
                 scripts.extend(script);
             }
-            Err(mut problem) => {
-                if bundle == Variant::Pretty && problem.starts_with("does not exist") {
-                    problem.push_str(", or set `PRETTY` to `false` to publish without it");
-                }
-                unfit.push(InvalidFile { path, problem });
-            }
+            Err(problem) => invalid.push(InvalidFile { path, problem }),
         }
     }
-    if !unfit.is_empty() {
-        return Err(unfit);
+    if !invalid.is_empty() {
+        return Err(invalid);
     }
     Ok(Container {
         name: name.clone(),
@@ -130,12 +125,12 @@ fn read_container(
     })
 }
 
-/// What is published of the content of a file.
-pub(crate) fn variant_of(
+/// Turns the content of a file into an object, and parses it if `VALIDATE` is on.
+pub(crate) fn prepare(
     content: &[u8],
     path: &Path,
     name: &ContainerName,
-    bundle: Variant,
+    variant: Variant,
     settings: &Settings,
     gzip: &mut Gzip,
 ) -> Result<(Object, Option<Script>), String> {
@@ -149,7 +144,7 @@ pub(crate) fn variant_of(
     let body = gzip.compress(content, build_stamp.as_deref());
     let object = Object::new(
         name,
-        bundle,
+        variant,
         &settings.target.prefix,
         &settings.target.cdn_prefix,
         ByteSize(content.len() as u64),
@@ -159,84 +154,86 @@ pub(crate) fn variant_of(
     Ok((object, script))
 }
 
-/// What makes the objects of two builds differ even where their scripts are the same: a comment in gzip's header.
+/// A comment for the gzip header, so that objects of different builds differ even if their scripts are equal.
 ///
-/// S3's `If-Match` compares contents only. Without it, an older build of the same script could take the place of a newer
-/// one unnoticed, and the build number that is stored would go back.
+/// S3's `If-Match` compares content only. Without the comment, an older build of the same script could replace a newer one
+/// unnoticed, and the stored build number would go backwards.
 fn build_stamp(settings: &Settings) -> Option<String> {
     let number = settings.only_newer.then(|| settings.build.number())??;
     Some(format!("build {number}"))
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, String> {
+fn read_file(path: &Path, variant: Variant) -> Result<Vec<u8>, String> {
     bounded_file::read(path, MAX_FILE).map_err(|error| match error {
-        error if error.is_absent() => "does not exist: run `npm run build` first, and in CI pass `dist/**` on as an artifact of the build step; \
-                                         check `CONTAINER_NAME` and `LOCAL_PATH`"
-            .to_owned(),
+        error if error.is_absent() => {
+            let alternative = match variant {
+                Variant::Pretty => ", or set `PRETTY` to `false` to publish without it",
+                Variant::Minified => "",
+            };
+            format!(
+                "does not exist: run `npm run build` first; in CI, make `dist/**` an artifact of the build step; check \
+                 `CONTAINER_NAME` and `LOCAL_PATH`{alternative}"
+            )
+        }
         FileError::Io(_) => error.to_string(),
         FileError::NoFile => format!("{error}; check `CONTAINER_NAME` and `LOCAL_PATH`"),
-        FileError::TooLarge(_) => format!("{error}, which no page can bear; check what was built into it"),
+        FileError::TooLarge(_) => format!("{error}, too large for any page: check what was built into it"),
     })
 }
 
 fn check_text(content: &[u8]) -> Result<&str, String> {
     if gzip::is_compressed(content) {
         return Err(
-            "is compressed already: publish it as `npm run build` made it, it is compressed here"
+            "is already compressed: publish the output of `npm run build` as it is; mojito-publish compresses it"
                 .to_owned(),
         );
     }
     let text = std::str::from_utf8(content).map_err(|error| {
         let valid = String::from_utf8_lossy(&content[..error.valid_up_to()]);
         let line = 1 + valid.matches('\n').count();
-        format!("is not UTF-8 (line {line}): save its sources as UTF-8 and build it again")
+        format!("is not UTF-8 (line {line}): save its sources as UTF-8 and rebuild")
     })?;
     if text.trim().is_empty() {
-        return Err("is empty: run `npm run build` again and look at its output".to_owned());
+        return Err("is empty: re-run `npm run build` and check its output".to_owned());
     }
     Ok(text)
 }
 
-/// Refuses a `NAME.js` that is over `MAX_SIZE`, and says which experiments weigh most.
+/// Refuses a `NAME.js` larger than `MAX_SIZE`, and lists its largest experiments.
 fn check_budget(
     object: &Object,
     script: Option<&Script>,
     max_size: Option<ByteSize>,
 ) -> Result<(), String> {
-    let Some(max) = max_size.filter(|max| object.compressed_size() > *max) else {
-        return Ok(());
-    };
-    if object.variant != Variant::Minified {
-        return Ok(());
-    }
-    let mut problem = format!(
-        "has {} compressed, and `MAX_SIZE` allows {max}: stop or shrink experiments, or raise `MAX_SIZE`",
-        object.compressed_size()
-    );
-    let mut experiments: Vec<&Experiment> = script
-        .map(|script| script.experiments.iter().collect())
-        .unwrap_or_default();
-    if !experiments.is_empty() {
-        experiments.sort_by_key(|experiment| std::cmp::Reverse(experiment.size));
-        let rows: Vec<_> = experiments
-            .iter()
-            .take(MAX_EXPERIMENTS)
-            .map(|experiment| {
-                let share = Percent::of_bytes(experiment.size, object.size.0);
-                vec![
-                    experiment.id.clone(),
-                    experiment.name.clone(),
-                    experiment.traffic_shown(),
-                    ByteSize(experiment.size).to_string(),
-                    format!("{share} of the file"),
-                ]
-            })
-            .collect();
-        problem.push_str("\nthe experiments that weigh most, before compression:");
-        for row in columns(&rows) {
-            problem.push_str("\n  ");
-            problem.push_str(&row);
+    let size = object.compressed_size();
+    match max_size {
+        Some(max) if size > max && object.variant == Variant::Minified => {
+            let largest = script.map_or_else(String::new, |it| largest_experiments(it, object));
+            Err(format!(
+                "is {size} compressed, but `MAX_SIZE` allows {max}: stop or shrink experiments, or raise `MAX_SIZE`{largest}"
+            ))
         }
+        _ => Ok(()),
     }
-    Err(problem)
+}
+
+fn largest_experiments(script: &Script, object: &Object) -> String {
+    let mut experiments: Vec<&Experiment> = script.experiments.iter().collect();
+    if experiments.is_empty() {
+        return String::new();
+    }
+    experiments.sort_by_key(|experiment| std::cmp::Reverse(experiment.size));
+    let row = |experiment: &&Experiment| {
+        let share = Percent::of_bytes(experiment.size, object.size.0);
+        vec![
+            experiment.id.clone(),
+            experiment.name.clone(),
+            experiment.describe_traffic(),
+            ByteSize(experiment.size).to_string(),
+            format!("{share} of the file"),
+        ]
+    };
+    let rows: Vec<_> = experiments.iter().take(MAX_EXPERIMENTS).map(row).collect();
+    let rows = columns(&rows).join("\n  ");
+    format!("\nlargest experiments, before compression:\n  {rows}")
 }

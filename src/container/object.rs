@@ -1,4 +1,4 @@
-//! One object that is published, and all that is decided about it: file, key, headers and the path at the CDN.
+//! An object to publish, and everything decided about it: S3 key, headers and CDN path.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
 use crate::settings::names::{CdnPath, ContainerName, ObjectKey, Prefix, Variant};
 
-/// An object, ready to be sent.
+/// An object, ready to upload.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
     pub(crate) variant: Variant,
     pub(crate) key: ObjectKey,
     pub(crate) cdn_path: CdnPath,
-    /// Bytes of the file as Mojito built it.
+    /// The size of the file as Mojito built it.
     pub(crate) size: ByteSize,
-    /// What is stored: the file, compressed.
+    /// What S3 stores: the compressed file.
     pub(crate) body: Bytes,
 }
 
@@ -52,20 +52,21 @@ impl Object {
         }
     }
 
-    /// Bytes of what is stored and sent to visitors.
+    /// The size of what S3 stores and visitors download.
     pub(crate) fn compressed_size(&self) -> ByteSize {
         ByteSize(self.body.len() as u64)
     }
 }
 
-/// A container, ready to be sent: its objects in the order in which they must be uploaded.
+/// A container, ready to upload.
 #[derive(Clone, Debug)]
 pub(crate) struct Container {
     pub(crate) name: ContainerName,
+    /// In upload order.
     pub(crate) objects: Arc<[Object]>,
-    /// What `NAME.js` holds. `None` where `VALIDATE` is off, as it is not looked into then.
+    /// The parsed `NAME.js`. `None` if `VALIDATE` is off.
     pub(crate) script: Option<Script>,
-    /// What is odd about it, and may be meant.
+    /// What looks wrong but may be intended.
     pub(crate) warnings: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What S3 or the CDN serves in the place of a container. It may be anything.
+//! The response that S3 or the CDN gives for a container's URL. It may be anything.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -15,29 +15,29 @@ use crate::mojito::experiment::BuildInfo;
 use crate::mojito::script::{self, Script, SyntaxErrorKind};
 use crate::settings::pipeline;
 
-/// Parsing takes over a hundred times the memory of the text, so the size of anything unknown is bounded.
+/// Parsing takes over a hundred times the memory of the text, so unknown content is limited.
 const MAX_UNKNOWN: u64 = 1_000_000;
 
-/// A response from a container's address.
+/// A response from a container's URL.
 #[derive(Clone, Debug)]
 pub(crate) struct ServedContainer {
-    /// The address.
+    /// The URL.
     pub(crate) from: String,
     /// By lower-case name.
     headers: BTreeMap<String, String>,
     pub(crate) body: Bytes,
-    /// The most that its body may decompress to.
+    /// The maximum size of the decompressed body.
     limit: ByteSize,
     script: OnceLock<Result<Script, String>>,
 }
 
 impl ServedContainer {
-    /// How much is read in the place of a container of this size, compressed or not.
+    /// How much to read of a response, compressed or not, if the new container has this size.
     pub(crate) fn limit(size: ByteSize) -> ByteSize {
         ByteSize(MAX_UNKNOWN.max(2 * size.0))
     }
 
-    /// `limit` bounds the text that `body` may decompress to.
+    /// `limit` bounds the decompressed body.
     pub(crate) fn new<'a>(
         from: &str,
         headers: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -60,21 +60,18 @@ impl ServedContainer {
         self.headers.get(name).map(String::as_str)
     }
 
-    /// The script in it, or what is wrong with it. The first call parses it, which may take seconds.
+    /// The parsed script, or what is wrong with it. The first call parses, which may take seconds.
     pub(crate) fn script(&self) -> Result<&Script, &str> {
         let read = || {
             let text = self.text()?;
             if self.is_labelled_as_page() || is_markup(&text) {
-                return Err("what is served now is a page, not a script".to_owned());
+                return Err("the live file is a page, not a script".to_owned());
             }
             script::read(&text).map_err(|error| match error.kind {
                 SyntaxErrorKind::Unchecked => {
-                    format!("what is served now cannot be checked: {}", error.message)
+                    format!("the live file cannot be checked: {}", error.message)
                 }
-                _ => format!(
-                    "what is served now is not a valid script: {}",
-                    error.message
-                ),
+                _ => format!("the live file is not a valid script: {}", error.message),
             })
         };
         self.script
@@ -83,41 +80,41 @@ impl ServedContainer {
             .map_err(String::as_str)
     }
 
-    /// The text that a browser decodes from it.
+    /// The text that a browser would decode.
     pub(crate) fn text(&self) -> Result<String, String> {
-        let now = |problem: String| format!("what is served now {problem}");
+        let live = |problem: String| format!("the live file {problem}");
         let content = match self.header("content-encoding") {
-            _ if self.body.is_empty() => return Err(now("is empty".to_owned())),
+            _ if self.body.is_empty() => return Err(live("is empty".to_owned())),
             Some(Object::CONTENT_ENCODING) => {
-                gzip::decompress(&self.body, self.limit).map_err(now)?
+                gzip::decompress(&self.body, self.limit).map_err(live)?
             }
             None | Some("" | "identity") => self.body.to_vec(),
-            Some(other) => return Err(now(format!("is compressed by `{other}`"))),
+            Some(other) => return Err(live(format!("is compressed with `{other}`"))),
         };
-        String::from_utf8(content).map_err(|_| now("is not UTF-8".to_owned()))
+        String::from_utf8(content).map_err(|_| live("is not UTF-8".to_owned()))
     }
 
-    /// Whether its text is HTML or XML.
+    /// Whether the text is HTML or XML.
     pub(crate) fn is_markup(&self) -> bool {
         self.text().is_ok_and(|text| is_markup(&text))
     }
 
-    /// Whether its header says that it is HTML or XML, such as an error page.
+    /// Whether the `Content-Type` is HTML or XML, such as that of an error page.
     pub(crate) fn is_labelled_as_page(&self) -> bool {
-        let says_so = |value: &str| {
+        let is_page = |value: &str| {
             let value = value.to_ascii_lowercase();
             value.contains("html") || value.contains("xml")
         };
-        self.header("content-type").is_some_and(says_so)
+        self.header("content-type").is_some_and(is_page)
     }
 
-    /// Which container this is, as far as it says so: `build 56, commit 1f2e3d4, built at ...`. Empty if it says nothing.
+    /// Which build this is: `build 56, commit 1f2e3d4, built 2026-11-24 05:00 UTC`. Empty if unknown.
     pub(crate) fn provenance(&self) -> String {
         let script = self.script().ok();
         self.provenance_with(script.and_then(|script| script.build_info.as_ref()))
     }
 
-    /// The same from the headers alone, without parsing anything.
+    /// The same from the headers alone, without parsing.
     pub(crate) fn provenance_of_headers(&self) -> String {
         self.provenance_with(None)
     }
@@ -140,31 +137,31 @@ impl ServedContainer {
             .join(", ")
     }
 
-    /// Where it redirects to, as the end of a phrase. Empty if it does not.
+    /// The redirect's target, as a suffix for a message. Empty without a redirect.
     pub(crate) fn redirects_to(&self) -> String {
         let to = self.header("location");
         to.map_or_else(String::new, |to| format!(", redirects to {to}"))
     }
 
-    /// How long it has been in a cache.
+    /// How long the response has been in a cache.
     fn age(&self) -> Option<Duration> {
         let seconds = self.header("age")?.parse().ok()?;
         Some(Duration::from_secs(seconds))
     }
 
-    /// Which cache served it, and how old it is. Empty if the headers say nothing of it.
+    /// Which cache served the response, and its age. Empty if the headers do not say.
     pub(crate) fn cache(&self) -> String {
-        let says = |name: &str, word: &str| {
+        let has = |name: &str, word: &str| {
             self.header(name)
                 .is_some_and(|value| value.to_ascii_lowercase().contains(word))
         };
-        let who = if says("via", "cloudfront") || says("x-cache", "cloudfront") {
+        let cache = if has("via", "cloudfront") || has("x-cache", "cloudfront") {
             "CloudFront"
-        } else if self.header("cf-cache-status").is_some() || says("server", "cloudflare") {
+        } else if self.header("cf-cache-status").is_some() || has("server", "cloudflare") {
             "Cloudflare"
-        } else if says("x-served-by", "cache-") {
+        } else if has("x-served-by", "cache-") {
             "Fastly"
-        } else if says("server", "akamai") {
+        } else if has("server", "akamai") {
             "Akamai"
         } else {
             "an intermediate cache"
@@ -175,9 +172,9 @@ impl ServedContainer {
             .collect();
         let evidence = evidence.join(", ");
         match self.age() {
-            Some(age) => format!("cached by {who} for {} ({evidence})", period(age)),
-            None if says("x-cache", "hit") || says("cf-cache-status", "hit") => {
-                format!("cached by {who} ({evidence})")
+            Some(age) => format!("cached by {cache} for {} ({evidence})", period(age)),
+            None if has("x-cache", "hit") || has("cf-cache-status", "hit") => {
+                format!("cached by {cache} ({evidence})")
             }
             None if evidence.is_empty() => String::new(),
             None => format!("apparently not from a cache ({evidence})"),
@@ -185,7 +182,7 @@ impl ServedContainer {
     }
 }
 
-/// A time in one unit: `45 s`, `4 min`, `3 h`, `2 days`.
+/// A duration in one unit: `45 s`, `4 min`, `3 h`, `2 days`.
 fn period(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
@@ -200,19 +197,19 @@ fn is_markup(text: &str) -> bool {
 }
 
 impl Display for ServedContainer {
-    /// What it is and where: `https://d111.cloudfront.net/js/mojito.js: build 56, commit 1f2e3d4`.
+    /// The URL and the build: `https://d111.cloudfront.net/js/mojito.js: build 56, commit 1f2e3d4`.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let provenance = self.provenance();
         let cached = self.age().map(|age| format!("cached {} ago", period(age)));
-        let said: Vec<String> = [Some(provenance), cached]
+        let details: Vec<String> = [Some(provenance), cached]
             .into_iter()
             .flatten()
             .filter(|it| !it.is_empty())
             .collect();
-        if said.is_empty() {
+        if details.is_empty() {
             write!(f, "{}", self.from)
         } else {
-            write!(f, "{}: {}", self.from, said.join(", "))
+            write!(f, "{}: {}", self.from, details.join(", "))
         }
     }
 }
@@ -234,17 +231,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_it_is_a_phrase() {
+    fn content_that_is_not_a_script_is_explained() {
         #[track_caller]
         fn case(encoding: &str, body: &[u8], expected: &str) {
             let served = served(&[("Content-Encoding", encoding)], body);
             let problem = served.script().unwrap_err();
-            assert_eq!(problem, format!("what is served now {expected}"));
+            assert_eq!(problem, format!("the live file {expected}"));
         }
         let bomb = Gzip::new().compress(&b"a;".repeat(2_000_000), None);
         case("gzip", &bomb, "is larger than 1,000,000 bytes");
-        case("gzip", b"alert(1)", "is not the gzip that its headers say");
-        case("br", b"alert(1)", "is compressed by `br`");
+        case(
+            "gzip",
+            b"alert(1)",
+            "is not valid gzip, which its headers declare",
+        );
+        case("br", b"alert(1)", "is compressed with `br`");
         case("", b"", "is empty");
         case("", b"\xff", "is not UTF-8");
         case("", b" <Error>", "is a page, not a script");
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_headers_say_which_cache_served_it_and_how_old_it_is() {
+    fn headers_identify_the_cache_and_the_age() {
         #[track_caller]
         fn case(headers: &[(&str, &str)], expected: &str) {
             assert_eq!(served(headers, b"a").cache(), expected);
@@ -298,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_and_script_say_which_container_it_is() {
+    fn headers_and_script_identify_the_build() {
         let script =
             b"Mojito.buildInfo={commitHash:'abcdef0123',timestamp:'2026-11-24T05:00:00.000Z'}";
         assert_eq!(

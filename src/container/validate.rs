@@ -1,6 +1,6 @@
-//! `VALIDATE`: whether a file is a sound Mojito container, and what is odd about one that is.
+//! `VALIDATE`: checks that a file is a valid Mojito container.
 //!
-//! What is refused would break every page that loads it. What is odd may be meant, and is a warning.
+//! A file that would break every page that loads it is an error. What looks wrong but may be intended is a warning.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -11,14 +11,14 @@ use crate::mojito::script::{self, Script, SyntaxError, SyntaxErrorKind};
 use crate::settings::names::ContainerName;
 use crate::settings::pipeline::Build;
 
-const HOW_TO_PUBLISH: &str = "to publish it all the same, set `VALIDATE` to `false`";
+const HOW_TO_PUBLISH: &str = "to publish it anyway, set `VALIDATE` to `false`";
 
-/// Reads the script of a container, or says why it must not be published.
+/// Parses the script of a container. The error says why it must not be published.
 pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<Script, String> {
-    let script = script::read(text).map_err(|error| invalid_regex(path, text, &error))?;
+    let script = script::read(text).map_err(|error| explain(path, text, &error))?;
     if !script.is_mojito {
         return Err(format!(
-            "neither defines `Mojito` nor asks for it, so it is no Mojito container: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
+            "is not a Mojito container, as it neither defines `Mojito` nor tests for it: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
         ));
     }
     let built_as = script
@@ -27,15 +27,15 @@ pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<
         .and_then(|info| info.container.as_deref());
     match built_as {
         Some(built_as) if built_as != name.as_str() => Err(format!(
-            "was built as the container `{built_as}` (`Mojito.buildInfo`): set `containerName` of `config.js` to `{name}` and build \
-             it again, or check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
+            "was built as container `{built_as}` (`Mojito.buildInfo`): set `containerName` in `config.js` to `{name}` and rebuild, \
+             or check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
         )),
         _ => Ok(script),
     }
 }
 
-/// What a text is that is no sound script: the likeliest story, and the place.
-fn invalid_regex(path: &Path, text: &str, error: &SyntaxError) -> String {
+/// Explains a syntax error by its likeliest cause, and shows the place.
+fn explain(path: &Path, text: &str, error: &SyntaxError) -> String {
     let SyntaxError {
         message,
         place,
@@ -50,7 +50,7 @@ fn invalid_regex(path: &Path, text: &str, error: &SyntaxError) -> String {
         && !start.starts_with("<!--");
     if is_page {
         return format!(
-            "is HTML or XML and not a script: look at what `npm run build` wrote; {HOW_TO_PUBLISH}"
+            "is HTML or XML, not a script: check the output of `npm run build`; {HOW_TO_PUBLISH}"
         );
     }
     let shown = excerpt(path, text, place.clone());
@@ -62,86 +62,88 @@ fn invalid_regex(path: &Path, text: &str, error: &SyntaxError) -> String {
         .iter()
         .any(|marker| line.starts_with(marker))
     {
-        "has a merge conflict, which must be resolved"
+        "has an unresolved merge conflict"
     } else if *kind == SyntaxErrorKind::Module {
-        "is a module (`import` or `export`), and pages load it as a script"
+        "is a module (`import` or `export`), but pages load it as a script"
     } else if place.start >= text.trim_end().len() || message.starts_with("Unterminated") {
-        "is not whole; it is cut off, or something in it is never closed"
+        "is truncated, or has an unclosed bracket, string or comment"
     } else {
-        "is no sound script"
+        "is not a valid script"
     };
-    format!("{explanation}: {message}\n{shown}\nlook at what was built into it, and build it again; {HOW_TO_PUBLISH}")
+    format!("{explanation}: {message}\n{shown}\ncheck its sources and rebuild; {HOW_TO_PUBLISH}")
 }
 
-/// What is odd about the container whose forms these are, `NAME.js` last.
+/// Warnings about a container. `scripts` are its variants, `NAME.js` last.
 pub(crate) fn warnings(name: &ContainerName, scripts: &[Script], build: &Build) -> Vec<String> {
     let [others @ .., script] = scripts else {
         return Vec::new();
     };
-    let mut odd = Vec::new();
-    let built_from = script
-        .build_info
-        .as_ref()
-        .and_then(|info| info.commit.as_deref());
-    if let (Some(built_from), Some(commit)) = (built_from, build.commit.as_deref()) {
-        if !is_same_commit(built_from, commit) {
-            odd.push(format!(
-                "{name} was built from commit {built_from}, and this pipeline runs for {commit}: check that `dist` is of this pipeline's build"
+    let mut warnings = Vec::new();
+    warnings.extend(other_commit(name, script, build));
+    match script.unreadable {
+        0 if script.experiments.is_empty() => warnings.push(format!(
+            "{name} has no experiments; this is fine if they were removed on purpose (`nuke.lock`)"
+        )),
+        0 => {}
+        count => {
+            let calls = if count == 1 { "call" } else { "calls" };
+            warnings.push(format!(
+                "{name} has {count} {calls} to `Mojito.addTest` with computed arguments; such experiments are not listed"
             ));
         }
     }
-    if script.experiments.is_empty() && script.unreadable == 0 {
-        odd.push(format!(
-            "{name} has no experiments; that is right if they were taken away on purpose (`nuke.lock`)"
-        ));
-    }
-    if script.unreadable != 0 {
-        let count = script.unreadable;
-        let calls = if count == 1 {
-            "1 call"
-        } else {
-            &format!("{count} calls")
-        };
-        odd.push(format!(
-            "{name} has {calls} of `Mojito.addTest` with something that only running it would tell; what is added there is not listed"
-        ));
-    }
-    let mut ids = HashSet::new();
-    for experiment in &script.experiments {
-        for problem in &experiment.problems {
-            odd.push(format!("experiment {} {problem}", experiment.id));
-        }
-        if experiment.id != UNKNOWN_ID && !ids.insert(&experiment.id) {
-            odd.push(format!(
-                "experiment {} is there twice: visitors get both",
-                experiment.id
-            ));
-        }
-    }
+    warnings.extend(experiment_warnings(&script.experiments));
     if others.iter().any(|other| !is_same_build(other, script)) {
-        odd.push(format!(
-            "{name}.js and {name}.pretty.js are not of the same build: build them again"
+        warnings.push(format!(
+            "{name}.js and {name}.pretty.js are from different builds: rebuild"
         ));
     }
-    odd
+    warnings
 }
 
-/// Whether one is the other or its beginning.
+/// A warning if the script was not built from the pipeline's commit.
+fn other_commit(name: &ContainerName, script: &Script, build: &Build) -> Option<String> {
+    let built_from = script.build_info.as_ref()?.commit.as_deref()?;
+    let commit = build.commit.as_deref()?;
+    (!is_same_commit(built_from, commit)).then(|| {
+        format!(
+            "{name} was built from commit {built_from}, but this pipeline runs for {commit}: check that `dist` comes from this \
+             pipeline's build"
+        )
+    })
+}
+
+fn experiment_warnings(experiments: &[Experiment]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut ids = HashSet::new();
+    for experiment in experiments {
+        let id = &experiment.id;
+        for problem in &experiment.problems {
+            warnings.push(format!("experiment {id} {problem}"));
+        }
+        if id != UNKNOWN_ID && !ids.insert(id) {
+            warnings.push(format!("experiment {id} is added twice: visitors get both"));
+        }
+    }
+    warnings
+}
+
+/// Whether one hash is a prefix of the other.
 fn is_same_commit(one: &str, other: &str) -> bool {
     let length = one.len().min(other.len());
     length > 0 && one.as_bytes()[..length].eq_ignore_ascii_case(&other.as_bytes()[..length])
 }
 
 fn is_same_build(one: &Script, other: &Script) -> bool {
-    fn shown(it: &Experiment) -> (&str, &str, &Traffic, &[Recipe]) {
+    fn listed(it: &Experiment) -> (&str, &str, &Traffic, &[Recipe]) {
         (&it.id, &it.name, &it.traffic, &it.recipes)
     }
     one.build_info == other.build_info
         && one
             .experiments
             .iter()
-            .map(shown)
-            .eq(other.experiments.iter().map(shown))
+            .map(listed)
+            .eq(other.experiments.iter().map(listed))
 }
 
 #[cfg(test)]
@@ -152,8 +154,8 @@ mod tests {
         script::read(text).unwrap()
     }
 
-    /// What is odd about a container of this script in the build of commit 1f2e3d4c5b6a.
-    fn odd(scripts: &[&str]) -> Vec<String> {
+    /// The warnings about a container with these scripts, in a pipeline for commit 1f2e3d4c5b6a.
+    fn warnings_of(scripts: &[&str]) -> Vec<String> {
         let name = ContainerName::parse("mojito").unwrap();
         let build = Build {
             commit: Some("1f2e3d4c5b6a".to_owned()),
@@ -164,55 +166,58 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_meant_is_a_warning() {
+    fn what_may_be_intended_is_a_warning() {
         #[track_caller]
         fn case(text: &str, expected: &[&str]) {
-            assert_eq!(odd(&[text]), expected, "{text}");
+            assert_eq!(warnings_of(&[text]), expected, "{text}");
         }
-        let sound = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}});";
-        case(sound, &[]);
+        let valid = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}});";
+        case(valid, &[]);
         case(
-            &format!("{sound}Mojito.buildInfo={{commitHash:'1F2E3D4'}}"),
+            &format!("{valid}Mojito.buildInfo={{commitHash:'1F2E3D4'}}"),
             &[],
         );
         case(
-            &format!("{sound}Mojito.buildInfo={{commitHash:'abc1234'}}"),
-            &["mojito was built from commit abc1234, and this pipeline runs for 1f2e3d4c5b6a: check that `dist` is of this pipeline's build"],
+            &format!("{valid}Mojito.buildInfo={{commitHash:'abc1234'}}"),
+            &["mojito was built from commit abc1234, but this pipeline runs for 1f2e3d4c5b6a: check that `dist` comes from this pipeline's build"],
         );
         case(
             "Mojito={}",
-            &["mojito has no experiments; that is right if they were taken away on purpose (`nuke.lock`)"],
+            &["mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)"],
         );
         case(
             "Mojito.addTest(a)",
-            &["mojito has 1 call of `Mojito.addTest` with something that only running it would tell; what is added there is not listed"],
+            &["mojito has 1 call to `Mojito.addTest` with computed arguments; such experiments are not listed"],
         );
         case(
-            &sound.repeat(2),
-            &["experiment w1 is there twice: visitors get both"],
+            &valid.repeat(2),
+            &["experiment w1 is added twice: visitors get both"],
         );
         case(
             "Mojito.addTest({id:'w1'})",
-            &["experiment w1 has fewer than 2 recipes: Mojito stops at it, and no experiment after it runs"],
+            &["experiment w1 has fewer than 2 recipes: Mojito throws here; later experiments do not run"],
         );
     }
 
     #[test]
-    fn the_story_of_a_fault_is_the_likely_one() {
+    fn a_syntax_error_is_explained_by_its_likeliest_cause() {
         #[track_caller]
         fn case(text: &str, explanation: &str) {
             let name = ContainerName::parse("mojito").unwrap();
-            let told = validate(Path::new("mojito.js"), text, &name).unwrap_err();
-            assert!(told.starts_with(explanation), "{told}");
+            let error = validate(Path::new("mojito.js"), text, &name).unwrap_err();
+            assert!(error.starts_with(explanation), "{error}");
         }
-        case("Mojito=f(", "is not whole; it is cut off");
-        case("Mojito='a", "is not whole; it is cut off");
-        case("Mojito=f())}", "is no sound script: ");
-        case("<!-- a\nMojito=)", "is no sound script: ");
+        case("Mojito=f(", "is truncated");
+        case("Mojito='a", "is truncated");
+        case("Mojito=f())}", "is not a valid script: ");
+        case("<!-- a\nMojito=)", "is not a valid script: ");
         case("<!DOCTYPE html>", "is HTML or XML");
         case("<?xml?>", "is HTML or XML");
-        case("Mojito=1\n<<<<<<< HEAD\n", "has a merge conflict");
-        case("Mojito=`\n<<<<<<< HEAD\n`;)", "is no sound script: ");
+        case(
+            "Mojito=1\n<<<<<<< HEAD\n",
+            "has an unresolved merge conflict",
+        );
+        case("Mojito=`\n<<<<<<< HEAD\n`;)", "is not a valid script: ");
         case("Mojito=1;import 'a'", "is a module");
         case(
             &"(".repeat(20_000),
@@ -227,15 +232,15 @@ mod tests {
     }
 
     #[test]
-    fn two_forms_of_different_builds_are_a_warning() {
+    fn variants_from_different_builds_are_a_warning() {
         let (one, other) = (
             "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})",
             "Mojito.addTest({id:'w2',recipes:{0:{},1:{}}})",
         );
-        assert!(odd(&[one, one]).is_empty());
+        assert!(warnings_of(&[one, one]).is_empty());
         assert_eq!(
-            odd(&[one, other]),
-            ["mojito.js and mojito.pretty.js are not of the same build: build them again"]
+            warnings_of(&[one, other]),
+            ["mojito.js and mojito.pretty.js are from different builds: rebuild"]
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What AWS answers, or whatever answers in its place.
+//! Responses from AWS, or from something in its place.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use tokio::runtime::Runtime;
 
-use super::support::{assert_told, sound_settings, SECRET};
+use super::support::{assert_printable, valid_settings, SECRET};
 use crate::aws::cloudfront;
 use crate::aws::credentials::ConnectError;
 use crate::aws::error::AwsError;
@@ -36,16 +36,16 @@ use crate::settings::Settings;
 
 const SCRIPT: &str = "Mojito={};Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
 
-/// An answer as it goes over the wire, but that its first line is the operation that gets it and the status.
+/// A response as on the wire, except that the first line has the operation that receives it and the status.
 #[derive(Clone, Debug, Default)]
-struct Answer {
+struct Response {
     operation: u8,
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     fn parse(data: &[u8]) -> Self {
         let (head, body) = match data.windows(2).position(|two| two == b"\n\n") {
             Some(at) => (&data[..at], &data[at + 2..]),
@@ -66,11 +66,11 @@ impl Answer {
         }
     }
 
-    fn response(&self) -> HttpResponse {
+    fn to_http(&self) -> HttpResponse {
         let status = self.status.try_into().expect("it has three digits");
         let mut response = HttpResponse::new(status, SdkBody::from(self.body.clone()));
         for (name, value) in &self.headers {
-            // The wire does not let a header through that cannot be one.
+            // An invalid header could not arrive over the network.
             let _ = response
                 .headers_mut()
                 .try_append(name.clone(), value.clone());
@@ -78,31 +78,31 @@ impl Answer {
         response
     }
 
-    /// Whether what was asked for may have been done, although its answer is a failure.
-    fn is_in_doubt(&self) -> bool {
+    /// Whether a failed request may have taken effect.
+    fn may_have_taken_effect(&self) -> bool {
         matches!(self.status, 200..300 | 500)
     }
 }
 
-/// Stands in for the network: gives every request the same answer, and counts them.
+/// Replaces the network: gives every request the same response, and counts the requests.
 #[derive(Clone, Debug, Default)]
-struct Network(Arc<Mutex<(Answer, usize)>>);
+struct Network(Arc<Mutex<(Response, usize)>>);
 
 impl Network {
-    fn state(&self) -> MutexGuard<'_, (Answer, usize)> {
+    fn state(&self) -> MutexGuard<'_, (Response, usize)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl HttpConnector for Network {
     fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-        let (answer, asked) = &mut *self.state();
-        *asked += 1;
-        HttpConnectorFuture::ready(Ok(answer.response()))
+        let (response, requests) = &mut *self.state();
+        *requests += 1;
+        HttpConnectorFuture::ready(Ok(response.to_http()))
     }
 }
 
-/// What is made once, as it takes longer than an answer.
+/// Created once, as that takes longer than handling a response.
 struct World {
     runtime: Runtime,
     network: Network,
@@ -117,7 +117,7 @@ impl World {
     fn new() -> Self {
         let network = Network::default();
         let connector = SharedHttpConnector::new(network.clone());
-        let settings = sound_settings();
+        let settings = valid_settings();
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.target.region.clone()))
@@ -148,11 +148,11 @@ impl World {
         }
     }
 
-    async fn answered(&self, answer: &Answer) {
-        let error = match answer.operation {
+    async fn run(&self, response: &Response) {
+        let error = match response.operation {
             b'i' => self.create_invalidation().await,
             b'w' => self.wait().await,
-            b'c' => self.ask_identity().await,
+            b'c' => self.caller_identity().await,
             b'a' => self.assume_role().await,
             b'h' => self.head_unless_newer().await,
             b'r' => return self.read().await,
@@ -163,17 +163,17 @@ impl World {
         }
     }
 
-    /// A write that was sent, and may have been done, is not said to have failed.
+    /// A write that was sent and may have taken effect is not reported as failed.
     async fn write<T>(
         &self,
         write: impl Future<Output = Result<T, AwsError>>,
     ) -> Result<T, AwsError> {
         let before = self.network.state().1;
         let written = write.await;
-        let (answer, asked) = &*self.network.state();
+        let (response, requests) = &*self.network.state();
         if let Err(error) = &written {
-            let is_in_doubt = *asked > before && answer.is_in_doubt();
-            assert!(error.outcome_unknown || !is_in_doubt, "{error}");
+            let may_have_taken_effect = *requests > before && response.may_have_taken_effect();
+            assert!(error.outcome_unknown || !may_have_taken_effect, "{error}");
         }
         written
     }
@@ -191,8 +191,8 @@ impl World {
             cloudfront::create_invalidation(client, &self.distribution, &paths, "reference");
         let id = self.write(create).await?;
         assert!(!id.is_empty());
-        assert_told(&id, 0);
-        // It is asked for by that id.
+        assert_printable(&id, 0);
+        // The id is used in a request.
         let completed = cloudfront::is_completed(client, &self.distribution, &id).await;
         completed.map(|_| ())
     }
@@ -203,14 +203,14 @@ impl World {
         completed.map(|_| ())
     }
 
-    async fn ask_identity(&self) -> Result<(), AwsError> {
-        let identity = sts::of_caller(&self.aws.config).await?;
-        assert_told(&identity.arn, 0);
+    async fn caller_identity(&self) -> Result<(), AwsError> {
+        let identity = sts::caller_identity(&self.aws.config).await?;
+        assert_printable(&identity.arn, 0);
         assert_eq!(identity.account_id.len(), 12);
         Ok(())
     }
 
-    /// The session that is answered is then used.
+    /// Then uses the session from the response.
     async fn assume_role(&self) -> Result<(), AwsError> {
         let role = RoleArn::parse("arn:aws:iam::123456789012:role/mojito").expect("it is an ARN");
         let token = Token::new(SECRET.to_owned());
@@ -222,7 +222,7 @@ impl World {
         self.put_object(&aws, &Precondition::None).await
     }
 
-    /// What was found is then replaced.
+    /// Then replaces the object that was found.
     async fn head_unless_newer(&self) -> Result<(), AwsError> {
         let found =
             only_newer::head_unless_newer(&self.aws.s3, &self.settings, &self.object).await?;
@@ -232,15 +232,15 @@ impl World {
 
     async fn read(&self) {
         match compare::from_s3(&self.aws, &self.settings, &self.object).await {
-            Err(problem) => assert_told(&problem.to_string(), 0),
+            Err(problem) => assert_printable(&problem.to_string(), 0),
             Ok(served) => {
-                let script = crate::mojito::script::read(SCRIPT).expect("the script is sound");
+                let script = crate::mojito::script::read(SCRIPT).expect("the script is valid");
                 let cache_control = &self.settings.cache_control;
                 let changes = Changes::between(&served, Some(&script), &self.object, cache_control);
                 let (heading, rows) = tables::changes(&changes);
-                assert_told(&heading, 0);
+                assert_printable(&heading, 0);
                 for row in rows {
-                    assert_told(&row.text, served.body.len());
+                    assert_printable(&row.text, served.body.len());
                 }
             }
         }
@@ -248,26 +248,26 @@ impl World {
 }
 
 fn assert_error(error: AwsError) {
-    assert_told(&error.remedy(), 0);
-    let json = serde_json::to_string(&error).expect("a fault is JSON");
-    assert_told(&json, 0);
+    assert_printable(&error.remedy(), 0);
+    let json = serde_json::to_string(&error).expect("an error serializes");
+    assert_printable(&json, 0);
     let error = ConnectError::from(error);
-    assert_told(&error.to_string(), 0);
-    assert_told(&error.summary(), 0);
+    assert_printable(&error.to_string(), 0);
+    assert_printable(&error.summary(), 0);
 }
 
 thread_local! {
     static WORLD: World = World::new();
 }
 
-/// An answer of AWS: `OPERATION STATUS`, headers (`name: value`), an empty line and the body.
+/// A response from AWS: `OPERATION STATUS`, headers (`name: value`), an empty line and the body.
 ///
-/// The operation is told by its first letter: `put_object`, `invalidate`, `wait`, `caller`, `assume_role`, `head_object` or
-/// `read_object`.
+/// The operation is identified by its first letter: `put_object`, `invalidate`, `wait`, `caller`, `assume_role`,
+/// `head_object` or `read_object`.
 pub fn answers(data: &[u8]) {
-    let answer = Answer::parse(data);
+    let response = Response::parse(data);
     WORLD.with(|world| {
-        world.network.state().0.clone_from(&answer);
-        world.runtime.block_on(world.answered(&answer));
+        world.network.state().0.clone_from(&response);
+        world.runtime.block_on(world.run(&response));
     });
 }

@@ -1,11 +1,11 @@
-//! What must hold whatever comes in: one function for each thing that is read and that somebody else wrote.
+//! Invariants for untrusted input, with one function for each kind of input.
 //!
-//! Each takes bytes, as `cargo fuzz` makes them up (`fuzz/`), and panics where something does not hold. The tests below
-//! hold the same functions against the corpora of `fuzz/corpus/`, and against what `proptest` makes of those.
+//! Each function takes bytes from `cargo fuzz` (`fuzz/`) and panics if an invariant does not hold. The tests run the same
+//! functions on the corpora in `fuzz/corpus/` and on mutations of them by `proptest`.
 
 #![expect(
     clippy::missing_panics_doc,
-    reason = "a panic is how it is told what does not hold"
+    reason = "panics report violated invariants"
 )]
 
 mod answers;
@@ -31,25 +31,25 @@ use crate::settings::target::MAX_CONTAINERS;
 use crate::settings::{Flags, Settings};
 
 pub use self::answers::answers;
-use self::support::{assert_told, SECRET, SECRETS, SOUND};
+use self::support::{assert_printable, SECRET, SECRETS, VALID};
 
-/// Mojito's `config.js`: it is read or refused.
+/// Mojito's `config.js` is read or refused.
 pub fn config_js(data: &[u8]) {
     let config = String::from_utf8_lossy(data).into_owned();
     let wanted = |(name, _): &(&str, &str)| {
         !matches!(*name, "CONTAINER_NAME" | "S3_BUCKET" | "AWS_DEFAULT_REGION")
     };
-    let raw: Raw = SOUND.into_iter().filter(wanted).collect();
+    let raw: Raw = VALID.into_iter().filter(wanted).collect();
     let config = ConfigJs::parse(config);
     match Settings::new(Flags::default(), &raw, config, None) {
         Ok(settings) => assert_confined(&settings),
-        Err(problems) => assert_told(&Error::Settings(problems).to_string(), data.len()),
+        Err(problems) => assert_printable(&Error::Settings(problems).to_string(), data.len()),
     }
 }
 
-/// Settings, a line for each: `NAME=value`, `--production`, or `config.js` as a whole, as `config.js=module.exports = ...`.
+/// Settings, one a line: `NAME=value`, `--production`, or `config.js=module.exports = ...`.
 ///
-/// What is accepted lets a run write below its folder and nowhere else.
+/// Accepted settings let a run write in its folder and nowhere else.
 pub fn settings(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     if text.contains(SECRET) {
@@ -62,7 +62,7 @@ pub fn settings(data: &[u8]) {
         match line.split_once('=') {
             _ if line == "--production" => flags.production = true,
             Some(("config.js", source)) => config = ConfigJs::parse(source),
-            // A file of this machine is nothing to make up.
+            // Would read a file of this machine.
             Some(("AWS_CA_BUNDLE", _)) | None => {}
             Some((name, value)) if SECRETS.contains(&name) => {
                 given.push((name, format!("{SECRET}{value}")));
@@ -70,17 +70,17 @@ pub fn settings(data: &[u8]) {
             Some((name, value)) => given.push((name, value.replace("\\n", "\n"))),
         }
     }
-    let is_given = |sound: &str| given.iter().any(|(name, _)| *name == sound);
-    let sound = SOUND.into_iter().filter(|(name, _)| !is_given(name));
+    let is_given = |valid: &str| given.iter().any(|(name, _)| *name == valid);
+    let defaults = VALID.into_iter().filter(|(name, _)| !is_given(name));
     let own = given.iter().map(|(name, value)| (*name, value.as_str()));
-    let raw: Raw = sound.chain(own).collect();
+    let raw: Raw = defaults.chain(own).collect();
     match Settings::new(flags, &raw, config, None) {
         Ok(settings) => assert_confined(&settings),
         Err(problems) => {
             assert!(!problems.is_empty());
             let error = Error::Settings(problems).to_string();
             assert!(!error.contains(SECRET), "{error}");
-            assert_told(&error, 10 * text.len());
+            assert_printable(&error, 10 * text.len());
         }
     }
 }
@@ -105,19 +105,19 @@ fn assert_confined(settings: &Settings) {
         assert!(key.fits(), "{name} is too long");
         assert!(
             !name.contains(['*', '?', '$']),
-            "IAM does not take {name} literally"
+            "{name} is a pattern in an IAM policy"
         );
     }
-    let of_keys = |key: &str| permissions.keys.iter().any(|own| own.as_str() == key);
+    let is_key = |key: &str| permissions.keys.iter().any(|own| own.as_str() == key);
     let folder = ObjectKey::new(&permissions.prefix, "*");
-    assert_policy(&permissions, &permissions.policy().to_string(), of_keys);
+    assert_policy(&permissions, &permissions.policy().to_string(), is_key);
     assert_policy(&permissions, &permissions.session_policy(), |key| {
-        of_keys(key) || key == folder.as_str()
+        is_key(key) || key == folder.as_str()
     });
 }
 
-/// Every object that a policy allows to write is one of these.
-fn assert_policy(permissions: &Permissions, policy: &str, is_own: impl Fn(&str) -> bool) {
+/// The policy allows writing only these objects.
+fn assert_policy(permissions: &Permissions, policy: &str, is_allowed: impl Fn(&str) -> bool) {
     let policy: serde_json::Value = serde_json::from_str(policy).expect("a policy is JSON");
     let statements = policy["Statement"].as_array().expect("it has statements");
     for statement in statements {
@@ -128,14 +128,14 @@ fn assert_policy(permissions: &Permissions, policy: &str, is_own: impl Fn(&str) 
                 .map(|(_, object)| object.strip_prefix(permissions.bucket.as_str()))
                 .map(|key| key.and_then(|key| key.strip_prefix('/')));
             match object {
-                Some(key) => assert!(key.is_some_and(&is_own), "{resource}"),
+                Some(key) => assert!(key.is_some_and(&is_allowed), "{resource}"),
                 None => assert!(resource.contains(":cloudfront::"), "{resource}"),
             }
         }
     }
 }
 
-/// A built file: it is refused, or what is sent is the same when a browser has decompressed it.
+/// A built file is refused, or its object decompresses to the same bytes.
 pub fn container(data: &[u8]) {
     let path = Path::new("mojito.js");
     let mut gzip = Gzip::new();
@@ -145,12 +145,12 @@ pub fn container(data: &[u8]) {
         ("VALIDATE", "false"),
         ("ONLY_NEWER", "true"),
     ] {
-        let raw: Raw = SOUND.into_iter().chain([(setting, value)]).collect();
+        let raw: Raw = VALID.into_iter().chain([(setting, value)]).collect();
         let settings = Settings::new(Flags::default(), &raw, ConfigJs::default(), None)
-            .expect("the settings are sound");
+            .expect("the settings are valid");
         let name = &settings.target.containers[0];
-        match container::variant_of(data, path, name, Variant::Minified, &settings, &mut gzip) {
-            Err(problem) => assert_told(&problem, 0),
+        match container::prepare(data, path, name, Variant::Minified, &settings, &mut gzip) {
+            Err(problem) => assert_printable(&problem, 0),
             Ok((object, script)) => {
                 assert_eq!(
                     gzip::decompress(&object.body, MAX_FILE).as_deref(),
@@ -165,13 +165,13 @@ pub fn container(data: &[u8]) {
                     script: scripts.into_iter().last(),
                 };
                 for warning in &container.warnings {
-                    assert_told(warning, 0);
+                    assert_printable(warning, 0);
                 }
                 if let Some(script) = &container.script {
                     let (heading, rows) = tables::experiments(&container, script);
-                    assert_told(&heading, 0);
+                    assert_printable(&heading, 0);
                     for row in rows {
-                        assert_told(&row.text, data.len());
+                        assert_printable(&row.text, data.len());
                     }
                 }
             }

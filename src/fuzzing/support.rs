@@ -1,4 +1,4 @@
-//! What the functions that must hold have in common: settings to start from, and what may be printed.
+//! Shared by the invariants: valid settings, and what may be printed.
 
 use crate::common::printable::is_unsafe_in_log;
 use crate::common::secrets;
@@ -6,7 +6,7 @@ use crate::mojito::config_js::ConfigJs;
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
-/// A value of each secret, which nothing that is printed may hold.
+/// The value of every secret, which must never be printed.
 pub(super) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG";
 /// The variables that hold a secret.
 pub(super) const SECRETS: [&str; 3] = [
@@ -14,8 +14,8 @@ pub(super) const SECRETS: [&str; 3] = [
     "AWS_SESSION_TOKEN",
     "BITBUCKET_STEP_OIDC_TOKEN",
 ];
-/// Settings with which nothing is wrong.
-pub(super) const SOUND: [(&str, &str); 9] = [
+/// Valid settings.
+pub(super) const VALID: [(&str, &str); 9] = [
     ("ENVIRONMENT", "development"),
     ("CONTAINER_NAME", "mojito"),
     ("S3_BUCKET", "acme"),
@@ -26,23 +26,23 @@ pub(super) const SOUND: [(&str, &str); 9] = [
     ("BITBUCKET_BUILD_NUMBER", "57"),
     ("BITBUCKET_STEP_OIDC_TOKEN", SECRET),
 ];
-/// Characters that a message has at most, beyond what it quotes of what was given.
+/// The most characters of a message, beyond what it quotes of the input.
 pub(super) const MAX_MESSAGE: usize = 20_000;
 
-/// What is printed is readable, has an end, and holds no secret. `quoted` is how much may be quoted in it.
-pub(super) fn assert_told(text: &str, quoted: usize) {
+/// Printed text is readable, of limited length and without secrets. `quoted` is the length of input that it may quote.
+pub(super) fn assert_printable(text: &str, quoted: usize) {
     let text = secrets::redact(text);
-    assert!(!text.contains(SECRET), "a secret is told: {text}");
-    let disturbing = text.chars().find(|c| is_unsafe_in_log(*c) && *c != '\n');
-    assert_eq!(disturbing, None, "in {text:?}");
+    assert!(!text.contains(SECRET), "a secret is printed: {text}");
+    let unsafe_char = text.chars().find(|c| is_unsafe_in_log(*c) && *c != '\n');
+    assert_eq!(unsafe_char, None, "in {text:?}");
     let length = text.chars().count();
     assert!(length <= MAX_MESSAGE + 10 * quoted, "{length} characters");
 }
 
-/// What this needs of settings that nothing is wrong with.
-pub(super) fn sound_settings() -> Settings {
-    let raw: Raw = SOUND.into_iter().collect();
+/// The valid settings, parsed.
+pub(super) fn valid_settings() -> Settings {
+    let raw: Raw = VALID.into_iter().collect();
     secrets::register([SECRET.to_owned()]);
     Settings::new(Flags::default(), &raw, ConfigJs::default(), None)
-        .expect("the settings are sound")
+        .expect("the settings are valid")
 }

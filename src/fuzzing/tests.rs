@@ -1,3 +1,5 @@
+//! Runs the invariants on the corpora and on mutations of them.
+
 use std::fs;
 
 use proptest::prelude::*;
@@ -5,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::common::testing::cases;
 
-/// The seeds of a target, by their file names.
+/// The seeds of a target, with their file names.
 fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = format!("{}/fuzz/corpus/{target}", env!("CARGO_MANIFEST_DIR"));
     let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
@@ -22,7 +24,7 @@ fn corpus(target: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn what_must_hold_does_for_every_seed() {
+fn the_invariants_hold_for_every_seed() {
     for (target, holds) in [
         ("config_js", config_js as fn(&[u8])),
         ("settings", settings),
@@ -35,7 +37,7 @@ fn what_must_hold_does_for_every_seed() {
     }
 }
 
-/// A seed of a target with bytes of it replaced, or an answer made up from nothing.
+/// A seed of a target with some bytes replaced.
 fn mutated(target: &str) -> impl Strategy<Value = Vec<u8>> {
     let seeds: Vec<Vec<u8>> = corpus(target).into_iter().map(|(_, seed)| seed).collect();
     let put = prop_oneof![
@@ -54,7 +56,7 @@ fn mutated(target: &str) -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn made_up_answer() -> impl Strategy<Value = Vec<u8>> {
+fn random_response() -> impl Strategy<Value = Vec<u8>> {
     let header = (
         prop::sample::select(vec![
             "x-amz-request-id",
@@ -75,12 +77,12 @@ fn made_up_answer() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(any::<u8>(), 0..60),
     )
         .prop_map(|(operation, status, headers, body)| {
-            let mut answer = format!("{operation} {status}\n");
+            let mut response = format!("{operation} {status}\n");
             for (name, value) in headers {
-                answer.extend([name, ": ", &value, "\n"]);
+                response.extend([name, ": ", &value, "\n"]);
             }
-            answer.push('\n');
-            [answer.into_bytes(), body].concat()
+            response.push('\n');
+            [response.into_bytes(), body].concat()
         })
 }
 
@@ -88,12 +90,12 @@ proptest! {
     #![proptest_config(cases(1_000))]
 
     #[test]
-    fn whatever_aws_answers_it_is_told_and_told_truly(answer in prop_oneof![mutated("answers"), made_up_answer()]) {
-        answers(&answer);
+    fn any_response_is_reported_truthfully(response in prop_oneof![mutated("answers"), random_response()]) {
+        answers(&response);
     }
 
     #[test]
-    fn whatever_the_settings_are_they_are_refused_or_confined(lines in mutated("settings")) {
+    fn any_settings_are_refused_or_confined(lines in mutated("settings")) {
         settings(&lines);
     }
 }

@@ -1,7 +1,7 @@
-//! Mojito's own configuration, `config.js` in the root of its repository, which is parsed and never run.
+//! Parses Mojito's configuration, `config.js` in the root of its repository, without running it.
 //!
-//! It is a Node module. Its values may be computed, except those that are wanted: guessing at one could publish to
-//! another site's bucket.
+//! It is a Node module. Values that a publish uses must be constants, since a wrong guess could publish to another site's
+//! bucket. Other values may be computed.
 
 use std::path::Path;
 
@@ -11,13 +11,13 @@ use super::script::{self, Exports, SyntaxErrorKind};
 use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
 
-/// The name of the file, in the working directory.
+/// The file's name, in the working directory.
 pub(crate) const FILE: &str = "config.js";
 
-/// Far beyond any real configuration. The parser takes far more memory than its text.
+/// Far larger than any real configuration. The parser takes far more memory than its input.
 const MAX_FILE: ByteSize = ByteSize(100_000);
 
-/// The file's text and what it exports, or why that is not known. Absent, it exports nothing.
+/// The file's text and exports, or why they are unknown. A missing file exports nothing.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigJs {
     source: String,
@@ -25,12 +25,12 @@ pub(crate) struct ConfigJs {
     problem: Option<String>,
 }
 
-/// Why a value is not known.
+/// Why a value is unknown.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unknown {
-    /// No value is, for the problem that the file has.
+    /// The whole file has a problem.
     File,
-    /// A problem with this one, which ends with the place in the file, in lines of its own.
+    /// This value has a problem. The text ends with lines that show the place in the file.
     Value(String),
 }
 
@@ -70,12 +70,12 @@ impl ConfigJs {
         }
     }
 
-    /// What is wrong with the whole file. It may end with the place, in lines of its own.
+    /// What is wrong with the whole file. May end with lines that show the place.
     pub(crate) fn problem(&self) -> Option<&str> {
         self.problem.as_deref()
     }
 
-    /// The text of a key. `None` if it is absent or empty.
+    /// The value of a key. `None` if it is absent or empty.
     pub(crate) fn get(&self, key: &str) -> Result<Option<&str>, Unknown> {
         if self.problem.is_some() {
             return Err(Unknown::File);
@@ -87,7 +87,7 @@ impl ConfigJs {
             Some(Value::Text(text)) => return Ok(Some(text.as_str()).filter(|it| !it.is_empty())),
             Some(Value::Null) => return Ok(None),
             Some(Value::Number(_) | Value::Boolean(_)) => "is not a string",
-            None => "is computed, and this file is read but never run",
+            None => "is computed, but this file is only parsed, never run",
         };
         let shown = excerpt(Path::new(FILE), &self.source, property.place.clone());
         Err(Unknown::Value(format!("{problem}\n{shown}")))
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_are_read_whatever_their_style() {
+    fn constants_are_read_in_any_style() {
         #[track_caller]
         fn case(source: &str) {
             let config = ConfigJs::parse(source);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_may_be_computed() {
+    fn other_values_may_be_computed() {
         for others in [
             "name: process.env.NAME, [process.env.KEY]: 1, ...require('./base'),",
             "get containerName() { return 'b' }, containerName, containerName: f('c'),",
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_or_empty_is_none() {
+    fn an_absent_or_empty_value_is_none() {
         for object in [
             "",
             "name: f()",
@@ -180,14 +180,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_counts() {
+    fn the_last_of_several_values_counts() {
         let source =
             "module.exports = { containerName: f(), containerName: 'a', containerName: 'b' }";
         assert_eq!(name(source).as_deref(), Some("b"));
     }
 
     #[test]
-    fn a_wanted_value_that_is_not_a_constant_string_is_shown() {
+    fn a_value_that_is_not_a_constant_string_is_an_error() {
         #[track_caller]
         fn case(object: &str, problem: &str, marked: &str) {
             let source = format!("module.exports = {{ s3Region: 'a', {object} }};");
@@ -208,7 +208,7 @@ mod tests {
         let number = "is not a string";
         case("containerName: 7", number, "7");
         case("containerName: !0", number, "!0");
-        let computed = "is computed, and this file is read but never run";
+        let computed = "is computed, but this file is only parsed, never run";
         case(
             "containerName: process.env.NAME",
             computed,
@@ -242,13 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn a_prototype_does_not_override_what_the_object_has() {
+    fn a_prototype_does_not_override_own_properties() {
         let source = "module.exports = { containerName: 'a', __proto__: base };";
         assert_eq!(name(source).as_deref(), Some("a"));
     }
 
     #[test]
-    fn a_file_that_does_anything_else_is_refused_with_the_place() {
+    fn a_file_that_does_anything_else_is_an_error_at_that_place() {
         #[track_caller]
         fn case(source: &str, place: &str) {
             let config = ConfigJs::parse(source);
@@ -281,7 +281,7 @@ mod tests {
         );
         case("module.exports = {};\nmodule.exports = {};", "2:1");
         case("module.exports = {};\nconst a = 1;", "2:1");
-        // What could change it later, or stand for something else.
+        // Code that could change the exports later, or shadow a name.
         case("const a = module; module.exports = {};", "1:11");
         case(
             "module.exports = { a: b(() => { module.exports.containerName = 'b' }) };",
@@ -292,7 +292,7 @@ mod tests {
             "var undefined = 'a'; module.exports = { containerName: undefined };",
             "1:5",
         );
-        // What Node does not run either.
+        // Code that Node rejects too.
         case("module.exports = { containerName: 'a'", "1:38");
         case("module.exports = { containerName: 'a }", "1:35");
         case("module.exports = {};\nlet a, a;", "2:5");
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_beyond_the_bounds_is_refused() {
+    fn a_file_beyond_the_limits_is_an_error() {
         let deep = format!(
             "module.exports = {{ a: {}{} }};",
             "[".repeat(40_000),
@@ -329,9 +329,9 @@ mod tests {
     proptest::proptest! {
         #![proptest_config(crate::common::testing::cases(2_000))]
 
-        /// What is read is what stands there, and nothing panics.
+        /// The right value is read, and nothing panics.
         #[test]
-        fn whatever_a_configuration_holds_it_is_read_or_refused(
+        fn any_configuration_is_read_or_refused(
             comment in "[^*]{0,20}",
             noise in "[\\[\\]{}():,;'\"/*a-z.\n =]{0,60}",
             name in "[a-z0-9-]{1,20}",

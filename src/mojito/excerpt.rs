@@ -1,16 +1,16 @@
-//! Shows a place in a file: line, column, and the line itself with a mark under the place.
+//! Renders a position in a file: line, column, and the line itself with the position marked.
 
 use std::ops::Range;
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-/// Columns of the output. A minified file has lines of hundred thousands, which are cut around the place.
+/// Columns of the output. Lines of minified files have hundreds of thousands, and are cut around the position.
 const WIDTH: usize = 120;
-/// Bytes that are marked at most, so that the start of what is wrong stays in sight.
+/// The most bytes to mark, so that the start of the problem stays visible.
 const MAX_MARK: usize = 40;
 
-/// The place, for a log.
+/// Renders `place` for the log.
 pub(crate) fn excerpt(path: &Path, text: &str, place: Range<usize>) -> String {
     let start = text.floor_char_boundary(place.start);
     let marked = text[start..].lines().next().unwrap_or_default();
@@ -43,12 +43,12 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_file_is_a_place() {
+    fn the_end_of_a_file_can_be_marked() {
         case("f(", 2..2, " --> a.js:1:3\n  |\n1 | f(\n  |   ^");
     }
 
     #[test]
-    fn a_place_of_several_lines_is_marked_in_the_first() {
+    fn only_the_first_line_of_several_is_marked() {
         case(
             "a = `\nb\nc",
             4..9,

@@ -1,6 +1,6 @@
-//! An experiment as Mojito runs it: who sees it, at what share of traffic, in which recipes.
+//! An experiment as Mojito runs it: its state, sample rate and recipes.
 //!
-//! What each property means, and what stands for one that is absent, is what Mojito's own `lib/mojito.js` makes of it.
+//! Properties and their defaults mean what Mojito's own `lib/mojito.js` makes of them.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::common::printable::sanitize;
 
-/// What stands for the id of an experiment that has none, or whose id only running the script would tell.
+/// Stands for the id of an experiment that has none, or whose id is computed.
 pub(crate) const UNKNOWN_ID: &str = "?";
 
-/// A value that stands in the script.
+/// A constant in the script.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Text(String),
@@ -22,10 +22,10 @@ pub(crate) enum Value {
     Null,
 }
 
-/// Properties by name. `None` where only running the script would tell the value.
+/// Properties by name. `None` if the value is computed.
 pub(crate) type Properties = BTreeMap<&'static str, Option<Value>>;
 
-/// What one call of `Mojito.addTest` adds.
+/// An experiment, added by one call of `Mojito.addTest`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Experiment {
     pub(crate) id: String,
@@ -33,12 +33,12 @@ pub(crate) struct Experiment {
     #[serde(flatten)]
     pub(crate) traffic: Traffic,
     pub(crate) recipes: Vec<Recipe>,
-    /// Bytes of the script that it takes.
+    /// Its size in the script, in bytes.
     pub(crate) size: u64,
-    /// What Mojito will stumble over or ignore.
+    /// What Mojito throws on or ignores.
     #[serde(skip)]
     pub(crate) problems: Vec<String>,
-    /// What identifies each part of its code.
+    /// A hash of each part of its code.
     #[serde(skip)]
     pub(crate) code: BTreeMap<Part, u64>,
 }
@@ -46,7 +46,7 @@ pub(crate) struct Experiment {
 /// A part of an experiment's code.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Part {
-    /// The id of the recipe that it belongs to. `None`: the experiment itself.
+    /// The id of the recipe. `None` for code of the experiment itself.
     recipe: Option<String>,
     /// The property, such as `js`, `css` or `trigger`.
     name: String,
@@ -65,22 +65,22 @@ impl Part {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub(crate) enum Traffic {
-    /// A share of them, from 0 to 1.
+    /// A sample of them, from 0 to 1.
     Live { share: f64 },
-    /// All of them get this recipe.
+    /// All visitors get this recipe.
     Diverted { recipe: String },
-    /// Nobody who does not ask for a preview.
+    /// No visitors, only previews.
     Staged,
-    /// Only running the script would tell.
+    /// Computed when the script runs.
     Dynamic,
 }
 
-/// One of the forms that an experiment tries.
+/// One of the variations that an experiment compares.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Recipe {
     pub(crate) id: String,
     pub(crate) name: String,
-    /// Its share of the experiment's visitors, from 0 to 1. `None` where all recipes share alike.
+    /// Its share of the experiment's visitors, from 0 to 1. `None` if the recipes share equally.
     pub(crate) share: Option<f64>,
 }
 
@@ -92,7 +92,7 @@ impl Recipe {
             id: sanitize(id),
             name: text(properties.get("name")).unwrap_or_else(|| sanitize(id)),
             share: number(properties.get("sampleRate").and_then(Option::as_ref))
-                // NaN, which is not equal to itself, would be another share with each build.
+                // `max` turns NaN into 0. NaN does not equal itself, so every build would seem to change it.
                 .map(|share| share.max(0.0)),
         }
     }
@@ -101,7 +101,7 @@ impl Recipe {
 impl Experiment {
     pub(crate) const PROPERTIES: &[&str] = &["id", "name", "state", "sampleRate", "divertTo"];
 
-    /// `recipes` is `None` where only running the script would tell which there are.
+    /// `recipes` is `None` if they are computed.
     pub(crate) fn new(
         properties: &Properties,
         recipes: Option<Vec<Recipe>>,
@@ -109,73 +109,18 @@ impl Experiment {
         size: u64,
     ) -> Self {
         let id = text(properties.get("id")).filter(|id| !id.is_empty());
-        let mut problems = Vec::new();
-        if id.is_none() && properties.get("id").is_none_or(Option::is_some) {
-            problems.push("has no id".to_owned());
-        }
-        let id = id.unwrap_or_else(|| UNKNOWN_ID.to_owned());
-        if let Some(recipes) = &recipes {
-            if recipes.len() < 2 {
-                problems.push("has fewer than 2 recipes".to_owned());
-            }
-            let shares = recipes
-                .iter()
-                .filter(|recipe| recipe.share.is_some())
-                .count();
-            if shares != 0 && shares != recipes.len() {
-                problems.push("has a sample rate for some recipes and none for others".to_owned());
-            }
-        }
         let rate = match properties.get("sampleRate") {
             None => Some(1.0),
             Some(Some(Value::Null)) => Some(0.0),
             given => number(given.and_then(Option::as_ref)),
         };
-        if let Some(rate) = rate.filter(|rate| *rate > 1.0) {
-            problems.push(format!("has the sample rate {rate}, which is above 1"));
-        }
-        for problem in &mut problems {
-            problem.push_str(": Mojito stops at it, and no experiment after it runs");
-        }
+        let has_no_id = id.is_none() && properties.get("id").is_none_or(Option::is_some);
+        let mut problems = fatal_problems(has_no_id, recipes.as_deref(), rate);
         if rate.is_some_and(f64::is_nan) {
-            problems.push("has a sample rate that is no number, so that nobody gets it".to_owned());
+            problems.push("has a sample rate that is not a number, so no visitor gets it".into());
         }
-        let divert_to = match properties.get("divertTo") {
-            None | Some(Some(Value::Null)) => None,
-            Some(Some(Value::Text(recipe))) => Some(Some(sanitize(recipe))),
-            Some(Some(value)) => {
-                problems.push(format!("has the `divertTo` {value}, which Mojito ignores: it must be the recipe's id in quotes"));
-                None
-            }
-            Some(None) => Some(None),
-        };
-        let traffic = match properties.get("state") {
-            Some(None) => Traffic::Dynamic,
-            Some(Some(Value::Text(state))) if state.eq_ignore_ascii_case("live") => match divert_to
-            {
-                Some(None) => Traffic::Dynamic,
-                Some(Some(recipe)) if is_one_of(recipes.as_deref(), &recipe) => {
-                    Traffic::Diverted { recipe }
-                }
-                other => {
-                    if let Some(Some(recipe)) = other {
-                        problems.push(format!("has the `divertTo` `{recipe}`, which Mojito ignores: it is none of its recipes"));
-                    }
-                    rate.map_or(Traffic::Dynamic, |rate| Traffic::Live {
-                        // Nobody gets what is no number. `clamp` keeps NaN, `max` does not.
-                        share: rate.clamp(0.0, 1.0).max(0.0),
-                    })
-                }
-            },
-            Some(Some(Value::Text(state))) if !state.eq_ignore_ascii_case("staging") => {
-                problems.push(format!(
-                    "has the state `{}`, which Mojito takes for `staging`",
-                    sanitize(state)
-                ));
-                Traffic::Staged
-            }
-            _ => Traffic::Staged,
-        };
+        let traffic = traffic(properties, recipes.as_deref(), rate, &mut problems);
+        let id = id.unwrap_or_else(|| UNKNOWN_ID.to_owned());
         Self {
             name: text(properties.get("name")).unwrap_or_else(|| id.clone()),
             id,
@@ -187,8 +132,8 @@ impl Experiment {
         }
     }
 
-    /// Who gets it: `50%`, ``all get `Treatment` ``, `staged`.
-    pub(crate) fn traffic_shown(&self) -> String {
+    /// Which visitors get it: `50%`, ``all get `Treatment` ``, `staged`.
+    pub(crate) fn describe_traffic(&self) -> String {
         match &self.traffic {
             Traffic::Live { share } => Percent(*share).to_string(),
             Traffic::Diverted { recipe } => format!("all get `{}`", self.recipe_name(recipe)),
@@ -197,22 +142,91 @@ impl Experiment {
         }
     }
 
-    /// A part of its code, for people: ``trigger``, ``js of `Treatment` ``.
-    pub(crate) fn part_shown(&self, part: &Part) -> String {
+    /// A part of its code: ``trigger``, ``js of `Treatment` ``.
+    pub(crate) fn describe_part(&self, part: &Part) -> String {
         match &part.recipe {
             Some(recipe) => format!("{} of `{}`", part.name, self.recipe_name(recipe)),
             None => part.name.clone(),
         }
     }
 
-    /// The name of a recipe, for people.
+    /// The name of a recipe, or its id if it has none.
     pub(crate) fn recipe_name<'a>(&'a self, id: &'a str) -> &'a str {
         let recipe = self.recipes.iter().find(|recipe| recipe.id == id);
         recipe.map_or(id, |recipe| &recipe.name)
     }
 }
 
-fn is_one_of(recipes: Option<&[Recipe]>, id: &str) -> bool {
+/// The problems that make Mojito throw.
+fn fatal_problems(has_no_id: bool, recipes: Option<&[Recipe]>, rate: Option<f64>) -> Vec<String> {
+    let mut problems = Vec::new();
+    if has_no_id {
+        problems.push("has no id".to_owned());
+    }
+    if let Some(recipes) = recipes {
+        if recipes.len() < 2 {
+            problems.push("has fewer than 2 recipes".to_owned());
+        }
+        let mut has_share = recipes.iter().map(|recipe| recipe.share.is_some());
+        let first = has_share.next();
+        if has_share.any(|other| Some(other) != first) {
+            problems.push("has sample rates for some recipes but not for others".to_owned());
+        }
+    }
+    if let Some(rate) = rate.filter(|rate| *rate > 1.0) {
+        problems.push(format!("has a sample rate of {rate}, which is above 1"));
+    }
+    for problem in &mut problems {
+        problem.push_str(": Mojito throws here; later experiments do not run");
+    }
+    problems
+}
+
+/// Which visitors get an experiment, adding what Mojito ignores to `problems`.
+fn traffic(
+    properties: &Properties,
+    recipes: Option<&[Recipe]>,
+    rate: Option<f64>,
+    problems: &mut Vec<String>,
+) -> Traffic {
+    let divert_to = match properties.get("divertTo") {
+        None | Some(Some(Value::Null)) => None,
+        Some(Some(Value::Text(recipe))) => Some(Some(sanitize(recipe))),
+        Some(Some(value)) => {
+            problems.push(format!("has the `divertTo` {value}, which Mojito ignores: it must be a recipe's id in quotes"));
+            None
+        }
+        Some(None) => Some(None),
+    };
+    let state = match properties.get("state") {
+        Some(None) => return Traffic::Dynamic,
+        Some(Some(Value::Text(state))) => state,
+        _ => return Traffic::Staged,
+    };
+    if !state.eq_ignore_ascii_case("live") {
+        if !state.eq_ignore_ascii_case("staging") {
+            problems.push(format!(
+                "has the state `{}`, which Mojito treats as `staging`",
+                sanitize(state)
+            ));
+        }
+        return Traffic::Staged;
+    }
+    match divert_to {
+        Some(None) => return Traffic::Dynamic,
+        Some(Some(recipe)) if has_recipe(recipes, &recipe) => return Traffic::Diverted { recipe },
+        Some(Some(recipe)) => problems.push(format!(
+            "has the `divertTo` `{recipe}`, which Mojito ignores: there is no such recipe"
+        )),
+        None => {}
+    }
+    rate.map_or(Traffic::Dynamic, |rate| Traffic::Live {
+        // No visitor gets a rate that is not a number. `clamp` keeps NaN, `max` does not.
+        share: rate.clamp(0.0, 1.0).max(0.0),
+    })
+}
+
+fn has_recipe(recipes: Option<&[Recipe]>, id: &str) -> bool {
     recipes.is_none_or(|recipes| recipes.iter().any(|recipe| recipe.id == id))
 }
 
@@ -227,7 +241,7 @@ fn text(value: Option<&Option<Value>>) -> Option<String> {
 fn number(value: Option<&Value>) -> Option<f64> {
     match value? {
         Value::Number(number) => Some(*number),
-        // JavaScript takes no text for a number that Rust does not, but for `Infinity`, and an empty one for 0.
+        // JavaScript parses the same text as Rust, apart from `Infinity`, and takes an empty string for 0.
         Value::Text(text) if text.trim().is_empty() => Some(0.0),
         Value::Text(text) => Some(text.trim().parse().unwrap_or(f64::NAN)),
         Value::Boolean(boolean) => Some(f64::from(u8::from(*boolean))),
@@ -246,11 +260,11 @@ impl Display for Value {
     }
 }
 
-/// A share from 0 to 1 as people say it: `50%`, `12.5%`.
+/// A share from 0 to 1, displayed as `50%` or `12.5%`.
 pub(crate) struct Percent(pub(crate) f64);
 
 impl Percent {
-    /// The share that some bytes are of others, to a tenth of a percent.
+    /// `part` as a share of `whole`, to a tenth of a percent.
     pub(crate) fn of_bytes(part: u64, whole: u64) -> Self {
         #[expect(
             clippy::cast_precision_loss,
@@ -263,9 +277,9 @@ impl Percent {
 
 impl Display for Percent {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        // Rounded to what a share is ever given in; a float's `{}` drops what is not needed.
+        // Hides floating-point noise; `{}` drops trailing zeros.
         let percent = (self.0 * 1e6).round() / 1e4;
-        // Little is not nothing, and much is not all.
+        // Do not round a share to none or all.
         if percent <= 0.0 && self.0 > 0.0 {
             write!(f, "<0.0001%")
         } else if percent >= 100.0 && self.0 < 1.0 {
@@ -276,18 +290,18 @@ impl Display for Percent {
     }
 }
 
-/// What a script says of itself in `Mojito.buildInfo`, where Mojito's build wrote it.
+/// `Mojito.buildInfo`, which Mojito's build writes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct BuildInfo {
     pub(crate) container: Option<String>,
     pub(crate) commit: Option<String>,
     pub(crate) mojito_version: Option<String>,
-    /// When it was built, in ISO 8601.
+    /// In ISO 8601.
     pub(crate) built_at: Option<String>,
 }
 
 impl BuildInfo {
-    /// When it was built, for people: `2026-11-24 05:00 UTC`.
+    /// In readable form: `2026-11-24 05:00 UTC`.
     pub(crate) fn built_at(&self) -> Option<String> {
         let built_at = self.built_at.as_deref()?;
         let minutes = built_at.get(..16).filter(|_| built_at.ends_with('Z'));
@@ -302,7 +316,7 @@ impl BuildInfo {
 mod tests {
     use super::*;
 
-    /// An experiment with these properties and recipes, and what Mojito would stumble over.
+    /// The problems of an experiment with these properties and recipes.
     fn problems(properties: &[(&'static str, Value)], shares: &[Option<f64>]) -> Vec<String> {
         let properties = properties.iter().cloned();
         let properties = properties
@@ -317,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn what_mojito_stumbles_over_is_known() {
+    fn what_mojito_throws_on_or_ignores_is_a_problem() {
         #[track_caller]
         fn case(property: (&'static str, Value), shares: &[Option<f64>], expected: &str) {
             let id = ("id", Value::Text("w1".to_owned()));
@@ -329,21 +343,21 @@ mod tests {
         }
         let live = || ("state", Value::Text("live".to_owned()));
         let two = &[None, None];
-        case(("id", Value::Null), two, "has no id: Mojito stops at it");
+        case(("id", Value::Null), two, "has no id: Mojito throws here");
         case(
             live(),
             &[None],
-            "has fewer than 2 recipes: Mojito stops at it",
+            "has fewer than 2 recipes: Mojito throws here",
         );
         case(
             live(),
             &[Some(0.5), None],
-            "has a sample rate for some recipes",
+            "has sample rates for some recipes",
         );
         case(
             ("sampleRate", Value::Number(50.0)),
             two,
-            "has the sample rate 50, which is above 1: Mojito stops at it",
+            "has a sample rate of 50, which is above 1: Mojito throws here",
         );
         case(
             ("divertTo", Value::Number(1.0)),
@@ -353,19 +367,19 @@ mod tests {
         case(
             ("state", Value::Text("paused".to_owned())),
             two,
-            "has the state `paused`, which Mojito takes for `staging`",
+            "has the state `paused`, which Mojito treats as `staging`",
         );
         let to_nowhere = ("divertTo", Value::Text("9".to_owned()));
         let id = ("id", Value::Text("w1".to_owned()));
         assert_eq!(
             problems(&[id.clone(), live(), to_nowhere], two),
-            ["has the `divertTo` `9`, which Mojito ignores: it is none of its recipes"]
+            ["has the `divertTo` `9`, which Mojito ignores: there is no such recipe"]
         );
         assert!(problems(&[id, live()], two).is_empty());
     }
 
     #[test]
-    fn shares_are_shown_as_people_say_them() {
+    fn shares_are_displayed_as_percentages() {
         for (share, shown) in [
             (0.5, "50%"),
             (1.0, "100%"),

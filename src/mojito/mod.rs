@@ -1,4 +1,4 @@
-//! What Mojito's own files say: `config.js`, and the script of a container with its experiments.
+//! Parses Mojito's own files: `config.js`, and the script of a container with its experiments.
 
 pub(crate) mod config_js;
 pub(crate) mod excerpt;

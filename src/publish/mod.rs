@@ -40,7 +40,7 @@ pub(crate) async fn publish(publisher: &Publisher<'_>) {
     });
     let identity = pin!(async {
         if settings.aws.can_call_sts {
-            let answer = sts::of_caller(&publisher.aws.config).await;
+            let answer = sts::caller_identity(&publisher.aws.config).await;
             publisher.run.state().identity = answer.ok();
         }
     });

@@ -158,6 +158,6 @@ impl RunState {
             .identity
             .as_ref()
             .map(|identity| identity.account_id.clone());
-        Permissions::of(&plan.settings).of_account(account_id)
+        Permissions::of(&plan.settings).with_fallback_account(account_id)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::console::{Row, Style};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, first_ten};
-use crate::container::changes::{recipes_shown, ChangeKind, Changes};
+use crate::container::changes::{describe_recipes, ChangeKind, Changes};
 use crate::container::object::{Container, Object};
 use crate::mojito::experiment::{Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
@@ -130,7 +130,7 @@ fn recipes(experiment: &Experiment) -> String {
     match &experiment.traffic {
         Traffic::Diverted { recipe } => format!("→ {}", experiment.recipe_name(recipe)),
         Traffic::Dynamic => "only running the container would tell who has it".to_owned(),
-        Traffic::Live { .. } | Traffic::Staged => recipes_shown(&experiment.recipes),
+        Traffic::Live { .. } | Traffic::Staged => describe_recipes(&experiment.recipes),
     }
 }
 
@@ -384,7 +384,7 @@ mod tests {
         let new = old.replace("function(){}()", "function(){return 1}()");
         assert_eq!(
             between(&old, &new),
-            ["~ shared code  the library, or the code that experiments share, is other than before"]
+            ["~ shared code  the library or the shared code changed"]
         );
         let new = new.replace("2.7.1", "2.8.0");
         assert_eq!(between(&old, &new), ["~ shared code  Mojito 2.7.1 → 2.8.0"]);
@@ -395,11 +395,11 @@ mod tests {
         let new = container("");
         assert_eq!(
             between("Mojito=(", &new),
-            ["! not comparable  what is served now is not a valid script: Expected `)` but found `EOF`"]
+            ["! not comparable  the live file is not a valid script: Expected `)` but found `EOF`"]
         );
         assert_eq!(
             between("<html>", &new),
-            ["! not comparable  what is served now is a page, not a script"]
+            ["! not comparable  the live file is a page, not a script"]
         );
     }
 
@@ -431,7 +431,7 @@ mod tests {
                     "~ header  cache-control: none → {}",
                     CacheControl::default().as_str()
                 ),
-                format!("  size    {size} compressed, the same bytes"),
+                format!("  size    {size} compressed, identical"),
             ]
         );
     }

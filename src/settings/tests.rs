@@ -132,14 +132,14 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
     case(
         "module.exports = f()",
         &all,
-        "`config.js` cannot be read: only `module.exports = {...}` is read, after declarations if there are any\n \
+        "`config.js` cannot be read: expected one `module.exports = {...}`, after declarations if any\n \
          --> config.js:1:1\n  |\n1 | module.exports = f()\n  | ^^^^^^^^^^^^^^^^^^^^\n\
          fix it, or set `CONTAINER_NAME` and `S3_BUCKET` and `AWS_DEFAULT_REGION`",
     );
     case(
         "module.exports = {\n  containerName: f(),\n  s3BucketDev: 7,\n}",
         &all[..2],
-        "`config.js containerName` is computed, and this file is read but never run\n \
+        "`config.js containerName` is computed, but this file is only parsed, never run\n \
          --> config.js:2:18\n  |\n2 |   containerName: f(),\n  |                  ^^^\n\
          write it as a plain string, or set `CONTAINER_NAME`\n\
          `config.js s3BucketDev` is not a string\n \

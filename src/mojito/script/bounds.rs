@@ -1,7 +1,6 @@
-//! The memory, the stack and the time that a script is read within, whatever it holds.
+//! Limits the memory, stack and time that parsing takes, for any input.
 //!
-//! The parser recurses, and some of its checks take time that grows with the square of what they check. A script that
-//! asks for more than there is must not end the program, nor keep it.
+//! The parser recurses, and some of its checks take quadratic time. No script may crash or hang the program.
 
 use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::thread;
@@ -9,36 +8,36 @@ use std::time::Duration;
 
 use crate::common::byte_size::ByteSize;
 
-/// Reading takes some 140 times a script's size, and a step of Bitbucket has 1 GB for its containers. Real ones have some hundred
-/// kilobytes.
+/// Parsing takes some 140 times the script's size, and a Bitbucket step has 1 GB for its containers. Real containers are a
+/// few hundred kilobytes.
 const MAX_SIZE: ByteSize = ByteSize(2_000_000);
-/// Stack that a level of nesting may take in the parser and in the checks after it, measured in a debug build with a
-/// fifth to spare: for a bracket, and for a byte of what nests without one (`!!!a`, `a=>b=>c`).
+/// Stack for a level of nesting in the parser and its checks: for a bracket, and for a byte of what nests without brackets
+/// (`!!!a`, `a=>b=>c`). Measured in a debug build, plus a fifth.
 const STACK_OF_BRACKET: usize = 4_800;
 const STACK_OF_BYTE: usize = 400;
 /// The same for a group of a regular expression.
 const STACK_OF_GROUP: usize = 19_000;
-/// Groups and classes of one regular expression, whether or not they nest. Real ones have some tens.
+/// The most groups and classes of one regular expression, nested or not. Real ones have some tens.
 pub(super) const MAX_GROUPS: usize = 1_000;
 const MIN_STACK: usize = (1 << 20) + MAX_GROUPS * STACK_OF_GROUP;
-/// Open brackets at one place. Real containers have some tens; the time to check absurd ones grows with the square.
+/// The most brackets open at once. Real containers have some tens. Checking takes quadratic time beyond that.
 pub(super) const MAX_DEPTH: usize = 10_000;
-/// What `cargo fuzz` puts into every function, to see which are reached, takes stack as well.
-const INSTRUMENTED: usize = if cfg!(fuzzing) { 4 } else { 1 };
-/// A script of the largest size takes a second.
+/// The coverage instrumentation of `cargo fuzz` takes stack in every function.
+const INSTRUMENTATION_FACTOR: usize = if cfg!(fuzzing) { 4 } else { 1 };
+/// A script of `MAX_SIZE` takes a second.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reads a text, or says why it cannot be read here.
+/// Parses a text with `read`, or says which limit it exceeds.
 pub(super) fn parse_within_limits<T: Send + 'static>(
     text: &str,
     read: fn(&str) -> T,
 ) -> Result<T, String> {
-    within(text, TIMEOUT, read)
+    parse_with_timeout(text, TIMEOUT, read)
 }
 
-fn within<T: Send + 'static>(
+fn parse_with_timeout<T: Send + 'static>(
     text: &str,
-    longest: Duration,
+    timeout: Duration,
     read: fn(&str) -> T,
 ) -> Result<T, String> {
     if text.len() as u64 > MAX_SIZE.0 {
@@ -48,20 +47,20 @@ fn within<T: Send + 'static>(
     if brackets.open_at_once > MAX_DEPTH {
         return Err(format!("more than {MAX_DEPTH} brackets are open at once"));
     }
-    // Only what is used of it takes memory.
+    // Unused stack takes no memory.
     let stack = MIN_STACK + brackets.opened * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE;
-    // What takes too long cannot be stopped. It goes on with a text of its own until the program ends.
+    // A thread cannot be stopped. One that takes too long keeps running until the program ends, so it owns its text.
     let text = text.to_owned();
     let (sender, receiver) = sync_channel(1);
     let thread = thread::Builder::new()
         .name("parser".to_owned())
-        .stack_size(INSTRUMENTED * stack)
+        .stack_size(INSTRUMENTATION_FACTOR * stack)
         .spawn(move || sender.send(read(&text)))
         .map_err(|error| format!("there is not enough memory ({error})"))?;
-    match receiver.recv_timeout(longest) {
+    match receiver.recv_timeout(timeout) {
         Ok(result) => Ok(result),
         Err(RecvTimeoutError::Timeout) => {
-            Err(format!("it takes longer than {} s", longest.as_secs()))
+            Err(format!("it takes longer than {} s", timeout.as_secs()))
         }
         Err(RecvTimeoutError::Disconnected) => {
             let panic = thread.join().expect_err("it ended without a result");
@@ -70,7 +69,7 @@ fn within<T: Send + 'static>(
     }
 }
 
-/// The brackets of a text, as far as they are seen without parsing: those in strings and comments count as well.
+/// The brackets of a text, counted without parsing, so including those in strings and comments.
 struct Brackets {
     opened: usize,
     open_at_once: usize,
@@ -100,17 +99,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_takes_too_long_is_given_up() {
+    fn parsing_that_takes_too_long_is_abandoned() {
         let endless = |_: &str| thread::sleep(Duration::from_mins(1));
         assert_eq!(
-            within("a", Duration::from_secs(1), endless).unwrap_err(),
+            parse_with_timeout("a", Duration::from_secs(1), endless).unwrap_err(),
             "it takes longer than 1 s"
         );
-        assert_eq!(within("ab", TIMEOUT, str::len), Ok(2));
+        assert_eq!(parse_with_timeout("ab", TIMEOUT, str::len), Ok(2));
     }
 
     #[test]
-    fn what_takes_too_much_memory_is_not_read() {
+    fn a_script_that_is_too_large_is_not_parsed() {
         let text = "a".repeat(2_000_001);
         assert_eq!(
             parse_within_limits(&text, str::len).unwrap_err(),

@@ -1,4 +1,4 @@
-//! What the parser takes and browsers do not: TypeScript, proposals, and characters that nobody sees.
+//! Rejects syntax that the parser accepts but browsers do not: TypeScript, proposals and invisible characters.
 
 use oxc_ast::ast::VariableDeclarationKind;
 use oxc_ast::{AstKind, AstType};
@@ -7,17 +7,17 @@ use oxc_span::{GetSpan, Span};
 
 use super::syntax_error::{range, SyntaxError, SyntaxErrorKind};
 
-/// The first of it in a script.
+/// The first unsupported syntax in a script.
 pub(super) fn unsupported_syntax(
     text: &str,
     spaces: &[Span],
     semantic: &Semantic,
 ) -> Option<SyntaxError> {
-    invisible(text, spaces).or_else(|| {
+    invisible_character(text, spaces).or_else(|| {
         let nodes = semantic.nodes();
         nodes
             .iter()
-            .find(|node| is_foreign(node.kind(), || is_in_async(semantic, node.id())))
+            .find(|node| is_unsupported(node.kind(), || is_in_async(semantic, node.id())))
             .map(|node| SyntaxError {
                 message: "This is TypeScript or a proposal, which browsers do not run".to_owned(),
                 place: range(node.kind().span()),
@@ -26,17 +26,17 @@ pub(super) fn unsupported_syntax(
     })
 }
 
-/// The parser takes them for spaces, as TypeScript does.
-fn invisible(text: &str, spaces: &[Span]) -> Option<SyntaxError> {
-    let no_space = |c: char| matches!(c, '\u{85}' | '\u{200b}');
+/// Characters that the parser treats as whitespace, as TypeScript does, and browsers reject.
+fn invisible_character(text: &str, spaces: &[Span]) -> Option<SyntaxError> {
+    let is_rejected = |c: char| matches!(c, '\u{85}' | '\u{200b}');
     spaces.iter().find_map(|space| {
         let (at, c) = text[range(*space)]
             .char_indices()
-            .find(|(_, c)| no_space(*c))?;
+            .find(|(_, c)| is_rejected(*c))?;
         let at = space.start as usize + at;
         Some(SyntaxError {
             message: format!(
-                "Invisible character U+{:04X}, as it comes with text that is copied from a page",
+                "Invisible character U+{:04X}, often copied from web pages",
                 u32::from(c)
             ),
             place: at..at + c.len_utf8(),
@@ -45,7 +45,7 @@ fn invisible(text: &str, spaces: &[Span]) -> Option<SyntaxError> {
     })
 }
 
-fn is_foreign(kind: AstKind, is_in_async: impl Fn() -> bool) -> bool {
+fn is_unsupported(kind: AstKind, is_in_async: impl Fn() -> bool) -> bool {
     match kind {
         AstKind::Class(class) => class.r#abstract || class.declare,
         AstKind::PropertyDefinition(property) => {
@@ -81,10 +81,10 @@ fn is_foreign(kind: AstKind, is_in_async: impl Fn() -> bool) -> bool {
     }
 }
 
-/// Whether the function around it is asynchronous.
+/// Whether the enclosing function is async.
 fn is_in_async(semantic: &Semantic, node: oxc_semantic::NodeId) -> bool {
-    let mut around = semantic.nodes().ancestor_kinds(node);
-    around
+    let mut ancestors = semantic.nodes().ancestor_kinds(node);
+    ancestors
         .find_map(|kind| match kind {
             AstKind::Function(function) => Some(function.r#async),
             AstKind::ArrowFunctionExpression(function) => Some(function.r#async),

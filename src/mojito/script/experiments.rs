@@ -1,4 +1,4 @@
-//! Reads what `Mojito.addTest` and `Mojito.buildInfo` are given, from the syntax tree.
+//! Reads experiments (`Mojito.addTest`) and the build info (`Mojito.buildInfo`) from the syntax tree.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::fingerprint::Normalizer;
 use crate::common::printable::sanitize;
 use crate::mojito::experiment::{BuildInfo, Experiment, Part, Properties, Recipe, Value};
 
-/// The name of what only running the script would tell.
+/// The name of code that is computed when the script runs.
 const DYNAMIC: &str = "computed parts";
 
 pub(super) fn read_build_info(object: &ObjectExpression) -> BuildInfo {
@@ -69,7 +69,7 @@ fn read_recipe(
     Recipe::new(id, &values)
 }
 
-/// The values of the properties with these names. Every other property is code, and so is what only running it would tell.
+/// The constant values of the properties with these names. Other properties and computed values are hashed into `code`.
 fn values(
     object: &ObjectExpression,
     names: &[&'static str],
@@ -80,7 +80,7 @@ fn values(
     let mut values = Properties::new();
     for property in &object.properties {
         let Some((name, expression)) = known_property(property) else {
-            // It may set any of them, and only running it would tell.
+            // A spread or computed name may set any property.
             values.extend(names.iter().map(|name| (*name, None)));
             code.entry(Part::new(recipe, DYNAMIC))
                 .or_insert_with(|| normalizer.hash(object.span));
@@ -101,7 +101,7 @@ fn values(
     values
 }
 
-/// The properties whose names are known without running anything.
+/// The properties with constant names.
 fn properties<'a>(
     object: &'a ObjectExpression<'a>,
 ) -> impl Iterator<Item = (String, &'a Expression<'a>)> {
@@ -127,13 +127,13 @@ fn has_computed_parts(object: &ObjectExpression) -> bool {
         .any(|property| known_property(property).is_none())
 }
 
-/// The property of that name; of several, the last one, which is the one that counts.
+/// The property with that name. If there are several, the last one counts.
 fn property<'a>(object: &'a ObjectExpression<'a>, name: &str) -> Option<&'a Expression<'a>> {
     let named = properties(object).filter(|(key, _)| key == name);
     named.last().map(|(_, value)| value)
 }
 
-/// The value of an expression that says it, in any form that a minifier may give it. `None` where only running it would tell.
+/// The value of a constant expression, in any form that minifiers write. `None` if it is computed.
 pub(super) fn constant(expression: &Expression) -> Option<Value> {
     Some(match expression.without_parentheses() {
         Expression::StringLiteral(text) => Value::Text(text.value.to_string()),

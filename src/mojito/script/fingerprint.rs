@@ -1,7 +1,7 @@
-//! Compares code by what it does, not by how it names its variables.
+//! Hashes code independently of its variables' names.
 //!
-//! A minifier chooses the names of variables by how often each letter occurs in the whole file, so one more experiment
-//! can rename the variables of all others.
+//! Minifiers choose names by letter frequency in the whole file, so adding one experiment can rename the variables of all
+//! others.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,15 +15,15 @@ use oxc_span::{GetSpan, Span};
 
 use super::syntax_error::range;
 
-/// A script whose code can be compared.
+/// Hashes parts of a script.
 pub(super) struct Normalizer<'a> {
     text: &'a str,
     semantic: &'a Semantic<'a>,
-    /// What does not stand in the code as it is, in its order: variables and labels that are renamed, and comments.
+    /// What is not copied verbatim, in source order: names that minifiers change, and comments.
     names: Vec<(Span, Name<'a>)>,
-    /// The experiments and what the build wrote, in their order.
+    /// Experiments and build info, in source order.
     left_out: Vec<Span>,
-    /// What stands for a variable that is declared elsewhere.
+    /// Hashes that replace variables declared elsewhere.
     outside: RefCell<HashMap<SymbolId, u64>>,
 }
 
@@ -32,7 +32,7 @@ enum Name<'a> {
     Symbol(SymbolId),
     Label(&'a str),
     Comment,
-    /// `{a}` is written in full, as `{a: a}`.
+    /// The key of a shorthand property: `{a}` is expanded to `{a: a}`.
     Key(&'a str),
 }
 
@@ -74,24 +74,24 @@ impl<'a> Normalizer<'a> {
         }
     }
 
-    /// What identifies the code in `span`.
+    /// A hash of the code in `span`.
     pub(super) fn hash(&self, span: Span) -> u64 {
         hash(&self.normalized(span, &[]))
     }
 
-    /// What identifies the code in `span` but for what is left out.
+    /// A hash of the code in `span`, without experiments and build info.
     pub(super) fn hash_of_rest(&self, span: Span) -> u64 {
         hash(&self.normalized(span, &self.left_out))
     }
 
-    /// The code with a number for each name that a minifier chooses.
+    /// The code with numbers in place of the names that minifiers choose.
     fn normalized(&self, span: Span, left_out: &[Span]) -> String {
         let mut code = String::with_capacity(span.size() as usize);
         let mut symbols: HashMap<SymbolId, usize> = HashMap::new();
         let mut labels: HashMap<&str, usize> = HashMap::new();
         self.pieces(span, left_out, |text, name| {
             code.push_str(text);
-            // Whatever is written for a name is told from text by its zero bytes.
+            // Zero bytes distinguish placeholders from code.
             let _ = match name {
                 Some(Name::Key(key)) => write!(code, "{key}:"),
                 Some(Name::Label(label)) => {
@@ -100,7 +100,7 @@ impl<'a> Normalizer<'a> {
                     write!(code, "\0label {number}\0")
                 }
                 Some(Name::Symbol(id)) if self.is_declared_outside(id, span) => {
-                    write!(code, "\0outside {:x}\0", self.of_outside(id))
+                    write!(code, "\0outside {:x}\0", self.hash_outside(id))
                 }
                 Some(Name::Symbol(id)) => {
                     let number = symbols.len();
@@ -113,7 +113,7 @@ impl<'a> Normalizer<'a> {
         code
     }
 
-    /// Goes through the code in `span`: each piece of it that stands as it is, with the name that comes after it.
+    /// Calls `piece` with each verbatim piece of the code in `span` and the name that follows it.
     fn pieces(&self, span: Span, left_out: &[Span], mut piece: impl FnMut(&str, Option<Name<'a>>)) {
         let first = left_out.partition_point(|hole| hole.start < span.start);
         let holes = left_out[first..].iter().map(|hole| (*hole, None));
@@ -126,15 +126,15 @@ impl<'a> Normalizer<'a> {
         let mut at = span.start;
         let mut after_hole = false;
         for (mark, name) in marks {
-            // It is within a hole.
+            // Inside a hole.
             if mark.start < at {
                 continue;
             }
-            let text = self.literally(at..mark.start, after_hole, name.is_none());
+            let text = self.verbatim(at..mark.start, after_hole, name.is_none());
             (at, after_hole) = (mark.end, name.is_none());
             piece(text, name);
         }
-        piece(self.literally(at..span.end, after_hole, false), None);
+        piece(self.verbatim(at..span.end, after_hole, false), None);
     }
 
     fn names_in(&self, span: Span) -> impl Iterator<Item = (Span, Name<'a>)> + '_ {
@@ -145,15 +145,15 @@ impl<'a> Normalizer<'a> {
         names.take_while(move |(name, _)| name.end <= span.end)
     }
 
-    /// The code as it stands. Where something beside it is left out, so is what separates the two.
-    fn literally(&self, place: Range<u32>, after_hole: bool, before_hole: bool) -> &'a str {
+    /// The code without the separators next to a hole.
+    fn verbatim(&self, place: Range<u32>, after_hole: bool, before_hole: bool) -> &'a str {
         let mut text = &self.text[place.start as usize..place.end as usize];
-        let separates = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
+        let is_separator = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
         if after_hole {
-            text = text.trim_start_matches(separates);
+            text = text.trim_start_matches(is_separator);
         }
         if before_hole {
-            text = text.trim_end_matches(separates);
+            text = text.trim_end_matches(is_separator);
         }
         text
     }
@@ -162,9 +162,9 @@ impl<'a> Normalizer<'a> {
         !span.contains_inclusive(self.semantic.symbol_declaration(id).kind().span())
     }
 
-    /// What stands for a variable that is declared outside: its declaration without names, and, as several may look alike,
-    /// which of those it is.
-    fn of_outside(&self, id: SymbolId) -> u64 {
+    /// A hash for a variable that is declared outside: of its declaration without names, and its number among those that
+    /// look alike.
+    fn hash_outside(&self, id: SymbolId) -> u64 {
         if let Some(known) = self.outside.borrow().get(&id) {
             return *known;
         }
@@ -183,7 +183,7 @@ impl<'a> Normalizer<'a> {
         outside.get(&id).copied().unwrap_or_default()
     }
 
-    /// What identifies code without its names: enough to tell the helpers apart that several experiments share.
+    /// A hash of the code without names, enough to distinguish most shared helpers.
     fn skeleton(&self, span: Span) -> u64 {
         let mut skeleton = String::new();
         self.pieces(span, &self.left_out, |text, _| skeleton.push_str(text));
@@ -191,7 +191,7 @@ impl<'a> Normalizer<'a> {
     }
 }
 
-/// Whether a minifier leaves its name as it is.
+/// Whether it is global, so that minifiers keep its name.
 pub(super) fn is_global(semantic: &Semantic, id: SymbolId) -> bool {
     let scoping = semantic.scoping();
     scoping.symbol_scope_id(id) == scoping.root_scope_id()

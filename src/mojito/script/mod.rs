@@ -1,6 +1,6 @@
-//! Reads a built file as the script that a browser will take it for: whether it is one, and which experiments it adds.
+//! Parses a built file as a browser would, and finds the experiments that it adds.
 //!
-//! Everything is read from the syntax tree; nothing is run. This module is the only one that knows the parser.
+//! Everything comes from the syntax tree; nothing is run. Only this module uses the parser.
 
 mod bounds;
 mod dialect;
@@ -14,7 +14,9 @@ mod syntax_error;
 mod tests;
 
 use oxc_allocator::Allocator;
-use oxc_ast::ast::{CallExpression, Expression, MemberExpression, SimpleAssignmentTarget};
+use oxc_ast::ast::{
+    CallExpression, Expression, MemberExpression, ObjectExpression, SimpleAssignmentTarget,
+};
 use oxc_ast::AstKind;
 use oxc_semantic::Semantic;
 use oxc_span::{GetSpan, SourceType, Span};
@@ -26,25 +28,25 @@ use self::parse::{assigned, parse, parse_within_limits};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::{BuildInfo, Experiment};
 
-/// What a sound script holds.
+/// A valid script.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
-    /// Whether it defines the global `Mojito`, or asks for it before it goes on.
+    /// Whether it defines the global `Mojito`, or tests for it.
     pub(crate) is_mojito: bool,
     pub(crate) build_info: Option<BuildInfo>,
     pub(crate) experiments: Vec<Experiment>,
-    /// Calls of `Mojito.addTest` with something that only running it would tell.
+    /// The number of calls to `Mojito.addTest` with computed arguments.
     pub(crate) unreadable: usize,
-    /// What identifies the library and the shared code, whatever names a minifier gave to their variables.
+    /// A hash of the library and the shared code, independent of minified names.
     pub(crate) shared_code: u64,
 }
 
-/// Reads a script. What cannot be checked here is an error as well.
+/// Reads a script. One that exceeds a limit is an error too.
 pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
-    parse_within_limits(text, read_here)
+    parse_within_limits(text, read_unbounded)
 }
 
-fn read_here(text: &str) -> Result<Script, SyntaxError> {
+fn read_unbounded(text: &str) -> Result<Script, SyntaxError> {
     let allocator = Allocator::default();
     let (program, semantic) = parse(&allocator, text, SourceType::script()).map_err(|error| {
         if error.kind == SyntaxErrorKind::Unchecked {
@@ -58,55 +60,74 @@ fn read_here(text: &str) -> Result<Script, SyntaxError> {
         };
         SyntaxError { kind, ..error }
     })?;
-    let semantic = &semantic;
-    let mut added = Vec::new();
-    let mut left_out = Vec::new();
-    let mut unreadable = 0;
-    let mut build_info = None;
-    for node in semantic.nodes() {
-        match node.kind() {
-            AstKind::CallExpression(call) if is_of_mojito(called(call), "addTest") => {
-                let argument = match &call.arguments[..] {
-                    [argument] => argument
-                        .as_expression()
-                        .map(Expression::without_parentheses),
-                    _ => None,
-                };
-                if let Some(Expression::ObjectExpression(object)) = argument {
-                    left_out.push(call.span);
-                    added.push((object, call.span));
-                } else {
-                    // It stays with the shared code, so that a change of it is seen.
-                    unreadable += 1;
-                }
-            }
-            AstKind::AssignmentExpression(assignment)
-                if is_of_mojito(assigned(assignment), "buildInfo") =>
-            {
-                left_out.push(assignment.span);
-                if let Expression::ObjectExpression(object) = assignment.right.without_parentheses()
-                {
-                    build_info = Some(read_build_info(object));
-                }
-            }
-            _ => {}
-        }
-    }
-    let normalizer = Normalizer::new(text, semantic, left_out);
+    let uses = MojitoUses::find(&semantic);
+    let normalizer = Normalizer::new(text, &semantic, uses.spans);
+    let experiments = uses.experiments.into_iter();
     Ok(Script {
-        is_mojito: is_mojito(semantic),
-        build_info,
-        experiments: added
-            .into_iter()
+        is_mojito: is_mojito(&semantic),
+        build_info: uses.build_info,
+        experiments: experiments
             .map(|(object, call)| read_experiment(object, call, &normalizer))
             .collect(),
-        unreadable,
+        unreadable: uses.unreadable,
         shared_code: normalizer.hash_of_rest(program.span),
     })
 }
 
-/// Whether this is the global `Mojito` itself: by its name, or as a property of the window.
-fn is_mojito_itself(expression: &Expression) -> bool {
+/// Where a script calls `Mojito.addTest` and assigns `Mojito.buildInfo`.
+#[derive(Default)]
+struct MojitoUses<'a> {
+    /// The argument and the span of each call with an object.
+    experiments: Vec<(&'a ObjectExpression<'a>, Span)>,
+    /// Calls with anything else.
+    unreadable: usize,
+    build_info: Option<BuildInfo>,
+    /// What is not shared code.
+    spans: Vec<Span>,
+}
+
+impl<'a> MojitoUses<'a> {
+    fn find(semantic: &Semantic<'a>) -> Self {
+        let mut uses = Self::default();
+        for node in semantic.nodes() {
+            match node.kind() {
+                AstKind::CallExpression(call) if is_mojito_member(called(call), "addTest") => {
+                    uses.add_test(call);
+                }
+                AstKind::AssignmentExpression(assignment)
+                    if is_mojito_member(assigned(assignment), "buildInfo") =>
+                {
+                    uses.spans.push(assignment.span);
+                    if let Expression::ObjectExpression(object) =
+                        assignment.right.without_parentheses()
+                    {
+                        uses.build_info = Some(read_build_info(object));
+                    }
+                }
+                _ => {}
+            }
+        }
+        uses
+    }
+
+    fn add_test(&mut self, call: &'a CallExpression<'a>) {
+        let argument = match &call.arguments[..] {
+            [argument] => argument.as_expression(),
+            _ => None,
+        };
+        match argument.map(Expression::without_parentheses) {
+            Some(Expression::ObjectExpression(object)) => {
+                self.spans.push(call.span);
+                self.experiments.push((object, call.span));
+            }
+            // It counts as shared code, so that a change is noticed.
+            _ => self.unreadable += 1,
+        }
+    }
+}
+
+/// Whether this is the global `Mojito`, by name or as a property of the window.
+fn is_global_mojito(expression: &Expression) -> bool {
     let expression = expression.without_parentheses();
     expression.is_specific_id("Mojito")
         || ["window", "self", "globalThis"]
@@ -115,13 +136,13 @@ fn is_mojito_itself(expression: &Expression) -> bool {
 }
 
 /// Whether this is `Mojito.PROPERTY`.
-fn is_of_mojito(member: Option<&MemberExpression>, property: &str) -> bool {
+fn is_mojito_member(member: Option<&MemberExpression>, property: &str) -> bool {
     member.is_some_and(|member| {
-        member.static_property_name() == Some(property) && is_mojito_itself(member.object())
+        member.static_property_name() == Some(property) && is_global_mojito(member.object())
     })
 }
 
-/// The member that a call calls.
+/// The member expression that is called.
 fn called<'a>(call: &'a CallExpression<'a>) -> Option<&'a MemberExpression<'a>> {
     match call.callee.without_parentheses() {
         Expression::ChainExpression(chain) => chain.expression.as_member_expression(),
@@ -129,7 +150,7 @@ fn called<'a>(call: &'a CallExpression<'a>) -> Option<&'a MemberExpression<'a>> 
     }
 }
 
-/// Whether the script assigns or declares `Mojito`, or makes what it does depend on it.
+/// Whether the script assigns or declares the global `Mojito`, or uses it in a condition.
 fn is_mojito(semantic: &Semantic) -> bool {
     let scoping = semantic.scoping();
     let declared = scoping
@@ -161,13 +182,13 @@ fn is_mojito(semantic: &Semantic) -> bool {
             _ => {}
         }
     }
-    declared || any_within(&mentions, conditions)
+    declared || any_inside(&mentions, conditions)
 }
 
-/// Whether one of the spans lies within one of the others.
-fn any_within(spans: &[Span], mut others: Vec<Span>) -> bool {
+/// Whether any span lies inside one of the others.
+fn any_inside(spans: &[Span], mut others: Vec<Span>) -> bool {
     others.sort_by_key(|other| other.start);
-    // How far those reach that start before a place.
+    // The furthest end of all spans up to each one.
     let mut reach = 0;
     for other in &mut others {
         reach = reach.max(other.end);

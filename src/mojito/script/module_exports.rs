@@ -1,4 +1,4 @@
-//! Reads the object that a Node module exports, from the syntax tree. Nothing is run.
+//! Reads the object that a Node module exports from the syntax tree, without running it.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -18,20 +18,20 @@ use crate::mojito::experiment::Value;
 #[derive(Debug, Default)]
 pub(crate) struct Exports {
     properties: BTreeMap<String, Property>,
-    /// What may add a property of any other name: a spread, a computed name, a prototype.
+    /// A spread, computed name or prototype, which may add any other property.
     others: Option<Property>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Property {
-    /// `None` where only running the module would tell.
+    /// `None` if it is computed.
     pub(crate) value: Option<Value>,
-    /// Where it is set, in bytes.
+    /// The byte range that sets it.
     pub(crate) place: Range<usize>,
 }
 
 impl Exports {
-    /// `None` if the module certainly has no such property.
+    /// `None` if the module definitely has no such property.
     pub(crate) fn get(&self, name: &str) -> Option<&Property> {
         self.properties.get(name).or(self.others.as_ref())
     }
@@ -44,7 +44,7 @@ impl Exports {
                 place: range(property.span()),
             };
             match known_property(property) {
-                // A prototype has only what the object itself has not.
+                // Own properties take precedence over the prototype's.
                 Some((name, _)) if name == "__proto__" => exports.others = Some(computed),
                 Some((name, value)) => {
                     let property = Property {
@@ -53,7 +53,7 @@ impl Exports {
                     };
                     exports.properties.insert(name, property);
                 }
-                // It overrides what stands before it, and what stands after it overrides that.
+                // May override every property before it, but none after it.
                 None => {
                     exports.properties.clear();
                     exports.others = Some(computed);
@@ -64,24 +64,23 @@ impl Exports {
     }
 }
 
-/// Reads a module that does nothing but `module.exports = {...}`, after declarations if it has any.
+/// Reads a module that consists of declarations, if any, and one `module.exports = {...}`.
 pub(crate) fn read_exports(text: &str) -> Result<Exports, SyntaxError> {
-    parse_within_limits(text, read_here)
+    parse_within_limits(text, read_unbounded)
 }
 
-fn read_here(text: &str) -> Result<Exports, SyntaxError> {
+fn read_unbounded(text: &str) -> Result<Exports, SyntaxError> {
     let allocator = Allocator::default();
     let (program, semantic) = parse(&allocator, text, SourceType::cjs())?;
     let exported = exported(program, &semantic);
     exported.map(Exports::new).map_err(|place| SyntaxError {
-        message: "only `module.exports = {...}` is read, after declarations if there are any"
-            .to_owned(),
+        message: "expected one `module.exports = {...}`, after declarations if any".to_owned(),
         place: range(place),
         kind: SyntaxErrorKind::Script,
     })
 }
 
-/// The object that the module exports, or what else the module does.
+/// The exported object, or the span of anything else that the module does.
 fn exported<'a>(
     program: &'a Program<'a>,
     semantic: &Semantic,
@@ -93,19 +92,19 @@ fn exported<'a>(
     if let Some(other) = statements.next() {
         return Err(other.span());
     }
-    // Code that names `module` elsewhere can change what it exports, and `undefined` can be declared.
-    let is_elsewhere = |kind: &AstKind| match kind {
+    // Other uses of `module` could change the exports, and a declaration could shadow `undefined`.
+    let is_forbidden = |kind: &AstKind| match kind {
         AstKind::IdentifierReference(id) => id.name == "module" && id.span != module,
         AstKind::BindingIdentifier(id) => matches!(id.name.as_str(), "module" | "undefined"),
         _ => false,
     };
     let mut kinds = semantic.nodes().iter().map(AstNode::kind);
     kinds
-        .find(is_elsewhere)
+        .find(is_forbidden)
         .map_or(Ok(object), |kind| Err(kind.span()))
 }
 
-/// The object of `module.exports = {...}`, and the place of its `module`.
+/// The object of `module.exports = {...}`, and the span of its `module`.
 fn exports_assigned<'a>(statement: &'a Statement<'a>) -> Option<(Span, &'a ObjectExpression<'a>)> {
     let Statement::ExpressionStatement(statement) = statement else {
         return None;

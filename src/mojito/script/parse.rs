@@ -1,4 +1,4 @@
-//! Parses a text with all the checks of a browser, within bounds.
+//! Parses a text as strictly as a browser, within limits.
 
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{AssignmentExpression, MemberExpression, Program};
@@ -11,21 +11,21 @@ use super::dialect::unsupported_syntax;
 use super::syntax_error::{SyntaxError, SyntaxErrorKind};
 use super::{bounds, regex};
 
-/// Reads a text on a thread with the stack that it may take. What cannot be checked within the bounds is an error.
+/// Parses a text on a thread with a large enough stack. Exceeding a limit is an error of kind `Unchecked`.
 pub(super) fn parse_within_limits<T: Send + 'static>(
     text: &str,
     read: fn(&str) -> Result<T, SyntaxError>,
 ) -> Result<T, SyntaxError> {
-    bounds::parse_within_limits(text, read).unwrap_or_else(|why| {
+    bounds::parse_within_limits(text, read).unwrap_or_else(|message| {
         Err(SyntaxError {
-            message: why,
+            message,
             place: 0..0,
             kind: SyntaxErrorKind::Unchecked,
         })
     })
 }
 
-/// Parses with all the checks of a browser: the parser alone takes a variable that is declared twice.
+/// Parses with a browser's checks. The parser alone accepts, for example, duplicate `let` declarations.
 pub(super) fn parse<'a>(
     allocator: &'a Allocator,
     text: &'a str,
@@ -42,10 +42,10 @@ pub(super) fn parse<'a>(
         .build(program);
     let unsupported_syntax =
         || unsupported_syntax(text, &parsed.irregular_whitespaces, &checked.semantic);
-    let unsound_regex = || regex::invalid_regex(text, &checked.semantic);
+    let invalid_regex = || regex::invalid_regex(text, &checked.semantic);
     match first_error(&checked.diagnostics)
         .or_else(unsupported_syntax)
-        .or_else(unsound_regex)
+        .or_else(invalid_regex)
     {
         Some(error) => Err(error),
         None => Ok((program, checked.semantic)),
@@ -60,7 +60,7 @@ fn first_error(diagnostics: &Diagnostics) -> Option<SyntaxError> {
         .map(SyntaxError::from_diagnostic)
 }
 
-/// The member that an assignment assigns to.
+/// The member expression that is assigned to.
 pub(super) fn assigned<'a>(
     assignment: &'a AssignmentExpression<'a>,
 ) -> Option<&'a MemberExpression<'a>> {

@@ -1,7 +1,6 @@
-//! Regular expressions, which a browser compiles with the script, so that a fault in one is a fault of the script.
+//! Validates regular expressions, since an invalid one makes a browser reject the whole script.
 //!
-//! They are parsed apart from the script: each group within another takes the parser a multiple of the stack that other
-//! brackets do.
+//! They are parsed separately, because nested groups take the parser several times the stack of other brackets.
 
 use oxc_allocator::Allocator;
 use oxc_ast::ast::RegExpLiteral;
@@ -12,7 +11,7 @@ use oxc_semantic::Semantic;
 use super::bounds::MAX_GROUPS;
 use super::syntax_error::{range, SyntaxError, SyntaxErrorKind};
 
-/// The first of them that is none.
+/// The first invalid regular expression.
 pub(super) fn invalid_regex(text: &str, semantic: &Semantic) -> Option<SyntaxError> {
     let mut allocator = Allocator::default();
     semantic.nodes().iter().find_map(|node| {

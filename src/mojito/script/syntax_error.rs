@@ -1,4 +1,4 @@
-//! Why a text is not a valid script, and where.
+//! A syntax error: why a text is not a valid script, and where.
 
 use std::ops::Range;
 
@@ -7,23 +7,23 @@ use oxc_span::Span;
 
 use crate::common::printable::sanitize;
 
-/// Why a text is no sound script, and where.
+/// Why a text is not a valid script, and where.
 #[derive(Debug, PartialEq)]
 pub(crate) struct SyntaxError {
     pub(crate) message: String,
-    /// The place, in bytes.
+    /// The byte range of the error.
     pub(crate) place: Range<usize>,
     pub(crate) kind: SyntaxErrorKind,
 }
 
-/// What a text is that is no sound script.
+/// What is wrong with a text that is not a valid script.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SyntaxErrorKind {
-    /// A script with a fault.
+    /// It has a syntax error.
     Script,
-    /// Sound as a module, which pages do not load it as.
+    /// It is a valid module, but pages load it as a script.
     Module,
-    /// Nobody knows: it could not be checked.
+    /// It exceeds a limit, so it could not be checked.
     Unchecked,
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the parser: valid and invalid scripts, experiments, hashes, and limits.
+
 use proptest::prelude::*;
 
 use super::bounds::{MAX_DEPTH, MAX_GROUPS};
@@ -13,7 +15,7 @@ const PRETTY: &str = include_str!(concat!(
     "/tests/support/sample/mojito.pretty.js"
 ));
 
-/// The experiment that a container with these properties adds.
+/// Reads an experiment with these properties.
 fn experiment(properties: &str) -> Experiment {
     let text = format!("Mojito.addTest({{{properties}}})");
     let mut script = read(&text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
@@ -30,7 +32,7 @@ fn recipe(id: &str, name: &str, share: Option<f64>) -> Recipe {
 }
 
 #[test]
-fn the_minified_and_the_pretty_form_give_the_same_answer() {
+fn minified_and_pretty_scripts_read_the_same() {
     let [minified, pretty] = [MINIFIED, PRETTY].map(|text| read(text).unwrap());
     for script in [&minified, &pretty] {
         assert!(script.is_mojito);
@@ -67,7 +69,7 @@ fn the_minified_and_the_pretty_form_give_the_same_answer() {
 }
 
 #[test]
-fn a_value_is_read_in_every_form_that_a_minifier_gives_it() {
+fn a_value_is_read_in_every_form_that_minifiers_write() {
     #[track_caller]
     fn case(rate: &str, share: f64) {
         let live = experiment(&format!("id:'w1',state:'live',sampleRate:{rate}"));
@@ -89,9 +91,9 @@ fn a_value_is_read_in_every_form_that_a_minifier_gives_it() {
     case("0/0", 0.0);
 }
 
-/// NaN is not equal to itself, so each build would be said to ramp it.
+/// NaN does not equal itself, so every build would seem to ramp it.
 #[test]
-fn a_rate_that_is_no_number_is_nobodys_and_the_same_with_each_build() {
+fn a_rate_that_is_not_a_number_is_zero_in_every_build() {
     let read = || {
         experiment(
             "id:'w1',state:'live',sampleRate:'half',recipes:{a:{sampleRate:'x'},b:{sampleRate:.5}}",
@@ -99,7 +101,7 @@ fn a_rate_that_is_no_number_is_nobodys_and_the_same_with_each_build() {
     };
     let live = read();
     assert_eq!(live, read());
-    assert_eq!(live.traffic_shown(), "0%");
+    assert_eq!(live.describe_traffic(), "0%");
     assert_eq!(
         live.recipes,
         [recipe("a", "a", Some(0.0)), recipe("b", "b", Some(0.5))]
@@ -107,11 +109,11 @@ fn a_rate_that_is_no_number_is_nobodys_and_the_same_with_each_build() {
     assert!(live
         .problems
         .iter()
-        .any(|problem| problem.contains("sample rate that is no number")));
+        .any(|problem| problem.contains("sample rate that is not a number")));
 }
 
 #[test]
-fn who_gets_an_experiment_is_what_mojito_makes_of_its_properties() {
+fn traffic_follows_mojitos_own_rules() {
     #[track_caller]
     fn case(properties: &str, expected: &Traffic) {
         let recipes = "recipes:{0:{name:'A'},1:{name:'B'}}";
@@ -133,7 +135,7 @@ fn who_gets_an_experiment_is_what_mojito_makes_of_its_properties() {
             recipe: "1".to_owned(),
         },
     );
-    // A recipe's id is text to Mojito, so this is not one.
+    // Mojito compares recipe ids as strings, so a number matches none.
     case("state:'live',divertTo:1", &all);
     case("state:'live',divertTo:'2'", &all);
     case("state:x", &Traffic::Dynamic);
@@ -154,7 +156,7 @@ fn recipes_are_read_with_their_names_and_shares() {
 }
 
 #[test]
-fn experiments_are_found_however_they_are_added() {
+fn experiments_are_found_in_every_form_of_call() {
     #[track_caller]
     fn case(text: &str, ids: &[&str], unreadable: usize) {
         let script = read(text).unwrap();
@@ -187,7 +189,7 @@ fn experiments_are_found_however_they_are_added() {
 }
 
 #[test]
-fn what_is_computed_is_said_to_be() {
+fn computed_recipes_are_reported_as_computed_parts() {
     let read = experiment("...base,id:'w1',[key]:1,recipes:{...more,0:{name:'A'}}");
     assert_eq!(read.recipes, []);
     assert!(
@@ -198,7 +200,7 @@ fn what_is_computed_is_said_to_be() {
 }
 
 #[test]
-fn a_container_defines_mojito_or_asks_for_it() {
+fn a_container_defines_mojito_or_tests_for_it() {
     #[track_caller]
     fn case(text: &str, expected: bool) {
         assert_eq!(read(text).unwrap().is_mojito, expected, "{text}");
@@ -217,7 +219,7 @@ fn a_container_defines_mojito_or_asks_for_it() {
 }
 
 #[test]
-fn what_a_browser_refuses_is_refused_with_its_place() {
+fn what_a_browser_rejects_is_an_error_at_that_place() {
     #[track_caller]
     fn case(text: &str, at: usize) {
         let error = read(text).unwrap_err();
@@ -240,7 +242,7 @@ fn what_a_browser_refuses_is_refused_with_its_place() {
     case("a = '\u{200b}';\u{a0}\u{200b}b", 12);
     case("a;\u{85}b", 2);
     case("a: number = 1; let b: string", 20);
-    // TypeScript and proposals, which the parser takes.
+    // TypeScript and proposals, which the parser accepts.
     case("class A{private a(){}}", 8);
     case("class A{readonly a=1}", 8);
     case("class A{public static x=1}", 8);
@@ -267,7 +269,7 @@ fn what_a_browser_refuses_is_refused_with_its_place() {
 }
 
 #[test]
-fn what_a_browser_takes_is_taken() {
+fn what_a_browser_accepts_is_accepted() {
     for text in [
         "",
         "\u{feff}a",
@@ -291,7 +293,7 @@ fn what_a_browser_takes_is_taken() {
     }
 }
 
-/// What identifies the code of a recipe, in a block after these helpers.
+/// The hash of a recipe's code, in a block after these helpers.
 fn code_in_block(helpers: &str, function: &str) -> u64 {
     let text =
         format!("{{{helpers};Mojito.addTest({{id:'w1',recipes:{{0:{{}},1:{{js:{function}}}}}}})}}");
@@ -300,7 +302,7 @@ fn code_in_block(helpers: &str, function: &str) -> u64 {
 }
 
 #[test]
-fn code_is_the_same_whatever_its_variables_are_called() {
+fn renamed_variables_do_not_change_the_hash() {
     #[track_caller]
     fn case(one: &str, other: &str) {
         assert_eq!(
@@ -330,7 +332,7 @@ fn code_is_the_same_whatever_its_variables_are_called() {
 }
 
 #[test]
-fn other_code_is_told_apart() {
+fn other_code_has_another_hash() {
     #[track_caller]
     fn case(one: &str, other: &str) {
         assert_ne!(
@@ -350,7 +352,7 @@ fn other_code_is_told_apart() {
         "function(){a:b:for(;;)continue a}",
         "function(){a:b:for(;;)continue b}",
     );
-    // Two helpers whose names a minifier chose.
+    // Two helpers with minified names.
     let helpers = "let e=function(){return 1},f=function(){return 2}";
     assert_ne!(
         code_in_block(helpers, "()=>e()"),
@@ -359,7 +361,7 @@ fn other_code_is_told_apart() {
 }
 
 #[test]
-fn what_an_experiment_takes_from_around_it_is_told_apart() {
+fn outer_variables_are_distinguished() {
     let in_function = |parameters: &str, variables: &str, body: &str| {
         let text = format!(
             "!function({parameters}){{var {variables};Mojito.addTest({{id:'w1',recipes:{{1:{{js:function(){{{body}}}}}}}}});\
@@ -372,7 +374,7 @@ fn what_an_experiment_takes_from_around_it_is_told_apart() {
     assert_eq!(code, in_function("e,f", "g,h", "e.title=g"));
     assert_ne!(code, in_function("a,b", "c,d", "b.title=c"));
     assert_ne!(code, in_function("a,b", "c,d", "a.title=d"));
-    // The function around it holds another experiment, which is another matter.
+    // Another experiment in the enclosing function does not count.
     let named = |rate: &str| {
         let text = format!(
             "!function t(){{Mojito.addTest({{id:'w1',trigger:function(){{t()}}}});Mojito.addTest({{id:'w2',sampleRate:{rate}}})}}()"
@@ -383,7 +385,7 @@ fn what_an_experiment_takes_from_around_it_is_told_apart() {
 }
 
 #[test]
-fn calls_that_cannot_be_read_are_shared_code() {
+fn calls_with_computed_arguments_are_shared_code() {
     let shared = |text: &str| read(text).unwrap().shared_code;
     assert_ne!(
         shared("Mojito.addTest(a({b:.1}))"),
@@ -400,14 +402,14 @@ fn calls_that_cannot_be_read_are_shared_code() {
 }
 
 #[test]
-fn odd_text_takes_neither_time_nor_the_program() {
-    // Brackets in text hide those that are open.
+fn unusual_input_neither_hangs_nor_crashes() {
+    // Closing brackets in strings hide open ones.
     let _ = read(&"'(\")\"+'".repeat(20_000));
     let hidden = "(')'+".repeat(5_000);
     assert!(read(&hidden).is_err());
-    // As many conditions as mentions.
+    // Many conditions and many mentions.
     assert!(!read(&"Mojito;a&&b;".repeat(50_000)).unwrap().is_mojito);
-    // A large helper with many users.
+    // A large helper with many uses.
     let helper = format!("let e=function(){{{}}};", "a();".repeat(20_000));
     let uses = "e();".repeat(20_000);
     let text = format!("{{{helper}Mojito.addTest({{id:'w1',trigger:function(){{{uses}}}}})}}");
@@ -415,7 +417,7 @@ fn odd_text_takes_neither_time_nor_the_program() {
 }
 
 #[test]
-fn the_shared_code_is_the_same_with_other_experiments() {
+fn experiments_do_not_change_the_shared_code() {
     let shared = |text: &str| read(text).unwrap().shared_code;
     let none = "window.Mojito||(Mojito=function(){var e=1;return e}(),Mojito.buildInfo={a:1})";
     let one = "window.Mojito||(Mojito=function(){var t=1;return t}(),Mojito.buildInfo={a:2},Mojito.addTest({id:'a',b:function(c){return c}}))";
@@ -427,7 +429,7 @@ fn the_shared_code_is_the_same_with_other_experiments() {
 }
 
 #[test]
-fn nesting_as_deep_as_a_file_can_hold_does_not_end_the_program() {
+fn the_deepest_nesting_does_not_overflow_the_stack() {
     const LEVELS: usize = MAX_DEPTH / 2;
     for (open, middle, close) in [
         ("(", "1", ")"),
@@ -450,7 +452,7 @@ fn nesting_as_deep_as_a_file_can_hold_does_not_end_the_program() {
         ("a(function(){", "", "})"),
     ] {
         let text = open.repeat(LEVELS) + middle + &close.repeat(LEVELS);
-        // Whether it is sound is not the question.
+        // It need not be valid.
         let _ = read(&text);
     }
     let without_brackets = "!".repeat(100 * MAX_DEPTH) + "1";
@@ -462,7 +464,7 @@ fn nesting_as_deep_as_a_file_can_hold_does_not_end_the_program() {
     );
 }
 
-/// A container with some of its bytes changed, taken away or put in.
+/// A container with some bytes replaced, removed or inserted.
 fn mutated() -> impl Strategy<Value = String> {
     let edit = (
         any::<prop::sample::Index>(),
@@ -496,7 +498,7 @@ proptest! {
 }
 
 #[test]
-fn regular_expressions_are_checked_as_a_browser_checks_them() {
+fn regular_expressions_are_checked_as_a_browser_would() {
     #[track_caller]
     fn case(regex: &str, error: Option<(&str, &str)>) {
         let text = format!("Mojito = a + {regex};");
@@ -534,7 +536,7 @@ fn regular_expressions_are_checked_as_a_browser_checks_them() {
 }
 
 #[test]
-fn a_regular_expression_may_nest_as_deep_as_it_may_have_groups() {
+fn groups_of_a_regular_expression_may_all_be_nested() {
     for (open, close, flags) in [
         ("(", ")", ""),
         ("(?=", ")", "u"),
@@ -560,9 +562,9 @@ fn a_regular_expression_may_nest_as_deep_as_it_may_have_groups() {
     }
 }
 
-/// Each of these took time that grew with the square of its size: minutes, where this takes a second.
+/// Each of these once took quadratic time: minutes instead of a second.
 #[test]
-fn many_of_anything_are_read_in_proportion() {
+fn large_input_is_read_in_linear_time() {
     let many = |part: fn(usize) -> String, count: usize| (0..count).map(part).collect::<String>();
     let spreads = many(|_| "...a,".to_owned(), 50_000);
     let functions = many(|number| format!("function a{number}(){{}}"), 8_000);

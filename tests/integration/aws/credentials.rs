@@ -27,7 +27,7 @@ fn the_default_profile_needs_no_name() {
     let case = Case::with_profile("default");
     case.run()
         .exits(0)
-        .contains("credentials: AWS's default chain, access key ending in");
+        .contains("credentials: default credential provider chain, access key ending in");
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_profile_that_is_not_there_is_named() {
     let case = Case::with_profile("acme").env("AWS_PROFILE", "other");
     case.run()
         .exits(3)
-        .contains("no credentials were found")
+        .contains("no credentials found")
         .contains("other");
     assert!(case.keys().is_empty());
 }
@@ -78,7 +78,7 @@ fn a_containers_role_is_used() {
     assert!(
         ended
             .output
-            .contains("credentials: AWS's default chain, access key ending in"),
+            .contains("credentials: default credential provider chain, access key ending in"),
         "{}",
         ended.output
     );
@@ -111,12 +111,12 @@ fn each_refusal_of_the_role_is_explained() {
     case(
         400,
         "ExpiredTokenException",
-        "the step's OIDC token has expired: run the step again",
+        "the step's OIDC token has expired: re-run the step",
     );
     case(
         400,
         "InvalidIdentityToken",
-        "IAM must have an identity provider with the URL of this workspace and the audience",
+        "IAM needs an identity provider with this workspace's URL and the audience",
     );
     case(
         400,
@@ -185,7 +185,7 @@ fn an_instances_role_is_used() {
     assert!(
         ended
             .output
-            .contains("credentials: AWS's default chain, access key ending in"),
+            .contains("credentials: default credential provider chain, access key ending in"),
         "{}",
         ended.output
     );
@@ -202,7 +202,7 @@ fn a_metadata_service_that_does_not_respond_is_tried_once() {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT",
             &format!("http://{}", listener.local_addr().unwrap()),
         );
-    case.run().exits(3).contains("no credentials were found");
+    case.run().exits(3).contains("no credentials found");
     // It was tried once.
     listener.set_nonblocking(true).unwrap();
     let connections = std::iter::from_fn(|| listener.accept().ok());

@@ -121,7 +121,7 @@ fn an_error_without_end_is_not_from_aws() {
         .exits(3)
         .contains("s3:PutObject on s3://")
         .contains("the response is larger than 1,000,000 bytes")
-        .contains("something that is not AWS answered")
+        .contains("the response did not come from AWS")
         .contains("not replaced: mojito; visitors still get the old container");
     // Five attempts, and what is on its way when the connection ends.
     assert!(server.sent.load(Ordering::Relaxed) < 100_000_000);

@@ -115,13 +115,13 @@ fn the_credentials_of_the_other_environment_are_recognised() {
 #[test]
 fn without_credentials_or_with_wrong_ones_nothing_is_tried() {
     let case = Case::production().arg("check").without_credentials();
-    case.run().exits(3).contains("no credentials were found");
+    case.run().exits(3).contains("no credentials found");
     let case = Case::production()
         .arg("check")
         .env("AWS_SECRET_ACCESS_KEY", "wrong");
     case.run()
         .exits(3)
-        .contains("the secret does not belong to this access key")
+        .contains("the secret does not match this access key")
         .does_not_contain("may write");
     assert!(case.requests().iter().all(|request| request.path == "/"));
 }

@@ -125,7 +125,7 @@ fn the_trust_policy_comes_from_bitbuckets_variables_and_flags() {
         .arg("--trust")
         .run()
         .exits(2)
-        .contains("`--environment-uuid` is not given");
+        .contains("`--environment-uuid` is missing");
 }
 
 /// Every shape of policy, by cfn-lint, which knows the grammar of IAM and every action of AWS.

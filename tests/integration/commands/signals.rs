@@ -85,12 +85,12 @@ fn stopped_while_visitors_get_the_old_container_it_is_not_verified() {
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito: no experiments
-WARNING: mojito has no experiments; that is right if they were taken away on purpose (`nuke.lock`)
+WARNING: mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)
 credentials: [KEY]
 changes to the live container ([EDGE]/js/mojito.js: commit 1f2e3d4, built 2026-11-24 05:00 UTC, cached [..] ago):
   - stops        w1  W1 Größere Schaltfläche  50% → removed
   - removed      w2  W2 Headline              removed; no visitor had it
-  ~ shared code  the library, or the code that experiments share, is other than before
+  ~ shared code  the library or the shared code changed
     size         807 bytes → 40 bytes compressed (-95%)
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 20 bytes, 40 bytes compressed
 ✔ created invalidation [INVALIDATION] of [DISTRIBUTION]: /js/mojito.js

@@ -203,7 +203,7 @@ fn it_is_read_from_s3_where_the_public_url_does_not_serve_it() {
             "changes to the live container (s3://{}/js/mojito.js: build 56):",
             case.world.bucket
         ))
-        .contains("! not comparable  what is served now is not a valid script: ")
+        .contains("! not comparable  the live file is not a valid script: ")
         .contains("~ header          content-encoding: none → gzip");
 }
 
@@ -245,7 +245,7 @@ fn a_dry_run_without_credentials_shows_why_it_does_not_compare() {
         .env("DRY_RUN", "true");
     case.run()
         .exits(0)
-        .contains("changes to the live container are not known: `PUBLIC_URL` is not set; no credentials were found")
+        .contains("changes to the live container are not known: `PUBLIC_URL` is not set; no credentials found")
         .contains("dry run: nothing was written");
 }
 

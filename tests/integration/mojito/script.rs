@@ -132,18 +132,18 @@ fn the_place_is_shown() {
     case.run().exits(2).prints(str![[r#"
 [VERSION]
 ✖ 2 files cannot be published:
-    `dist/assets/js/mojito.pretty.js` is no sound script: Expected `,` or `}` but found `string`
+    `dist/assets/js/mojito.pretty.js` is not a valid script: Expected `,` or `}` but found `string`
       --> dist/assets/js/mojito.pretty.js:42:9
        |
     42 |         "sampleRate": 0.5,
        |         ^^^^^^^^^^^^
-    look at what was built into it, and build it again; to publish it all the same, set `VALIDATE` to `false`
-    `dist/assets/js/mojito.js` is no sound script: Expected `,` or `}` but found `Identifier`
+    check its sources and rebuild; to publish it anyway, set `VALIDATE` to `false`
+    `dist/assets/js/mojito.js` is not a valid script: Expected `,` or `}` but found `Identifier`
      --> dist/assets/js/mojito.js:2:1228
       |
     2 | ...to.addTest({state:"staging",sampleRate:1,id:"w2,name:"W2 Headline",recipes:{0:{name:"Control"},1:{name:"Treatm...
       |                                                          ^^
-    look at what was built into it, and build it again; to publish it all the same, set `VALIDATE` to `false`
+    check its sources and rebuild; to publish it anyway, set `VALIDATE` to `false`
   nothing was uploaded; visitors still get the old container
 
 "#]]);
@@ -155,15 +155,15 @@ fn a_suspicious_container_is_published_with_a_warning() {
     let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
     sample::build_with(case.repository(), "mojito", &no_experiments, "e", "abc1234");
     case.run().exits(0)
-        .contains("WARNING: mojito was built from commit abc1234, and this pipeline runs for 1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c")
+        .contains("WARNING: mojito was built from commit abc1234, but this pipeline runs for 1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c")
         .contains("WARNING: mojito has no experiments");
 }
 
 #[test]
 fn a_container_over_its_budget_is_refused_with_what_weighs_most() {
     let case = Case::production().env("MAX_SIZE", "0.7 kB");
-    case.run().exits(2).contains(r#"✖ `dist/assets/js/mojito.js` has 807 bytes compressed, and `MAX_SIZE` allows 700 bytes: stop or shrink experiments, or raise `MAX_SIZE`
-  the experiments that weigh most, before compression:
+    case.run().exits(2).contains(r#"✖ `dist/assets/js/mojito.js` is 807 bytes compressed, but `MAX_SIZE` allows 700 bytes: stop or shrink experiments, or raise `MAX_SIZE`
+  largest experiments, before compression:
     w1  W1 Größere Schaltfläche  50%     231 bytes  15.6% of the file
 "#).contains("w2  W2 Headline              staged  226 bytes  15.2% of the file");
     assert!(case.requests().is_empty());

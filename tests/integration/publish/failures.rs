@@ -35,7 +35,7 @@ credentials: [KEY]
 tip: set `PUBLIC_URL` to see what changes for visitors
 identity: [USER] in account 123456789012
 ✖ s3:PutObject on s3://[BUCKET]/jsdev/mojito.pretty.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
-  what to do: the credentials may not do `s3:PutObject` here: give their user or role the statement below, and look for a bucket policy that denies it
+  what to do: the credentials do not allow `s3:PutObject` here: add the statement below to their user or role, and check the bucket policy for a deny
   {
     "Sid": "WriteContainer",
     "Effect": "Allow",
@@ -100,7 +100,7 @@ tip: set `PUBLIC_URL` to see what changes for visitors
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 identity: [USER] in account 123456789012
 ✖ cloudfront:CreateInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:CreateInvalidation (request id [..])
-  what to do: the credentials may not do `cloudfront:CreateInvalidation` here: give their user or role the statement below; if they have it, the distribution belongs to another account
+  what to do: the credentials do not allow `cloudfront:CreateInvalidation` here: add the statement below to their user or role; if they already have it, the distribution belongs to another account
   {
     "Sid": "InvalidateContainer",
     "Effect": "Allow",
@@ -184,7 +184,7 @@ fn each_refusal_of_s3_has_its_own_remedy() {
         400,
         none.clone(),
         "ExpiredToken",
-        "sign in again by hand, or run the step again in CI",
+        "sign in again locally, or re-run the step in CI",
     );
     case(
         400,
@@ -196,7 +196,7 @@ fn each_refusal_of_s3_has_its_own_remedy() {
         403,
         none.clone(),
         "RequestTimeTooSkewed",
-        "the clock of this machine is wrong",
+        "this machine's clock is off",
     );
     case(
         400,
@@ -204,7 +204,7 @@ fn each_refusal_of_s3_has_its_own_remedy() {
         "KMS.DisabledException",
         "kms:GenerateDataKey",
     );
-    case(503, none, "SlowDown", "run this again in some minutes");
+    case(503, none, "SlowDown", "re-run in a few minutes");
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn what_a_bucket_policy_denies_is_not_to_be_allowed_by_a_statement() {
     case.run()
         .exits(3)
         .contains(
-            "it may demand encryption, conditional writes (`ONLY_NEWER` makes them) or a network",
+            "a bucket policy may require encryption, conditional writes (set `ONLY_NEWER`) or a certain network",
         )
         .does_not_contain("WriteContainer");
 }
@@ -255,7 +255,7 @@ fn each_refusal_of_cloudfront_has_its_own_remedy() {
     case(
         404,
         "NoSuchDistribution",
-        "check `DISTRIBUTION_ID` and whose credentials these are",
+        "check `DISTRIBUTION_ID` and which account the credentials belong to",
     );
     case(403, "AccessDenied", "\"cloudfront:CreateInvalidation\"");
     case(
@@ -266,12 +266,12 @@ fn each_refusal_of_cloudfront_has_its_own_remedy() {
     case(
         403,
         "InvalidClientTokenId",
-        "AWS does not know this access key",
+        "AWS does not recognize this access key",
     );
     case(
         403,
         "SignatureDoesNotMatch",
-        "the secret does not belong to this access key",
+        "the secret does not match this access key",
     );
 }
 
@@ -281,12 +281,12 @@ fn an_unknown_key_and_a_wrong_secret_have_different_remedies() {
     case.run()
         .exits(3)
         .contains("InvalidAccessKeyId (HTTP 403)")
-        .contains("AWS does not know this access key");
+        .contains("AWS does not recognize this access key");
     let case = Case::production().env("AWS_SECRET_ACCESS_KEY", "wrong");
     case.run()
         .exits(3)
         .contains("SignatureDoesNotMatch (HTTP 403)")
-        .contains("the secret does not belong to this access key");
+        .contains("the secret does not match this access key");
 }
 
 #[test]
@@ -310,8 +310,8 @@ fn without_credentials_it_lists_where_it_looked() {
     let case = Case::production().without_credentials();
     case.run()
         .exits(3)
-        .contains("no credentials were found: looked for `AWS_ACCESS_KEY_ID`, the AWS profile")
-        .contains("by hand, set `AWS_PROFILE`")
+        .contains("no credentials found: checked `AWS_ACCESS_KEY_ID`, the AWS profile")
+        .contains("locally, set `AWS_PROFILE`")
         .contains("nothing was uploaded; visitors still get the old container");
     assert!(case.requests().is_empty());
 }
@@ -435,7 +435,7 @@ fn what_is_not_aws_is_not_blamed_on_the_policy() {
     );
     case.run()
         .exits(3)
-        .contains("something that is not AWS answered")
+        .contains("the response did not come from AWS")
         .contains("Blocked by the web filter")
         .does_not_contain("WriteContainer");
 }
@@ -506,7 +506,7 @@ fn a_role_is_assumed_with_a_session_policy_of_exactly_this_run() {
         // They must not be used.
         .env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
     case.run().exits(0).contains(&format!(
-        "credentials: role {role}, assumed by OpenID Connect"
+        "credentials: role {role}, assumed with OpenID Connect"
     ));
     assert_eq!(case.keys(), ["js/mojito.js"]);
     let requests = case.requests();

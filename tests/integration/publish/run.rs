@@ -368,7 +368,7 @@ fn with_wait_and_public_url_it_waits_until_visitors_get_the_container() {
 #[test]
 fn waiting_without_the_permission_is_a_warning_that_names_it() {
     let case = Case::production().env("WAIT", "true");
-    case.run().exits(0).contains("WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] completed; it continues by itself").contains(r#"  the credentials may not do `cloudfront:GetInvalidation` here: give their user or role the statement below; if they have it, the distribution belongs to another account
+    case.run().exits(0).contains("WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] completed; it continues by itself").contains(r#"  the credentials do not allow `cloudfront:GetInvalidation` here: add the statement below to their user or role; if they already have it, the distribution belongs to another account
   {
     "Sid": "InvalidateContainer",
     "Effect": "Allow",
@@ -428,7 +428,7 @@ fn the_debug_log_shows_every_request_and_no_secret() {
             "PUT {}/{}/js/mojito.js",
             case.world.endpoint, case.world.bucket
         ))
-        .contains("answered with HTTP 200, request id ")
+        .contains("HTTP 200, request id ")
         .contains(&format!(
             "POST {}/2020-05-31/distribution/{}/invalidation",
             case.world.endpoint, case.world.distribution

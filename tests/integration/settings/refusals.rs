@@ -212,19 +212,19 @@ fn invalid_files_are_refused_by_name_and_with_the_remedy() {
         let case = Case::production().file("dist/assets/js/mojito.js", content);
         refused(case, "dist/assets/js/mojito.js", remedy);
     }
-    case(b"", "is empty: run `npm run build` again");
+    case(b"", "is empty: re-run `npm run build`");
     case(b" \n\t ", "is empty");
     case(b"Mojito = 1;\nvar a = '\xe9';", "is not UTF-8 (line 2)");
-    case(b"\x1f\x8b\x08\x00", "is compressed already");
+    case(b"\x1f\x8b\x08\x00", "is already compressed");
     case(
         b"<!DOCTYPE html><title>Mojito</title>",
-        "is HTML or XML and not a script",
+        "is HTML or XML, not a script",
     );
     case(
         b"Mojito = 1;\n<<<<<<< HEAD\n",
-        "has a merge conflict, which must be resolved",
+        "has an unresolved merge conflict",
     );
-    case(b"alert(1)", "neither defines `Mojito` nor asks for it");
+    case(b"alert(1)", "neither defines `Mojito` nor tests for it");
     case(
         &b"Mojito=1;".repeat(1_200_000),
         "is larger than 10,000,000 bytes",
@@ -239,12 +239,12 @@ fn invalid_files_are_refused_by_name_and_with_the_remedy() {
     refused(
         Case::production().env("CONTAINER_NAME", "other"),
         "dist/assets/js/other.js",
-        "run `npm run build` first, and in CI pass `dist/**` on as an artifact",
+        "run `npm run build` first; in CI, make `dist/**` an artifact",
     );
     refused(
         Case::production().env("MAX_SIZE", "0.5 kB"),
         "dist/assets/js/mojito.js",
-        "and `MAX_SIZE` allows 500 bytes",
+        "but `MAX_SIZE` allows 500 bytes",
     );
 }
 
