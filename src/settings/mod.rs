@@ -33,7 +33,7 @@ use crate::mojito::config_js::ConfigJs;
 /// Where `npm run build` of a Mojito repository puts the container.
 const DEFAULT_LOCAL_PATH: &str = "dist/assets/js";
 
-/// What the command line says.
+/// The flags of the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Flags {
     pub(crate) production: bool,
@@ -146,7 +146,7 @@ impl Settings {
         let target = &self.target;
         let of_container = |name| {
             let key =
-                move |bundle: &Variant| ObjectKey::new(&target.prefix, &bundle.file_name(name));
+                move |variant: &Variant| ObjectKey::new(&target.prefix, &variant.file_name(name));
             self.variants().iter().map(key)
         };
         target.containers.iter().flat_map(of_container).collect()

@@ -6,7 +6,7 @@
 use super::problems::InvalidSetting;
 use super::variables::Variables;
 
-/// Everything that the environment says. It is read once, when the program starts.
+/// The environment, as far as it matters here. It is read once, when the program starts.
 pub(crate) struct Raw {
     pub(crate) settings: RawSettings,
     pub(crate) aws: RawAws,
@@ -148,7 +148,7 @@ raw! {
 }
 
 raw! {
-    /// What Bitbucket and the terminal say about the run. Nobody sets these by hand.
+    /// Variables that Bitbucket and the terminal set. Nobody sets these by hand.
     #[derive(Default)]
     struct RawBuild {
         ci: Text,
