@@ -98,8 +98,8 @@ impl Settings {
         let environment = variables.environment.as_deref();
         let environment = problems.ok(environment::resolve(flags.production, environment, &build));
         let known = environment.as_ref().map(|(environment, _)| *environment);
-        let target = Target::new(problems, variables, known, config, profile_region);
-        let distributions = distributions(problems, variables);
+        let target = Target::new(problems, raw, known, config, profile_region);
+        let distributions = distributions(problems, raw);
         let switches = Switches::new(problems, flags, variables, known, &build);
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
@@ -198,8 +198,8 @@ impl Switches {
     }
 }
 
-fn distributions(problems: &mut Problems, variables: &RawSettings) -> Vec<DistributionId> {
-    let ids = problems.ok(variables.distribution_id.clone());
+fn distributions(problems: &mut Problems, raw: &Raw) -> Vec<DistributionId> {
+    let ids = problems.ok(raw.distribution_ids.clone());
     let ids = ids.unwrap_or_default();
     ids.iter()
         .filter_map(|id| problems.parse("DISTRIBUTION_ID", id, DistributionId::parse))

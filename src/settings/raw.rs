@@ -3,6 +3,8 @@
 //! This is the only list of them; nothing else in the program reads the environment. Unit tests hold `pipe.yml` and the
 //! README to it.
 
+use serde::Deserialize;
+
 use super::problems::InvalidSetting;
 use super::variables::Variables;
 
@@ -12,20 +14,48 @@ pub(crate) struct Raw {
     pub(crate) aws: RawAws,
     pub(crate) build: RawBuild,
     pub(crate) trust: RawTrust,
+    /// `CONTAINER_NAME` in either form of a list. Only its form can be invalid here, and so with the next.
+    pub(crate) container_names: Result<Vec<String>, InvalidSetting>,
+    /// `DISTRIBUTION_ID`.
+    pub(crate) distribution_ids: Result<Vec<String>, InvalidSetting>,
+}
+
+/// All variables by name.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(flatten)]
+    settings: RawSettings,
+    #[serde(flatten)]
+    aws: RawAws,
+    #[serde(flatten)]
+    build: RawBuild,
+    #[serde(flatten)]
+    trust: RawTrust,
 }
 
 impl Raw {
     /// Reads the environment of the process. This must be called before any thread is started.
     pub(crate) fn of_process() -> Self {
-        Self::read(&Variables::of_process())
+        Self::read(Variables::of_process())
     }
 
-    pub(crate) fn read(variables: &Variables) -> Self {
+    pub(crate) fn read(variables: Variables) -> Self {
+        let container_names = variables.list("CONTAINER_NAME");
+        let distribution_ids = variables.list("DISTRIBUTION_ID");
+        let named = envy::from_iter(variables.upper_case());
+        let Named {
+            settings,
+            aws,
+            build,
+            trust,
+        } = named.expect("every variable is optional text");
         Self {
-            settings: RawSettings::read(variables),
-            aws: RawAws::read(variables),
-            build: RawBuild::read(variables),
-            trust: RawTrust::read(variables),
+            settings,
+            aws,
+            build,
+            trust,
+            container_names,
+            distribution_ids,
         }
     }
 
@@ -49,133 +79,85 @@ impl Raw {
 #[cfg(any(test, fuzzing))]
 impl<'a> FromIterator<(&'a str, &'a str)> for Raw {
     fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(variables: T) -> Self {
-        Self::read(&variables.into_iter().collect())
+        Self::read(variables.into_iter().collect())
     }
 }
 
-/// The variable's value, or nothing.
-type Text = Option<String>;
-/// A list in either of its forms. Only its form can be invalid here.
-type List = Result<Vec<String>, InvalidSetting>;
-
-/// What a field can be.
-trait FromVariable {
-    fn read(variables: &Variables, name: &str) -> Self;
+/// The settings of `pipe.yml`, in its order.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct RawSettings {
+    pub(crate) aws_access_key_id: Option<String>,
+    pub(crate) aws_secret_access_key: Option<String>,
+    pub(crate) aws_session_token: Option<String>,
+    pub(crate) aws_oidc_role_arn: Option<String>,
+    pub(crate) aws_default_region: Option<String>,
+    pub(crate) aws_region: Option<String>,
+    pub(crate) aws_account_id: Option<String>,
+    pub(crate) environment: Option<String>,
+    /// Read as a list: see `Raw`.
+    pub(crate) container_name: Option<String>,
+    pub(crate) s3_bucket: Option<String>,
+    pub(crate) s3_prefix: Option<String>,
+    pub(crate) local_path: Option<String>,
+    pub(crate) pretty: Option<String>,
+    /// Read as a list: see `Raw`.
+    pub(crate) distribution_id: Option<String>,
+    pub(crate) cdn_prefix: Option<String>,
+    pub(crate) cache_control: Option<String>,
+    pub(crate) acl: Option<String>,
+    pub(crate) wait: Option<String>,
+    pub(crate) public_url: Option<String>,
+    pub(crate) only_newer: Option<String>,
+    pub(crate) max_size: Option<String>,
+    pub(crate) validate: Option<String>,
+    pub(crate) dry_run: Option<String>,
+    pub(crate) debug: Option<String>,
 }
 
-impl FromVariable for Text {
-    fn read(variables: &Variables, name: &str) -> Self {
-        variables.get(name).map(str::to_owned)
-    }
+/// The settings that every AWS tool has, as far as they are validated or used here. AWS's SDK reads them itself.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct RawAws {
+    pub(crate) aws_endpoint_url: Option<String>,
+    pub(crate) aws_endpoint_url_s3: Option<String>,
+    pub(crate) aws_endpoint_url_cloudfront: Option<String>,
+    pub(crate) aws_endpoint_url_sts: Option<String>,
+    pub(crate) aws_profile: Option<String>,
+    pub(crate) https_proxy: Option<String>,
+    pub(crate) aws_ca_bundle: Option<String>,
 }
 
-impl FromVariable for List {
-    fn read(variables: &Variables, name: &str) -> Self {
-        variables.list(name)
-    }
+/// Variables that Bitbucket and the terminal set. Nobody sets these by hand.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct RawBuild {
+    pub(crate) ci: Option<String>,
+    pub(crate) no_color: Option<String>,
+    pub(crate) bitbucket_branch: Option<String>,
+    pub(crate) bitbucket_build_number: Option<String>,
+    pub(crate) bitbucket_commit: Option<String>,
+    pub(crate) bitbucket_deployment_environment: Option<String>,
+    pub(crate) bitbucket_pipe_shared_storage_dir: Option<String>,
+    pub(crate) bitbucket_pipe_storage_dir: Option<String>,
+    pub(crate) bitbucket_pr_id: Option<String>,
+    pub(crate) bitbucket_repo_full_name: Option<String>,
+    pub(crate) bitbucket_step_oidc_token: Option<String>,
+    pub(crate) bitbucket_step_run_number: Option<String>,
+    pub(crate) bitbucket_tag: Option<String>,
 }
 
-/// A struct whose fields are the names of variables in lower case.
-macro_rules! raw {
-    (
-        $(#[$meta:meta])*
-        struct $name:ident {
-            $($(#[$field_meta:meta])* $field:ident: $type:ty,)+
-        }
-    ) => {
-        $(#[$meta])*
-        pub(crate) struct $name {
-            $($(#[$field_meta])* pub(crate) $field: $type,)+
-        }
-
-        impl $name {
-            fn read(variables: &Variables) -> Self {
-                Self {
-                    $($field: FromVariable::read(variables, &stringify!($field).to_ascii_uppercase()),)+
-                }
-            }
-
-            /// The names of the variables.
-            #[cfg(test)]
-            pub(crate) fn names() -> Vec<String> {
-                [$(stringify!($field)),+].map(str::to_ascii_uppercase).into()
-            }
-        }
-    };
-}
-
-raw! {
-    /// The settings of `pipe.yml`, in its order.
-    struct RawSettings {
-        aws_access_key_id: Text,
-        aws_secret_access_key: Text,
-        aws_session_token: Text,
-        aws_oidc_role_arn: Text,
-        aws_default_region: Text,
-        aws_region: Text,
-        aws_account_id: Text,
-        environment: Text,
-        container_name: List,
-        s3_bucket: Text,
-        s3_prefix: Text,
-        local_path: Text,
-        pretty: Text,
-        distribution_id: List,
-        cdn_prefix: Text,
-        cache_control: Text,
-        acl: Text,
-        wait: Text,
-        public_url: Text,
-        only_newer: Text,
-        max_size: Text,
-        validate: Text,
-        dry_run: Text,
-        debug: Text,
-    }
-}
-
-raw! {
-    /// The settings that every AWS tool has, as far as they are validated or used here. AWS's SDK reads them itself.
-    struct RawAws {
-        aws_endpoint_url: Text,
-        aws_endpoint_url_s3: Text,
-        aws_endpoint_url_cloudfront: Text,
-        aws_endpoint_url_sts: Text,
-        aws_profile: Text,
-        https_proxy: Text,
-        aws_ca_bundle: Text,
-    }
-}
-
-raw! {
-    /// Variables that Bitbucket and the terminal set. Nobody sets these by hand.
-    #[derive(Default)]
-    struct RawBuild {
-        ci: Text,
-        no_color: Text,
-        bitbucket_branch: Text,
-        bitbucket_build_number: Text,
-        bitbucket_commit: Text,
-        bitbucket_deployment_environment: Text,
-        bitbucket_pipe_shared_storage_dir: Text,
-        bitbucket_pipe_storage_dir: Text,
-        bitbucket_pr_id: Text,
-        bitbucket_repo_full_name: Text,
-        bitbucket_step_oidc_token: Text,
-        bitbucket_step_run_number: Text,
-        bitbucket_tag: Text,
-    }
-}
-
-raw! {
-    /// Who may assume a role: Bitbucket's own variables, or by hand the flags of `policy --trust`.
-    #[derive(Default)]
-    #[expect(clippy::struct_field_names, reason = "they are the names of the variables")]
-    struct RawTrust {
-        bitbucket_workspace: Text,
-        /// The UUID of the workspace, which owns the repository.
-        bitbucket_repo_owner_uuid: Text,
-        bitbucket_repo_uuid: Text,
-        bitbucket_deployment_environment_uuid: Text,
-    }
+/// Who may assume a role: Bitbucket's own variables, or by hand the flags of `policy --trust`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "they are the names of the variables"
+)]
+pub(crate) struct RawTrust {
+    pub(crate) bitbucket_workspace: Option<String>,
+    /// The UUID of the workspace, which owns the repository.
+    pub(crate) bitbucket_repo_owner_uuid: Option<String>,
+    pub(crate) bitbucket_repo_uuid: Option<String>,
+    pub(crate) bitbucket_deployment_environment_uuid: Option<String>,
 }

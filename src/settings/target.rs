@@ -5,7 +5,7 @@ use super::names::{
     parse_region, BucketName, CdnPath, ContainerName, ObjectKey, Prefix, Variant, MAX_PATHS,
 };
 use super::problems::{InvalidSetting, Problems};
-use super::raw::RawSettings;
+use super::raw::{Raw, RawSettings};
 use crate::mojito::config_js::{self, ConfigJs, Unknown};
 
 /// Containers of one run, so that one invalidation covers all of them; each is held in memory until it is uploaded.
@@ -59,29 +59,30 @@ impl Target {
     /// `profile_region` is the region of AWS's profile, the last resort for the bucket's region.
     pub(crate) fn new(
         problems: &mut Problems,
-        raw: &RawSettings,
+        raw: &Raw,
         environment: Option<Environment>,
         config: ConfigJs,
         profile_region: Option<&str>,
     ) -> Option<Self> {
+        let settings = &raw.settings;
         let mut config = Config {
             file: config,
             unknown: Vec::new(),
         };
         let containers = containers(problems, raw, &mut config);
         let (bucket, bucket_prefix) =
-            bucket(problems, raw, environment, &mut config).unwrap_or_default();
-        let prefix = match (&raw.s3_prefix, bucket_prefix) {
+            bucket(problems, settings, environment, &mut config).unwrap_or_default();
+        let prefix = match (&settings.s3_prefix, bucket_prefix) {
             (Some(prefix), _) => problems.parse("S3_PREFIX", prefix, Prefix::parse),
             (None, Some(prefix)) => Some(prefix),
             (None, None) => environment.map(Environment::default_prefix),
         };
-        let cdn_prefix = match &raw.cdn_prefix {
+        let cdn_prefix = match &settings.cdn_prefix {
             Some(prefix) => problems.parse("CDN_PREFIX", prefix, Prefix::parse),
             None => prefix.clone(),
         };
         check_limits(problems, &containers, prefix.as_ref(), cdn_prefix.as_ref());
-        let region = region(problems, raw, profile_region, &mut config);
+        let region = region(problems, settings, profile_region, &mut config);
         config.report(problems);
         Some(Self {
             containers,
@@ -168,12 +169,8 @@ impl Config {
     }
 }
 
-fn containers(
-    problems: &mut Problems,
-    raw: &RawSettings,
-    config: &mut Config,
-) -> Vec<ContainerName> {
-    let Some(mut names) = problems.ok(raw.container_name.clone()) else {
+fn containers(problems: &mut Problems, raw: &Raw, config: &mut Config) -> Vec<ContainerName> {
+    let Some(mut names) = problems.ok(raw.container_names.clone()) else {
         return Vec::new();
     };
     let mut setting = "CONTAINER_NAME";

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::raw::{RawAws, RawBuild, RawTrust};
+use serde_aux::serde_introspection::serde_introspect;
+
 use super::*;
 
 const GOOD: [(&str, &str); 5] = [
@@ -258,6 +260,12 @@ fn pipe_yml() -> BTreeMap<&'static str, Option<&'static str>> {
     entries.collect()
 }
 
+/// The names of the variables that a struct reads.
+fn variables_of<T: for<'de> serde::Deserialize<'de>>() -> Vec<String> {
+    let names = serde_introspect::<T>();
+    names.iter().map(|name| name.to_uppercase()).collect()
+}
+
 fn set<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> BTreeSet<String> {
     let names = names.into_iter();
     names.map(|name| name.as_ref().to_owned()).collect()
@@ -276,14 +284,14 @@ fn assert_same(place: &str, names: &BTreeSet<String>, read: &BTreeSet<String>) {
 
 #[test]
 fn pipe_yml_and_the_readme_list_the_settings_that_are_read() {
-    let settings = set(RawSettings::names());
+    let settings = set(variables_of::<RawSettings>());
     assert!(settings.len() > 20);
     assert_same("pipe.yml", &set(pipe_yml().into_keys()), &settings);
     let yaml = set(readme_yaml().into_keys());
     assert_same("README's YAML block", &yaml, &settings);
     let [own, of_aws] = readme_tables().map(|rows| set(rows.iter().flat_map(|row| &row.names)));
     assert_same("README's table of variables", &own, &settings);
-    let mut aws = set(RawAws::names());
+    let mut aws = set(variables_of::<RawAws>());
     // Only the SDK reads it.
     aws.insert("NO_PROXY".to_owned());
     assert_same("README's table of AWS's variables", &of_aws, &aws);
@@ -362,7 +370,7 @@ proptest::proptest! {
     fn whatever_the_variables_hold_the_keys_stay_in_their_folder(
         values in proptest::collection::vec(
             (
-                proptest::sample::select([RawSettings::names(), RawBuild::names(), RawTrust::names()].concat()),
+                proptest::sample::select([variables_of::<RawSettings>(), variables_of::<RawBuild>(), variables_of::<RawTrust>()].concat()),
                 "[ -~]{0,12}|[a-z./%*-]{0,20}|\\PC{0,8}",
             ),
             1..5,

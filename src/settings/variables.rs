@@ -33,9 +33,11 @@ impl Variables {
         Self(variables)
     }
 
-    /// The value of a variable that is set and not empty.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+    /// The variables without those that have lower-case letters: envy folds case, and `debug` is not `DEBUG`.
+    pub(super) fn upper_case(self) -> impl Iterator<Item = (String, String)> {
+        let is_lower = |c: char| c.is_ascii_lowercase();
+        let variables = self.0.into_iter();
+        variables.filter(move |(name, _)| !name.contains(is_lower))
     }
 
     /// Reads a list: Bitbucket's array form, or one plain value. Empty elements are skipped, and repeated ones count once.
