@@ -268,7 +268,8 @@ fn of_broken(stage: Stage, fault: Fault, always: bool) -> Outcome {
     let edge = Proxy::start(&case.world.edge);
     let mut case = case
         .env("AWS_ENDPOINT_URL", &proxy.endpoint)
-        .env("WAIT", "true");
+        .env("WAIT", "true")
+        .storing_results();
     if stage == Stage::PublicUrl {
         case = case.env("PUBLIC_URL", &edge.endpoint);
     }
@@ -309,7 +310,7 @@ fn of_broken(stage: Stage, fault: Fault, always: bool) -> Outcome {
 fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
     let (setting, consequence) = stage.service().unwrap();
     let (case, _) = Case::production().with_broad_role();
-    let (case, address) = unreachable.address(case.env("WAIT", "true"));
+    let (case, address) = unreachable.address(case.env("WAIT", "true").storing_results());
     let case = case.env(setting, &address);
     let (ended, took) = run_within(&case, LONGEST_RUN);
     let mut wrong = Vec::new();
@@ -394,9 +395,10 @@ fn wrong(
     );
     must(took < LONGEST_RUN, "it took too long");
     must(
-        !contains("panicked") && !contains("has a fault"),
-        "it has a fault",
+        !contains("panicked") && !contains("internal error"),
+        "it has an internal error",
     );
+    must(case.has_result(), "it stored no result");
     let published = case.is_published("jsdev/mojito.js");
     let invalidations = case.invalidations();
     if matches!(code, 0 | 4 | 5) {
@@ -405,13 +407,13 @@ fn wrong(
             "it is not published",
         );
     }
-    if contains("not replaced: mojito") || contains("nothing was published") {
+    if contains("not replaced: mojito") || contains("nothing was uploaded") {
         must(!published, "the container was replaced");
     }
     if code == 3 {
         must(
             contains("not replaced: mojito")
-                || contains("nothing was published")
+                || contains("nothing was uploaded")
                 || contains("not known whether mojito was replaced"),
             "it does not say what visitors get",
         );

@@ -180,6 +180,25 @@ impl Case {
         (case, role)
     }
 
+    /// Stores the result of each run, which is then held to its schema.
+    pub(crate) fn storing_results(self) -> Self {
+        let folder = self.repository().join("results");
+        self.env(
+            "BITBUCKET_PIPE_STORAGE_DIR",
+            folder.to_str().expect("it is UTF-8"),
+        )
+    }
+
+    /// Whether a run has stored its result.
+    pub(crate) fn has_result(&self) -> bool {
+        self.result_path().is_some_and(|path| path.exists())
+    }
+
+    fn result_path(&self) -> Option<PathBuf> {
+        let folder = self.environment.get("BITBUCKET_PIPE_STORAGE_DIR")?;
+        Some(Path::new(folder).join("mojito-publish.json"))
+    }
+
     /// Adds an argument to the next run.
     pub(crate) fn arg(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -359,8 +378,8 @@ impl Case {
                 "a secret was printed:\n{text}"
             );
         }
-        if let Some(folder) = self.environment.get("BITBUCKET_PIPE_STORAGE_DIR") {
-            assert_result_is_valid(&Path::new(folder).join("mojito-publish.json"));
+        if let Some(path) = self.result_path() {
+            assert_result_is_valid(&path);
         }
         let mut redactions = Redactions::new();
         let key_end = &self.world.access_key_id[self.world.access_key_id.len() - 4..];
