@@ -124,9 +124,9 @@ fn stopped_while_it_compares_it_reports_what_was_uploaded() {
     let case = case.env("DEBUG", "true");
     let upload = case.hold("PUT", "/js/mojito.js");
     let run = case.start();
-    run.wait_for("answered with HTTP 200");
+    run.wait_for("DEBUG HTTP 200");
     upload.open();
-    run.wait_for_times("answered with HTTP 200", 2);
+    run.wait_for_times("DEBUG HTTP 200", 2);
     run.signal("-TERM");
     run.end()
         .exits(4)
