@@ -29,10 +29,10 @@ impl Case {
         self.gate(json!({"methods": [method], "path": path, "at": "answer"}))
     }
 
-    /// S3 stores what comes from now on after it has answered what was there: each upload is held until its key has been
-    /// read once more.
-    pub(crate) fn stores_after_reading(&self) {
-        self.gate(json!({"methods": ["PUT"], "path": "/js/", "until_read": true}));
+    /// S3 stores what comes from now on to such a path after it has answered what was there: each upload is held until its key
+    /// has been read once more.
+    pub(crate) fn stores_after_reading(&self, path: &str) {
+        self.gate(json!({"methods": ["PUT"], "path": path, "until_read": true}));
     }
 
     /// A gate that is described to the local AWS as `server.py` wants it.

@@ -124,9 +124,9 @@ fn stopped_while_it_compares_it_reports_what_was_uploaded() {
     let case = case.env("DEBUG", "true");
     let upload = case.hold("PUT", "/js/mojito.js");
     let run = case.start();
-    run.wait_for("DEBUG HTTP 200");
+    run.wait_for("HTTP 200, request id");
     upload.open();
-    run.wait_for_times("DEBUG HTTP 200", 2);
+    run.wait_for_times("HTTP 200, request id", 2);
     run.signal("-TERM");
     run.end()
         .exits(4)
@@ -138,10 +138,12 @@ fn stopped_while_it_compares_it_reports_what_was_uploaded() {
 fn stopped_while_its_output_is_blocked_it_ends_with_the_right_code() {
     // To list these takes more than a pipe holds.
     let case = over("Mojito.addTest({id:'a',name:'b'});".repeat(20_000));
-    // What was there is compared when the upload is done.
+    // What was there is read before the upload, and compared when the upload is done.
     let read = case.hold_response("GET", "/js/mojito.js");
+    let upload = case.hold("PUT", "/js/mojito.js");
     let mut child = case.command().spawn().unwrap();
     read.wait();
+    upload.open();
     case.wait_for_responses("PUT", "/js/mojito.js", 2);
     read.open();
     let mut output = BufReader::new(child.stdout.take().unwrap());

@@ -112,7 +112,7 @@ fn it_is_read_from_s3_where_that_is_permitted() {
     };
     build(&case, &[HERO, other], "t");
     let case = case.env("CACHE_CONTROL", "max-age=60");
-    case.stores_after_reading();
+    case.stores_after_reading("/js/");
     case.run().exits(0).contains(r#"changes to the live container (s3://[BUCKET]/js/mojito.js: build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC):
   [33m~ changes[0m  w2  W2 Headline  js of `Treatment`
   [33m~ header[0m   cache-control: public, max-age=300, s-maxage=300, must-revalidate → max-age=60
@@ -136,7 +136,7 @@ fn no_upload_waits_for_what_is_read_meanwhile() {
 fn of_many_changes_the_last_line_names_ten() {
     let case = Case::production();
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
-    case.stores_after_reading();
+    case.stores_after_reading("/js/");
     let ids = [
         "e1", "e2", "e3", "e4", "e5", "e6", "e7", "e8", "e9", "f1", "f2", "f3",
     ];
@@ -164,7 +164,7 @@ fn a_run_does_not_compare_with_its_own_upload() {
         .exits(0)
         .contains("changes to the live container are not known: `PUBLIC_URL` is not set; S3: it returned what this run had just uploaded");
     // Another run of the same content is known from this one.
-    case.stores_after_reading();
+    case.stores_after_reading("/js/");
     case.run().exits(0).contains("): none\n");
 }
 
@@ -181,7 +181,7 @@ fn a_session_that_may_not_read_from_s3_does_not_try() {
     let case = case
         .env("ONLY_NEWER", "true")
         .in_bitbucket("BITBUCKET_TAG", "v1");
-    case.stores_after_reading();
+    case.stores_after_reading("/js/");
     case.run()
         .exits(0)
         .contains("changes to the live container (s3://");
@@ -380,6 +380,7 @@ fn of_several_containers_each_reason_is_said_once() {
     case.fault(
         json!({"method": "GET", "path": "/js/shop.js", "status": 500, "body": "", "times": 9}),
     );
+    case.stores_after_reading("/js/mojito.js");
     let ended = case.run().exits(0);
     let reasons = |text: &str| ended.output.matches(text).count();
     assert_eq!(
