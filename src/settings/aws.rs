@@ -1,12 +1,12 @@
 //! The settings of how AWS is reached, and with which credentials.
 
-use std::fmt::{self, Debug, Display, Formatter};
+use std::fmt::{self, Debug, Formatter};
 
 use aws_credential_types::Credentials;
 use http::Uri;
 
 use super::ca_bundle;
-use super::names::parse_account_id;
+use super::names::{parse_account_id, text_newtypes, valid_text};
 use super::problems::{InvalidSetting, Problems};
 use super::raw::{Raw, RawAws, RawSettings};
 use crate::common::byte_size::ByteSize;
@@ -62,44 +62,32 @@ impl Debug for Token {
     }
 }
 
-/// The ARN of an IAM role.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct RoleArn(String);
+text_newtypes! {
+    /// The ARN of an IAM role.
+    RoleArn;
+}
 
 impl RoleArn {
     /// On failure, what is expected of an ARN.
     pub(crate) fn parse(arn: &str) -> Result<Self, &'static str> {
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let valid = matches!(
+        let is_valid = matches!(
             parts[..],
             ["arn", partition, "iam", "", account, resource]
                 if partition.starts_with("aws")
-                    && account.len() == 12
-                    && account.bytes().all(|byte| byte.is_ascii_digit())
+                    && parse_account_id(account).is_ok()
                     && resource.strip_prefix("role/").is_some_and(|name| {
                         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
                     })
         );
-        if valid {
-            Ok(Self(arn.to_owned()))
-        } else {
-            Err("the ARN of a role, such as `arn:aws:iam::123456789012:role/mojito-production`")
-        }
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        let expected =
+            "the ARN of a role, such as `arn:aws:iam::123456789012:role/mojito-production`";
+        valid_text(is_valid, arn, expected).map(Self)
     }
 
     /// The 12 digits of the account that the role is in.
     pub(crate) fn account_id(&self) -> &str {
         self.0.split(':').nth(4).unwrap_or_default()
-    }
-}
-
-impl Display for RoleArn {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -245,6 +233,7 @@ fn keys<'a>(problems: &mut Problems, raw: &'a RawSettings) -> [Option<&'a str>; 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::testing::rows;
 
     #[test]
     fn a_role_is_named_by_its_arn_in_every_partition() {
@@ -255,13 +244,13 @@ mod tests {
         ] {
             assert_eq!(RoleArn::parse(arn).unwrap().account_id(), "123456789012");
         }
-        for arn in [
-            "mojito",
-            "arn:aws:iam::123456789012:user/mojito",
-            "arn:aws:iam::1234:role/mojito",
-            "arn:aws:iam::123456789012:role/",
-            "arn:aws:sts::123456789012:assumed-role/a/b",
-        ] {
+        for [arn] in rows(
+            "mojito
+             arn:aws:iam::123456789012:user/mojito
+             arn:aws:iam::1234:role/mojito
+             arn:aws:iam::123456789012:role/
+             arn:aws:sts::123456789012:assumed-role/a/b",
+        ) {
             assert!(RoleArn::parse(arn).is_err(), "{arn}");
         }
     }
