@@ -154,33 +154,27 @@ impl CredentialSource {
     /// `None` if the credentials are invalid, which `problems` then has. A role never falls back to static keys.
     fn new(problems: &mut Problems, raw: &Raw, role: Option<RoleArn>) -> Option<Self> {
         if raw.settings.aws_oidc_role_arn.is_some() {
-            let token = token(problems, raw.build.bitbucket_step_oidc_token.as_deref())?;
+            let token = problems.ok(token(raw.build.bitbucket_step_oidc_token.as_deref()))?;
             return role.map(|role| Self::Oidc { role, token });
         }
         let [id, secret, session] = keys(problems, &raw.settings);
-        match (id, secret) {
+        problems.ok(match (id, secret) {
             (Some(id), Some(secret)) => {
                 let session = session.map(str::to_owned);
                 let credentials = Credentials::new(id, secret, session, None, "environment");
-                Some(Self::Keys(credentials))
+                Ok(Self::Keys(credentials))
             }
-            (Some(_), None) => {
-                problems.push(
-                    "AWS_SECRET_ACCESS_KEY",
-                    "is not set, but `AWS_ACCESS_KEY_ID` is; in Bitbucket, a secured variable of another deployment environment \
-                     is empty here",
-                );
-                None
-            }
-            (None, Some(_)) => {
-                problems.push(
-                    "AWS_ACCESS_KEY_ID",
-                    "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
-                );
-                None
-            }
-            (None, None) => Some(Self::default_chain(&raw.aws)),
-        }
+            (Some(_), None) => Err(InvalidSetting::new(
+                "AWS_SECRET_ACCESS_KEY",
+                "is not set, but `AWS_ACCESS_KEY_ID` is; in Bitbucket, a secured variable of another deployment environment is \
+                 empty here",
+            )),
+            (None, Some(_)) => Err(InvalidSetting::new(
+                "AWS_ACCESS_KEY_ID",
+                "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
+            )),
+            (None, None) => Ok(Self::default_chain(&raw.aws)),
+        })
     }
 
     fn default_chain(raw: &RawAws) -> Self {
@@ -191,24 +185,22 @@ impl CredentialSource {
 }
 
 /// The step's OIDC token. It is a secret, so it is never shown.
-fn token(problems: &mut Problems, token: Option<&str>) -> Option<Token> {
-    let Some(token) = token else {
-        problems.push(
+fn token(token: Option<&str>) -> Result<Token, InvalidSetting> {
+    let token = token.ok_or_else(|| {
+        InvalidSetting::new(
             "AWS_OIDC_ROLE_ARN",
             "is set, but the step has no OIDC token (`BITBUCKET_STEP_OIDC_TOKEN`): add `oidc: true` to the step in \
              `bitbucket-pipelines.yml`",
-        );
-        return None;
-    };
-    if token.len() > MAX_TOKEN {
-        let size = ByteSize(token.len() as u64);
-        problems.push(
-            "BITBUCKET_STEP_OIDC_TOKEN",
-            format!("is {size}, and STS accepts at most {MAX_TOKEN} characters"),
-        );
-        return None;
+        )
+    })?;
+    if token.len() <= MAX_TOKEN {
+        return Ok(Token::new(token.to_owned()));
     }
-    Some(Token::new(token.to_owned()))
+    let size = ByteSize(token.len() as u64);
+    Err(InvalidSetting::new(
+        "BITBUCKET_STEP_OIDC_TOKEN",
+        format!("is {size}, and STS accepts at most {MAX_TOKEN} characters"),
+    ))
 }
 
 /// The access key's ID, its secret and the session token, as far as they are set. They are never shown.
