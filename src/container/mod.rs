@@ -8,6 +8,8 @@ pub(crate) mod object;
 pub(crate) mod served;
 pub(crate) mod validate;
 
+use std::collections::BTreeMap;
+use std::iter;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,14 +37,10 @@ const MAX_EXPERIMENTS: usize = 5;
 
 /// A file that cannot be published.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{}` {problem}", shown(.path))]
+#[error("`{}` {problem}", sanitize_message(&.path.display().to_string()))]
 pub(crate) struct InvalidFile {
     pub(crate) path: PathBuf,
     pub(crate) problem: String,
-}
-
-fn shown(path: &Path) -> String {
-    sanitize_message(&path.display().to_string())
 }
 
 /// Reads, checks and compresses every file that is to be published.
@@ -71,18 +69,15 @@ fn map_in_parallel<T: Sync, R: Send>(
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut gzip = Gzip::new();
-        let mut done = Vec::new();
-        loop {
+        let take = || {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(number) else {
-                return done;
-            };
-            done.push((number, work(&mut gzip, item)));
-        }
+            Some((number, work(&mut gzip, items.get(number)?)))
+        };
+        iter::from_fn(take).collect::<BTreeMap<usize, R>>()
     };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let readers = processors.min(MAX_READERS).min(items.len());
-    let mut done = thread::scope(|scope| {
+    let done = thread::scope(|scope| {
         let others: Vec<_> = (1..readers).map(|_| scope.spawn(worker)).collect();
         let mut done = worker();
         for other in others {
@@ -90,8 +85,7 @@ fn map_in_parallel<T: Sync, R: Send>(
         }
         done
     });
-    done.sort_unstable_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, result)| result).collect()
+    done.into_values().collect()
 }
 
 fn read_container(
@@ -135,13 +129,9 @@ pub(crate) fn prepare(
     gzip: &mut Gzip,
 ) -> Result<(Object, Option<Script>), String> {
     let text = check_text(content)?;
-    let script = if settings.validate {
-        Some(validate::validate(path, text, name)?)
-    } else {
-        None
-    };
-    let build_stamp = build_stamp(settings);
-    let body = gzip.compress(content, build_stamp.as_deref());
+    let validate = || validate::validate(path, text, name);
+    let script = settings.validate.then(validate).transpose()?;
+    let body = gzip.compress(content, build_stamp(settings).as_deref());
     let object = Object::new(
         name,
         variant,
@@ -207,18 +197,17 @@ fn check_budget(
 ) -> Result<(), String> {
     let size = object.compressed_size();
     match max_size {
-        Some(max) if size > max && object.variant == Variant::Minified => {
-            let largest = script.map_or_else(String::new, |it| largest_experiments(it, object));
-            Err(format!(
-                "is {size} compressed, but `MAX_SIZE` allows {max}: stop or shrink experiments, or raise `MAX_SIZE`{largest}"
-            ))
-        }
+        Some(max) if size > max && object.variant == Variant::Minified => Err(format!(
+            "is {size} compressed, but `MAX_SIZE` allows {max}: stop or shrink experiments, or raise `MAX_SIZE`{}",
+            largest_experiments(script, object)
+        )),
         _ => Ok(()),
     }
 }
 
-fn largest_experiments(script: &Script, object: &Object) -> String {
-    let mut experiments: Vec<&Experiment> = script.experiments.iter().collect();
+fn largest_experiments(script: Option<&Script>, object: &Object) -> String {
+    let experiments = script.map(|script| script.experiments.iter());
+    let mut experiments: Vec<&Experiment> = experiments.into_iter().flatten().collect();
     if experiments.is_empty() {
         return String::new();
     }
