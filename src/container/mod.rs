@@ -45,19 +45,24 @@ pub(crate) struct InvalidFile {
 
 /// Reads, checks and compresses every file that is to be published.
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<InvalidFile>> {
-    let names = &settings.target.containers;
-    let mut containers = Vec::with_capacity(names.len());
-    let mut invalid = Vec::new();
-    for result in map_in_parallel(names, |gzip, name| read_container(name, settings, gzip)) {
+    let read = |gzip: &mut Gzip, name: &_| read_container(name, settings, gzip);
+    let containers = map_in_parallel(&settings.target.containers, read);
+    all(containers).map_err(|invalid| invalid.concat())
+}
+
+/// All values, or all problems.
+fn all<T, E>(results: impl IntoIterator<Item = Result<T, E>>) -> Result<Vec<T>, Vec<E>> {
+    let (mut values, mut problems) = (Vec::new(), Vec::new());
+    for result in results {
         match result {
-            Ok(container) => containers.push(container),
-            Err(problems) => invalid.extend(problems),
+            Ok(value) => values.push(value),
+            Err(problem) => problems.push(problem),
         }
     }
-    if invalid.is_empty() {
-        Ok(containers)
+    if problems.is_empty() {
+        Ok(values)
     } else {
-        Err(invalid)
+        Err(problems)
     }
 }
 
@@ -93,24 +98,14 @@ fn read_container(
     settings: &Settings,
     gzip: &mut Gzip,
 ) -> Result<Container, Vec<InvalidFile>> {
-    let mut objects = Vec::with_capacity(settings.variants().len());
-    let mut scripts = Vec::with_capacity(settings.variants().len());
-    let mut invalid = Vec::new();
-    for &variant in settings.variants() {
+    let files = all(settings.variants().iter().map(|&variant| {
         let path = settings.local_path.join(variant.file_name(name));
         let read = read_file(&path, variant)
             .and_then(|content| prepare(&content, &path, name, variant, settings, gzip));
-        match read {
-            Ok((object, script)) => {
-                objects.push(object);
-                scripts.extend(script);
-            }
-            Err(problem) => invalid.push(InvalidFile { path, problem }),
-        }
-    }
-    if !invalid.is_empty() {
-        return Err(invalid);
-    }
+        read.map_err(|problem| InvalidFile { path, problem })
+    }))?;
+    let (objects, scripts): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+    let mut scripts: Vec<Script> = scripts.into_iter().flatten().collect();
     Ok(Container {
         name: name.clone(),
         objects: objects.into(),

@@ -68,17 +68,16 @@ pub(crate) fn warnings(name: &ContainerName, scripts: &[Script], build: &Build) 
     };
     let mut warnings = Vec::new();
     warnings.extend(other_commit(name, script, build));
-    match script.unreadable {
-        0 if script.experiments.is_empty() => warnings.push(format!(
+    let count = script.unreadable;
+    if count > 0 {
+        let calls = if count == 1 { "call" } else { "calls" };
+        warnings.push(format!(
+            "{name} has {count} {calls} to `Mojito.addTest` with computed arguments; such experiments are not listed"
+        ));
+    } else if script.experiments.is_empty() {
+        warnings.push(format!(
             "{name} has no experiments; this is fine if they were removed on purpose (`nuke.lock`)"
-        )),
-        0 => {}
-        count => {
-            let calls = if count == 1 { "call" } else { "calls" };
-            warnings.push(format!(
-                "{name} has {count} {calls} to `Mojito.addTest` with computed arguments; such experiments are not listed"
-            ));
-        }
+        ));
     }
     warnings.extend(experiment_warnings(&script.experiments));
     if others.iter().any(|other| !is_same_build(other, script)) {
@@ -104,11 +103,12 @@ fn other_commit(name: &ContainerName, script: &Script, build: &Build) -> Option<
 fn experiment_warnings(experiments: &[Experiment]) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut ids = HashSet::new();
-    for experiment in experiments {
-        let id = &experiment.id;
-        for problem in &experiment.problems {
-            warnings.push(format!("experiment {id} {problem}"));
-        }
+    for Experiment { id, problems, .. } in experiments {
+        warnings.extend(
+            problems
+                .iter()
+                .map(|problem| format!("experiment {id} {problem}")),
+        );
         if id != UNKNOWN_ID && !ids.insert(id) {
             warnings.push(format!("experiment {id} is added twice: visitors get both"));
         }
