@@ -182,19 +182,15 @@ fn distributions(problems: &mut Problems, raw: &Raw) -> Vec<DistributionId> {
 
 fn parse_acl(acl: &str) -> Result<ObjectCannedAcl, &'static str> {
     // The SDK's own conversion accepts any text.
-    if ObjectCannedAcl::values().contains(&acl) {
-        Ok(ObjectCannedAcl::from(acl))
-    } else {
-        Err("a canned ACL such as `public-read` or `bucket-owner-full-control`")
-    }
+    let is_valid = ObjectCannedAcl::values().contains(&acl);
+    let expected = "a canned ACL such as `public-read` or `bucket-owner-full-control`";
+    is_valid.then(|| acl.into()).ok_or(expected)
 }
 
 fn is_base(url: &Uri) -> Result<(), &'static str> {
-    if matches!(url.path(), "" | "/") && url.query().is_none() {
-        Ok(())
-    } else {
-        Err("only the CDN's base URL, such as `https://d111111abcdef8.cloudfront.net`; the path is added from `CDN_PREFIX`")
-    }
+    let is_valid = matches!(url.path(), "" | "/") && url.query().is_none();
+    let expected = "only the CDN's base URL, such as `https://d111111abcdef8.cloudfront.net`; the path is added from `CDN_PREFIX`";
+    is_valid.then_some(()).ok_or(expected)
 }
 
 #[cfg(test)]

@@ -92,8 +92,7 @@ impl ContainerName {
         } else if name.starts_with('.') || name.trim() != name {
             Err("a file name without a dot at its start or spaces at its ends")
         } else {
-            only_literal(name)?;
-            Ok(Self(name.to_owned()))
+            literal_text(name).map(Self)
         }
     }
 }
@@ -123,8 +122,7 @@ impl Prefix {
         if doubled || folder.split('/').any(is_wrong) {
             return Err("a folder such as `js` or `sites/acme/js`, or `/` for the root");
         }
-        only_literal(folder)?;
-        Ok(Self(folder.to_owned()))
+        literal_text(folder).map(Self)
     }
 
     /// A folder that is known to be valid.
@@ -156,10 +154,8 @@ impl ObjectKey {
 impl CdnPath {
     /// The path of a file in a folder at the CDN.
     pub(crate) fn new(prefix: &Prefix, file_name: &str) -> Self {
-        Self(format!(
-            "/{}",
-            utf8_percent_encode(&prefix.join(file_name), CDN_PATH)
-        ))
+        let path = prefix.join(file_name);
+        Self(format!("/{}", utf8_percent_encode(&path, CDN_PATH)))
     }
 
     /// Whether CloudFront accepts a path of this length.
@@ -221,12 +217,10 @@ pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
 }
 
 /// Refuses what IAM or CloudFront would not treat as literal text.
-fn only_literal(text: &str) -> Result<(), &'static str> {
-    if text.contains(['*', '?', '$', '"', '\\']) || text.contains(char::is_control) {
-        Err("no `*`, `?`, `$`, `\"`, `\\` or control characters, which IAM or CloudFront would not take literally")
-    } else {
-        Ok(())
-    }
+fn literal_text(text: &str) -> Result<String, &'static str> {
+    let is_literal = !text.contains(|c: char| c.is_control() || "*?$\"\\".contains(c));
+    let expected = "no `*`, `?`, `$`, `\"`, `\\` or control characters, which IAM or CloudFront would not take literally";
+    valid_text(is_literal, text, expected)
 }
 
 #[cfg(test)]
