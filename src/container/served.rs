@@ -64,31 +64,33 @@ impl ServedContainer {
     /// The parsed script, or what is wrong with it. The first call parses, which may take seconds.
     pub(crate) fn script(&self) -> Result<&Script, &str> {
         let read = || {
-            let text = self.text()?;
-            if self.is_labelled_as_page() || is_markup(&text) {
-                return Err("the live file is a page, not a script".to_owned());
-            }
-            script::read(&text).map_err(|SyntaxError { message, kind, .. }| match kind {
-                SyntaxErrorKind::Unchecked => format!("the live file cannot be checked: {message}"),
-                _ => format!("the live file is not a valid script: {message}"),
-            })
+            self.read()
+                .map_err(|problem| format!("the live file {problem}"))
         };
         let script = self.script.get_or_init(read);
         script.as_ref().map_err(String::as_str)
     }
 
-    /// The text that a browser would decode.
+    fn read(&self) -> Result<Script, String> {
+        let text = self.text()?;
+        if self.is_labelled_as_page() || is_markup(&text) {
+            return Err("is a page, not a script".to_owned());
+        }
+        script::read(&text).map_err(|SyntaxError { message, kind, .. }| match kind {
+            SyntaxErrorKind::Unchecked => format!("cannot be checked: {message}"),
+            _ => format!("is not a valid script: {message}"),
+        })
+    }
+
+    /// The text that a browser would decode. The error is a predicate.
     pub(crate) fn text(&self) -> Result<String, String> {
-        let live = |problem: String| format!("the live file {problem}");
         let content = match self.header("content-encoding") {
-            _ if self.body.is_empty() => return Err(live("is empty".to_owned())),
-            Some(Object::CONTENT_ENCODING) => {
-                gzip::decompress(&self.body, self.limit).map_err(live)?
-            }
+            _ if self.body.is_empty() => return Err("is empty".to_owned()),
+            Some(Object::CONTENT_ENCODING) => gzip::decompress(&self.body, self.limit)?,
             None | Some("" | "identity") => self.body.to_vec(),
-            Some(other) => return Err(live(format!("is compressed with `{other}`"))),
+            Some(other) => return Err(format!("is compressed with `{other}`")),
         };
-        String::from_utf8(content).map_err(|_| live("is not UTF-8".to_owned()))
+        String::from_utf8(content).map_err(|_| "is not UTF-8".to_owned())
     }
 
     /// Whether the text is HTML or XML.

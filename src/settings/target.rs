@@ -84,17 +84,20 @@ fn check_limits(
             ),
         );
     }
-    let mut longest = containers
-        .iter()
-        .map(|name| Variant::Pretty.file_name(name));
-    let fits = |prefix, file: &String| CdnPath::new(prefix, file).fits();
-    if cdn_prefix.is_some_and(|prefix| !longest.clone().all(|file| fits(prefix, &file))) {
+    let longest = || {
+        containers
+            .iter()
+            .map(|name| Variant::Pretty.file_name(name))
+    };
+    let is_long_path = |prefix| longest().any(|file| !CdnPath::new(prefix, &file).fits());
+    if cdn_prefix.is_some_and(is_long_path) {
         problems.push(
             "CDN_PREFIX",
             "makes a path longer than the 4,000 characters that CloudFront allows; shorten it",
         );
     }
-    if prefix.is_some_and(|prefix| !longest.all(|file| ObjectKey::new(prefix, &file).fits())) {
+    let is_long_key = |prefix| longest().any(|file| !ObjectKey::new(prefix, &file).fits());
+    if prefix.is_some_and(is_long_key) {
         problems.push(
             "CONTAINER_NAME",
             "makes a key longer than the 1,024 bytes that S3 allows; shorten it or `S3_PREFIX`",
