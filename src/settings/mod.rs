@@ -100,17 +100,17 @@ impl Settings {
         let known = environment.as_ref().map(|(environment, _)| *environment);
         let target = Target::new(problems, raw, known, config, profile_region);
         let distributions = distributions(problems, raw);
-        let by_default_pretty = known == Some(Environment::Development);
-        let [pretty, wait, only_newer, validate, dry_run, _] = [
-            ("PRETTY", &variables.pretty, by_default_pretty),
-            ("WAIT", &variables.wait, false),
-            ("ONLY_NEWER", &variables.only_newer, false),
-            ("VALIDATE", &variables.validate, true),
-            ("DRY_RUN", &variables.dry_run, false),
-            // Its value was needed earlier (`Raw::debug`).
-            ("DEBUG", &variables.debug, false),
-        ]
-        .map(|(setting, value, default)| problems.boolean(setting, value.as_deref(), default));
+        let mut boolean = |setting, value: &Option<String>, default| {
+            problems.boolean(setting, value.as_deref(), default)
+        };
+        let is_development = known == Some(Environment::Development);
+        let pretty = boolean("PRETTY", &variables.pretty, is_development);
+        let wait = boolean("WAIT", &variables.wait, false);
+        let only_newer = boolean("ONLY_NEWER", &variables.only_newer, false);
+        let validate = boolean("VALIDATE", &variables.validate, true);
+        let dry_run = boolean("DRY_RUN", &variables.dry_run, false) || flags.dry_run;
+        // Its value was needed earlier (`Raw::debug`).
+        boolean("DEBUG", &variables.debug, false);
         check_only_newer(problems, only_newer, &build);
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
@@ -136,7 +136,7 @@ impl Settings {
             only_newer,
             max_size,
             validate,
-            dry_run: dry_run || flags.dry_run,
+            dry_run,
             aws: aws?,
         })
     }
