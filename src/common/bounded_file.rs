@@ -61,10 +61,8 @@ mod tests {
             let error = read(&folder.path().join(path), ByteSize(limit)).unwrap_err();
             (error.is_absent(), error.to_string())
         };
-        assert_eq!(
-            error("file", 4),
-            (false, "is larger than 4 bytes".to_owned())
-        );
+        let too_large = (false, "is larger than 4 bytes".to_owned());
+        assert_eq!(error("file", 4), too_large);
         assert_eq!(error(".", 4), (false, "is not a file".to_owned()));
         assert_eq!(error("/dev/zero", 4), (false, "is not a file".to_owned()));
         assert!(error("nothing", 4).0);

@@ -53,43 +53,41 @@ pub(crate) fn first_ten(items: &[&str]) -> String {
     if items.len() <= SHOWN {
         return items.join(", ");
     }
-    format!(
-        "{} and {} more",
-        items[..SHOWN].join(", "),
-        items.len() - SHOWN
-    )
+    let shown = items[..SHOWN].join(", ");
+    format!("{shown} and {} more", items.len() - SHOWN)
+}
+
+/// Joins the parts that are known.
+pub(crate) fn join_known<const N: usize>(parts: [Option<String>; N]) -> String {
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    parts.join(", ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn row(cells: &str) -> Vec<String> {
+        cells.split('|').map(str::to_owned).collect()
+    }
+
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [
-            vec!["w1".to_owned(), "Größe".to_owned(), "50%".to_owned()],
-            vec!["w12".to_owned(), "大きさ".to_owned(), "staged".to_owned()],
-        ];
+        let rows = ["w1|Größe|50%", "w12|大きさ|staged"].map(row);
         assert_eq!(columns(&rows), ["w1   Größe   50%", "w12  大きさ  staged"]);
     }
 
     #[test]
     fn a_row_may_have_fewer_cells() {
-        let rows = [
-            vec!["+ starts".to_owned(), "w1".to_owned(), "50%".to_owned()],
-            vec!["size".to_owned(), "more than before".to_owned()],
-        ];
-        assert_eq!(
-            columns(&rows),
-            ["+ starts  w1  50%", "size      more than before"]
-        );
+        let rows = ["+ starts|w1|50%", "size|any"].map(row);
+        assert_eq!(columns(&rows), ["+ starts  w1  50%", "size      any"]);
     }
 
     #[test]
     fn an_empty_column_takes_no_room_and_a_long_cell_is_cut() {
         let long = "x".repeat(100);
-        let rows = [vec![long.clone(), String::new(), long.clone()]];
         let cut = "x".repeat(MAX_WIDTH - 1);
+        let rows = [row(&format!("{long}||{long}"))];
         assert_eq!(columns(&rows), [format!("{cut}…  {long}")]);
     }
 }

@@ -3,8 +3,6 @@
 //! In a terminal, escape sequences could recolour or erase other lines, direction marks could reorder text, and endless text
 //! could bury the rest.
 
-use std::iter::once;
-
 use super::secrets;
 
 /// The most characters of a name or value.
@@ -26,17 +24,8 @@ fn truncate(text: &str, max: usize) -> String {
     // Redact first, so that truncation cannot leave part of a secret.
     let text = &secrets::redact(text);
     let end = text.char_indices().nth(max).map(|(at, _)| at);
-    let shown = text[..end.unwrap_or(text.len())].chars().map(|c| {
-        if is_unsafe_in_log(c) {
-            '\u{fffd}'
-        } else {
-            c
-        }
-    });
-    match end {
-        Some(_) => shown.chain(once('…')).collect(),
-        None => shown.collect(),
-    }
+    let shown = text[..end.unwrap_or(text.len())].replace(is_unsafe_in_log, "\u{fffd}");
+    shown + end.map_or("", |_| "…")
 }
 
 /// Whether a character can affect the text around it.
@@ -63,10 +52,11 @@ mod tests {
         case("a\u{1b}[31m\nb\u{9b}", "a\u{fffd}[31m\u{fffd}b\u{fffd}");
         case("\u{2028}\r\t", "\u{fffd}\u{fffd}\u{fffd}");
         // Direction marks can make one name read like another.
-        for mark in [
-            '\u{61c}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}',
-            '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
-        ] {
+        let other_marks = ['\u{61c}', '\u{200e}', '\u{200f}'];
+        for mark in ('\u{202a}'..='\u{202e}')
+            .chain('\u{2066}'..='\u{2069}')
+            .chain(other_marks)
+        {
             case(&format!("a{mark}b"), "a\u{fffd}b");
         }
         case("Größere Schaltfläche 大 👍", "Größere Schaltfläche 大 👍");
@@ -77,11 +67,9 @@ mod tests {
         for character in ["a", "ö", "👍"] {
             let longest = character.repeat(MAX_TEXT);
             assert_eq!(sanitize(&longest), longest);
-            assert_eq!(
-                sanitize(&format!("{longest}{character}")),
-                format!("{longest}…")
-            );
-            assert_eq!(sanitize(&longest.repeat(9)), format!("{longest}…"));
+            let truncated = format!("{longest}…");
+            assert_eq!(sanitize(&format!("{longest}{character}")), truncated);
+            assert_eq!(sanitize(&longest.repeat(9)), truncated);
             let answer = sanitize_message(&character.repeat(200 * MAX_MESSAGE));
             assert_eq!(answer.chars().count(), MAX_MESSAGE + 1);
         }

@@ -13,11 +13,8 @@ static SECRETS: OnceLock<Vec<String>> = OnceLock::new();
 /// Registers the secrets. Must be called before anything is printed.
 pub(crate) fn register(secrets: impl IntoIterator<Item = String>) {
     let secrets = secrets.into_iter().map(|secret| secret.trim().to_owned());
-    let _ = SECRETS.set(
-        secrets
-            .filter(|secret| secret.len() >= MIN_LENGTH)
-            .collect(),
-    );
+    let secrets = secrets.filter(|secret| secret.len() >= MIN_LENGTH);
+    let _ = SECRETS.set(secrets.collect());
 }
 
 /// Replaces the secrets in a text.

@@ -71,17 +71,14 @@ impl Changes {
         if let Some(script) = script {
             match served.script() {
                 Ok(old) => changes = between_scripts(old, script),
-                Err(problem) => changes.push(Change::of_file(ChangeKind::NotComparable, problem)),
+                Err(problem) => changes.push(Change::new(ChangeKind::NotComparable, "", problem)),
             }
         }
         for (name, new) in Object::headers(cache_control) {
             let old = served.header(name);
             if old != Some(new) {
                 let detail = format!("{} → {new}", old.unwrap_or("none"));
-                changes.push(Change {
-                    subject: name.to_owned(),
-                    ..Change::of_file(ChangeKind::Header, detail)
-                });
+                changes.push(Change::new(ChangeKind::Header, name, detail));
             }
         }
         let is_same = served.body == object.body;
@@ -92,7 +89,7 @@ impl Changes {
         } else {
             format!("{old} → {new} compressed ({})", growth(old, new))
         };
-        changes.push(Change::of_file(ChangeKind::Size, detail));
+        changes.push(Change::new(ChangeKind::Size, "", detail));
         changes.sort_by_key(|change| change.kind);
         Self {
             against: served.to_string(),
@@ -104,9 +101,8 @@ impl Changes {
 
     /// Whether nothing changed, except perhaps the size.
     pub(crate) fn is_nothing(&self) -> bool {
-        self.list
-            .iter()
-            .all(|change| change.kind == ChangeKind::Size)
+        let mut changes = self.list.iter();
+        changes.all(|change| change.kind == ChangeKind::Size)
     }
 }
 
@@ -117,10 +113,10 @@ fn growth(old: ByteSize, new: ByteSize) -> String {
 }
 
 impl Change {
-    fn of_file(kind: ChangeKind, detail: impl Into<String>) -> Self {
+    fn new(kind: ChangeKind, subject: &str, detail: impl Into<String>) -> Self {
         Self {
             kind,
-            subject: String::new(),
+            subject: subject.to_owned(),
             name: String::new(),
             detail: detail.into(),
         }
@@ -128,10 +124,8 @@ impl Change {
 
     fn of(experiment: &Experiment, kind: ChangeKind, detail: impl Into<String>) -> Self {
         Self {
-            kind,
-            subject: experiment.id.clone(),
             name: experiment.name.clone(),
-            detail: detail.into(),
+            ..Self::new(kind, &experiment.id, detail)
         }
     }
 }
@@ -149,58 +143,47 @@ fn between_scripts(old: &Script, new: &Script) -> Vec<Change> {
             changes.extend(content_changes(before, experiment));
         }
     }
-    changes.extend(
-        removed
-            .into_iter()
-            .map(|experiment| match experiment.traffic {
-                Traffic::Staged => Change::of(
-                    experiment,
-                    ChangeKind::RemovedWhileStaged,
-                    "removed; no visitor had it",
-                ),
-                _ => Change::of(
-                    experiment,
-                    ChangeKind::Stops,
-                    format!("{} → removed", experiment.describe_traffic()),
-                ),
-            }),
-    );
-    if old.shared_code != new.shared_code {
-        let version = |script: &Script| {
-            script
-                .build_info
-                .as_ref()
-                .and_then(|info| info.mojito_version.clone())
+    for experiment in removed {
+        let (kind, detail) = match experiment.traffic {
+            Traffic::Staged => (
+                ChangeKind::RemovedWhileStaged,
+                "removed; no visitor had it".to_owned(),
+            ),
+            _ => (
+                ChangeKind::Stops,
+                format!("{} → removed", experiment.describe_traffic()),
+            ),
         };
+        changes.push(Change::of(experiment, kind, detail));
+    }
+    if old.shared_code != new.shared_code {
+        let version = |script: &Script| script.build_info.as_ref()?.mojito_version.clone();
         let detail = match (version(old), version(new)) {
             (Some(old), Some(new)) if old != new => format!("Mojito {old} → {new}"),
             _ => "the library or the shared code changed".to_owned(),
         };
-        changes.push(Change::of_file(ChangeKind::SharedCode, detail));
+        changes.push(Change::new(ChangeKind::SharedCode, "", detail));
     }
     changes
 }
 
 fn traffic_change(before: Option<&Experiment>, experiment: &Experiment) -> Option<Change> {
     let now = experiment.describe_traffic();
-    let change = |kind, detail| Some(Change::of(experiment, kind, detail));
-    let Some(before) = before else {
-        return match experiment.traffic {
-            Traffic::Staged => change(ChangeKind::Staged, "new; no visitor has it".to_owned()),
-            _ => change(ChangeKind::Starts, now),
-        };
+    let kind = match (before.map(|before| &before.traffic), &experiment.traffic) {
+        (Some(before), now) if before == now => return None,
+        (None, Traffic::Staged) => ChangeKind::Staged,
+        (None | Some(Traffic::Staged), _) => ChangeKind::Starts,
+        (_, Traffic::Staged) => ChangeKind::Stops,
+        (_, Traffic::Diverted { .. }) => ChangeKind::Diverts,
+        (Some(Traffic::Diverted { .. }), _) => ChangeKind::Resumes,
+        _ => ChangeKind::Ramps,
     };
-    if before.traffic == experiment.traffic {
-        return None;
-    }
-    let both = format!("{} → {now}", before.describe_traffic());
-    match (&before.traffic, &experiment.traffic) {
-        (Traffic::Staged, _) => change(ChangeKind::Starts, both),
-        (_, Traffic::Staged) => change(ChangeKind::Stops, both),
-        (_, Traffic::Diverted { .. }) => change(ChangeKind::Diverts, both),
-        (Traffic::Diverted { .. }, _) => change(ChangeKind::Resumes, both),
-        _ => change(ChangeKind::Ramps, both),
-    }
+    let detail = match before {
+        Some(before) => format!("{} → {now}", before.describe_traffic()),
+        None if kind == ChangeKind::Staged => "new; no visitor has it".to_owned(),
+        None => now,
+    };
+    Some(Change::of(experiment, kind, detail))
 }
 
 fn content_changes(before: &Experiment, experiment: &Experiment) -> Vec<Change> {
@@ -212,25 +195,16 @@ fn content_changes(before: &Experiment, experiment: &Experiment) -> Vec<Change> 
         .map(|part| experiment.describe_part(part))
         .collect();
     if before.recipes != experiment.recipes {
-        details.push(format!(
-            "recipes {} → {}",
-            describe_recipes(&before.recipes),
-            describe_recipes(&experiment.recipes)
-        ));
+        let [old, new] = [before, experiment].map(|it| describe_recipes(&it.recipes));
+        details.push(format!("recipes {old} → {new}"));
     }
     if !details.is_empty() {
-        changes.push(Change::of(
-            experiment,
-            ChangeKind::Changes,
-            details.join(", "),
-        ));
+        let detail = details.join(", ");
+        changes.push(Change::of(experiment, ChangeKind::Changes, detail));
     }
     if before.name != experiment.name {
-        changes.push(Change::of(
-            experiment,
-            ChangeKind::Renamed,
-            format!("was {}", before.name),
-        ));
+        let detail = format!("was {}", before.name);
+        changes.push(Change::of(experiment, ChangeKind::Renamed, detail));
     }
     changes
 }

@@ -8,6 +8,8 @@ pub(crate) mod object;
 pub(crate) mod served;
 pub(crate) mod validate;
 
+use std::collections::BTreeMap;
+use std::iter;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -35,31 +37,32 @@ const MAX_EXPERIMENTS: usize = 5;
 
 /// A file that cannot be published.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{}` {problem}", shown(.path))]
+#[error("`{}` {problem}", sanitize_message(&.path.display().to_string()))]
 pub(crate) struct InvalidFile {
     pub(crate) path: PathBuf,
     pub(crate) problem: String,
 }
 
-fn shown(path: &Path) -> String {
-    sanitize_message(&path.display().to_string())
-}
-
 /// Reads, checks and compresses every file that is to be published.
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<InvalidFile>> {
-    let names = &settings.target.containers;
-    let mut containers = Vec::with_capacity(names.len());
-    let mut invalid = Vec::new();
-    for result in map_in_parallel(names, |gzip, name| read_container(name, settings, gzip)) {
+    let read = |gzip: &mut Gzip, name: &_| read_container(name, settings, gzip);
+    let containers = map_in_parallel(&settings.target.containers, read);
+    all(containers).map_err(|invalid| invalid.concat())
+}
+
+/// All values, or all problems.
+fn all<T, E>(results: impl IntoIterator<Item = Result<T, E>>) -> Result<Vec<T>, Vec<E>> {
+    let (mut values, mut problems) = (Vec::new(), Vec::new());
+    for result in results {
         match result {
-            Ok(container) => containers.push(container),
-            Err(problems) => invalid.extend(problems),
+            Ok(value) => values.push(value),
+            Err(problem) => problems.push(problem),
         }
     }
-    if invalid.is_empty() {
-        Ok(containers)
+    if problems.is_empty() {
+        Ok(values)
     } else {
-        Err(invalid)
+        Err(problems)
     }
 }
 
@@ -71,18 +74,15 @@ fn map_in_parallel<T: Sync, R: Send>(
     let next = AtomicUsize::new(0);
     let worker = || {
         let mut gzip = Gzip::new();
-        let mut done = Vec::new();
-        loop {
+        let take = || {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(number) else {
-                return done;
-            };
-            done.push((number, work(&mut gzip, item)));
-        }
+            Some((number, work(&mut gzip, items.get(number)?)))
+        };
+        iter::from_fn(take).collect::<BTreeMap<usize, R>>()
     };
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let readers = processors.min(MAX_READERS).min(items.len());
-    let mut done = thread::scope(|scope| {
+    let done = thread::scope(|scope| {
         let others: Vec<_> = (1..readers).map(|_| scope.spawn(worker)).collect();
         let mut done = worker();
         for other in others {
@@ -90,8 +90,7 @@ fn map_in_parallel<T: Sync, R: Send>(
         }
         done
     });
-    done.sort_unstable_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, result)| result).collect()
+    done.into_values().collect()
 }
 
 fn read_container(
@@ -99,24 +98,14 @@ fn read_container(
     settings: &Settings,
     gzip: &mut Gzip,
 ) -> Result<Container, Vec<InvalidFile>> {
-    let mut objects = Vec::with_capacity(settings.variants().len());
-    let mut scripts = Vec::with_capacity(settings.variants().len());
-    let mut invalid = Vec::new();
-    for &variant in settings.variants() {
+    let files = all(settings.variants().iter().map(|&variant| {
         let path = settings.local_path.join(variant.file_name(name));
         let read = read_file(&path, variant)
             .and_then(|content| prepare(&content, &path, name, variant, settings, gzip));
-        match read {
-            Ok((object, script)) => {
-                objects.push(object);
-                scripts.extend(script);
-            }
-            Err(problem) => invalid.push(InvalidFile { path, problem }),
-        }
-    }
-    if !invalid.is_empty() {
-        return Err(invalid);
-    }
+        read.map_err(|problem| InvalidFile { path, problem })
+    }))?;
+    let (objects, scripts): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+    let mut scripts: Vec<Script> = scripts.into_iter().flatten().collect();
     Ok(Container {
         name: name.clone(),
         objects: objects.into(),
@@ -135,13 +124,9 @@ pub(crate) fn prepare(
     gzip: &mut Gzip,
 ) -> Result<(Object, Option<Script>), String> {
     let text = check_text(content)?;
-    let script = if settings.validate {
-        Some(validate::validate(path, text, name)?)
-    } else {
-        None
-    };
-    let build_stamp = build_stamp(settings);
-    let body = gzip.compress(content, build_stamp.as_deref());
+    let validate = || validate::validate(path, text, name);
+    let script = settings.validate.then(validate).transpose()?;
+    let body = gzip.compress(content, build_stamp(settings).as_deref());
     let object = Object::new(
         name,
         variant,
@@ -207,18 +192,17 @@ fn check_budget(
 ) -> Result<(), String> {
     let size = object.compressed_size();
     match max_size {
-        Some(max) if size > max && object.variant == Variant::Minified => {
-            let largest = script.map_or_else(String::new, |it| largest_experiments(it, object));
-            Err(format!(
-                "is {size} compressed, but `MAX_SIZE` allows {max}: stop or shrink experiments, or raise `MAX_SIZE`{largest}"
-            ))
-        }
+        Some(max) if size > max && object.variant == Variant::Minified => Err(format!(
+            "is {size} compressed, but `MAX_SIZE` allows {max}: stop or shrink experiments, or raise `MAX_SIZE`{}",
+            largest_experiments(script, object)
+        )),
         _ => Ok(()),
     }
 }
 
-fn largest_experiments(script: &Script, object: &Object) -> String {
-    let mut experiments: Vec<&Experiment> = script.experiments.iter().collect();
+fn largest_experiments(script: Option<&Script>, object: &Object) -> String {
+    let experiments = script.map(|script| script.experiments.iter());
+    let mut experiments: Vec<&Experiment> = experiments.into_iter().flatten().collect();
     if experiments.is_empty() {
         return String::new();
     }

@@ -73,8 +73,7 @@ pub(crate) struct Container {
 impl Container {
     /// `NAME.js`.
     pub(crate) fn minified(&self) -> Option<&Object> {
-        self.objects
-            .iter()
-            .find(|object| object.variant == Variant::Minified)
+        let mut objects = self.objects.iter();
+        objects.find(|object| object.variant == Variant::Minified)
     }
 }

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use super::gzip;
 use super::object::Object;
 use crate::common::byte_size::ByteSize;
+use crate::common::layout::join_known;
 use crate::common::printable::sanitize;
 use crate::mojito::experiment::BuildInfo;
-use crate::mojito::script::{self, Script, SyntaxErrorKind};
+use crate::mojito::script::{self, Script, SyntaxError, SyntaxErrorKind};
 use crate::settings::pipeline;
 
 /// Parsing takes over a hundred times the memory of the text, so unknown content is limited.
@@ -63,35 +64,33 @@ impl ServedContainer {
     /// The parsed script, or what is wrong with it. The first call parses, which may take seconds.
     pub(crate) fn script(&self) -> Result<&Script, &str> {
         let read = || {
-            let text = self.text()?;
-            if self.is_labelled_as_page() || is_markup(&text) {
-                return Err("the live file is a page, not a script".to_owned());
-            }
-            script::read(&text).map_err(|error| match error.kind {
-                SyntaxErrorKind::Unchecked => {
-                    format!("the live file cannot be checked: {}", error.message)
-                }
-                _ => format!("the live file is not a valid script: {}", error.message),
-            })
+            self.read()
+                .map_err(|problem| format!("the live file {problem}"))
         };
-        self.script
-            .get_or_init(read)
-            .as_ref()
-            .map_err(String::as_str)
+        let script = self.script.get_or_init(read);
+        script.as_ref().map_err(String::as_str)
     }
 
-    /// The text that a browser would decode.
+    fn read(&self) -> Result<Script, String> {
+        let text = self.text()?;
+        if self.is_labelled_as_page() || is_markup(&text) {
+            return Err("is a page, not a script".to_owned());
+        }
+        script::read(&text).map_err(|SyntaxError { message, kind, .. }| match kind {
+            SyntaxErrorKind::Unchecked => format!("cannot be checked: {message}"),
+            _ => format!("is not a valid script: {message}"),
+        })
+    }
+
+    /// The text that a browser would decode. The error is a predicate.
     pub(crate) fn text(&self) -> Result<String, String> {
-        let live = |problem: String| format!("the live file {problem}");
         let content = match self.header("content-encoding") {
-            _ if self.body.is_empty() => return Err(live("is empty".to_owned())),
-            Some(Object::CONTENT_ENCODING) => {
-                gzip::decompress(&self.body, self.limit).map_err(live)?
-            }
+            _ if self.body.is_empty() => return Err("is empty".to_owned()),
+            Some(Object::CONTENT_ENCODING) => gzip::decompress(&self.body, self.limit)?,
             None | Some("" | "identity") => self.body.to_vec(),
-            Some(other) => return Err(live(format!("is compressed with `{other}`"))),
+            Some(other) => return Err(format!("is compressed with `{other}`")),
         };
-        String::from_utf8(content).map_err(|_| live("is not UTF-8".to_owned()))
+        String::from_utf8(content).map_err(|_| "is not UTF-8".to_owned())
     }
 
     /// Whether the text is HTML or XML.
@@ -114,27 +113,17 @@ impl ServedContainer {
         self.provenance_with(script.and_then(|script| script.build_info.as_ref()))
     }
 
-    /// The same from the headers alone, without parsing.
-    pub(crate) fn provenance_of_headers(&self) -> String {
-        self.provenance_with(None)
-    }
-
-    fn provenance_with(&self, info: Option<&BuildInfo>) -> String {
-        let commit = self
-            .header("x-amz-meta-commit")
-            .or(info.and_then(|info| info.commit.as_deref()));
-        let build = self
-            .header("x-amz-meta-build-number")
-            .map(|number| format!("build {number}"));
-        let commit = commit.map(|commit| format!("commit {}", pipeline::short(commit)));
-        let built_at = info
-            .and_then(BuildInfo::built_at)
-            .map(|at| format!("built {at}"));
-        [build, commit, built_at]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(", ")
+    /// The same from the headers and what is known of the script, without parsing.
+    pub(crate) fn provenance_with(&self, info: Option<&BuildInfo>) -> String {
+        let number = self.header("x-amz-meta-build-number");
+        let built_from = info.and_then(|info| info.commit.as_deref());
+        let commit = self.header("x-amz-meta-commit").or(built_from);
+        let built_at = info.and_then(BuildInfo::built_at);
+        join_known([
+            number.map(|number| format!("build {number}")),
+            commit.map(|commit| format!("commit {}", pipeline::short(commit))),
+            built_at.map(|at| format!("built {at}")),
+        ])
     }
 
     /// The redirect's target, as a suffix for a message. Empty without a redirect.
@@ -152,8 +141,8 @@ impl ServedContainer {
     /// Which cache served the response, and its age. Empty if the headers do not say.
     pub(crate) fn cache(&self) -> String {
         let has = |name: &str, word: &str| {
-            self.header(name)
-                .is_some_and(|value| value.to_ascii_lowercase().contains(word))
+            let value = self.header(name);
+            value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
         };
         let cache = if has("via", "cloudfront") || has("x-cache", "cloudfront") {
             "CloudFront"
@@ -199,17 +188,12 @@ fn is_markup(text: &str) -> bool {
 impl Display for ServedContainer {
     /// The URL and the build: `https://d111.cloudfront.net/js/mojito.js: build 56, commit 1f2e3d4`.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let provenance = self.provenance();
+        let provenance = Some(self.provenance()).filter(|it| !it.is_empty());
         let cached = self.age().map(|age| format!("cached {} ago", period(age)));
-        let details: Vec<String> = [Some(provenance), cached]
-            .into_iter()
-            .flatten()
-            .filter(|it| !it.is_empty())
-            .collect();
-        if details.is_empty() {
-            write!(f, "{}", self.from)
-        } else {
-            write!(f, "{}: {}", self.from, details.join(", "))
+        f.write_str(&self.from)?;
+        match join_known([provenance, cached]) {
+            details if details.is_empty() => Ok(()),
+            details => write!(f, ": {details}"),
         }
     }
 }
@@ -218,16 +202,13 @@ impl Display for ServedContainer {
 mod tests {
     use super::gzip::Gzip;
     use super::*;
+    use crate::common::testing::rows;
 
     fn served(headers: &[(&str, &str)], body: &[u8]) -> ServedContainer {
         let headers = headers.iter().copied();
         let limit = ServedContainer::limit(ByteSize(2_000));
-        ServedContainer::new(
-            "s3://acme/js/mojito.js",
-            headers,
-            Bytes::copy_from_slice(body),
-            limit,
-        )
+        let body = Bytes::copy_from_slice(body);
+        ServedContainer::new("s3://acme/js/mojito.js", headers, body, limit)
     }
 
     #[test]
@@ -240,72 +221,44 @@ mod tests {
         }
         let bomb = Gzip::new().compress(&b"a;".repeat(2_000_000), None);
         case("gzip", &bomb, "is larger than 1,000,000 bytes");
-        case(
-            "gzip",
-            b"alert(1)",
-            "is not valid gzip, which its headers declare",
-        );
+        case("gzip", b"a", "is not valid gzip, which its headers declare");
         case("br", b"alert(1)", "is compressed with `br`");
         case("", b"", "is empty");
         case("", b"\xff", "is not UTF-8");
         case("", b" <Error>", "is a page, not a script");
-        case(
-            "",
-            b"a(",
-            "is not a valid script: Expected `)` but found `EOF`",
-        );
+        let invalid = "is not a valid script: ";
+        case("", b"a(", &format!("{invalid}Expected `)` but found `EOF`"));
         case(
             "",
             b"a(\x1b",
-            "is not a valid script: Invalid Character `\u{fffd}`",
+            &format!("{invalid}Invalid Character `\u{fffd}`"),
         );
-        case(
-            "",
-            &b"(".repeat(20_000),
-            "cannot be checked: more than 10000 brackets are open at once",
-        );
+        let unchecked = "cannot be checked: more than 10000 brackets are open at once";
+        case("", &b"(".repeat(20_000), unchecked);
     }
 
     #[test]
     fn headers_identify_the_cache_and_the_age() {
-        #[track_caller]
-        fn case(headers: &[(&str, &str)], expected: &str) {
-            assert_eq!(served(headers, b"a").cache(), expected);
+        for [headers, expected] in rows(
+            "                                       |
+             Age: 7300, Via: 1.1 a (CloudFront)     | cached by CloudFront for 2 h (age: 7300, via: 1.1 a (CloudFront))
+             CF-Cache-Status: HIT                   | cached by Cloudflare (cf-cache-status: HIT)
+             Age: 200000, X-Served-By: cache-fra-1  | cached by Fastly for 2 days (age: 200000)
+             Age: 119                               | cached by an intermediate cache for 119 s (age: 119)
+             Server: AmazonS3                       | apparently not from a cache (server: AmazonS3)",
+        ) {
+            let headers = headers.split(", ").filter_map(|it| it.split_once(": "));
+            let served = served(&headers.collect::<Vec<_>>(), b"a");
+            assert_eq!(served.cache(), expected);
         }
-        case(&[], "");
-        case(
-            &[
-                ("Age", "7300"),
-                ("Via", "1.1 abc.cloudfront.net (CloudFront)"),
-            ],
-            "cached by CloudFront for 2 h (age: 7300, via: 1.1 abc.cloudfront.net (CloudFront))",
-        );
-        case(
-            &[("CF-Cache-Status", "HIT")],
-            "cached by Cloudflare (cf-cache-status: HIT)",
-        );
-        case(
-            &[("Age", "200000"), ("X-Served-By", "cache-fra-1")],
-            "cached by Fastly for 2 days (age: 200000)",
-        );
-        case(
-            &[("Age", "119")],
-            "cached by an intermediate cache for 119 s (age: 119)",
-        );
-        case(
-            &[("Server", "AmazonS3")],
-            "apparently not from a cache (server: AmazonS3)",
-        );
     }
 
     #[test]
     fn headers_and_script_identify_the_build() {
         let script =
             b"Mojito.buildInfo={commitHash:'abcdef0123',timestamp:'2026-11-24T05:00:00.000Z'}";
-        assert_eq!(
-            served(&[], script).provenance(),
-            "commit abcdef0, built 2026-11-24 05:00 UTC"
-        );
+        let provenance = served(&[], script).provenance();
+        assert_eq!(provenance, "commit abcdef0, built 2026-11-24 05:00 UTC");
         let stamped = [
             ("x-amz-meta-build-number", "56"),
             ("x-amz-meta-commit", "1f2e3d4c5b6a"),

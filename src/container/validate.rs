@@ -21,11 +21,8 @@ pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<
             "is not a Mojito container, as it neither defines `Mojito` nor tests for it: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
         ));
     }
-    let built_as = script
-        .build_info
-        .as_ref()
-        .and_then(|info| info.container.as_deref());
-    match built_as {
+    let info = script.build_info.as_ref();
+    match info.and_then(|info| info.container.as_deref()) {
         Some(built_as) if built_as != name.as_str() => Err(format!(
             "was built as container `{built_as}` (`Mojito.buildInfo`): set `containerName` in `config.js` to `{name}` and rebuild, \
              or check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
@@ -36,12 +33,8 @@ pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<
 
 /// Explains a syntax error by its likeliest cause, and shows the place.
 fn explain(path: &Path, text: &str, error: &SyntaxError) -> String {
-    let SyntaxError {
-        message,
-        place,
-        kind,
-    } = error;
-    if *kind == SyntaxErrorKind::Unchecked {
+    let (message, place) = (&error.message, &error.place);
+    if error.kind == SyntaxErrorKind::Unchecked {
         return format!("cannot be checked: {message}; {HOW_TO_PUBLISH}");
     }
     let start = text.trim_start_matches('\u{feff}').trim_start();
@@ -54,16 +47,11 @@ fn explain(path: &Path, text: &str, error: &SyntaxError) -> String {
         );
     }
     let shown = excerpt(path, text, place.clone());
-    let line_start = text[..text.floor_char_boundary(place.start)]
-        .rfind('\n')
-        .map_or(0, |at| at + 1);
-    let line = &text[line_start..];
-    let explanation = if ["<<<<<<< ", ">>>>>>> "]
-        .iter()
-        .any(|marker| line.starts_with(marker))
-    {
+    let before = &text[..text.floor_char_boundary(place.start)];
+    let line = &text[before.rfind('\n').map_or(0, |at| at + 1)..];
+    let explanation = if line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ") {
         "has an unresolved merge conflict"
-    } else if *kind == SyntaxErrorKind::Module {
+    } else if error.kind == SyntaxErrorKind::Module {
         "is a module (`import` or `export`), but pages load it as a script"
     } else if place.start >= text.trim_end().len() || message.starts_with("Unterminated") {
         "is truncated, or has an unclosed bracket, string or comment"
@@ -80,17 +68,16 @@ pub(crate) fn warnings(name: &ContainerName, scripts: &[Script], build: &Build) 
     };
     let mut warnings = Vec::new();
     warnings.extend(other_commit(name, script, build));
-    match script.unreadable {
-        0 if script.experiments.is_empty() => warnings.push(format!(
+    let count = script.unreadable;
+    if count > 0 {
+        let calls = if count == 1 { "call" } else { "calls" };
+        warnings.push(format!(
+            "{name} has {count} {calls} to `Mojito.addTest` with computed arguments; such experiments are not listed"
+        ));
+    } else if script.experiments.is_empty() {
+        warnings.push(format!(
             "{name} has no experiments; this is fine if they were removed on purpose (`nuke.lock`)"
-        )),
-        0 => {}
-        count => {
-            let calls = if count == 1 { "call" } else { "calls" };
-            warnings.push(format!(
-                "{name} has {count} {calls} to `Mojito.addTest` with computed arguments; such experiments are not listed"
-            ));
-        }
+        ));
     }
     warnings.extend(experiment_warnings(&script.experiments));
     if others.iter().any(|other| !is_same_build(other, script)) {
@@ -116,11 +103,12 @@ fn other_commit(name: &ContainerName, script: &Script, build: &Build) -> Option<
 fn experiment_warnings(experiments: &[Experiment]) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut ids = HashSet::new();
-    for experiment in experiments {
-        let id = &experiment.id;
-        for problem in &experiment.problems {
-            warnings.push(format!("experiment {id} {problem}"));
-        }
+    for Experiment { id, problems, .. } in experiments {
+        warnings.extend(
+            problems
+                .iter()
+                .map(|problem| format!("experiment {id} {problem}")),
+        );
         if id != UNKNOWN_ID && !ids.insert(id) {
             warnings.push(format!("experiment {id} is added twice: visitors get both"));
         }
@@ -135,24 +123,17 @@ fn is_same_commit(one: &str, other: &str) -> bool {
 }
 
 fn is_same_build(one: &Script, other: &Script) -> bool {
-    fn listed(it: &Experiment) -> (&str, &str, &Traffic, &[Recipe]) {
-        (&it.id, &it.name, &it.traffic, &it.recipes)
+    fn listed(script: &Script) -> impl Iterator<Item = (&str, &str, &Traffic, &[Recipe])> {
+        let experiments = script.experiments.iter();
+        experiments.map(|it| (&*it.id, &*it.name, &it.traffic, &*it.recipes))
     }
-    one.build_info == other.build_info
-        && one
-            .experiments
-            .iter()
-            .map(listed)
-            .eq(other.experiments.iter().map(listed))
+    one.build_info == other.build_info && listed(one).eq(listed(other))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn script(text: &str) -> Script {
-        script::read(text).unwrap()
-    }
+    use crate::common::testing::rows;
 
     /// The warnings about a container with these scripts, in a pipeline for commit 1f2e3d4c5b6a.
     fn warnings_of(scripts: &[&str]) -> Vec<String> {
@@ -161,42 +142,24 @@ mod tests {
             commit: Some("1f2e3d4c5b6a".to_owned()),
             ..Build::default()
         };
-        let scripts: Vec<Script> = scripts.iter().map(|text| script(text)).collect();
-        warnings(&name, &scripts, &build)
+        let scripts = scripts.iter().map(|text| script::read(text).unwrap());
+        warnings(&name, &scripts.collect::<Vec<_>>(), &build)
     }
 
     #[test]
     fn what_may_be_intended_is_a_warning() {
-        #[track_caller]
-        fn case(text: &str, expected: &[&str]) {
-            assert_eq!(warnings_of(&[text]), expected, "{text}");
+        for [text, expected] in rows(
+            "VALID |
+             VALID Mojito.buildInfo={commitHash:'1F2E3D4'} |
+             VALID Mojito.buildInfo={commitHash:'abc1234'} | mojito was built from commit abc1234, but this pipeline runs for 1f2e3d4c5b6a: check that `dist` comes from this pipeline's build
+             Mojito={}                 | mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)
+             Mojito.addTest(a)         | mojito has 1 call to `Mojito.addTest` with computed arguments; such experiments are not listed
+             VALID VALID               | experiment w1 is added twice: visitors get both
+             Mojito.addTest({id:'w1'}) | experiment w1 has fewer than 2 recipes: Mojito throws here; later experiments do not run",
+        ) {
+            let text = text.replace("VALID", "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}});");
+            assert_eq!(warnings_of(&[&text]).join(" | "), expected, "{text}");
         }
-        let valid = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}});";
-        case(valid, &[]);
-        case(
-            &format!("{valid}Mojito.buildInfo={{commitHash:'1F2E3D4'}}"),
-            &[],
-        );
-        case(
-            &format!("{valid}Mojito.buildInfo={{commitHash:'abc1234'}}"),
-            &["mojito was built from commit abc1234, but this pipeline runs for 1f2e3d4c5b6a: check that `dist` comes from this pipeline's build"],
-        );
-        case(
-            "Mojito={}",
-            &["mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)"],
-        );
-        case(
-            "Mojito.addTest(a)",
-            &["mojito has 1 call to `Mojito.addTest` with computed arguments; such experiments are not listed"],
-        );
-        case(
-            &valid.repeat(2),
-            &["experiment w1 is added twice: visitors get both"],
-        );
-        case(
-            "Mojito.addTest({id:'w1'})",
-            &["experiment w1 has fewer than 2 recipes: Mojito throws here; later experiments do not run"],
-        );
     }
 
     #[test]
@@ -206,41 +169,27 @@ mod tests {
             let name = ContainerName::parse("mojito").unwrap();
             let error = validate(Path::new("mojito.js"), text, &name).unwrap_err();
             assert!(error.starts_with(explanation), "{error}");
+            assert!(!error.contains('\u{1b}'), "{error}");
         }
         case("Mojito=f(", "is truncated");
         case("Mojito='a", "is truncated");
         case("Mojito=f())}", "is not a valid script: ");
+        case("Mojito=\u{1b}[31m", "is not a valid script: ");
         case("<!-- a\nMojito=)", "is not a valid script: ");
         case("<!DOCTYPE html>", "is HTML or XML");
         case("<?xml?>", "is HTML or XML");
-        case(
-            "Mojito=1\n<<<<<<< HEAD\n",
-            "has an unresolved merge conflict",
-        );
+        case("Mojito=1\n<<<<<<< HEAD\n", "has an unresolved merge");
         case("Mojito=`\n<<<<<<< HEAD\n`;)", "is not a valid script: ");
         case("Mojito=1;import 'a'", "is a module");
-        case(
-            &"(".repeat(20_000),
-            "cannot be checked: more than 10000 brackets",
-        );
-        let escape = validate(
-            Path::new("mojito.js"),
-            "Mojito=\u{1b}[31m",
-            &ContainerName::parse("mojito").unwrap(),
-        );
-        assert!(!escape.unwrap_err().contains('\u{1b}'));
+        case(&"(".repeat(20_000), "cannot be checked: more than 10000");
     }
 
     #[test]
     fn variants_from_different_builds_are_a_warning() {
-        let (one, other) = (
-            "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})",
-            "Mojito.addTest({id:'w2',recipes:{0:{},1:{}}})",
-        );
+        let one = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
+        let other = one.replace("w1", "w2");
+        let expected = "mojito.js and mojito.pretty.js are from different builds: rebuild";
         assert!(warnings_of(&[one, one]).is_empty());
-        assert_eq!(
-            warnings_of(&[one, other]),
-            ["mojito.js and mojito.pretty.js are from different builds: rebuild"]
-        );
+        assert_eq!(warnings_of(&[one, &other]), [expected]);
     }
 }

@@ -171,7 +171,7 @@ fn compare(
         return Err("a page is served, not a script".to_owned());
     }
     if served.body != object.body {
-        return Err(match served.provenance_of_headers() {
+        return Err(match served.provenance_with(None) {
             provenance if provenance.is_empty() => "other content is served".to_owned(),
             provenance => format!("other content is served: {provenance}"),
         });

@@ -1,12 +1,12 @@
 //! The settings of how AWS is reached, and with which credentials.
 
-use std::fmt::{self, Debug, Display, Formatter};
+use std::fmt::{self, Debug, Formatter};
 
 use aws_credential_types::Credentials;
 use http::Uri;
 
 use super::ca_bundle;
-use super::names::parse_account_id;
+use super::names::{parse_account_id, text_newtypes, valid_text};
 use super::problems::{InvalidSetting, Problems};
 use super::raw::{Raw, RawAws, RawSettings};
 use crate::common::byte_size::ByteSize;
@@ -62,44 +62,32 @@ impl Debug for Token {
     }
 }
 
-/// The ARN of an IAM role.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct RoleArn(String);
+text_newtypes! {
+    /// The ARN of an IAM role.
+    RoleArn;
+}
 
 impl RoleArn {
     /// On failure, what is expected of an ARN.
     pub(crate) fn parse(arn: &str) -> Result<Self, &'static str> {
         let parts: Vec<&str> = arn.splitn(6, ':').collect();
-        let valid = matches!(
+        let is_valid = matches!(
             parts[..],
             ["arn", partition, "iam", "", account, resource]
                 if partition.starts_with("aws")
-                    && account.len() == 12
-                    && account.bytes().all(|byte| byte.is_ascii_digit())
+                    && parse_account_id(account).is_ok()
                     && resource.strip_prefix("role/").is_some_and(|name| {
                         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic())
                     })
         );
-        if valid {
-            Ok(Self(arn.to_owned()))
-        } else {
-            Err("the ARN of a role, such as `arn:aws:iam::123456789012:role/mojito-production`")
-        }
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        let expected =
+            "the ARN of a role, such as `arn:aws:iam::123456789012:role/mojito-production`";
+        valid_text(is_valid, arn, expected).map(Self)
     }
 
     /// The 12 digits of the account that the role is in.
     pub(crate) fn account_id(&self) -> &str {
         self.0.split(':').nth(4).unwrap_or_default()
-    }
-}
-
-impl Display for RoleArn {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }
 
@@ -166,33 +154,27 @@ impl CredentialSource {
     /// `None` if the credentials are invalid, which `problems` then has. A role never falls back to static keys.
     fn new(problems: &mut Problems, raw: &Raw, role: Option<RoleArn>) -> Option<Self> {
         if raw.settings.aws_oidc_role_arn.is_some() {
-            let token = token(problems, raw.build.bitbucket_step_oidc_token.as_deref())?;
+            let token = problems.ok(token(raw.build.bitbucket_step_oidc_token.as_deref()))?;
             return role.map(|role| Self::Oidc { role, token });
         }
         let [id, secret, session] = keys(problems, &raw.settings);
-        match (id, secret) {
+        problems.ok(match (id, secret) {
             (Some(id), Some(secret)) => {
                 let session = session.map(str::to_owned);
                 let credentials = Credentials::new(id, secret, session, None, "environment");
-                Some(Self::Keys(credentials))
+                Ok(Self::Keys(credentials))
             }
-            (Some(_), None) => {
-                problems.push(
-                    "AWS_SECRET_ACCESS_KEY",
-                    "is not set, but `AWS_ACCESS_KEY_ID` is; in Bitbucket, a secured variable of another deployment environment \
-                     is empty here",
-                );
-                None
-            }
-            (None, Some(_)) => {
-                problems.push(
-                    "AWS_ACCESS_KEY_ID",
-                    "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
-                );
-                None
-            }
-            (None, None) => Some(Self::default_chain(&raw.aws)),
-        }
+            (Some(_), None) => Err(InvalidSetting::new(
+                "AWS_SECRET_ACCESS_KEY",
+                "is not set, but `AWS_ACCESS_KEY_ID` is; in Bitbucket, a secured variable of another deployment environment is \
+                 empty here",
+            )),
+            (None, Some(_)) => Err(InvalidSetting::new(
+                "AWS_ACCESS_KEY_ID",
+                "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
+            )),
+            (None, None) => Ok(Self::default_chain(&raw.aws)),
+        })
     }
 
     fn default_chain(raw: &RawAws) -> Self {
@@ -203,24 +185,22 @@ impl CredentialSource {
 }
 
 /// The step's OIDC token. It is a secret, so it is never shown.
-fn token(problems: &mut Problems, token: Option<&str>) -> Option<Token> {
-    let Some(token) = token else {
-        problems.push(
+fn token(token: Option<&str>) -> Result<Token, InvalidSetting> {
+    let token = token.ok_or_else(|| {
+        InvalidSetting::new(
             "AWS_OIDC_ROLE_ARN",
             "is set, but the step has no OIDC token (`BITBUCKET_STEP_OIDC_TOKEN`): add `oidc: true` to the step in \
              `bitbucket-pipelines.yml`",
-        );
-        return None;
-    };
-    if token.len() > MAX_TOKEN {
-        let size = ByteSize(token.len() as u64);
-        problems.push(
-            "BITBUCKET_STEP_OIDC_TOKEN",
-            format!("is {size}, and STS accepts at most {MAX_TOKEN} characters"),
-        );
-        return None;
+        )
+    })?;
+    if token.len() <= MAX_TOKEN {
+        return Ok(Token::new(token.to_owned()));
     }
-    Some(Token::new(token.to_owned()))
+    let size = ByteSize(token.len() as u64);
+    Err(InvalidSetting::new(
+        "BITBUCKET_STEP_OIDC_TOKEN",
+        format!("is {size}, and STS accepts at most {MAX_TOKEN} characters"),
+    ))
 }
 
 /// The access key's ID, its secret and the session token, as far as they are set. They are never shown.
@@ -245,6 +225,7 @@ fn keys<'a>(problems: &mut Problems, raw: &'a RawSettings) -> [Option<&'a str>; 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::testing::rows;
 
     #[test]
     fn a_role_is_named_by_its_arn_in_every_partition() {
@@ -255,13 +236,13 @@ mod tests {
         ] {
             assert_eq!(RoleArn::parse(arn).unwrap().account_id(), "123456789012");
         }
-        for arn in [
-            "mojito",
-            "arn:aws:iam::123456789012:user/mojito",
-            "arn:aws:iam::1234:role/mojito",
-            "arn:aws:iam::123456789012:role/",
-            "arn:aws:sts::123456789012:assumed-role/a/b",
-        ] {
+        for [arn] in rows(
+            "mojito
+             arn:aws:iam::123456789012:user/mojito
+             arn:aws:iam::1234:role/mojito
+             arn:aws:iam::123456789012:role/
+             arn:aws:sts::123456789012:assumed-role/a/b",
+        ) {
             assert!(RoleArn::parse(arn).is_err(), "{arn}");
         }
     }

@@ -77,210 +77,104 @@ pub(crate) fn resolve(
         of_pipeline(build)?
     };
     match build.deployment_environment.as_deref() {
-        Some(deployment) if contradicts(environment, deployment) => Err(InvalidSetting::new(
-            "ENVIRONMENT",
-            format!(
-                "would be {environment} ({reason}), but the step has `deployment: {deployment}`; \
-                 make them agree, or the wrong site would change"
-            ),
-        )),
+        Some(deployment) if of_deployment(deployment).is_some_and(|of| of != environment) => {
+            Err(InvalidSetting::new(
+                "ENVIRONMENT",
+                format!(
+                    "would be {environment} ({reason}), but the step has `deployment: {deployment}`; \
+                     make them agree, or the wrong site would change"
+                ),
+            ))
+        }
         _ => Ok((environment, reason)),
     }
 }
 
 fn of_pipeline(build: &Build) -> Result<(Environment, String), InvalidSetting> {
-    let production_or_development =
-        "set `ENVIRONMENT` to `production` or `development` to publish it";
-    if let Some(tag) = &build.tag {
-        return Ok((Environment::Production, format!("tag `{tag}`")));
-    }
-    if let Some(id) = &build.pull_request {
-        return Err(InvalidSetting::new(
-            "ENVIRONMENT",
-            format!("is not set, and this is a build of pull request {id}, which is not published automatically; {production_or_development}"),
-        ));
-    }
-    match build.branch.as_deref() {
-        Some(branch @ ("develop" | "development")) => {
-            Ok((Environment::Development, format!("branch `{branch}`")))
+    let branch = build.branch.as_deref();
+    let problem = match (&build.tag, &build.pull_request, branch) {
+        (Some(tag), _, _) => return Ok((Environment::Production, format!("tag `{tag}`"))),
+        (None, Some(id), _) => {
+            format!("is a build of pull request {id}, which is not published automatically")
         }
-        Some(branch) => Err(InvalidSetting::new(
-            "ENVIRONMENT",
-            format!(
-                "is not set, and this is a build of branch `{branch}`: only a tag (production) and the branch `develop` or \
-                 `development` (development) are published automatically; {production_or_development}"
-            ),
-        )),
-        None if build.in_ci => Err(InvalidSetting::new(
-            "ENVIRONMENT",
-            format!("is not set, and this build in CI has neither a tag nor a branch; {production_or_development}"),
-        )),
-        None => Ok((
-            Environment::Development,
-            "by hand, without `--production`".to_owned(),
-        )),
-    }
+        (None, None, Some(branch @ ("develop" | "development"))) => {
+            return Ok((Environment::Development, format!("branch `{branch}`")));
+        }
+        (None, None, Some(branch)) => format!(
+            "is a build of branch `{branch}`: only a tag (production) and the branch `develop` or `development` \
+             (development) are published automatically"
+        ),
+        (None, None, None) if build.in_ci => "build in CI has neither a tag nor a branch".to_owned(),
+        (None, None, None) => {
+            let reason = "by hand, without `--production`".to_owned();
+            return Ok((Environment::Development, reason));
+        }
+    };
+    Err(InvalidSetting::new(
+        "ENVIRONMENT",
+        format!("is not set, and this {problem}; set `ENVIRONMENT` to `production` or `development` to publish it"),
+    ))
 }
 
-/// A step's `deployment:` may have any name; only Bitbucket's own four have a meaning here.
-fn contradicts(environment: Environment, deployment: &str) -> bool {
-    match deployment.to_ascii_lowercase().as_str() {
-        "production" => environment != Environment::Production,
-        "staging" | "development" | "test" => environment != Environment::Development,
-        _ => false,
-    }
+/// What a step's `deployment:` means. It may have any name; only Bitbucket's own four have a meaning here.
+fn of_deployment(name: &str) -> Option<Environment> {
+    let is_test = name.eq_ignore_ascii_case("test");
+    Environment::from_name(if is_test { "development" } else { name })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::testing::rows;
+    use crate::settings::raw::Raw;
 
-    fn build(tag: &str, branch: &str, deployment: &str) -> Build {
-        let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        Build {
-            in_ci: true,
-            tag: some(tag),
-            branch: some(branch),
-            deployment_environment: some(deployment),
-            ..Build::default()
+    /// The decision about variables and perhaps the flag.
+    fn decide(given: &str) -> String {
+        let raw: Raw = given
+            .split(' ')
+            .filter_map(|it| it.split_once('='))
+            .collect();
+        let (flag, variable) = (given.contains("--production"), raw.settings.environment);
+        match resolve(flag, variable.as_deref(), &Build::new(&raw.build)) {
+            Ok((environment, reason)) => format!("{environment}: {reason}"),
+            Err(error) => error.to_string(),
         }
     }
 
     #[test]
     fn the_environment_comes_from_flag_variable_and_pipeline_in_this_order() {
-        #[track_caller]
-        fn case(
-            flag: bool,
-            variable: Option<&str>,
-            build: &Build,
-            expected: Environment,
-            reason: &str,
+        for [given, expected] in rows(
+            "                                        | development: by hand, without `--production`
+             --production                            | production: `--production`
+             --production ENVIRONMENT=development    | production: `--production`
+             ENVIRONMENT=PRODUCTION                  | production: `ENVIRONMENT` is `PRODUCTION`
+             ENVIRONMENT=staging                     | development: `ENVIRONMENT` is `staging`
+             CI=true BITBUCKET_TAG=v1                | production: tag `v1`
+             CI=true BITBUCKET_BRANCH=develop        | development: branch `develop`
+             BITBUCKET_BRANCH=development BITBUCKET_DEPLOYMENT_ENVIRONMENT=staging | development: branch `development`
+             BITBUCKET_BRANCH=develop BITBUCKET_DEPLOYMENT_ENVIRONMENT=test | development: branch `develop`
+             ENVIRONMENT=production BITBUCKET_BRANCH=master BITBUCKET_DEPLOYMENT_ENVIRONMENT=Production | production: `ENVIRONMENT` is `production`
+             ENVIRONMENT=development BITBUCKET_TAG=v1 BITBUCKET_DEPLOYMENT_ENVIRONMENT=Europe | development: `ENVIRONMENT` is `development`",
         ) {
-            assert_eq!(
-                resolve(flag, variable, build).map_err(|error| error.to_string()),
-                Ok((expected, reason.to_owned()))
-            );
+            assert_eq!(decide(given), expected, "{given}");
         }
-        use Environment::{Development, Production};
-        let by_hand = Build::default();
-        case(
-            false,
-            None,
-            &by_hand,
-            Development,
-            "by hand, without `--production`",
-        );
-        case(true, None, &by_hand, Production, "`--production`");
-        case(
-            true,
-            Some("development"),
-            &by_hand,
-            Production,
-            "`--production`",
-        );
-        case(
-            false,
-            Some("PRODUCTION"),
-            &by_hand,
-            Production,
-            "`ENVIRONMENT` is `PRODUCTION`",
-        );
-        case(
-            false,
-            Some("staging"),
-            &by_hand,
-            Development,
-            "`ENVIRONMENT` is `staging`",
-        );
-        case(false, None, &build("v1", "", ""), Production, "tag `v1`");
-        case(
-            false,
-            None,
-            &build("", "develop", ""),
-            Development,
-            "branch `develop`",
-        );
-        case(
-            false,
-            None,
-            &build("", "development", "staging"),
-            Development,
-            "branch `development`",
-        );
-        case(
-            false,
-            None,
-            &build("", "develop", "test"),
-            Development,
-            "branch `develop`",
-        );
-        case(
-            false,
-            Some("production"),
-            &build("", "master", "Production"),
-            Production,
-            "`ENVIRONMENT` is `production`",
-        );
-        case(
-            false,
-            Some("development"),
-            &build("v1", "", "Europe"),
-            Development,
-            "`ENVIRONMENT` is `development`",
-        );
     }
 
     #[test]
     fn contradictions_and_builds_without_an_environment_are_refused() {
-        #[track_caller]
-        fn case(flag: bool, variable: Option<&str>, build: &Build, expected: &str) {
-            let error = resolve(flag, variable, build).unwrap_err().to_string();
-            assert!(
-                error.starts_with("`ENVIRONMENT` ") && error.contains(expected),
-                "{error}"
-            );
+        for [given, expected] in rows(
+            "ENVIRONMENT=prod | is `prod`, expected `production` or `development`
+             CI=true | has neither a tag nor a branch
+             BITBUCKET_BRANCH=develop BITBUCKET_PR_ID=7 | a build of pull request 7
+             BITBUCKET_BRANCH=master BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | a build of branch `master`
+             BITBUCKET_TAG=v1 BITBUCKET_DEPLOYMENT_ENVIRONMENT=staging | `deployment: staging`
+             BITBUCKET_BRANCH=develop BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | `deployment: production`
+             --production BITBUCKET_DEPLOYMENT_ENVIRONMENT=test | `deployment: test`
+             ENVIRONMENT=development BITBUCKET_TAG=v1 BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | `deployment: production`",
+        ) {
+            let problem = decide(given);
+            assert!(problem.starts_with("`ENVIRONMENT` "), "{given}: {problem}");
+            assert!(problem.contains(expected), "{given}: {problem}");
         }
-        case(
-            false,
-            Some("prod"),
-            &Build::default(),
-            "is `prod`, expected `production` or `development`",
-        );
-        case(
-            false,
-            None,
-            &build("", "master", "production"),
-            "a build of branch `master`",
-        );
-        case(
-            false,
-            None,
-            &build("", "", ""),
-            "has neither a tag nor a branch",
-        );
-        case(
-            false,
-            None,
-            &build("v1", "", "staging"),
-            "`deployment: staging`",
-        );
-        case(
-            false,
-            None,
-            &build("", "develop", "production"),
-            "`deployment: production`",
-        );
-        case(true, None, &build("", "", "test"), "`deployment: test`");
-        case(
-            false,
-            Some("development"),
-            &build("v1", "", "production"),
-            "`deployment: production`",
-        );
-        let pull_request = Build {
-            pull_request: Some("7".to_owned()),
-            ..build("", "develop", "")
-        };
-        case(false, None, &pull_request, "a build of pull request 7");
     }
 }

@@ -25,7 +25,7 @@ use self::environment::Environment;
 use self::names::{DistributionId, ObjectKey, Variant};
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
-use self::raw::{Raw, RawSettings};
+use self::raw::Raw;
 use self::target::Target;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::config_js::ConfigJs;
@@ -80,8 +80,8 @@ impl Settings {
     ) -> Result<Self, Vec<InvalidSetting>> {
         let mut problems = Problems::default();
         match Self::collect(&mut problems, flags, raw, config, profile_region) {
-            Some(settings) if problems.is_ok() => Ok(settings),
-            _ => Err(problems.into_problems()),
+            Some(settings) if problems.0.is_empty() => Ok(settings),
+            _ => Err(problems.0),
         }
     }
 
@@ -100,7 +100,18 @@ impl Settings {
         let known = environment.as_ref().map(|(environment, _)| *environment);
         let target = Target::new(problems, raw, known, config, profile_region);
         let distributions = distributions(problems, raw);
-        let switches = Switches::new(problems, flags, variables, known, &build);
+        let mut boolean = |setting, value: &Option<String>, default| {
+            problems.boolean(setting, value.as_deref(), default)
+        };
+        let is_development = known == Some(Environment::Development);
+        let pretty = boolean("PRETTY", &variables.pretty, is_development);
+        let wait = boolean("WAIT", &variables.wait, false);
+        let only_newer = boolean("ONLY_NEWER", &variables.only_newer, false);
+        let validate = boolean("VALIDATE", &variables.validate, true);
+        let dry_run = boolean("DRY_RUN", &variables.dry_run, false) || flags.dry_run;
+        // Its value was needed earlier (`Raw::debug`).
+        boolean("DEBUG", &variables.debug, false);
+        check_only_newer(problems, only_newer, &build);
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
@@ -116,22 +127,20 @@ impl Settings {
             build,
             target: target?,
             local_path: local_path.unwrap_or(DEFAULT_LOCAL_PATH).into(),
-            pretty: switches.pretty,
+            pretty,
             distributions,
             cache_control: cache_control.unwrap_or_default(),
             acl,
-            wait: switches.wait,
+            wait,
             public_url,
-            only_newer: switches.only_newer,
+            only_newer,
             max_size,
-            validate: switches.validate,
-            dry_run: switches.dry_run,
+            validate,
+            dry_run,
             aws: aws?,
         })
     }
-}
 
-impl Settings {
     /// The files of a container that are published, in the order in which they must be uploaded.
     pub(crate) fn variants(&self) -> &'static [Variant] {
         if self.pretty {
@@ -153,74 +162,35 @@ impl Settings {
     }
 }
 
-/// The settings that are on or off.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a setting with a name of its own"
-)]
-struct Switches {
-    pretty: bool,
-    wait: bool,
-    only_newer: bool,
-    validate: bool,
-    dry_run: bool,
-}
-
-impl Switches {
-    fn new(
-        problems: &mut Problems,
-        flags: Flags,
-        variables: &RawSettings,
-        environment: Option<Environment>,
-        build: &Build,
-    ) -> Self {
-        let mut boolean = |setting, value: &Option<String>, default| {
-            problems.boolean(setting, value.as_deref(), default)
-        };
-        let pretty = environment == Some(Environment::Development);
-        let switches = Self {
-            pretty: boolean("PRETTY", &variables.pretty, pretty),
-            wait: boolean("WAIT", &variables.wait, false),
-            only_newer: boolean("ONLY_NEWER", &variables.only_newer, false),
-            validate: boolean("VALIDATE", &variables.validate, true),
-            dry_run: boolean("DRY_RUN", &variables.dry_run, false) || flags.dry_run,
-        };
-        // Its value was needed earlier (`Raw::debug`).
-        boolean("DEBUG", &variables.debug, false);
-        if switches.only_newer && build.number().is_none() {
-            problems.push(
-                "ONLY_NEWER",
-                "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
-                 hand",
-            );
-        }
-        switches
+fn check_only_newer(problems: &mut Problems, only_newer: bool, build: &Build) {
+    if only_newer && build.number().is_none() {
+        problems.push(
+            "ONLY_NEWER",
+            "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
+             hand",
+        );
     }
 }
 
 fn distributions(problems: &mut Problems, raw: &Raw) -> Vec<DistributionId> {
-    let ids = problems.ok(raw.distribution_ids.clone());
-    let ids = ids.unwrap_or_default();
-    ids.iter()
+    let ids = problems.ok(raw.variables.list("DISTRIBUTION_ID"));
+    ids.unwrap_or_default()
+        .iter()
         .filter_map(|id| problems.parse("DISTRIBUTION_ID", id, DistributionId::parse))
         .collect()
 }
 
 fn parse_acl(acl: &str) -> Result<ObjectCannedAcl, &'static str> {
     // The SDK's own conversion accepts any text.
-    if ObjectCannedAcl::values().contains(&acl) {
-        Ok(ObjectCannedAcl::from(acl))
-    } else {
-        Err("a canned ACL such as `public-read` or `bucket-owner-full-control`")
-    }
+    let is_valid = ObjectCannedAcl::values().contains(&acl);
+    let expected = "a canned ACL such as `public-read` or `bucket-owner-full-control`";
+    is_valid.then(|| acl.into()).ok_or(expected)
 }
 
 fn is_base(url: &Uri) -> Result<(), &'static str> {
-    if matches!(url.path(), "" | "/") && url.query().is_none() {
-        Ok(())
-    } else {
-        Err("only the CDN's base URL, such as `https://d111111abcdef8.cloudfront.net`; the path is added from `CDN_PREFIX`")
-    }
+    let is_valid = matches!(url.path(), "" | "/") && url.query().is_none();
+    let expected = "only the CDN's base URL, such as `https://d111111abcdef8.cloudfront.net`; the path is added from `CDN_PREFIX`";
+    is_valid.then_some(()).ok_or(expected)
 }
 
 #[cfg(test)]

@@ -3,8 +3,6 @@
 //! Each is validated once, where it is parsed. Characters that IAM and CloudFront treat as wildcards or variables are
 //! refused, because a policy or an invalidation with such a name would cover more than the one file.
 
-use std::fmt::{self, Display, Formatter};
-
 use http::Uri;
 use percent_encoding::{utf8_percent_encode, AsciiSet, CONTROLS};
 use serde::Serialize;
@@ -36,54 +34,51 @@ const CDN_PATH: &AsciiSet = &CONTROLS
     .add(b'}')
     .add(b'~');
 
-macro_rules! text_newtype {
-    ($($name:ident),+) => {$(
+/// Defines types that hold validated text.
+macro_rules! text_newtypes {
+    ($($(#[$doc:meta])+ $name:ident;)+) => {$(
+        $(#[$doc])+
+        #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, serde::Serialize)]
+        pub(crate) struct $name(String);
+
         impl $name {
             pub(crate) fn as_str(&self) -> &str {
                 &self.0
             }
         }
 
-        impl Display for $name {
-            fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     )+};
 }
+pub(super) use text_newtypes;
 
-/// The name of a container: a file name without its extension.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub(crate) struct ContainerName(String);
+text_newtypes! {
+    /// The name of a container: a file name without its extension.
+    ContainerName;
+    /// The name of an S3 bucket.
+    BucketName;
+    /// A folder, in a bucket or at the CDN, without slashes at its ends. Empty for the root.
+    Prefix;
+    /// The key of an S3 object.
+    ObjectKey;
+    /// The URL-encoded path of an object at the CDN. It starts with `/`.
+    CdnPath;
+    /// The ID of a CloudFront distribution.
+    DistributionId;
+}
 
-/// The name of an S3 bucket.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(crate) struct BucketName(String);
-
-/// A folder, in a bucket or at the CDN, without slashes at its ends. Empty for the root.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(crate) struct Prefix(String);
-
-/// The key of an S3 object.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub(crate) struct ObjectKey(String);
-
-/// The URL-encoded path of an object at the CDN. It starts with `/`.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub(crate) struct CdnPath(String);
-
-/// The ID of a CloudFront distribution.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub(crate) struct DistributionId(String);
-
-text_newtype!(
-    ContainerName,
-    BucketName,
-    Prefix,
-    ObjectKey,
-    CdnPath,
-    DistributionId
-);
+/// A copy of the text if it is valid, otherwise what is expected.
+pub(super) fn valid_text(
+    is_valid: bool,
+    text: &str,
+    expected: &'static str,
+) -> Result<String, &'static str> {
+    is_valid.then(|| text.to_owned()).ok_or(expected)
+}
 
 impl ContainerName {
     /// On failure, what is expected of a name.
@@ -97,8 +92,7 @@ impl ContainerName {
         } else if name.starts_with('.') || name.trim() != name {
             Err("a file name without a dot at its start or spaces at its ends")
         } else {
-            only_literal(name)?;
-            Ok(Self(name.to_owned()))
+            literal_text(name).map(Self)
         }
     }
 }
@@ -106,20 +100,16 @@ impl ContainerName {
 impl BucketName {
     /// On failure, what is expected of a name.
     pub(crate) fn parse(name: &str) -> Result<Self, &'static str> {
-        let valid = (3..=63).contains(&name.len())
-            && name
-                .bytes()
-                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'))
-            && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && name.ends_with(|last: char| last.is_ascii_alphanumeric())
-            && !name.contains("..");
         if name.ends_with("--x-s3") {
-            Err("a general purpose bucket; this is the name of a directory bucket, which has no permissions for single keys")
-        } else if valid {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err("a bucket name (3 to 63 lower-case letters, digits, dots and hyphens), or `BUCKET/PREFIX`")
+            return Err("a general purpose bucket; this is the name of a directory bucket, which has no permissions for single keys");
         }
+        let is_valid = (3..=63).contains(&name.len())
+            && !name.contains(|c| !matches!(c, 'a'..='z' | '0'..='9' | '.' | '-'))
+            && !name.starts_with(['.', '-'])
+            && !name.ends_with(['.', '-'])
+            && !name.contains("..");
+        let expected = "a bucket name (3 to 63 lower-case letters, digits, dots and hyphens), or `BUCKET/PREFIX`";
+        valid_text(is_valid, name, expected).map(Self)
     }
 }
 
@@ -132,8 +122,7 @@ impl Prefix {
         if doubled || folder.split('/').any(is_wrong) {
             return Err("a folder such as `js` or `sites/acme/js`, or `/` for the root");
         }
-        only_literal(folder)?;
-        Ok(Self(folder.to_owned()))
+        literal_text(folder).map(Self)
     }
 
     /// A folder that is known to be valid.
@@ -165,10 +154,8 @@ impl ObjectKey {
 impl CdnPath {
     /// The path of a file in a folder at the CDN.
     pub(crate) fn new(prefix: &Prefix, file_name: &str) -> Self {
-        Self(format!(
-            "/{}",
-            utf8_percent_encode(&prefix.join(file_name), CDN_PATH)
-        ))
+        let path = prefix.join(file_name);
+        Self(format!("/{}", utf8_percent_encode(&path, CDN_PATH)))
     }
 
     /// Whether CloudFront accepts a path of this length.
@@ -180,15 +167,10 @@ impl CdnPath {
 impl DistributionId {
     /// On failure, what is expected of an ID.
     pub(crate) fn parse(id: &str) -> Result<Self, &'static str> {
-        let valid = (8..=32).contains(&id.len())
-            && id
-                .bytes()
-                .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'));
-        if valid {
-            Ok(Self(id.to_owned()))
-        } else {
-            Err("a distribution ID such as `E1A2B3C4D5E6F7` (not its ARN or domain name)")
-        }
+        let is_valid =
+            (8..=32).contains(&id.len()) && !id.contains(|c| !matches!(c, 'A'..='Z' | '0'..='9'));
+        let expected = "a distribution ID such as `E1A2B3C4D5E6F7` (not its ARN or domain name)";
+        valid_text(is_valid, id, expected).map(Self)
     }
 }
 
@@ -223,57 +205,36 @@ pub(crate) fn public_url_of(public_url: &Uri, path: &CdnPath) -> String {
 
 /// On failure, what is expected of a region.
 pub(crate) fn parse_region(region: &str) -> Result<String, &'static str> {
-    let valid = region.split('-').count() >= 3
-        && region
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-    if valid {
-        Ok(region.to_owned())
-    } else {
-        Err("a region such as `ap-southeast-2`")
-    }
+    let is_valid = region.split('-').count() >= 3
+        && !region.contains(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-'));
+    valid_text(is_valid, region, "a region such as `ap-southeast-2`")
 }
 
 /// On failure, what is expected of an account ID.
 pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
-    if id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit()) {
-        Ok(id.to_owned())
-    } else {
-        Err("the 12 digits of an AWS account ID")
-    }
+    let is_valid = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
+    valid_text(is_valid, id, "the 12 digits of an AWS account ID")
 }
 
 /// Refuses what IAM or CloudFront would not treat as literal text.
-fn only_literal(text: &str) -> Result<(), &'static str> {
-    if text.contains(['*', '?', '$', '"', '\\']) || text.contains(char::is_control) {
-        Err("no `*`, `?`, `$`, `\"`, `\\` or control characters, which IAM or CloudFront would not take literally")
-    } else {
-        Ok(())
-    }
+fn literal_text(text: &str) -> Result<String, &'static str> {
+    let is_literal = !text.contains(|c: char| c.is_control() || "*?$\"\\".contains(c));
+    let expected = "no `*`, `?`, `$`, `\"`, `\\` or control characters, which IAM or CloudFront would not take literally";
+    valid_text(is_literal, text, expected)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::testing::rows;
 
     #[test]
     fn a_container_is_named_by_a_file_name_without_extension() {
-        for name in ["mojito", "acme-site_2", "acme.com", "größe", "a b"] {
+        for name in "mojito|acme-site_2|acme.com|größe|a b".split('|') {
             assert_eq!(ContainerName::parse(name).unwrap().as_str(), name);
         }
-        for name in [
-            "mojito.js",
-            "mojito.pretty",
-            "js/mojito",
-            "a\\b",
-            "..",
-            ".hidden",
-            " a",
-            "a*",
-            "a?",
-            "${x}",
-            "a\nb",
-        ] {
+        let invalid = "mojito.js|mojito.pretty|js/mojito|a\\b|..|.hidden| a|a*|a?|${x}|a\nb";
+        for name in invalid.split('|') {
             assert!(ContainerName::parse(name).is_err(), "{name}");
         }
     }
@@ -283,19 +244,9 @@ mod tests {
         for name in ["abc", "mojito-js", "acme.example.com", &"a".repeat(63)] {
             assert_eq!(BucketName::parse(name).unwrap().as_str(), name);
         }
-        for name in [
-            "",
-            "ab",
-            "Mojito",
-            "a_b_c",
-            "-abc",
-            "abc.",
-            "a..b",
-            "s3:",
-            "a b c",
-            "acme--use1-az4--x-s3",
-            &"a".repeat(64),
-        ] {
+        let too_long = "a".repeat(64);
+        let invalid = "|ab|Mojito|a_b_c|-abc|abc.|a..b|s3:|a b c|acme--use1-az4--x-s3";
+        for name in invalid.split('|').chain([&*too_long]) {
             assert!(BucketName::parse(name).is_err(), "{name}");
         }
     }
@@ -305,41 +256,30 @@ mod tests {
         for (folder, expected) in [("js", "js"), ("/js/", "js"), ("a/b", "a/b"), ("/", "")] {
             assert_eq!(Prefix::parse(folder).unwrap().as_str(), expected);
         }
-        for folder in [
-            "a//b", "../js", "a/./b", "js ", " ", "a/ b", "js//", "js*", "a\tb",
-        ] {
+        for folder in "a//b|../js|a/./b|js | |a/ b|js//|js*|a\tb".split('|') {
             assert!(Prefix::parse(folder).is_err(), "{folder}");
         }
     }
 
     #[test]
     fn a_path_at_the_cdn_is_the_encoded_key() {
-        #[track_caller]
-        fn case(folder: &str, file: &str, key: &str, path: &str) {
+        for [folder, file, key, path] in rows(
+            "js    | mojito.js  | js/mojito.js   | /js/mojito.js
+             /     | mojito.js  | mojito.js      | /mojito.js
+             a/b   | m~1_x-y.js | a/b/m~1_x-y.js | /a/b/m%7E1_x-y.js
+             größe | a b+c.js   | größe/a b+c.js | /gr%C3%B6%C3%9Fe/a%20b+c.js",
+        ) {
             let prefix = Prefix::parse(folder).unwrap();
             assert_eq!(ObjectKey::new(&prefix, file).as_str(), key);
             assert_eq!(CdnPath::new(&prefix, file).as_str(), path);
         }
-        case("js", "mojito.js", "js/mojito.js", "/js/mojito.js");
-        case("/", "mojito.js", "mojito.js", "/mojito.js");
-        case("a/b", "m~1_x-y.js", "a/b/m~1_x-y.js", "/a/b/m%7E1_x-y.js");
-        case(
-            "größe",
-            "a b+c.js",
-            "größe/a b+c.js",
-            "/gr%C3%B6%C3%9Fe/a%20b+c.js",
-        );
     }
 
     #[test]
     fn a_distribution_is_named_by_its_id() {
         assert!(DistributionId::parse("E1A2B3C4D5E6F7").is_ok());
-        for id in [
-            "",
-            "d111111abcdef8.cloudfront.net",
-            "arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7",
-            "E1*",
-        ] {
+        let arn = "arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7";
+        for id in ["", "d111111abcdef8.cloudfront.net", arn, "E1*"] {
             assert!(DistributionId::parse(id).is_err(), "{id}");
         }
     }

@@ -7,6 +7,7 @@ use percent_encoding::{utf8_percent_encode, CONTROLS};
 use serde::Serialize;
 
 use super::raw::RawBuild;
+use crate::common::layout::join_known;
 
 /// S3 allows 2 KB of metadata for an object. Longer values are truncated to this many bytes.
 const MAX_METADATA_VALUE: usize = 256;
@@ -40,7 +41,8 @@ impl Build {
     pub(crate) fn new(raw: &RawBuild) -> Self {
         let ci = raw.ci.as_deref();
         let run_number = raw.bitbucket_step_run_number.as_deref();
-        let run_number = run_number.and_then(|number| number.parse::<u32>().ok());
+        let storage_dir = raw.bitbucket_pipe_storage_dir.as_ref();
+        let shared_storage_dir = raw.bitbucket_pipe_shared_storage_dir.as_ref();
         Self {
             in_ci: raw.bitbucket_build_number.is_some()
                 || ci.is_some_and(|ci| !ci.eq_ignore_ascii_case("false") && ci != "0"),
@@ -49,14 +51,11 @@ impl Build {
             pull_request: raw.bitbucket_pr_id.clone(),
             commit: raw.bitbucket_commit.clone(),
             build_number: raw.bitbucket_build_number.clone(),
-            is_rerun: run_number.is_some_and(|number| number > 1),
+            is_rerun: run_number.is_some_and(|it| it.parse().is_ok_and(|number: u32| number > 1)),
             repository: raw.bitbucket_repo_full_name.clone(),
             deployment_environment: raw.bitbucket_deployment_environment.clone(),
-            storage_dir: raw.bitbucket_pipe_storage_dir.as_ref().map(PathBuf::from),
-            shared_storage_dir: raw
-                .bitbucket_pipe_shared_storage_dir
-                .as_ref()
-                .map(PathBuf::from),
+            storage_dir: storage_dir.map(PathBuf::from),
+            shared_storage_dir: shared_storage_dir.map(PathBuf::from),
         }
     }
 
@@ -87,21 +86,12 @@ impl Build {
 
     /// A phrase for the log, such as `build 57, commit 1f2e3d4, of acme/site`. `None` by hand.
     pub(crate) fn summary(&self) -> Option<String> {
-        let parts: Vec<String> = [
-            self.build_number
-                .as_ref()
-                .map(|number| format!("build {number}")),
-            self.commit
-                .as_ref()
-                .map(|commit| format!("commit {}", short(commit))),
-            self.repository
-                .as_ref()
-                .map(|repository| format!("of {repository}")),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        (!parts.is_empty()).then(|| parts.join(", "))
+        let (number, repository) = (self.build_number.as_ref(), self.repository.as_ref());
+        let number = number.map(|number| format!("build {number}"));
+        let commit = self.commit.as_deref().map(short);
+        let commit = commit.map(|commit| format!("commit {commit}"));
+        let repository = repository.map(|repository| format!("of {repository}"));
+        Some(join_known([number, commit, repository])).filter(|it| !it.is_empty())
     }
 }
 
@@ -113,6 +103,7 @@ pub(crate) fn short(commit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::raw::Raw;
 
     #[test]
     fn metadata_is_ascii_and_bounded() {
@@ -132,18 +123,11 @@ mod tests {
 
     #[test]
     fn ci_is_detected_by_its_variables() {
-        #[track_caller]
-        fn case(ci: Option<&str>, number: Option<&str>, expected: bool) {
-            let build = Build::new(&RawBuild {
-                ci: ci.map(str::to_owned),
-                bitbucket_build_number: number.map(str::to_owned),
-                ..RawBuild::default()
-            });
-            assert_eq!(build.in_ci, expected);
-        }
-        case(None, None, false);
-        case(Some("false"), None, false);
-        case(Some("true"), None, true);
-        case(None, Some("57"), true);
+        let is_ci = |variables: &[(&str, &str)]| {
+            let raw: Raw = variables.iter().copied().collect();
+            Build::new(&raw.build).in_ci
+        };
+        assert!(!is_ci(&[]) && !is_ci(&[("CI", "false")]));
+        assert!(is_ci(&[("CI", "true")]) && is_ci(&[("BITBUCKET_BUILD_NUMBER", "57")]));
     }
 }

@@ -1,6 +1,5 @@
 //! Collects the problems with the settings, so that all of them are reported at once.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
 use http::Uri;
@@ -13,12 +12,12 @@ use crate::common::secrets;
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{setting}` {problem}")]
 pub(crate) struct InvalidSetting {
-    setting: Cow<'static, str>,
+    setting: String,
     problem: String,
 }
 
 impl InvalidSetting {
-    pub(crate) fn new(setting: impl Into<Cow<'static, str>>, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(setting: &str, problem: impl Into<String>) -> Self {
         Self {
             setting: setting.into(),
             problem: sanitize_message(&problem.into()),
@@ -26,7 +25,7 @@ impl InvalidSetting {
     }
 
     /// A problem of several lines, such as one with an excerpt of a file.
-    pub(crate) fn lines(setting: &'static str, problem: &str) -> Self {
+    pub(crate) fn lines(setting: &str, problem: &str) -> Self {
         let lines: Vec<String> = problem.lines().map(sanitize_message).collect();
         Self {
             setting: setting.into(),
@@ -35,45 +34,30 @@ impl InvalidSetting {
     }
 
     /// A value that is not what is expected.
-    pub(crate) fn value(setting: &'static str, value: &str, expected: &str) -> Self {
-        Self::new(
-            setting,
-            format!(
-                "is `{}`, expected {expected}",
-                sanitize(&secrets::redact(value).escape_debug().to_string())
-            ),
-        )
+    pub(crate) fn value(setting: &str, value: &str, expected: &str) -> Self {
+        let value = sanitize(&secrets::redact(value).escape_debug().to_string());
+        Self::new(setting, format!("is `{value}`, expected {expected}"))
     }
 }
 
 /// The problems found so far.
 #[derive(Default)]
-pub(crate) struct Problems {
-    problems: Vec<InvalidSetting>,
-}
+pub(crate) struct Problems(pub(super) Vec<InvalidSetting>);
 
 impl Problems {
-    pub(crate) fn into_problems(self) -> Vec<InvalidSetting> {
-        self.problems
-    }
-
-    pub(crate) fn is_ok(&self) -> bool {
-        self.problems.is_empty()
-    }
-
-    pub(crate) fn push(&mut self, setting: &'static str, problem: impl Into<String>) {
-        self.problems.push(InvalidSetting::new(setting, problem));
+    pub(crate) fn push(&mut self, setting: &str, problem: impl Into<String>) {
+        self.0.push(InvalidSetting::new(setting, problem));
     }
 
     /// The value of a result; an error is added to the problems.
     pub(crate) fn ok<T>(&mut self, result: Result<T, InvalidSetting>) -> Option<T> {
-        result.map_err(|problem| self.problems.push(problem)).ok()
+        result.map_err(|problem| self.0.push(problem)).ok()
     }
 
     /// Parses a value. The parser's error is what it expects.
     pub(crate) fn parse<T>(
         &mut self,
-        setting: &'static str,
+        setting: &str,
         value: &str,
         parse: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
@@ -83,19 +67,14 @@ impl Problems {
     /// Parses a value if it is set.
     pub(crate) fn optional<T>(
         &mut self,
-        setting: &'static str,
+        setting: &str,
         value: Option<&str>,
         parse: impl FnOnce(&str) -> Result<T, &'static str>,
     ) -> Option<T> {
         value.and_then(|value| self.parse(setting, value, parse))
     }
 
-    pub(crate) fn boolean(
-        &mut self,
-        setting: &'static str,
-        value: Option<&str>,
-        default: bool,
-    ) -> bool {
+    pub(crate) fn boolean(&mut self, setting: &str, value: Option<&str>, default: bool) -> bool {
         let parse = |value: &str| match value.to_ascii_lowercase().as_str() {
             "true" => Ok(true),
             "false" => Ok(false),
@@ -107,7 +86,7 @@ impl Problems {
     /// A URL. One with a password is refused without being shown.
     pub(crate) fn url(
         &mut self,
-        setting: &'static str,
+        setting: &str,
         value: Option<&str>,
         check: impl FnOnce(&Uri) -> Result<(), &'static str>,
     ) -> Option<Uri> {

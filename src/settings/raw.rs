@@ -5,32 +5,22 @@
 
 use serde::Deserialize;
 
-use super::problems::InvalidSetting;
 use super::variables::Variables;
 
 /// The environment, as far as it matters here. It is read once, when the program starts.
-pub(crate) struct Raw {
-    pub(crate) settings: RawSettings,
-    pub(crate) aws: RawAws,
-    pub(crate) build: RawBuild,
-    pub(crate) trust: RawTrust,
-    /// `CONTAINER_NAME` in either form of a list. Only its form can be invalid here, and so with the next.
-    pub(crate) container_names: Result<Vec<String>, InvalidSetting>,
-    /// `DISTRIBUTION_ID`.
-    pub(crate) distribution_ids: Result<Vec<String>, InvalidSetting>,
-}
-
-/// All variables by name.
 #[derive(Deserialize)]
-struct Named {
+pub(crate) struct Raw {
     #[serde(flatten)]
-    settings: RawSettings,
+    pub(crate) settings: RawSettings,
     #[serde(flatten)]
-    aws: RawAws,
+    pub(crate) aws: RawAws,
     #[serde(flatten)]
-    build: RawBuild,
+    pub(crate) build: RawBuild,
     #[serde(flatten)]
-    trust: RawTrust,
+    pub(crate) trust: RawTrust,
+    /// For the settings that are lists.
+    #[serde(skip)]
+    pub(super) variables: Variables,
 }
 
 impl Raw {
@@ -39,23 +29,11 @@ impl Raw {
         Self::read(Variables::of_process())
     }
 
-    pub(crate) fn read(variables: Variables) -> Self {
-        let container_names = variables.list("CONTAINER_NAME");
-        let distribution_ids = variables.list("DISTRIBUTION_ID");
+    fn read(variables: Variables) -> Self {
         let named = envy::from_iter(variables.upper_case());
-        let Named {
-            settings,
-            aws,
-            build,
-            trust,
-        } = named.expect("every variable is optional text");
         Self {
-            settings,
-            aws,
-            build,
-            trust,
-            container_names,
-            distribution_ids,
+            variables,
+            ..named.expect("every variable is optional text")
         }
     }
 
@@ -95,13 +73,13 @@ pub(crate) struct RawSettings {
     pub(crate) aws_region: Option<String>,
     pub(crate) aws_account_id: Option<String>,
     pub(crate) environment: Option<String>,
-    /// Read as a list: see `Raw`.
+    /// Read as a list: see `Variables::list`.
     pub(crate) container_name: Option<String>,
     pub(crate) s3_bucket: Option<String>,
     pub(crate) s3_prefix: Option<String>,
     pub(crate) local_path: Option<String>,
     pub(crate) pretty: Option<String>,
-    /// Read as a list: see `Raw`.
+    /// Read as a list: see `Variables::list`.
     pub(crate) distribution_id: Option<String>,
     pub(crate) cdn_prefix: Option<String>,
     pub(crate) cache_control: Option<String>,

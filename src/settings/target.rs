@@ -5,40 +5,11 @@ use super::names::{
     parse_region, BucketName, CdnPath, ContainerName, ObjectKey, Prefix, Variant, MAX_PATHS,
 };
 use super::problems::{InvalidSetting, Problems};
-use super::raw::{Raw, RawSettings};
+use super::raw::Raw;
 use crate::mojito::config_js::{self, ConfigJs, Unknown};
 
 /// Containers of one run, so that one invalidation covers all of them; each is held in memory until it is uploaded.
 pub(crate) const MAX_CONTAINERS: usize = MAX_PATHS;
-
-/// A value of `config.js`, and how it is named in messages.
-struct Wanted {
-    key: &'static str,
-    setting: &'static str,
-    /// The variable that overrides it.
-    variable: &'static str,
-}
-
-const CONTAINER_NAME: Wanted = Wanted {
-    key: "containerName",
-    setting: "config.js containerName",
-    variable: "CONTAINER_NAME",
-};
-const S3_BUCKET_DEV: Wanted = Wanted {
-    key: "s3BucketDev",
-    setting: "config.js s3BucketDev",
-    variable: "S3_BUCKET",
-};
-const S3_BUCKET_PRD: Wanted = Wanted {
-    key: "s3BucketPRD",
-    setting: "config.js s3BucketPRD",
-    variable: "S3_BUCKET",
-};
-const S3_REGION: Wanted = Wanted {
-    key: "s3Region",
-    setting: "config.js s3Region",
-    variable: "AWS_DEFAULT_REGION",
-};
 
 /// What is published where.
 #[derive(Debug)]
@@ -64,26 +35,28 @@ impl Target {
         config: ConfigJs,
         profile_region: Option<&str>,
     ) -> Option<Self> {
-        let settings = &raw.settings;
-        let mut config = Config {
-            file: config,
+        let mut sources = Sources {
+            problems,
+            raw,
+            environment,
+            config,
             unknown: Vec::new(),
         };
-        let containers = containers(problems, raw, &mut config);
-        let (bucket, bucket_prefix) =
-            bucket(problems, settings, environment, &mut config).unwrap_or_default();
-        let prefix = match (&settings.s3_prefix, bucket_prefix) {
+        let containers = sources.containers();
+        let (bucket, bucket_prefix) = sources.bucket().unwrap_or_default();
+        let problems = &mut *sources.problems;
+        let prefix = match (&raw.settings.s3_prefix, bucket_prefix) {
             (Some(prefix), _) => problems.parse("S3_PREFIX", prefix, Prefix::parse),
             (None, Some(prefix)) => Some(prefix),
             (None, None) => environment.map(Environment::default_prefix),
         };
-        let cdn_prefix = match &settings.cdn_prefix {
+        let cdn_prefix = match &raw.settings.cdn_prefix {
             Some(prefix) => problems.parse("CDN_PREFIX", prefix, Prefix::parse),
             None => prefix.clone(),
         };
         check_limits(problems, &containers, prefix.as_ref(), cdn_prefix.as_ref());
-        let region = region(problems, settings, profile_region, &mut config);
-        config.report(problems);
+        let region = sources.region(profile_region);
+        sources.report();
         Some(Self {
             containers,
             bucket: bucket?,
@@ -111,17 +84,20 @@ fn check_limits(
             ),
         );
     }
-    let mut longest = containers
-        .iter()
-        .map(|name| Variant::Pretty.file_name(name));
-    let fits = |prefix, file: &String| CdnPath::new(prefix, file).fits();
-    if cdn_prefix.is_some_and(|prefix| !longest.clone().all(|file| fits(prefix, &file))) {
+    let longest = || {
+        containers
+            .iter()
+            .map(|name| Variant::Pretty.file_name(name))
+    };
+    let is_long_path = |prefix| longest().any(|file| !CdnPath::new(prefix, &file).fits());
+    if cdn_prefix.is_some_and(is_long_path) {
         problems.push(
             "CDN_PREFIX",
             "makes a path longer than the 4,000 characters that CloudFront allows; shorten it",
         );
     }
-    if prefix.is_some_and(|prefix| !longest.all(|file| ObjectKey::new(prefix, &file).fits())) {
+    let is_long_key = |prefix| longest().any(|file| !ObjectKey::new(prefix, &file).fits());
+    if prefix.is_some_and(is_long_key) {
         problems.push(
             "CONTAINER_NAME",
             "makes a key longer than the 1,024 bytes that S3 allows; shorten it or `S3_PREFIX`",
@@ -129,114 +105,116 @@ fn check_limits(
     }
 }
 
-/// `config.js`, and the variables to set where it cannot be read: a problem with it matters only if one of its values is
-/// needed.
-struct Config {
-    file: ConfigJs,
+/// Where the values come from. A problem with `config.js` matters only if one of its values is needed.
+struct Sources<'a> {
+    problems: &'a mut Problems,
+    raw: &'a Raw,
+    environment: Option<Environment>,
+    config: ConfigJs,
+    /// The variables to set where `config.js` cannot be read.
     unknown: Vec<&'static str>,
 }
 
-impl Config {
-    /// A value that is needed. If it is invalid or missing, that is added to the problems.
-    fn get(&mut self, problems: &mut Problems, wanted: &Wanted, missing: &str) -> Option<String> {
-        let Wanted {
-            key,
-            setting,
-            variable,
-        } = *wanted;
-        match self.file.get(key) {
+impl Sources<'_> {
+    /// A value of `config.js` that is needed, as `variable` is not set. If it is invalid or missing, that is added to the
+    /// problems.
+    fn get(&mut self, key: &str, variable: &'static str, missing: &str) -> Option<String> {
+        match self.config.get(key) {
             Ok(Some(value)) => return Some(value.to_owned()),
-            Ok(None) => problems.push(variable, missing),
+            Ok(None) => self.problems.push(variable, missing),
             Err(Unknown::File) => self.unknown.push(variable),
             Err(Unknown::Value(problem)) => {
                 let problem = format!("{problem}\nwrite it as a plain string, or set `{variable}`");
-                problems.ok::<()>(Err(InvalidSetting::lines(setting, &problem)));
+                let invalid = InvalidSetting::lines(&in_config(key), &problem);
+                self.problems.0.push(invalid);
             }
         }
         None
     }
 
-    /// Adds the problem with the whole file, once for all values that were needed.
-    fn report(&self, problems: &mut Problems) {
-        let Some(problem) = self.file.problem() else {
-            return;
+    fn containers(&mut self) -> Vec<ContainerName> {
+        let names = self.raw.variables.list("CONTAINER_NAME");
+        let Some(mut names) = self.problems.ok(names) else {
+            return Vec::new();
         };
-        if !self.unknown.is_empty() {
+        let mut setting = "CONTAINER_NAME".to_owned();
+        if names.is_empty() {
+            let missing =
+                "is not set, and there is no `config.js` with a `containerName`; set it, or run this in the root of the Mojito \
+                 repository";
+            names.extend(self.get("containerName", "CONTAINER_NAME", missing));
+            setting = in_config("containerName");
+        }
+        let parse = |name: &String| self.problems.parse(&setting, name, ContainerName::parse);
+        names.iter().filter_map(parse).collect()
+    }
+
+    /// `BUCKET`, or `BUCKET/PREFIX` as in Mojito's `config.js`.
+    fn bucket(&mut self) -> Option<(Option<BucketName>, Option<Prefix>)> {
+        let (setting, value) = if let Some(bucket) = &self.raw.settings.s3_bucket {
+            ("S3_BUCKET".to_owned(), bucket.clone())
+        } else {
+            let key = match self.environment? {
+                Environment::Production => "s3BucketPRD",
+                Environment::Development => "s3BucketDev",
+            };
+            let missing = format!(
+                "is not set, and there is no `config.js` with an `{key}`; set it to `BUCKET` or `BUCKET/PREFIX`"
+            );
+            (in_config(key), self.get(key, "S3_BUCKET", &missing)?)
+        };
+        if value.contains("//") || value.starts_with("arn:") {
+            let expected = "`BUCKET` or `BUCKET/PREFIX`, without `s3://`, and not an ARN";
+            let invalid = InvalidSetting::value(&setting, &value, expected);
+            self.problems.0.push(invalid);
+            return None;
+        }
+        let (name, folder) = value.split_once('/').unwrap_or((&value, ""));
+        let bucket = self.problems.parse(&setting, name, BucketName::parse);
+        let folder = Some(folder).filter(|folder| !folder.is_empty());
+        let prefix = self.problems.optional(&setting, folder, Prefix::parse);
+        Some((bucket, prefix))
+    }
+
+    fn region(&mut self, profile_region: Option<&str>) -> Option<String> {
+        let variables = &self.raw.settings;
+        let known = match (&variables.aws_default_region, &variables.aws_region) {
+            (Some(region), _) => Some(("AWS_DEFAULT_REGION", region.as_str())),
+            (None, Some(region)) => Some(("AWS_REGION", region.as_str())),
+            // Only where `config.js` certainly names none.
+            (None, None)
+                if self
+                    .config
+                    .get("s3Region")
+                    .is_ok_and(|region| region.is_none()) =>
+            {
+                profile_region.map(|region| ("region of the AWS profile", region))
+            }
+            (None, None) => None,
+        };
+        if let Some((setting, region)) = known {
+            return self.problems.parse(setting, region, parse_region);
+        }
+        let missing =
+            "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region; set it to the bucket's region, \
+             such as `ap-southeast-2`";
+        let region = self.get("s3Region", "AWS_DEFAULT_REGION", missing)?;
+        let setting = in_config("s3Region");
+        self.problems.parse(&setting, &region, parse_region)
+    }
+
+    /// Adds the problem with the whole of `config.js`, once for all values that were needed.
+    fn report(self) {
+        if let (Some(problem), false) = (self.config.problem(), self.unknown.is_empty()) {
             let variables = self.unknown.join("` and `");
             let problem = format!("{problem}\nfix it, or set `{variables}`");
-            problems.ok::<()>(Err(InvalidSetting::lines(config_js::FILE, &problem)));
+            let invalid = InvalidSetting::lines(config_js::FILE, &problem);
+            self.problems.0.push(invalid);
         }
     }
 }
 
-fn containers(problems: &mut Problems, raw: &Raw, config: &mut Config) -> Vec<ContainerName> {
-    let Some(mut names) = problems.ok(raw.container_names.clone()) else {
-        return Vec::new();
-    };
-    let mut setting = "CONTAINER_NAME";
-    if names.is_empty() {
-        let missing =
-            "is not set, and there is no `config.js` with a `containerName`; set it, or run this in the root of the Mojito repository";
-        names.extend(config.get(problems, &CONTAINER_NAME, missing));
-        setting = CONTAINER_NAME.setting;
-    }
-    names
-        .iter()
-        .filter_map(|name| problems.parse(setting, name, ContainerName::parse))
-        .collect()
-}
-
-/// `BUCKET`, or `BUCKET/PREFIX` as in Mojito's `config.js`.
-fn bucket(
-    problems: &mut Problems,
-    raw: &RawSettings,
-    environment: Option<Environment>,
-    config: &mut Config,
-) -> Option<(Option<BucketName>, Option<Prefix>)> {
-    let (setting, value) = if let Some(bucket) = &raw.s3_bucket {
-        ("S3_BUCKET", bucket.clone())
-    } else {
-        let wanted = match environment? {
-            Environment::Production => S3_BUCKET_PRD,
-            Environment::Development => S3_BUCKET_DEV,
-        };
-        let missing = format!(
-            "is not set, and there is no `config.js` with an `{}`; set it to `BUCKET` or `BUCKET/PREFIX`",
-            wanted.key
-        );
-        (wanted.setting, config.get(problems, &wanted, &missing)?)
-    };
-    if value.contains("//") || value.starts_with("arn:") {
-        let expected = "`BUCKET` or `BUCKET/PREFIX`, without `s3://`, and not an ARN";
-        problems.ok::<()>(Err(InvalidSetting::value(setting, &value, expected)));
-        return None;
-    }
-    let (name, folder) = value.split_once('/').unwrap_or((&value, ""));
-    let bucket = problems.parse(setting, name, BucketName::parse);
-    let prefix = (!folder.is_empty())
-        .then(|| problems.parse(setting, folder, Prefix::parse))
-        .flatten();
-    Some((bucket, prefix))
-}
-
-fn region(
-    problems: &mut Problems,
-    raw: &RawSettings,
-    profile_region: Option<&str>,
-    config: &mut Config,
-) -> Option<String> {
-    if let Some(region) = &raw.aws_default_region {
-        return problems.parse("AWS_DEFAULT_REGION", region, parse_region);
-    }
-    if let Some(region) = &raw.aws_region {
-        return problems.parse("AWS_REGION", region, parse_region);
-    }
-    if let (Ok(None), Some(region)) = (config.file.get(S3_REGION.key), profile_region) {
-        return problems.parse("region of the AWS profile", region, parse_region);
-    }
-    let missing =
-        "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region; set it to the bucket's region, such \
-         as `ap-southeast-2`";
-    let region = config.get(problems, &S3_REGION, missing)?;
-    problems.parse(S3_REGION.setting, &region, parse_region)
+/// How messages call a value of `config.js`.
+fn in_config(key: &str) -> String {
+    format!("{} {key}", config_js::FILE)
 }

@@ -1,9 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::raw::{RawAws, RawBuild, RawTrust};
+use super::raw::{RawAws, RawBuild, RawSettings, RawTrust};
 use serde_aux::serde_introspection::serde_introspect;
 
 use super::*;
+use crate::common::testing::rows;
 
 const GOOD: [(&str, &str); 5] = [
     ("CONTAINER_NAME", "mojito"),
@@ -13,10 +14,27 @@ const GOOD: [(&str, &str); 5] = [
     ("AWS_SECRET_ACCESS_KEY", "hunter2hunter2"),
 ];
 
-fn settings(variables: &[(&str, &str)], config: ConfigJs) -> Result<Settings, Vec<String>> {
-    let raw: Raw = GOOD.iter().chain(variables).copied().collect();
-    Settings::new(Flags::default(), &raw, config, None)
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+/// The settings, or all problems, a paragraph each.
+fn settings_of(
+    production: bool,
+    raw: &Raw,
+    config: ConfigJs,
+    profile_region: Option<&str>,
+) -> Result<Settings, String> {
+    let flags = Flags {
+        production,
+        ..Flags::default()
+    };
+    Settings::new(flags, raw, config, profile_region).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        problems.join("\n")
+    })
+}
+
+/// The settings of development with more variables.
+fn settings(variables: &[(&str, &str)], config: ConfigJs) -> Result<Settings, String> {
+    let raw = GOOD.iter().chain(variables).copied().collect();
+    settings_of(false, &raw, config, None)
 }
 
 fn config() -> ConfigJs {
@@ -25,102 +43,61 @@ fn config() -> ConfigJs {
     )
 }
 
-#[test]
-fn variables_beat_the_configuration() {
-    let settings = settings(&[], config()).unwrap();
-    assert_eq!(settings.target.containers[0].as_str(), "mojito");
-    assert_eq!(
-        (
-            settings.target.bucket.as_str(),
-            settings.target.prefix.as_str()
-        ),
-        ("acme", "jsdev")
-    );
-    assert_eq!(settings.target.region, "ap-southeast-2");
+/// What is published where, in a line.
+fn target(settings: &Settings) -> String {
+    let target = &settings.target;
+    let (containers, cdn) = (&target.containers, &target.cdn_prefix);
+    let place = format!("{}/{} in {}", target.bucket, target.prefix, target.region);
+    format!("{} to {place}, {cdn} at the CDN", containers[0])
 }
 
 #[test]
-fn the_configuration_beats_the_defaults_and_the_profile() {
-    #[track_caller]
-    fn case(production: bool, prefix: &str) {
-        let flags = Flags {
-            production,
-            ..Flags::default()
-        };
+fn variables_beat_the_configuration_which_beats_the_defaults_and_the_profile() {
+    let from_variables = target(&settings(&[], config()).unwrap());
+    let expected = "mojito to acme/jsdev in ap-southeast-2, jsdev at the CDN";
+    assert_eq!(from_variables, expected);
+    for (production, folder) in [(false, "dev"), (true, "prd")] {
         let nothing = Raw::from_iter([]);
-        let settings = Settings::new(flags, &nothing, config(), Some("us-east-1")).unwrap();
-        assert_eq!(settings.target.containers[0].as_str(), "other");
-        assert_eq!(
-            (
-                settings.target.bucket.as_str(),
-                settings.target.prefix.as_str()
-            ),
-            ("other", prefix)
-        );
-        assert_eq!(settings.target.cdn_prefix.as_str(), prefix);
-        assert_eq!(settings.target.region, "eu-west-1");
+        let settings = settings_of(production, &nothing, config(), Some("us-east-1")).unwrap();
+        let expected = format!("other to other/{folder} in eu-west-1, {folder} at the CDN");
+        assert_eq!(target(&settings), expected);
         assert_eq!(settings.pretty, !production);
     }
-    case(false, "dev");
-    case(true, "prd");
 }
 
 /// The settings, or all problems, without some variables and with the region `us-east-1` of a profile.
 fn with_config(config: &str, unset: &[&str]) -> Result<Settings, String> {
     let is_set = |(name, _): &(&str, &str)| !unset.contains(name);
-    let raw: Raw = GOOD.into_iter().filter(is_set).collect();
-    Settings::new(
-        Flags::default(),
-        &raw,
-        ConfigJs::parse(config),
-        Some("us-east-1"),
-    )
-    .map_err(|problems| {
-        problems
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n")
-    })
+    let raw = GOOD.into_iter().filter(is_set).collect();
+    settings_of(false, &raw, ConfigJs::parse(config), Some("us-east-1"))
 }
 
 #[test]
 fn the_region_of_the_profile_is_used_where_config_js_certainly_names_none() {
-    #[track_caller]
-    fn case(config: &str) {
+    for [config] in rows(
+        "module.exports = {}
+         module.exports = { containerName: f() }
+         module.exports = { ...f(), s3Region: '' }",
+    ) {
         let settings = with_config(config, &["AWS_DEFAULT_REGION"]).unwrap();
         assert_eq!(settings.target.region, "us-east-1");
     }
-    case("module.exports = {}");
-    case("module.exports = { containerName: f() }");
-    case("module.exports = { ...f(), s3Region: '' }");
 }
 
 #[test]
 fn the_region_of_the_profile_is_refused_where_config_js_may_name_one() {
-    #[track_caller]
-    fn case(config: &str, problem: &str) {
+    for [config, start] in rows(
+        "module.exports = {                 | `config.js` cannot be read:
+         module.exports = { s3Region: f() } | `config.js s3Region` is computed
+         module.exports = { s3Region: 2 }   | `config.js s3Region` is not a string
+         module.exports = { ...f() }        | `config.js s3Region` is computed",
+    ) {
         let problems = with_config(config, &["AWS_DEFAULT_REGION"]).unwrap_err();
-        assert!(problems.starts_with(problem), "{problems}");
-        assert!(
-            problems.ends_with(", or set `AWS_DEFAULT_REGION`"),
-            "{problems}"
-        );
+        let end = ", or set `AWS_DEFAULT_REGION`";
+        assert!(problems.starts_with(start), "{problems}");
+        assert!(problems.ends_with(end), "{problems}");
         assert!(with_config(config, &[]).is_ok());
     }
-    case("module.exports = {", "`config.js` cannot be read: ");
-    case(
-        "module.exports = { s3Region: f() }",
-        "`config.js s3Region` is computed",
-    );
-    case(
-        "module.exports = { s3Region: 2 }",
-        "`config.js s3Region` is not a string",
-    );
-    case(
-        "module.exports = { ...f() }",
-        "`config.js s3Region` is computed",
-    );
 }
 
 #[test]
@@ -152,99 +129,57 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
 
 #[test]
 fn all_problems_are_reported_at_once() {
-    let problems = settings(
-        &[
-            ("WAIT", "yes"),
-            ("ACL", "public"),
-            ("DISTRIBUTION_ID", "E1*"),
-            ("S3_PREFIX", "a//b"),
-            ("AWS_CA_BUNDLE", "/no/such/file"),
-        ],
-        ConfigJs::default(),
-    )
-    .unwrap_err();
-    let names: Vec<&str> = problems
-        .iter()
-        .map(|problem| problem.split('`').nth(1).unwrap())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "S3_PREFIX",
-            "DISTRIBUTION_ID",
-            "WAIT",
-            "ACL",
-            "AWS_CA_BUNDLE"
-        ]
-    );
+    let names = "S3_PREFIX DISTRIBUTION_ID WAIT ACL AWS_CA_BUNDLE";
+    let invalid: Vec<_> = names.split(' ').map(|name| (name, "a//b")).collect();
+    let problems = settings(&invalid, ConfigJs::default()).unwrap_err();
+    let reported = problems.lines().filter_map(|line| line.split('`').nth(1));
+    assert_eq!(reported.collect::<Vec<_>>().join(" "), names, "{problems}");
 }
 
 #[test]
 fn secrets_are_not_printed() {
-    let settings = settings(&[], ConfigJs::default()).unwrap();
-    assert!(!format!("{settings:?}").contains("hunter2"));
-    let problems = settings_with_secret_address();
+    let valid = format!("{:?}", settings(&[], config()).unwrap());
+    let secret = "https://user:hunter2@example.com";
+    let proxy = ("HTTPS_PROXY", "http://user:hunter2@a proxy");
+    let addresses = [proxy, ("PUBLIC_URL", secret), ("AWS_ENDPOINT_URL", secret)];
+    let problems = settings(&addresses, config()).unwrap_err();
+    assert_eq!(problems.lines().count(), addresses.len(), "{problems}");
     assert!(
-        problems.iter().all(|problem| !problem.contains("hunter2")),
-        "{problems:?}"
+        !format!("{valid}{problems}").contains("hunter2"),
+        "{problems}"
     );
-}
-
-fn settings_with_secret_address() -> Vec<String> {
-    settings(
-        &[
-            ("HTTPS_PROXY", "hunter2:"),
-            ("PUBLIC_URL", "https://user:hunter2@example.com"),
-            ("AWS_ENDPOINT_URL", "https://user:hunter2@example.com"),
-        ],
-        ConfigJs::default(),
-    )
-    .unwrap_err()
 }
 
 const README: &str = include_str!("../../README.md");
 const PIPE_YML: &str = include_str!("../../pipe.yml");
 
-/// A row of README's tables of variables.
-struct Row {
-    names: Vec<&'static str>,
-    default: &'static str,
-}
+/// The names and the default in a row of README's tables of variables.
+type Row = (Vec<&'static str>, &'static str);
 
 /// README's two tables of variables: this program's settings, and those of every AWS tool.
 fn readme_tables() -> [Vec<Row>; 2] {
-    let rows = |header: &str| {
-        let (_, table) = README.split_once(header).unwrap();
-        let lines = table
-            .lines()
-            .skip(2)
-            .take_while(|line| line.starts_with('|'));
+    let headers = ["| Default | Meaning | IAM actions |", "| Meaning |"];
+    headers.map(|header| {
+        let (_, table) = README.split_once(&format!("| Variable {header}")).unwrap();
+        let lines = table.lines().skip(2);
+        let lines = lines.take_while(|line| line.starts_with('|'));
         let cells = lines.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
         let names = |cell: &'static str| cell.split(", ").map(|name| name.trim_matches('`'));
-        cells
-            .map(|cells| Row {
-                names: names(cells[1]).collect(),
-                default: cells[2],
-            })
-            .collect()
-    };
-    [
-        rows("| Variable | Default | Meaning | IAM actions |"),
-        rows("| Variable | Meaning |"),
-    ]
+        let row = |cells: Vec<&'static str>| (names(cells[1]).collect(), cells[2]);
+        cells.map(row).collect()
+    })
 }
 
 /// The names and types of README's YAML block: `NAME: '<TYPE>'`, some of them in comments.
 fn readme_yaml() -> BTreeMap<&'static str, &'static str> {
     let (_, block) = README.split_once("```yaml\n").unwrap();
     let (block, _) = block.split_once("```").unwrap();
-    let lines = block
-        .lines()
-        .map(|line| line.trim_start_matches(['#', ' ']));
-    lines
-        .filter_map(|line| line.split_once(": '<"))
-        .map(|(name, rest)| (name, rest.split('>').next().unwrap()))
-        .collect()
+    let types = block.lines().filter_map(|line| line.split_once(": '<"));
+    let r#type = |(name, rest): (&'static str, &'static str)| {
+        let (r#type, _) = rest.split_once('>').unwrap();
+        (name.trim_start_matches(['#', ' ']), r#type)
+    };
+    types.map(r#type).collect()
 }
 
 /// The names and defaults of `pipe.yml`, without what is only passed on from the repository's variables.
@@ -266,35 +201,30 @@ fn variables_of<T: for<'de> serde::Deserialize<'de>>() -> Vec<String> {
     names.iter().map(|name| name.to_uppercase()).collect()
 }
 
-fn set<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> BTreeSet<String> {
-    let names = names.into_iter();
-    names.map(|name| name.as_ref().to_owned()).collect()
-}
-
+/// A place has the names that are read, and no others.
 #[track_caller]
-fn assert_same(place: &str, names: &BTreeSet<String>, read: &BTreeSet<String>) {
-    let missing: Vec<_> = read.difference(names).collect();
-    assert!(missing.is_empty(), "{place} lacks {missing:?}");
-    let unknown: Vec<_> = names.difference(read).collect();
+fn assert_same<'a>(place: &str, names: impl IntoIterator<Item = &'a str>, read: &[String]) {
+    let names: BTreeSet<&str> = names.into_iter().collect();
+    let read = read.iter().map(String::as_str).collect();
+    let differences: Vec<_> = names.symmetric_difference(&read).collect();
     assert!(
-        unknown.is_empty(),
-        "{place} has {unknown:?}, which nothing reads"
+        differences.is_empty(),
+        "in {place} alone, or missing there: {differences:?}"
     );
 }
 
 #[test]
 fn pipe_yml_and_the_readme_list_the_settings_that_are_read() {
-    let settings = set(variables_of::<RawSettings>());
+    let settings = variables_of::<RawSettings>();
     assert!(settings.len() > 20);
-    assert_same("pipe.yml", &set(pipe_yml().into_keys()), &settings);
-    let yaml = set(readme_yaml().into_keys());
-    assert_same("README's YAML block", &yaml, &settings);
-    let [own, of_aws] = readme_tables().map(|rows| set(rows.iter().flat_map(|row| &row.names)));
-    assert_same("README's table of variables", &own, &settings);
-    let mut aws = set(variables_of::<RawAws>());
+    assert_same("pipe.yml", pipe_yml().into_keys(), &settings);
+    assert_same("README's YAML block", readme_yaml().into_keys(), &settings);
+    let [own, of_aws] = readme_tables().map(|rows| rows.into_iter().flat_map(|(names, _)| names));
+    assert_same("README's table of variables", own, &settings);
+    let mut aws = variables_of::<RawAws>();
     // Only the SDK reads it.
-    aws.insert("NO_PROXY".to_owned());
-    assert_same("README's table of AWS's variables", &of_aws, &aws);
+    aws.push("NO_PROXY".to_owned());
+    assert_same("README's table of AWS's variables", of_aws, &aws);
 }
 
 /// The settings of development and of production with one more variable, or what is invalid, as text.
@@ -306,11 +236,7 @@ fn effect(variable: Option<(&str, &str)>) -> [String; 2] {
         ];
         let variables = GOOD.into_iter().chain(in_ci).chain(variable);
         let raw: Raw = variables.collect();
-        let flags = Flags {
-            production,
-            ..Flags::default()
-        };
-        let settings = Settings::new(flags, &raw, config(), None);
+        let settings = settings_of(production, &raw, config(), None);
         format!("{} {settings:?}", raw.debug())
     })
 }
@@ -319,14 +245,14 @@ fn effect(variable: Option<(&str, &str)>) -> [String; 2] {
 fn the_defaults_in_pipe_yml_and_the_readme_are_the_ones_of_the_program() {
     let unset = effect(None);
     let [rows, _] = readme_tables();
-    for row in &rows {
-        let code = row
-            .default
-            .strip_prefix('`')
-            .and_then(|cell| cell.strip_suffix('`'));
-        let in_readme = code.filter(|default| !default.contains('`'));
-        for name in &row.names {
-            let default = pipe_yml().get(name).copied().flatten();
+    for (names, cell) in rows {
+        let code: Vec<&str> = cell.split('`').collect();
+        let in_readme = match code[..] {
+            ["", default, ""] => Some(default),
+            _ => None,
+        };
+        for name in names {
+            let default = pipe_yml()[name];
             assert_eq!(
                 in_readme, default,
                 "`{name}` in README's table and in pipe.yml"
@@ -345,19 +271,13 @@ fn a_boolean_is_called_one_and_has_its_default_in_pipe_yml_unless_that_depends_o
     for (name, r#type) in readme_yaml() {
         let [invalid, _] = effect(Some((name, "neither")));
         let is_boolean = invalid.contains("expected `true` or `false`");
-        assert_eq!(
-            r#type == "boolean",
-            is_boolean,
-            "`{name}` in README's YAML block"
-        );
+        let place = format!("`{name}` in README's YAML block or pipe.yml");
+        assert_eq!(r#type == "boolean", is_boolean, "{place}");
         if is_boolean {
-            let of_program: Vec<&str> = ["true", "false"]
-                .into_iter()
-                .filter(|value| effect(Some((name, value))) == unset)
-                .collect();
-            assert!(of_program.len() < 2, "`{name}` changes nothing");
-            let default = pipe_yml().get(name).copied().flatten();
-            assert_eq!(default, of_program.first().copied(), "`{name}` in pipe.yml");
+            let is_default = |value: &&str| effect(Some((name, value))) == unset;
+            let defaults: Vec<&str> = ["true", "false"].into_iter().filter(is_default).collect();
+            assert!(defaults.len() < 2, "`{name}` changes nothing");
+            assert_eq!(pipe_yml()[name], defaults.first().copied(), "{place}");
         }
     }
 }

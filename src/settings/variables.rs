@@ -3,7 +3,7 @@
 //! Bitbucket passes `NAME: $UNDEFINED` as an empty string, and a list as `NAME_COUNT`, `NAME_0`, `NAME_1` and so on. Both
 //! are handled here, so that neither the rest of the program nor AWS's SDK sees an empty variable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::env;
 use std::ffi::OsStr;
 
@@ -34,15 +34,15 @@ impl Variables {
     }
 
     /// The variables without those that have lower-case letters: envy folds case, and `debug` is not `DEBUG`.
-    pub(super) fn upper_case(self) -> impl Iterator<Item = (String, String)> {
-        let is_lower = |c: char| c.is_ascii_lowercase();
-        let variables = self.0.into_iter();
-        variables.filter(move |(name, _)| !name.contains(is_lower))
+    pub(super) fn upper_case(&self) -> impl Iterator<Item = (String, String)> {
+        let is_upper = |name: &str| !name.contains(|c: char| c.is_ascii_lowercase());
+        let variables = self.0.clone().into_iter();
+        variables.filter(move |(name, _)| is_upper(name))
     }
 
     /// Reads a list: Bitbucket's array form, or one plain value. Empty elements are skipped, and repeated ones count once.
     pub(super) fn list(&self, name: &str) -> Result<Vec<String>, InvalidSetting> {
-        let invalid = |problem| InvalidSetting::new(name.to_owned(), problem);
+        let invalid = |problem| InvalidSetting::new(name, problem);
         let count_name = format!("{name}_COUNT");
         let plain = self.0.get(name);
         let Some(count) = self.0.get(&count_name) else {
@@ -69,14 +69,12 @@ impl Variables {
             })
             .collect();
         elements.sort_unstable_by_key(|(index, _)| *index);
-        let mut list: Vec<String> = Vec::with_capacity(elements.len());
-        let mut seen = std::collections::HashSet::new();
-        for (_, value) in elements {
-            if seen.insert(value) {
-                list.push(value.clone());
-            }
-        }
-        Ok(list)
+        let mut seen = HashSet::new();
+        elements.retain(|(_, value)| seen.insert(*value));
+        Ok(elements
+            .into_iter()
+            .map(|(_, value)| value.clone())
+            .collect())
     }
 }
 
@@ -94,88 +92,35 @@ fn is_read_by_others(name: &OsStr) -> bool {
 impl<'a> FromIterator<(&'a str, &'a str)> for Variables {
     fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(variables: T) -> Self {
         let set = variables.into_iter().filter(|(_, value)| !value.is_empty());
-        Self(
-            set.map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
-        )
+        let owned = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        Self(owned.collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::testing::rows;
 
     #[test]
     fn a_list_is_one_value_or_bitbuckets_array() {
-        #[track_caller]
-        fn case<const N: usize>(variables: [(&str, &str); N], expected: &[&str]) {
-            assert_eq!(
-                Variables::from_iter(variables).list("NAME").unwrap(),
-                expected
-            );
+        for [variables, expected] in rows(
+            "                                             |
+             NAME=a                                       | a
+             NAME_COUNT=2 NAME_0=a NAME_1=b               | a b
+             NAME_COUNT=0 NAME_0=a                        |
+             NAME_COUNT=3 NAME_0=a NAME_1= NAME_2=c       | a c
+             NAME_COUNT=3 NAME_0=b NAME_1=a NAME_2=b      | b a
+             NAME_COUNT=12 NAME_10=b NAME_11=c NAME_2=a   | a b c
+             NAME_COUNT=18446744073709551615 NAME_7=a     | a
+             NAME_COUNT=                                  |
+             NAME=a NAME_COUNT=1 NAME_0=b | `NAME` is set both as a single value and as a list (`NAME_COUNT`); set only one of them
+             NAME_COUNT=two               | `NAME` has a length (`NAME_COUNT`) that is not a number",
+        ) {
+            let named = variables.split(' ').filter_map(|it| it.split_once('='));
+            let list = named.collect::<Variables>().list("NAME");
+            let list = list.map_or_else(|error| error.to_string(), |list| list.join(" "));
+            assert_eq!(list, expected, "{variables}");
         }
-        case([], &[]);
-        case([("NAME", "a")], &["a"]);
-        case(
-            [("NAME_COUNT", "2"), ("NAME_0", "a"), ("NAME_1", "b")],
-            &["a", "b"],
-        );
-        case([("NAME_COUNT", "0"), ("NAME_0", "a")], &[]);
-        case(
-            [
-                ("NAME_COUNT", "3"),
-                ("NAME_0", "a"),
-                ("NAME_1", ""),
-                ("NAME_2", "c"),
-            ],
-            &["a", "c"],
-        );
-        case(
-            [
-                ("NAME_COUNT", "3"),
-                ("NAME_0", "b"),
-                ("NAME_1", "a"),
-                ("NAME_2", "b"),
-            ],
-            &["b", "a"],
-        );
-        case(
-            [("NAME_COUNT", "18446744073709551615"), ("NAME_7", "a")],
-            &["a"],
-        );
-        case([("NAME_COUNT", "")], &[]);
-    }
-
-    #[test]
-    fn elements_keep_their_order_beyond_nine() {
-        let names: Vec<String> = (0..12).map(|index| format!("NAME_{index}")).collect();
-        let mut variables = Variables::from_iter([("NAME_COUNT", "12")]);
-        for name in &names {
-            variables.0.insert(name.clone(), name.to_lowercase());
-        }
-        let expected: Vec<String> = names.iter().map(|name| name.to_lowercase()).collect();
-        assert_eq!(variables.list("NAME").unwrap(), expected);
-    }
-
-    #[test]
-    fn a_list_set_in_both_forms_or_without_a_length_is_refused() {
-        #[track_caller]
-        fn case<const N: usize>(variables: [(&str, &str); N], expected: &str) {
-            assert_eq!(
-                Variables::from_iter(variables)
-                    .list("NAME")
-                    .unwrap_err()
-                    .to_string(),
-                expected
-            );
-        }
-        case(
-            [("NAME", "a"), ("NAME_COUNT", "1"), ("NAME_0", "b")],
-            "`NAME` is set both as a single value and as a list (`NAME_COUNT`); set only one of them",
-        );
-        case(
-            [("NAME_COUNT", "two")],
-            "`NAME` has a length (`NAME_COUNT`) that is not a number",
-        );
     }
 }
