@@ -105,7 +105,7 @@ fn report_panics(build: &Build, console: &Arc<Console>) {
             env!("CARGO_PKG_NAME")
         ));
         let exit = Exit::InternalError;
-        let result = RunResult::early(&build, exit, Some("internal error".to_owned()));
+        let result = RunResult::early(&build, exit, Some("internal error".to_owned()), None);
         result_file::write(&build, &result, &console);
         process::exit(exit.code().into());
     }));

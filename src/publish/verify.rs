@@ -226,11 +226,7 @@ pub(crate) async fn verify(publisher: &Publisher<'_>) {
     let connector = publisher.https.connector();
     let timeout = timeout(run.state().all_invalidations_completed());
     let verifier = &Verifier::start(&connector, &settings.cache_control, timeout);
-    let containers = run.published_containers();
-    let objects = containers
-        .iter()
-        .filter_map(|container| container.minified());
-    stream::iter(objects)
+    stream::iter(run.published_scripts())
         .map(|object| async move {
             let url = public_url_of(public_url, &object.cdn_path);
             let on_wait = |last_seen: &str, waited: Duration| {

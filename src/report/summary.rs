@@ -50,9 +50,9 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
 /// anything.
 fn errors(plan: &Plan, state: &RunState, console: &Console) {
     let permissions = state.permissions(plan);
-    let mut groups: Vec<Vec<AwsError>> = Vec::new();
+    let mut groups: Vec<Vec<&AwsError>> = Vec::new();
     for error in state.errors() {
-        let is_alike = |group: &&mut Vec<AwsError>| {
+        let is_alike = |group: &&mut Vec<&AwsError>| {
             (group[0].action, &group[0].kind) == (error.action, &error.kind)
         };
         match groups.iter_mut().find(is_alike) {
@@ -61,7 +61,7 @@ fn errors(plan: &Plan, state: &RunState, console: &Console) {
         }
     }
     for group in groups {
-        let statement = missing_statement(group.iter(), &permissions)
+        let statement = missing_statement(group.iter().copied(), &permissions)
             .map(|statement| format!("\n{}", statement.pretty()));
         console.failure(&format!(
             "{}\nwhat to do: {}{}",
@@ -191,8 +191,8 @@ fn not_invalidated(plan: &Plan, state: &RunState) -> Option<String> {
 
 fn next(outcome: &Outcome) -> Option<String> {
     let is_refusal = |error: &AwsError| matches!(error.kind, AwsErrorKind::Refused(_));
-    let errors = outcome.state.errors();
-    let only_refused = !errors.is_empty() && errors.iter().all(is_refusal);
+    let mut errors = outcome.state.errors().peekable();
+    let only_refused = errors.peek().is_some() && errors.all(is_refusal);
     let is_done = matches!(outcome.exit, Exit::Published | Exit::NotVerified);
     (!is_done && !only_refused)
         .then(|| "next: fix the cause and re-run; re-running is safe".to_owned())
