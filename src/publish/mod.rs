@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod invalidate;
 pub(crate) mod only_newer;
 pub(crate) mod outcome;
+mod parsers;
 pub(crate) mod plan;
 pub(crate) mod publisher;
 pub(crate) mod run;

@@ -3,23 +3,22 @@
 //! A poll compares status, bytes and headers. It parses nothing, since whatever is served may take seconds to parse. Only at
 //! the deadline is the last response looked into, on another thread.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use tokio::sync::Semaphore;
 use tokio::time::{timeout_at, Instant};
 
 use super::cdn;
 use super::event::Event;
+use super::parsers::Parsers;
 use super::publisher::Publisher;
 use super::state::Verification;
 use crate::container::gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
-use crate::container::{MAX_FILE, MAX_READERS};
+use crate::container::MAX_FILE;
 use crate::settings::cache_control::CacheControl;
 use crate::settings::names::public_url_of;
 
@@ -52,8 +51,7 @@ pub(crate) struct Verifier<'a> {
     connector: &'a dyn HttpConnector,
     cache_control: &'a CacheControl,
     deadline: Instant,
-    /// Limits how many scripts are parsed at the same time.
-    parsers: Arc<Semaphore>,
+    parsers: Parsers,
 }
 
 /// What a response showed in the place of the published object.
@@ -84,7 +82,7 @@ impl<'a> Verifier<'a> {
             connector,
             cache_control,
             deadline: Instant::now() + timeout,
-            parsers: Arc::new(Semaphore::new(MAX_READERS)),
+            parsers: Parsers::new(),
         }
     }
 
@@ -141,15 +139,8 @@ impl<'a> Verifier<'a> {
             return phrase;
         };
         let published = object.body.clone();
-        let parse = async {
-            let parser = Arc::clone(&self.parsers).acquire_owned().await;
-            // On the runtime's thread, everything else would wait for the parser.
-            let parsed = tokio::task::spawn_blocking(move || {
-                let _parser = parser;
-                with_cache(describe(&served, &published), &served)
-            });
-            parsed.await.expect("a panic ends the process")
-        };
+        let describe = move || with_cache(describe(&served, &published), &served);
+        let parse = self.parsers.run(describe);
         let parsed = timeout_at(self.deadline + PARSE_TIMEOUT, parse).await;
         parsed.unwrap_or(phrase)
     }
