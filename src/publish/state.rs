@@ -164,15 +164,9 @@ impl RunState {
 
     /// The distributions that still serve the old container.
     pub(crate) fn not_invalidated(&self) -> Vec<&DistributionId> {
-        let mut ids = Vec::new();
-        for (id, invalidation) in &self.invalidations {
-            if let Invalidation::Pending | Invalidation::InFlight | Invalidation::Failed(_) =
-                invalidation
-            {
-                ids.push(id);
-            }
-        }
-        ids
+        let invalidations = self.invalidations.iter();
+        let not_accepted = invalidations.filter(|(_, it)| it.ids().is_empty());
+        not_accepted.map(|(id, _)| id).collect()
     }
 
     /// Whether CloudFront has completed the invalidation in every distribution, and there is one.

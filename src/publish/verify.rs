@@ -221,7 +221,7 @@ pub(crate) async fn verify(publisher: &Publisher<'_>) {
             match verifier.wait_for(&url, object, on_wait).await {
                 Ok(()) => {
                     run.set_verification(&url, Verification::Verified);
-                    publisher.emit(&Event::Verified { url: &url });
+                    publisher.emit(&Event::Verified(&url));
                 }
                 Err(problem) => run.set_verification(&url, Verification::Failed(problem)),
             }
