@@ -1,4 +1,4 @@
-//! Why a command ends before it changed anything, with its exit code.
+//! Why a command ends before it changes anything, with its exit code.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::container::InvalidFile;
 use crate::exit::Exit;
 use crate::settings::problems::InvalidSetting;
 
-/// What every early end means for visitors.
+/// What every early end means to visitors.
 pub(crate) const STATE: &str = "nothing was uploaded; visitors still get the old container";
 
 /// Why a command ends before its first upload.
@@ -35,7 +35,7 @@ impl Error {
     }
 }
 
-/// One item as it is, several counted and one to a line.
+/// One item alone; several with their count, one on each line.
 fn list<T: ToString>(plural: &str, items: &[T]) -> String {
     if let [item] = items {
         return item.to_string();
