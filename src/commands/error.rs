@@ -46,30 +46,3 @@ fn list<T: ToString>(plural: &str, items: &[T]) -> String {
     }
     text
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_problem_stands_alone_and_several_are_counted() {
-        let wait = InvalidSetting::value("WAIT", "yes", "`true` or `false`");
-        let bucket = InvalidSetting::new("S3_BUCKET", "is not set");
-        assert_eq!(
-            Error::Settings(vec![wait.clone()]).to_string(),
-            "`WAIT` is `yes`, expected `true` or `false`"
-        );
-        assert_eq!(
-            Error::Settings(vec![wait, bucket]).to_string(),
-            "2 settings are missing or invalid:\n  `WAIT` is `yes`, expected `true` or `false`\n  `S3_BUCKET` is not set"
-        );
-        let unfit = InvalidFile {
-            path: "a.js".into(),
-            problem: "is empty".into(),
-        };
-        assert_eq!(
-            Error::Container(vec![unfit.clone(), unfit]).to_string(),
-            "2 files cannot be published:\n  `a.js` is empty\n  `a.js` is empty"
-        );
-    }
-}

@@ -170,7 +170,18 @@ impl<'a> ContainerResult<'a> {
             Some(Err(not_compared)) => (None, Some(not_compared)),
             None => (None, None),
         };
-        let objects = container.objects.iter();
+        let object_result = |object: &'a Object| {
+            let upload = &state.uploads[&object.key];
+            ObjectResult {
+                key: &object.key,
+                variant: object.variant,
+                path: &object.cdn_path,
+                size: object.size.0,
+                compressed_size: object.compressed_size().0,
+                upload,
+                error: upload.error(),
+            }
+        };
         Self {
             name: &container.name,
             state: state.container(container),
@@ -179,23 +190,7 @@ impl<'a> ContainerResult<'a> {
             changes: compared.map(|changes| &changes.list[..]),
             compared_with: compared.map(|changes| changes.against.as_str()),
             comparison_skipped: skipped.map(ToString::to_string),
-            objects: objects
-                .map(|object| ObjectResult::new(object, &state.uploads[&object.key]))
-                .collect(),
-        }
-    }
-}
-
-impl<'a> ObjectResult<'a> {
-    fn new(object: &'a Object, upload: &'a Upload) -> Self {
-        Self {
-            key: &object.key,
-            variant: object.variant,
-            path: &object.cdn_path,
-            size: object.size.0,
-            compressed_size: object.compressed_size().0,
-            upload,
-            error: upload.error(),
+            objects: container.objects.iter().map(object_result).collect(),
         }
     }
 }
