@@ -23,12 +23,16 @@ enum CliCommand {
     /// Publish the container (the default)
     Publish(PublishArgs),
     /// Show who the credentials are and prove what they can and cannot write, changing nothing
-    Check(CheckArgs),
+    Check {
+        /// Check what production needs; by hand, the default is development
+        #[arg(long)]
+        production: bool,
+    },
     /// Print the least-privilege IAM policy for the same settings, as JSON
     Policy(PolicyArgs),
 }
 
-#[derive(Args, Debug, Default)]
+#[derive(Args, Debug)]
 struct PublishArgs {
     /// Publish to production; by hand, the default is development
     #[arg(long)]
@@ -36,13 +40,6 @@ struct PublishArgs {
     /// Say what would happen and what would change, and write nothing
     #[arg(long)]
     dry_run: bool,
-}
-
-#[derive(Args, Debug)]
-struct CheckArgs {
-    /// Check what production needs; by hand, the default is development
-    #[arg(long)]
-    production: bool,
 }
 
 #[derive(Args, Debug)]
@@ -71,25 +68,26 @@ struct PolicyArgs {
 pub(crate) enum Command {
     Publish(Flags),
     Check(Flags),
-    /// With who is trusted, where that is what is asked for.
+    /// With the flags of `--trust`, if the trust policy is to be printed.
     Policy(Flags, Option<RawTrust>),
 }
 
 impl Cli {
     pub(crate) fn into_command(self) -> Command {
-        match self.command {
-            None => Command::Publish(self.publish.into()),
-            Some(CliCommand::Publish(arguments)) => Command::Publish(arguments.into()),
-            Some(CliCommand::Check(arguments)) => Command::Check(Flags {
-                production: arguments.production,
-                ..Flags::default()
-            }),
-            Some(CliCommand::Policy(arguments)) => {
-                let flags = Flags {
-                    production: arguments.production,
-                    credentials_optional: true,
-                    ..Flags::default()
-                };
+        let mut flags = Flags::default();
+        match self.command.unwrap_or(CliCommand::Publish(self.publish)) {
+            CliCommand::Publish(arguments) => {
+                flags.production = arguments.production;
+                flags.dry_run = arguments.dry_run;
+                Command::Publish(flags)
+            }
+            CliCommand::Check { production } => {
+                flags.production = production;
+                Command::Check(flags)
+            }
+            CliCommand::Policy(arguments) => {
+                flags.production = arguments.production;
+                flags.credentials_optional = true;
                 let trust = arguments.trust.then_some(RawTrust {
                     bitbucket_workspace: arguments.workspace,
                     bitbucket_repo_owner_uuid: arguments.workspace_uuid,
@@ -98,16 +96,6 @@ impl Cli {
                 });
                 Command::Policy(flags, trust)
             }
-        }
-    }
-}
-
-impl From<PublishArgs> for Flags {
-    fn from(arguments: PublishArgs) -> Self {
-        Self {
-            production: arguments.production,
-            dry_run: arguments.dry_run,
-            ..Self::default()
         }
     }
 }

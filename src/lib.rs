@@ -1,15 +1,15 @@
 //! Publishes a built Mojito container to exactly the S3 keys it may write, and invalidates CloudFront.
 //!
-//! The folders stand in the order of the work. A file uses its own folder and those before it, and no two files use each
-//! other: `tests/` has a test of that.
+//! The folders are in the order of the work. A file uses only its own folder and those before it, and no two files use each
+//! other. A test in `tests/` checks this.
 
 mod cli;
 mod exit;
 
-/// What knows nothing of Mojito, Bitbucket or AWS: sizes, files up to a limit, columns, text that a log can bear, secrets.
+/// What is independent of Mojito, Bitbucket and AWS: sizes, files up to a limit, columns, text that is safe in a log, secrets.
 mod common;
 
-/// What Mojito's own files say: `config.js`, and the script of a container with its experiments.
+/// Mojito's own files: `config.js`, and the script of a container with its experiments.
 mod mojito;
 
 /// What a run is to do: variables, flags, `config.js` and the pipeline, validated in one step.
@@ -21,16 +21,16 @@ mod container;
 /// How AWS is called: one request at a time.
 mod aws;
 
-/// What is done, in order. It emits events and says nothing by itself.
+/// What is done, in order. It emits events and prints nothing.
 mod publish;
 
-/// How it is said: on the console and as JSON.
+/// What a run reports: the log on the console, and the result as JSON.
 mod report;
 
-/// What the user runs: one command a file, and how a run ends.
+/// What the user runs: a file for each command, and how a run ends.
 mod commands;
 
-/// What must hold whatever comes in, for tests and `cargo fuzz`.
+/// What must hold for any input, for tests and `cargo fuzz`.
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
@@ -68,7 +68,7 @@ pub fn main() -> ! {
     let ending = Arc::new(Ending::new(build, Arc::clone(&console)));
     let result = run(command, &raw, &ending, &console);
     let exit = ending.of_command(result);
-    // The system frees everything at once; freeing it piece by piece takes a twentieth of a run's processor time.
+    // The system frees all memory at once. Freeing it piece by piece takes a twentieth of a run's processor time.
     process::exit(exit.code().into());
 }
 
@@ -91,7 +91,7 @@ fn run(
             Command::Policy(flags, trust) => commands::policy::policy(flags, trust, raw).await,
         }
     });
-    // A name that is still being resolved for a connection would keep the process.
+    // Dropping the runtime would wait for a DNS lookup that is still running.
     std::mem::forget(runtime);
     result
 }
@@ -105,7 +105,7 @@ fn report_panics(build: &Build, console: &Arc<Console>) {
             env!("CARGO_PKG_NAME")
         ));
         let exit = Exit::InternalError;
-        let result = RunResult::early(&build, exit, Some("internal error".to_owned()));
+        let result = RunResult::early(&build, exit, Some("internal error".to_owned()), None);
         result_file::write(&build, &result, &console);
         process::exit(exit.code().into());
     }));

@@ -1,7 +1,7 @@
 //! `mojito-publish check`: shows whose the credentials are and proves what they can and cannot write.
 //!
 //! Creating a multipart upload needs the same permission as an upload, but creates no visible object, and whoever created it
-//! may abort it. So each key is tried for real, and nothing is changed.
+//! may abort it. So the permission for each key is tested for real, and nothing is changed.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -26,18 +26,18 @@ use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
-/// After a signal, how long the request that is on its way may take, so that nothing stays behind.
+/// After a signal, how long the request in flight may take, so that no multipart upload is left behind.
 const REQUEST_GRACE: Duration = Duration::from_millis(900);
 
-/// What trying a key has shown.
+/// Whether a key can be written.
 enum Access {
     Allowed,
     Denied(AwsError),
-    /// It could not be tried.
+    /// It could not be found out.
     Inconclusive(AwsError),
 }
 
-/// Checks what the credentials may do in the environment of the settings.
+/// Checks what the credentials can write in the environment of the settings.
 pub(crate) async fn check(flags: Flags, raw: &Raw, console: &Console) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let mut stopped = pin!(signals.received());
@@ -133,7 +133,7 @@ async fn try_key(aws: &Aws, settings: &Settings, key: &ObjectKey, console: &Cons
 
 fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &Console) -> Exit {
     let permissions = Permissions::of(settings);
-    let (mut missing, mut excess, mut inconclusive) = (0, 0, 0);
+    let (mut missing, mut excess, mut inconclusive) = (false, false, false);
     for (probe, access) in probes.iter().zip(accesses) {
         let address = s3_uri(&settings.target.bucket, &probe.key);
         match (access, probe.expect_denied) {
@@ -142,23 +142,23 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
                 console.success(&format!("cannot write {address} ({reason})"));
             }
             (Access::Denied(error), None) => {
-                missing += 1;
+                missing = true;
                 let statement = permissions.statement_for_objects(&[&probe.key]).pretty();
                 console.failure(&format!(
                     "missing permission: cannot write {address}\n{error}\nthe missing statement:\n{statement}"
                 ));
             }
             (Access::Allowed, Some(reason)) => {
-                excess += 1;
+                excess = true;
                 console.failure(&format!(
                     "excess permission: can write {address} ({reason})"
                 ));
             }
             (Access::Inconclusive(error), _) => {
-                inconclusive += 1;
+                inconclusive = true;
+                let remedy = error.remedy();
                 console.failure(&format!(
-                    "could not check {address}: {error}\nwhat to do: {}",
-                    error.remedy()
+                    "could not check {address}: {error}\nwhat to do: {remedy}"
                 ));
             }
         }
@@ -168,39 +168,25 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
             "not checked: cloudfront:CreateInvalidation on {distribution}, as checking it would invalidate"
         ));
     }
-    conclusion(settings, missing, excess, inconclusive, console)
-}
-
-/// The last line, from how many keys were found to be what.
-fn conclusion(
-    settings: &Settings,
-    missing: usize,
-    excess: usize,
-    inconclusive: usize,
-    console: &Console,
-) -> Exit {
-    if inconclusive > 0 {
-        console.failure("not everything could be checked");
-    } else if missing > 0 && excess > 0 {
-        console.failure(&format!(
+    let (own, other) = (settings.environment, settings.environment.other());
+    let failure = match (inconclusive, missing, excess) {
+        (false, false, false) => {
+            console.success(&format!(
+                "these credentials can write what {own} needs, and nothing else that was checked"
+            ));
+            return Exit::Published;
+        }
+        (true, _, _) => "not everything could be checked",
+        (_, true, true) => &format!(
             "permissions are missing, and others are in excess\n\
-             these may be the credentials of {}; `mojito-publish policy` prints what {} needs",
-            settings.environment.other(),
-            settings.environment
-        ));
-    } else if missing > 0 {
-        console.failure("permissions are missing, and a publish would fail: give the user or role the statement above");
-    } else if excess > 0 {
-        console.failure(
+             these may be the credentials of {other}; `mojito-publish policy` prints what {own} needs"
+        ),
+        (_, true, _) => "permissions are missing, and a publish would fail: give the user or role the statement above",
+        (_, false, true) => {
             "permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what \
-             `mojito-publish policy` prints, and nothing else",
-        );
-    } else {
-        console.success(&format!(
-            "these credentials can write what {} needs, and nothing else that was checked",
-            settings.environment
-        ));
-        return Exit::Published;
-    }
+             `mojito-publish policy` prints, and nothing else"
+        }
+    };
+    console.failure(failure);
     Exit::NotPublished
 }

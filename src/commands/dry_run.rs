@@ -1,6 +1,6 @@
 //! `--dry-run`: shows the plan, and what it would change.
 //!
-//! It reads what is published now, where it may, and writes nothing.
+//! It reads what is published now, if the credentials allow it, and writes nothing.
 
 use aws_config::SdkConfig;
 
@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::publish::compare::{already_reported, Comparison};
 use crate::publish::only_newer;
 use crate::publish::plan::Plan;
+use crate::publish::state::RunState;
 use crate::report::console::Console;
 use crate::report::result_json::RunResult;
 use crate::report::{progress, result_file, tables};
@@ -33,16 +34,18 @@ pub(crate) async fn dry_run(
     let readable = aws.map_err(ConnectError::summary);
     let comparison = Comparison::new(readable, https, &plan.settings, None);
     let all_changes = comparison.all(&plan.containers).await;
-    for (number, (container, changes)) in plan.containers.iter().zip(&all_changes).enumerate() {
-        let already_reported = already_reported(changes, all_changes[..number].iter());
-        progress::changes(plan, container, changes, already_reported, console);
+    let mut state = RunState::new(plan);
+    for (container, changes) in plan.containers.iter().zip(all_changes) {
+        let already_reported = already_reported(&changes, state.changes.values());
+        progress::changes(plan, container, &changes, already_reported, console);
+        state.changes.insert(container.name.clone(), changes);
     }
     if let (Ok(aws), true) = (aws, plan.settings.only_newer) {
         refusals(plan, aws, console).await;
     }
     console.success("dry run: nothing was written");
-    let credentials = aws.ok().map(|aws| aws.credentials.as_str());
-    let result = RunResult::dry_run(plan, credentials, &all_changes);
+    state.credentials = aws.ok().map(|aws| aws.credentials.clone());
+    let result = RunResult::dry_run(plan, &state);
     result_file::write(&plan.settings.build, &result, console);
     Ok(Exit::Published)
 }

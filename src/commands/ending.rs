@@ -1,4 +1,4 @@
-//! How the process ends: decided once, by whichever comes first, the end of the work or a signal.
+//! How the process ends. The end of the work or a signal decides it, whichever comes first.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +11,7 @@ use crate::report::result_json::RunResult;
 use crate::report::summary;
 use crate::settings::pipeline::Build;
 
-/// Reports the end and stores the result, once. Whoever comes second waits for the first.
+/// Reports the end and stores the result, once. A second caller waits for the first and gets its exit code.
 pub(crate) struct Ending {
     build: Build,
     console: Arc<Console>,
@@ -29,23 +29,20 @@ impl Ending {
         }
     }
 
-    /// From now on, the end is that of a run.
+    /// From now on, a signal ends this run.
     pub(crate) fn start(&self, run: Run) -> &Arc<Run> {
         self.run.get_or_init(|| Arc::new(run))
     }
 
-    /// Ends with what a command returned.
+    /// Ends the process with what a command returned.
     pub(crate) fn of_command(&self, result: Result<Exit, Error>) -> Exit {
         *self.exit.get_or_init(|| match result {
             Ok(exit) => exit,
             Err(error) => {
                 let exit = error.exit();
                 self.console.failure(&format!("{error}\n{STATE}"));
-                self.store(&RunResult::early(
-                    &self.build,
-                    exit,
-                    Some(error.to_string()),
-                ));
+                let error = Some(error.to_string());
+                self.store(&RunResult::early(&self.build, exit, error, None));
                 exit
             }
         })
@@ -56,7 +53,7 @@ impl Ending {
         *self.exit.get_or_init(|| self.report(run, None))
     }
 
-    /// Ends the run, if there is one, where it is.
+    /// Ends the run where it is, if it has started.
     pub(crate) fn of_signal(&self, signal: &'static str) -> Exit {
         *self.exit.get_or_init(|| {
             if let Some(run) = self.run.get() {
@@ -65,16 +62,18 @@ impl Ending {
             let exit = Exit::NotPublished;
             self.console
                 .failure(&format!("stopped by {signal}\n{STATE}"));
-            self.store(&RunResult::stopped_early(&self.build, exit, signal));
+            self.store(&RunResult::early(&self.build, exit, None, Some(signal)));
             exit
         })
     }
 
-    /// The exit where the report is not finished in time.
+    /// The exit code if reporting takes too long.
     pub(crate) fn unreported(&self) -> Exit {
-        // Without a run, nothing was sent.
-        let exit = |run: &Arc<Run>| run.outcome().map_or(Exit::InternalError, |it| it.exit);
-        self.run.get().map_or(Exit::NotPublished, exit)
+        match self.run.get() {
+            Some(run) => run.outcome().map_or(Exit::InternalError, |it| it.exit),
+            // Nothing was sent.
+            None => Exit::NotPublished,
+        }
     }
 
     fn report(&self, run: &Run, stopped_by: Option<&'static str>) -> Exit {

@@ -1,4 +1,4 @@
-//! Why a command ends before it changed anything, with its exit code.
+//! Why a command ends before it changes anything, with its exit code.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::container::InvalidFile;
 use crate::exit::Exit;
 use crate::settings::problems::InvalidSetting;
 
-/// What every early end means for visitors.
+/// What every early end means to visitors.
 pub(crate) const STATE: &str = "nothing was uploaded; visitors still get the old container";
 
 /// Why a command ends before its first upload.
@@ -35,7 +35,7 @@ impl Error {
     }
 }
 
-/// One item as it is, several counted and one to a line.
+/// One item alone; several with their count, one on each line.
 fn list<T: ToString>(plural: &str, items: &[T]) -> String {
     if let [item] = items {
         return item.to_string();
@@ -45,31 +45,4 @@ fn list<T: ToString>(plural: &str, items: &[T]) -> String {
         let _ = write!(text, "\n  {}", item.to_string().replace('\n', "\n  "));
     }
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_problem_stands_alone_and_several_are_counted() {
-        let wait = InvalidSetting::value("WAIT", "yes", "`true` or `false`");
-        let bucket = InvalidSetting::new("S3_BUCKET", "is not set");
-        assert_eq!(
-            Error::Settings(vec![wait.clone()]).to_string(),
-            "`WAIT` is `yes`, expected `true` or `false`"
-        );
-        assert_eq!(
-            Error::Settings(vec![wait, bucket]).to_string(),
-            "2 settings are missing or invalid:\n  `WAIT` is `yes`, expected `true` or `false`\n  `S3_BUCKET` is not set"
-        );
-        let unfit = InvalidFile {
-            path: "a.js".into(),
-            problem: "is empty".into(),
-        };
-        assert_eq!(
-            Error::Container(vec![unfit.clone(), unfit]).to_string(),
-            "2 files cannot be published:\n  `a.js` is empty\n  `a.js` is empty"
-        );
-    }
 }

@@ -1,4 +1,4 @@
-//! The settings, loaded from everywhere that they may come from.
+//! The settings, loaded from all their sources.
 
 use std::path::Path;
 

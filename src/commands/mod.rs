@@ -1,4 +1,4 @@
-//! What the user runs. Each file is one command's story; what all of them start from is here.
+//! What the user runs: a file for each command, and what they share.
 
 pub(crate) mod check;
 pub(crate) mod dry_run;

@@ -1,7 +1,7 @@
 //! `mojito-publish policy`: prints the least-privilege policy of a run, or the trust policy of its role.
 //!
-//! Nothing but the JSON is printed, so that it can be piped into `aws iam`. It needs no credentials and no network; where
-//! there are credentials, they tell the account that an ARN needs.
+//! Only JSON is printed, so that it can be piped into `aws iam`. It needs neither credentials nor a network. If there are
+//! credentials, they supply the account ID of an ARN.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use crate::report::console::Console;
 use crate::settings::raw::{Raw, RawTrust};
 use crate::settings::{Flags, Settings};
 
-/// For an answer that is nice to have and that nothing depends on.
+/// How long to wait for the identity. Nothing depends on it.
 const IDENTITY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Prints the policy; with `trust`, the trust policy of the role instead.
+/// Prints the policy, or with `trust` the trust policy of the role.
 pub(crate) async fn policy(
     flags: Flags,
     trust: Option<RawTrust>,
@@ -44,14 +44,14 @@ pub(crate) async fn policy(
     Ok(Exit::Published)
 }
 
-/// The account of whoever the credentials belong to, if there are any and STS answers soon.
+/// The account of the credentials, if there are any and STS responds soon.
 async fn account_of_caller(settings: &Settings) -> Option<String> {
-    let ask = async {
+    let identity = async {
         let https = Https::new(settings.aws.ca_bundle.as_deref());
         let config = config::load(settings, https.client()).await;
         let aws = aws::connect(settings, config, None).await.ok()?;
         sts::caller_identity(&aws.config).await.ok()
     };
-    let answer = tokio::time::timeout(IDENTITY_TIMEOUT, ask).await.ok()??;
-    Some(answer.account_id)
+    let identity = tokio::time::timeout(IDENTITY_TIMEOUT, identity).await;
+    Some(identity.ok()??.account_id)
 }

@@ -1,4 +1,4 @@
-//! What credentials must be able to write, and what must be out of their reach.
+//! Which keys the credentials must be able to write, and which they must not.
 
 use crate::settings::names::{ObjectKey, Prefix, Variant};
 use crate::settings::Settings;
@@ -6,55 +6,46 @@ use crate::settings::Settings;
 /// A folder that no publish uses.
 const ANOTHER_FOLDER: &str = "mojito-publish-check";
 
-/// A key to try, and what is expected of it.
-#[derive(Debug, Eq, PartialEq)]
+/// A key to check, and what is expected.
 pub(crate) struct Probe {
     pub(crate) key: ObjectKey,
-    /// Why the key must be out of reach. `None`: it is one that a publish writes.
+    /// Why the key must not be writable. `None` if a publish writes it.
     pub(crate) expect_denied: Option<&'static str>,
 }
 
-/// The keys of the target, then those that must be out of reach.
+/// The keys of the target, then those that must be denied.
 ///
-/// The neighbour of a development container has another beginning, as Mojito's documentation allows `NAME*` there.
+/// In development, the neighbour's name starts with something else, as Mojito's documentation allows `NAME*` there.
 pub(crate) fn probes(settings: &Settings) -> Vec<Probe> {
-    let own = settings.keys();
     let target = &settings.target;
-    let other = settings.environment.other();
-    let mut probes: Vec<Probe> = own
-        .iter()
-        .map(|key| Probe {
-            key: key.clone(),
-            expect_denied: None,
-        })
-        .collect();
+    let probe = |key, expect_denied| Probe { key, expect_denied };
+    let keys = settings.keys();
+    let mut probes: Vec<Probe> = keys.iter().map(|key| probe(key.clone(), None)).collect();
     for name in &target.containers {
-        let file = Variant::Minified.file_name(name);
+        let file = &*Variant::Minified.file_name(name);
         let neighbour = if settings.pretty {
             format!("x-{name}.js")
         } else {
             format!("{name}-x.js")
         };
+        let elsewhere = "the other environment's container";
         for (prefix, file, reason) in [
             (
-                &other.default_prefix(),
-                &file,
-                "the other environment's container",
+                &settings.environment.other().default_prefix(),
+                file,
+                elsewhere,
             ),
             (
                 &target.prefix,
                 &neighbour,
                 "a neighbour with a similar name",
             ),
-            (&Prefix::literal(ANOTHER_FOLDER), &file, "another folder"),
-            (&Prefix::literal(""), &file, "the bucket's root"),
+            (&Prefix::literal(ANOTHER_FOLDER), file, "another folder"),
+            (&Prefix::literal(""), file, "the bucket's root"),
         ] {
             let key = ObjectKey::new(prefix, file);
             if probes.iter().all(|probe| probe.key != key) {
-                probes.push(Probe {
-                    key,
-                    expect_denied: Some(reason),
-                });
+                probes.push(probe(key, Some(reason)));
             }
         }
     }

@@ -43,7 +43,7 @@ pub(crate) async fn publish(
         let wanted = upload::connections(&settings);
         Preconnect::start(&https.connections, sdk_config.clone(), &settings, wanted)
     });
-    // On another thread, so that the connections are opened meanwhile.
+    // On another thread, so that connections are opened at the same time.
     let reading = tokio::task::spawn_blocking(move || (container::read(&settings), settings));
     let (containers, settings) = reading.await.expect("a panic ends the process");
     let plan = Plan {

@@ -1,7 +1,7 @@
 //! SIGTERM and SIGINT: the run ends within a second and reports what it has done.
 //!
-//! A thread of its own waits for them, so that neither a compression nor a slow response delays it. As the first process of
-//! a container, the program would otherwise not be ended by them at all: the kernel ignores signals without a handler there.
+//! A thread of its own waits for them, so that neither compression nor a slow response delays the end. Without handlers, the
+//! kernel would even ignore them if the program is the first process of a Docker container.
 
 use std::io;
 use std::pin::pin;
@@ -17,10 +17,10 @@ use tokio::signal::unix::{signal, Signal, SignalKind};
 
 use super::ending::Ending;
 
-/// How long the report may take. Where nobody reads the output, printing blocks for ever.
+/// How long the report may take. If nobody reads the output, printing blocks forever.
 const SUMMARY_GRACE: Duration = Duration::from_millis(900);
 
-/// Starts to wait for the signals. They end the process.
+/// Starts to wait for the signals. The first one ends the process.
 pub(crate) fn watch(ending: Arc<Ending>) -> io::Result<()> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     let signals = {
@@ -56,7 +56,7 @@ impl Signals {
         })
     }
 
-    /// Waits for the first, and returns its name.
+    /// Waits for the first signal, and returns its name.
     pub(crate) async fn received(mut self) -> &'static str {
         match select(pin!(self.terminate.recv()), pin!(self.interrupt.recv())).await {
             Either::Left(_) => "SIGTERM",

@@ -15,7 +15,7 @@ use crate::common::byte_size::ByteSize;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
 
-/// The HTTP status and what is served. `size` is that of the expected container, uncompressed. On failure, a phrase about it.
+/// The HTTP status and what is served. `size` is the uncompressed size of the expected container. On failure, a phrase about it.
 pub(crate) async fn get(
     connector: &dyn HttpConnector,
     url: &str,
@@ -25,31 +25,24 @@ pub(crate) async fn get(
     let deadline = Instant::now() + timeout;
     let limit = ServedContainer::limit(size);
     let mut request = HttpRequest::get(url).map_err(|error| causes(&error))?;
-    request
-        .headers_mut()
-        .insert("accept-encoding", Object::CONTENT_ENCODING);
-    request.headers_mut().insert(
-        "user-agent",
-        concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")),
-    );
+    let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
+    let headers = request.headers_mut();
+    headers.insert("accept-encoding", Object::CONTENT_ENCODING);
+    headers.insert("user-agent", user_agent);
     let mut response = timeout_at(deadline, connector.call(request))
         .await
         .map_err(|_| format!("no response within {} s", timeout.as_secs()))?
         .map_err(|error| format!("not reachable: {}", causes(&error)))?;
     let status = response.status().as_u16();
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-    let content = timeout_at(deadline, content(body, limit))
-        .await
-        .unwrap_or_else(|_| {
-            Err(format!(
-                "the response did not end within {} s",
-                timeout.as_secs()
-            ))
-        });
-    let content = match content {
-        // An error's text says no more than its status. It is read so that the connection can be used again.
-        Err(_) if status != 200 => Bytes::new(),
-        content => content?,
+    let content = match timeout_at(deadline, content(body, limit)).await {
+        // Only the status of an error matters. Its content is read so that the connection can be reused.
+        Err(_) | Ok(Err(_)) if status != 200 => Bytes::new(),
+        Err(_) => {
+            let seconds = timeout.as_secs();
+            return Err(format!("the response did not end within {seconds} s"));
+        }
+        Ok(content) => content?,
     };
     let served = ServedContainer::new(url, response.headers().iter(), content, limit);
     Ok((status, served))

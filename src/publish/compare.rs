@@ -1,12 +1,11 @@
 //! Compares each container with the one that visitors get now, before it is replaced.
 //!
-//! Nothing depends on it: where that container cannot be read, the log says why, and the publish goes on. It is read from the
-//! CDN before the upload. From S3 it is read during the upload, over a connection of its own, to save a round trip to the
-//! bucket's region. S3 may then return what this very run uploads, which is known by its caller reference.
+//! If that container cannot be read, the log says why and the publish continues. It is read from the CDN before the upload.
+//! From S3 it is read during the upload, over a connection of its own, to save a round trip to the bucket's region. S3 may then
+//! return what this run has just uploaded, which its caller reference shows.
 
-use std::fmt::{self, Display, Formatter};
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
@@ -14,9 +13,10 @@ use aws_smithy_http_client::Connector;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::cdn;
+use super::parsers::Parsers;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::https::Https;
@@ -25,7 +25,6 @@ use crate::aws::Aws;
 use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::container::served::ServedContainer;
-use crate::container::MAX_READERS;
 use crate::settings::aws::CredentialSource;
 use crate::settings::names::{public_url_of, s3_uri};
 use crate::settings::Settings;
@@ -33,34 +32,33 @@ use crate::settings::Settings;
 /// How long to wait for each source of a container.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Containers that a dry run compares at the same time.
+/// How many containers a dry run compares at the same time.
 const MAX_CONCURRENT: usize = 16;
 
-/// What containers are compared with, and where that is read.
+/// What containers are compared with, and where it is read.
 pub(crate) struct Comparison<'a> {
     /// The CDN, or why it is not requested.
     cdn: Result<(Connector, &'a Uri), ReadError>,
     /// S3, or why it is not requested.
     s3: Result<&'a Aws, ReadError>,
     settings: &'a Settings,
-    /// Of the run that replaces the containers, if they are replaced.
+    /// The reference of the run that replaces the containers, if any does.
     caller_reference: Option<&'a str>,
-    /// Limits how many scripts are parsed at the same time.
-    parsers: Arc<Semaphore>,
+    parsers: Parsers,
 }
 
-/// What the containers compared so far have shown of the sources.
+/// What is known of the sources from the containers compared so far.
 ///
-/// A source that times out or denies access is not requested again, as each of thousands of containers would cost as much.
-/// Each container starts with what was known when it started (see `for_each`), so at most as many wait for a source in vain as
-/// run at the same time.
+/// A source that times out or denies access is not requested again, as that would cost as much for each of thousands of
+/// containers. Each container starts with what was known when it started (see `for_each`), so no more of them wait in vain than
+/// are compared at the same time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sources {
     cdn: Source,
     s3: Source,
 }
 
-/// What is known of a source. The greater of two observations counts.
+/// What is known of a source. The greatest observation counts.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 enum Source {
     #[default]
@@ -78,7 +76,6 @@ pub(crate) enum ReadError {
     NoPublicUrl,
     #[error("the role's session of this run may not read it from S3 (`s3:GetObject`)")]
     NotInSession,
-    /// It was not requested at all.
     #[error("{0}")]
     NotRequested(String),
     #[error("not requested, as it did not respond in time for another container")]
@@ -93,61 +90,59 @@ pub(crate) enum ReadError {
     Other(String),
 }
 
+impl ReadError {
+    /// With the source, unless the message names it.
+    fn of(&self, source: &str) -> String {
+        match self {
+            Self::NoPublicUrl | Self::NotInSession | Self::NotRequested(_) => self.to_string(),
+            _ => format!("{source}: {self}"),
+        }
+    }
+}
+
 /// Why a container was not compared.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{}; {}", .cdn.of("`PUBLIC_URL`"), .s3.of("S3"))]
 pub(crate) struct NotCompared {
     cdn: ReadError,
     s3: ReadError,
 }
 
 impl NotCompared {
-    /// Whether `PUBLIC_URL` would have helped, as nothing is wrong with S3 but a permission.
+    /// Whether only a permission was missing in S3, so that `PUBLIC_URL` would help.
     pub(crate) fn lacks_public_url(&self) -> bool {
-        self.cdn == ReadError::NoPublicUrl
-            && matches!(
-                self.s3,
-                ReadError::Denied | ReadError::DeniedBefore | ReadError::NotInSession
-            )
-    }
-}
-
-impl Display for NotCompared {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let of_source = |name: &str, error: &ReadError| match error {
-            ReadError::NoPublicUrl | ReadError::NotInSession | ReadError::NotRequested(_) => {
-                error.to_string()
-            }
-            error => format!("{name}: {error}"),
-        };
-        let cdn = of_source("`PUBLIC_URL`", &self.cdn);
-        write!(f, "{cdn}; {}", of_source("S3", &self.s3))
+        use ReadError::{Denied, DeniedBefore, NoPublicUrl, NotInSession};
+        self.cdn == NoPublicUrl && matches!(self.s3, Denied | DeniedBefore | NotInSession)
     }
 }
 
 impl Source {
-    /// Whether it may be requested.
-    fn check(self) -> Result<(), ReadError> {
+    /// Reads from the source, unless it would be in vain.
+    async fn read(
+        &mut self,
+        read: impl Future<Output = Result<ServedContainer, ReadError>>,
+    ) -> Result<ServedContainer, ReadError> {
         match self {
-            Self::TimedOut => Err(ReadError::TimedOutBefore),
-            Self::Denied => Err(ReadError::DeniedBefore),
-            Self::Untried | Self::Readable => Ok(()),
+            Self::TimedOut => return Err(ReadError::TimedOutBefore),
+            Self::Denied => return Err(ReadError::DeniedBefore),
+            Self::Untried | Self::Readable => {}
         }
-    }
-
-    fn after(self, read: &Result<ServedContainer, ReadError>) -> Self {
-        self.max(match read {
+        let read = timeout(READ_TIMEOUT, read).await;
+        let read = read.unwrap_or(Err(ReadError::TimedOut));
+        *self = (*self).max(match read {
             Ok(_) => Self::Readable,
             Err(ReadError::Denied) => Self::Denied,
             Err(ReadError::TimedOut) => Self::TimedOut,
             Err(_) => Self::Untried,
-        })
+        });
+        read
     }
 }
 
 impl Sources {
     /// Calls `work` for every container: for the first alone, as it shows whether the others can be read at all, then for up
-    /// to `max_concurrent` at the same time. Each gets what the finished ones have shown of the sources, and returns it with
-    /// what it has shown itself. The results are in the order of the containers.
+    /// to `max_concurrent` at the same time. Each call gets what the finished ones have observed of the sources, and returns
+    /// that with its own observations. The results are in the order of the containers.
     pub(crate) async fn for_each<'a, C, T, W>(
         containers: &'a [C],
         max_concurrent: usize,
@@ -157,62 +152,53 @@ impl Sources {
         W: Future<Output = (Self, T)>,
     {
         let mut sources = Self::default();
-        let mut results = Vec::with_capacity(containers.len());
+        let mut results = BTreeMap::new();
         let mut running = FuturesUnordered::new();
         for (number, container) in containers.iter().enumerate() {
             let max = if number == 1 { 1 } else { max_concurrent };
             if running.len() == max {
-                if let Some((number, (shown, result))) = running.next().await {
-                    sources = sources.and(shown);
-                    results.push((number, result));
+                if let Some((number, (Self { cdn, s3 }, result))) = running.next().await {
+                    sources.cdn = sources.cdn.max(cdn);
+                    sources.s3 = sources.s3.max(s3);
+                    results.insert(number, result);
                 }
             }
             let work = work(container, sources);
             running.push(async move { (number, work.await) });
         }
         while let Some((number, (_, result))) = running.next().await {
-            results.push((number, result));
+            results.insert(number, result);
         }
-        results.sort_by_key(|(number, _)| *number);
-        results.into_iter().map(|(_, result)| result).collect()
-    }
-
-    fn and(self, shown: Self) -> Self {
-        Self {
-            cdn: self.cdn.max(shown.cdn),
-            s3: self.s3.max(shown.s3),
-        }
+        results.into_values().collect()
     }
 }
 
 impl<'a> Comparison<'a> {
-    /// `aws` may be why S3 cannot be requested.
+    /// `aws` may be the reason why S3 cannot be requested.
     pub(crate) fn new(
         aws: Result<&'a Aws, String>,
         https: &'a Https,
         settings: &'a Settings,
         caller_reference: Option<&'a str>,
     ) -> Self {
-        let no_cdn = |why: &str| Err(ReadError::NotRequested(why.to_owned()));
         let cdn = match &settings.public_url {
             None => Err(ReadError::NoPublicUrl),
-            // It would cache what it serves, and nothing would invalidate that.
-            Some(_) if settings.distributions.is_empty() => {
-                no_cdn("`PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set")
-            }
+            // The CDN would cache the old container, and nothing would invalidate it.
+            Some(_) if settings.distributions.is_empty() => Err(ReadError::NotRequested(
+                "`PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set".to_owned(),
+            )),
             Some(public_url) => Ok((https.connector(), public_url)),
         };
-        let s3 = aws.map_err(ReadError::NotRequested).and_then(|aws| {
-            may_read_s3(settings)
-                .then_some(aws)
-                .ok_or(ReadError::NotInSession)
-        });
+        let s3 = match aws {
+            Ok(_) if !may_read_s3(settings) => Err(ReadError::NotInSession),
+            aws => aws.map_err(ReadError::NotRequested),
+        };
         Self {
             cdn,
             s3,
             settings,
             caller_reference,
-            parsers: Arc::new(Semaphore::new(MAX_READERS)),
+            parsers: Parsers::new(),
         }
     }
 
@@ -230,98 +216,77 @@ impl<'a> Comparison<'a> {
         .await
     }
 
-    /// What publishing a container changes, or why that is not known; and what that has shown of the sources.
+    /// What publishing a container changes, or why that is not known, with what is then known of the sources.
     pub(crate) async fn compare(
         &self,
         container: &Container,
-        sources: Sources,
+        mut sources: Sources,
     ) -> (Sources, Result<Changes, NotCompared>) {
         let object = container
             .minified()
             .expect("every container has a `NAME.js`");
-        let (sources, served) = self.read(object, sources).await;
-        let served = match served {
-            Ok(served) => served,
-            Err(not_compared) => return (sources, Err(not_compared)),
+        let changes = match self.read(object, &mut sources).await {
+            Ok(served) => Ok(self.changes(served, container, object).await),
+            Err(not_compared) => Err(not_compared),
         };
-        let parser = Arc::clone(&self.parsers).acquire_owned().await;
-        // On the runtime's thread, the uploads and their time limits would wait for the parser.
-        let parsed = tokio::task::spawn_blocking(|| {
-            let _parser = parser;
+        (sources, changes)
+    }
+
+    async fn changes(
+        &self,
+        served: ServedContainer,
+        container: &Container,
+        object: &Object,
+    ) -> Changes {
+        let parse = || {
             let _ = served.script();
             served
-        });
-        let served = parsed.await.expect("a panic ends the process");
-        let changes = Changes::between(
-            &served,
-            container.script.as_ref(),
-            object,
-            &self.settings.cache_control,
-        );
-        (sources, Ok(changes))
+        };
+        let served = self.parsers.run(parse).await;
+        let cache_control = &self.settings.cache_control;
+        Changes::between(&served, container.script.as_ref(), object, cache_control)
     }
 
     /// From the CDN if possible, else from S3.
     async fn read(
         &self,
         object: &Object,
-        mut sources: Sources,
-    ) -> (Sources, Result<ServedContainer, NotCompared>) {
-        let of_cdn = self.read_cdn(object, sources.cdn).await;
-        sources.cdn = sources.cdn.after(&of_cdn);
+        sources: &mut Sources,
+    ) -> Result<ServedContainer, NotCompared> {
+        let of_cdn = match &self.cdn {
+            Ok((connector, public_url)) => {
+                let read = from_cdn(connector, public_url, object);
+                sources.cdn.read(read).await
+            }
+            Err(error) => Err(error.clone()),
+        };
         let cdn = match of_cdn {
-            Ok(served) => return (sources, Ok(served)),
+            Ok(served) => return Ok(served),
             Err(error) => error,
         };
-        let of_s3 = self.read_s3(object, sources.s3).await;
-        sources.s3 = sources.s3.after(&of_s3);
-        let served = of_s3.and_then(|served| self.unless_uploaded_by_this_run(served));
-        (sources, served.map_err(|s3| NotCompared { cdn, s3 }))
-    }
-
-    async fn read_cdn(
-        &self,
-        object: &Object,
-        source: Source,
-    ) -> Result<ServedContainer, ReadError> {
-        let (connector, public_url) = self.cdn.as_ref().map_err(Clone::clone)?;
-        source.check()?;
-        let url = public_url_of(public_url, &object.cdn_path);
-        in_time(async {
-            let response = cdn::get(connector, &url, object.size, 2 * READ_TIMEOUT).await;
-            let (status, served) = response.map_err(ReadError::Other)?;
-            match status {
-                200 => Ok(served),
-                // Without permission to list the bucket, S3 responds 403 for what does not exist.
-                403 | 404 => Err(format!("HTTP {status}, as where nothing is published yet")),
-                _ => Err(format!("HTTP {status}{}", served.redirects_to())),
+        let of_s3 = match &self.s3 {
+            Ok(aws) => {
+                let read = from_s3(aws, self.settings, object);
+                sources.s3.read(read).await
             }
-            .map_err(ReadError::Other)
-        })
-        .await
-    }
-
-    async fn read_s3(&self, object: &Object, source: Source) -> Result<ServedContainer, ReadError> {
-        let aws = self.s3.as_ref().map_err(Clone::clone)?;
-        source.check()?;
-        in_time(from_s3(aws, self.settings, object)).await
-    }
-
-    fn unless_uploaded_by_this_run(
-        &self,
-        served: ServedContainer,
-    ) -> Result<ServedContainer, ReadError> {
-        let run = served.header(&format!("x-amz-meta-{CALLER_REFERENCE}"));
-        if run.is_some() && run == self.caller_reference {
-            return Err(ReadError::Other(
+            Err(error) => Err(error.clone()),
+        };
+        match of_s3 {
+            Ok(served) if self.is_of_this_run(&served) => Err(ReadError::Other(
                 "it returned what this run had just uploaded".to_owned(),
-            ));
+            )),
+            of_s3 => of_s3,
         }
-        Ok(served)
+        .map_err(|s3| NotCompared { cdn, s3 })
+    }
+
+    fn is_of_this_run(&self, served: &ServedContainer) -> bool {
+        let run = served.header(&format!("x-amz-meta-{CALLER_REFERENCE}"));
+        run.is_some() && run == self.caller_reference
     }
 }
 
-/// Whether the reason why a container was not compared is one of these.
+/// Whether a container that was not compared needs no line in the log, as another one had the same reason.
 pub(crate) fn already_reported<'a>(
     changes: &Result<Changes, NotCompared>,
     mut reported: impl Iterator<Item = &'a Result<Changes, NotCompared>>,
@@ -338,11 +303,20 @@ fn may_read_s3(settings: &Settings) -> bool {
     settings.only_newer || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })
 }
 
-async fn in_time(
-    read: impl Future<Output = Result<ServedContainer, ReadError>>,
+async fn from_cdn(
+    connector: &Connector,
+    public_url: &Uri,
+    object: &Object,
 ) -> Result<ServedContainer, ReadError> {
-    let read = tokio::time::timeout(READ_TIMEOUT, read).await;
-    read.unwrap_or(Err(ReadError::TimedOut))
+    let url = public_url_of(public_url, &object.cdn_path);
+    let response = cdn::get(connector, &url, object.size, 2 * READ_TIMEOUT).await;
+    let (status, served) = response.map_err(ReadError::Other)?;
+    Err(ReadError::Other(match status {
+        200 => return Ok(served),
+        // Without permission to list the bucket, S3 responds 403 for what does not exist.
+        403 | 404 => format!("HTTP {status}, as where nothing is published yet"),
+        _ => format!("HTTP {status}{}", served.redirects_to()),
+    }))
 }
 
 pub(crate) async fn from_s3(
@@ -351,7 +325,7 @@ pub(crate) async fn from_s3(
     object: &Object,
 ) -> Result<ServedContainer, ReadError> {
     let address = s3_uri(&settings.target.bucket, &object.key);
-    // One attempt: the upload reports better what is wrong with S3.
+    // One attempt: if something is wrong with S3, the upload reports it better.
     let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());
     let response = aws
         .s3
@@ -362,7 +336,7 @@ pub(crate) async fn from_s3(
         .config_override(once)
         .send()
         .await;
-    let response = response.map_err(|error| {
+    let mut response = response.map_err(|error| {
         let error = AwsError::new("s3:GetObject", address.clone(), &error);
         match error.kind {
             AwsErrorKind::AccessDenied => ReadError::Denied,
@@ -371,106 +345,66 @@ pub(crate) async fn from_s3(
         }
     })?;
     let limit = ServedContainer::limit(object.size);
+    let body = std::mem::take(&mut response.body).into_inner();
+    let body = cdn::content(body, limit).await;
     let headers = [
         ("content-type", response.content_type()),
         ("content-encoding", response.content_encoding()),
         ("cache-control", response.cache_control()),
     ];
-    let headers = headers
-        .into_iter()
-        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+    let headers = headers.into_iter();
+    let headers = headers.filter_map(|(name, value)| Some((name.to_owned(), value?)));
     let metadata = response.metadata().into_iter().flatten();
-    let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone()));
-    let headers: Vec<(String, String)> = headers.chain(metadata).collect();
-    let body = cdn::content(response.body.into_inner(), limit)
-        .await
-        .map_err(ReadError::Other)?;
-    let headers = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.as_str()));
+    let headers: Vec<(String, &str)> = headers.chain(metadata).collect();
+    let headers = headers.iter().map(|(name, value)| (name.as_str(), *value));
+    let body = body.map_err(ReadError::Other)?;
     Ok(ServedContainer::new(&address, headers, body, limit))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::cell::{Cell, RefCell};
+    use std::cell::Cell;
+    use std::future::{pending, ready};
 
     use tokio::time::Instant;
 
     use super::*;
-
-    fn timed_out() -> Sources {
-        Sources {
-            cdn: Source::TimedOut,
-            s3: Source::Untried,
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_source_that_times_out_for_the_first_container_is_requested_for_no_other() {
-        let requested = RefCell::new(Vec::new());
-        let containers: Vec<usize> = (0..1_000).collect();
-        let results = Sources::for_each(&containers, 64, |&container, sources| {
-            let requested = &requested;
-            async move {
-                if sources.cdn.check().is_err() {
-                    return (sources, container);
-                }
-                requested.borrow_mut().push(container);
-                tokio::time::sleep(READ_TIMEOUT).await;
-                (timed_out(), container)
-            }
-        })
-        .await;
-        assert_eq!(results, containers);
-        assert_eq!(requested.take(), [0]);
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_source_that_times_out_later_is_requested_only_for_those_that_run_then() {
         let requests = Cell::new(0);
         let containers: Vec<usize> = (0..1_000).collect();
         let started = Instant::now();
-        Sources::for_each(&containers, 64, |&container, sources| {
-            let requests = &requests;
-            async move {
-                if sources.cdn.check().is_err() {
-                    return (sources, ());
-                }
+        let results = Sources::for_each(&containers, 64, async |&container, mut sources| {
+            let read = async {
                 requests.set(requests.get() + 1);
-                if container == 0 {
-                    return (sources, ());
+                match container {
+                    0 => Err(ReadError::Other(String::new())),
+                    _ => pending().await,
                 }
-                tokio::time::sleep(READ_TIMEOUT).await;
-                (timed_out(), ())
-            }
+            };
+            let _ = sources.cdn.read(read).await;
+            (sources, container)
         })
         .await;
+        assert_eq!(results, containers);
         assert_eq!(requests.get(), 1 + 64);
-        assert_eq!(started.elapsed().as_secs(), READ_TIMEOUT.as_secs());
+        assert_eq!(started.elapsed(), READ_TIMEOUT);
     }
 
-    #[test]
-    fn a_denial_counts_until_something_was_read() {
-        let denied = Source::Untried.after(&Err(ReadError::Denied));
-        assert_eq!(denied.check(), Err(ReadError::DeniedBefore));
-        let readable = Source::Readable.after(&Err(ReadError::Denied));
-        assert_eq!(readable.check(), Ok(()));
-        let timed_out = readable.after(&Err(ReadError::TimedOut));
-        assert_eq!(timed_out.check(), Err(ReadError::TimedOutBefore));
-        let other = Source::Untried.after(&Err(ReadError::Other(String::new())));
-        assert_eq!(other.check(), Ok(()));
-    }
-
-    #[test]
-    fn each_source_says_why_it_was_not_read() {
-        let not_compared = NotCompared {
-            cdn: ReadError::NotRequested("`PUBLIC_URL` is not set".to_owned()),
-            s3: ReadError::TimedOut,
-        };
-        assert_eq!(
-            not_compared.to_string(),
-            "`PUBLIC_URL` is not set; S3: no response within 5 s"
-        );
+    #[tokio::test(start_paused = true)]
+    async fn a_denial_counts_until_something_was_read() {
+        async fn case(mut source: Source, first: ReadError, second: Option<ReadError>) {
+            let _ = source.read(ready(Err(first))).await;
+            let requested = ReadError::Other("requested".to_owned());
+            let error = source.read(ready(Err(requested.clone()))).await;
+            assert_eq!(error.unwrap_err(), second.unwrap_or(requested));
+        }
+        use ReadError::{Denied, DeniedBefore, Other, TimedOut, TimedOutBefore};
+        case(Source::Untried, Denied, Some(DeniedBefore)).await;
+        case(Source::Readable, Denied, None).await;
+        case(Source::Readable, TimedOut, Some(TimedOutBefore)).await;
+        case(Source::Untried, Other(String::new()), None).await;
     }
 }

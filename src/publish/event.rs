@@ -1,4 +1,4 @@
-//! What happens during a publish. `report/` words it.
+//! What happens during a publish. The log's words for it are in `report/`.
 
 use std::time::Duration;
 
@@ -9,53 +9,33 @@ use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::settings::names::{CdnPath, DistributionId};
 
-/// One thing that has happened.
+/// Something that has happened. An invalidation is named by its distribution and ID.
 pub(crate) enum Event<'a> {
-    /// What a container changes for visitors is known, or why it is not.
+    /// The comparison with the live container has ended, one way or the other.
     Compared {
         container: &'a Container,
         changes: &'a Result<Changes, NotCompared>,
-        /// The reason was already reported of another container.
+        /// Another container was not compared for the same reason.
         already_reported: bool,
     },
     Uploaded(&'a Object),
     AllUploaded,
-    /// CloudFront accepts no request now. It is repeated after `delay`.
-    Busy {
-        distribution: &'a DistributionId,
-        error: &'a AwsError,
-        delay: Duration,
-    },
-    Invalidating {
-        distribution: &'a DistributionId,
-        id: &'a str,
-        paths: &'a [CdnPath],
-    },
-    InvalidationPending {
-        distribution: &'a DistributionId,
-        id: &'a str,
-        waited: Duration,
-    },
-    InvalidationCompleted {
-        distribution: &'a DistributionId,
-        id: &'a str,
-    },
+    /// CloudFront accepts no request now. It is repeated after the duration.
+    Busy(&'a DistributionId, &'a AwsError, Duration),
+    Invalidating(&'a DistributionId, &'a str, &'a [CdnPath]),
+    /// After the duration, the invalidation is not completed.
+    InvalidationPending(&'a DistributionId, &'a str, Duration),
+    InvalidationCompleted(&'a DistributionId, &'a str),
     /// The invalidation continues, but its completion was not seen.
-    NotWatched {
-        distribution: &'a DistributionId,
-        id: &'a str,
-        why: &'a NotCompleted,
-    },
+    NotWatched(&'a DistributionId, &'a str, &'a NotCompleted),
     /// Visitors do not get the new container yet.
     VerificationPending {
         url: &'a str,
         last_seen: &'a str,
         waited: Duration,
     },
-    /// Visitors get the new container.
-    Verified {
-        url: &'a str,
-    },
+    /// Visitors get the new container from this URL.
+    Verified(&'a str),
     /// Whose credentials these are.
     Identified(&'a Identity),
 }

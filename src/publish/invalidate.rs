@@ -14,35 +14,31 @@ use crate::settings::names::{CdnPath, DistributionId};
 
 /// How long `WAIT` waits for an invalidation. CloudFront usually needs less than a minute.
 const WAIT_TIMEOUT: Duration = Duration::from_mins(15);
-/// The first pause between two looks at an invalidation; it doubles up to the longest.
+/// The pause between two polls of an invalidation. It doubles up to the maximum.
 const FIRST_POLL: Duration = Duration::from_secs(1);
 const MAX_POLL: Duration = Duration::from_secs(10);
 
-/// Invalidates exactly the paths that were published, in every distribution; none waits for another's failure.
+/// Invalidates exactly the paths that were published, in all distributions at the same time.
 ///
-/// It is done even where the bytes did not change, so that a run that failed here before is repaired by a re-run.
+/// It does so even if the bytes did not change, so that a re-run repairs a run that failed here.
 pub(crate) async fn invalidate(publisher: &Publisher<'_>) {
-    let groups = publisher.run.published_paths();
+    let run = publisher.run;
+    let groups = &run.published_paths();
     if groups.is_empty() {
         return;
     }
-    let groups = &groups;
-    let distributions = &publisher.settings().distributions;
-    join_all(distributions.iter().map(|distribution| async move {
-        let run = publisher.run;
-        if !run.start_invalidation(distribution) {
-            return;
+    let distributions = publisher.settings().distributions.iter();
+    join_all(distributions.map(|distribution| async move {
+        if run.start_invalidation(distribution) {
+            let ids = invalidate_in(publisher, distribution, groups).await;
+            let invalidation = ids.map_or_else(Invalidation::Failed, Invalidation::InProgress);
+            run.set_invalidation(distribution, invalidation);
         }
-        let result = invalidate_in(publisher, distribution, groups).await;
-        run.set_invalidation(
-            distribution,
-            result.map_or_else(Invalidation::Failed, Invalidation::InProgress),
-        );
     }))
     .await;
 }
 
-/// Invalidates in one distribution, and returns the ids.
+/// Invalidates in one distribution, and returns the IDs.
 async fn invalidate_in(
     publisher: &Publisher<'_>,
     distribution: &DistributionId,
@@ -50,7 +46,7 @@ async fn invalidate_in(
 ) -> Result<Vec<String>, AwsError> {
     let mut ids = Vec::with_capacity(groups.len());
     for (number, paths) in groups.iter().enumerate() {
-        // Other paths need another reference.
+        // The reference must be unique for each request.
         let reference = match number {
             0 => publisher.run.caller_reference.clone(),
             number => format!("{}-{number}", publisher.run.caller_reference),
@@ -58,58 +54,32 @@ async fn invalidate_in(
         let client = &publisher.aws.cloudfront;
         let attempt = || cloudfront::create_invalidation(client, distribution, paths, &reference);
         let on_wait = |error: &AwsError, delay| {
-            publisher.emit(&Event::Busy {
-                distribution,
-                error,
-                delay,
-            });
+            publisher.emit(&Event::Busy(distribution, error, delay));
         };
         let id = cloudfront::while_busy(attempt, on_wait).await?;
-        publisher.emit(&Event::Invalidating {
-            distribution,
-            id: &id,
-            paths,
-        });
+        publisher.emit(&Event::Invalidating(distribution, &id, paths));
         ids.push(id);
     }
     Ok(ids)
 }
 
-/// Waits until CloudFront has completed the invalidations. Waiting too long, or in vain, is a warning.
+/// Waits until CloudFront has completed the invalidations. If that is not seen, it is a warning.
 pub(crate) async fn wait(publisher: &Publisher<'_>) {
-    let in_progress: Vec<(DistributionId, Vec<String>)> = publisher
-        .run
-        .state()
-        .invalidations
-        .iter()
-        .filter_map(|(distribution, invalidation)| match invalidation {
-            Invalidation::InProgress(ids) => Some((distribution.clone(), ids.clone())),
-            _ => None,
-        })
-        .collect();
-    join_all(
-        in_progress
-            .into_iter()
-            .map(|(distribution, ids)| async move {
-                for id in &ids {
-                    if let Err(why) = wait_for(publisher, &distribution, id).await {
-                        publisher.emit(&Event::NotWatched {
-                            distribution: &distribution,
-                            id,
-                            why: &why,
-                        });
-                        return;
-                    }
-                    publisher.emit(&Event::InvalidationCompleted {
-                        distribution: &distribution,
-                        id,
-                    });
-                }
-                publisher
-                    .run
-                    .set_invalidation(&distribution, Invalidation::Completed(ids));
-            }),
-    )
+    let run = publisher.run;
+    let invalidations = run.state().invalidations.clone();
+    join_all(invalidations.iter().map(|(distribution, it)| async move {
+        let Invalidation::InProgress(ids) = it else {
+            return;
+        };
+        for id in ids {
+            if let Err(why) = &wait_for(publisher, distribution, id).await {
+                publisher.emit(&Event::NotWatched(distribution, id, why));
+                return;
+            }
+            publisher.emit(&Event::InvalidationCompleted(distribution, id));
+        }
+        run.set_invalidation(distribution, Invalidation::Completed(ids.clone()));
+    }))
     .await;
 }
 
@@ -122,18 +92,14 @@ async fn wait_for(
     let mut pause = FIRST_POLL;
     loop {
         let completed = cloudfront::is_completed(&publisher.aws.cloudfront, distribution, id).await;
-        match completed.map_err(|error| NotCompleted::Error(Box::new(error)))? {
-            true => return Ok(()),
-            false if started.elapsed() > WAIT_TIMEOUT => {
-                return Err(NotCompleted::After(WAIT_TIMEOUT))
-            }
-            false => {}
+        if completed.map_err(|error| NotCompleted::Error(Box::new(error)))? {
+            return Ok(());
         }
-        publisher.emit(&Event::InvalidationPending {
-            distribution,
-            id,
-            waited: started.elapsed(),
-        });
+        let waited = started.elapsed();
+        if waited > WAIT_TIMEOUT {
+            return Err(NotCompleted::After(WAIT_TIMEOUT));
+        }
+        publisher.emit(&Event::InvalidationPending(distribution, id, waited));
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(MAX_POLL);
     }

@@ -1,4 +1,4 @@
-//! Carries the plan out: uploads, then invalidations, then the waits that were asked for.
+//! Carries out the plan: uploads, then invalidations, then the waits that the settings demand.
 
 pub(crate) mod cdn;
 pub(crate) mod compare;
@@ -6,6 +6,7 @@ pub(crate) mod event;
 pub(crate) mod invalidate;
 pub(crate) mod only_newer;
 pub(crate) mod outcome;
+mod parsers;
 pub(crate) mod plan;
 pub(crate) mod publisher;
 pub(crate) mod run;
@@ -22,10 +23,10 @@ use self::event::Event;
 use self::publisher::Publisher;
 use crate::aws::sts;
 
-/// How long an answer may take that is nice to have, after everything else is done.
+/// How long to wait for the identity after everything else is done.
 const IDENTITY_GRACE: Duration = Duration::from_secs(1);
 
-/// Carries the plan out, and looks up meanwhile whose credentials these are. Nothing depends on that, nor waits for it.
+/// Carries out the plan. The identity is requested at the same time, and nothing depends on it.
 pub(crate) async fn publish(publisher: &Publisher<'_>) {
     let settings = publisher.settings();
     let work = Box::pin(async {
@@ -40,8 +41,8 @@ pub(crate) async fn publish(publisher: &Publisher<'_>) {
     });
     let identity = pin!(async {
         if settings.aws.can_call_sts {
-            let answer = sts::caller_identity(&publisher.aws.config).await;
-            publisher.run.state().identity = answer.ok();
+            let identity = sts::caller_identity(&publisher.aws.config).await;
+            publisher.run.state().identity = identity.ok();
         }
     });
     match select(work, identity).await {

@@ -1,7 +1,7 @@
 //! `ONLY_NEWER`: an older pipeline that finishes later does not overwrite a newer container.
 //!
-//! The build number that is stored with an object is compared before the upload, and the upload is conditional on the
-//! object being the one that was looked at, so a race between two pipelines is lost by one of them, not by the site.
+//! The build number that is stored with an object is compared before the upload. The upload is conditional on the object not
+//! having changed since, so that the newer of two pipelines wins a race.
 
 use std::time::Duration;
 
@@ -15,31 +15,28 @@ use crate::container::object::Object;
 use crate::settings::names::s3_uri;
 use crate::settings::Settings;
 
-/// How often an upload that lost a race looks again. Each time another pipeline must have published in between.
+/// How often an upload that loses races is attempted. For each, another pipeline must have published in between.
 const MAX_RACES: usize = 10;
 
-/// How long S3 gets for another upload that it is still working on (409), which may be this one's attempt before.
+/// The delay after a conflict (409): S3 is still processing another upload, which may be this one's previous attempt.
 const CONFLICT_DELAY: Duration = Duration::from_secs(1);
 
 /// Uploads an object unless a newer build's is there.
 ///
-/// An upload that lost its answer is tried again by the SDK, and then meets itself: it is done, if what is stored is of this
-/// run. A fault says of any of the uploads that it may have been done.
+/// If a response is lost, the SDK retries and finds the object of its own first attempt: it is uploaded if what is stored is of
+/// this run. If the outcome of any attempt is unknown, it is unknown in the error.
 pub(crate) async fn put_if_newer(
     client: &Client,
     settings: &Settings,
     caller_reference: &str,
     object: &Object,
 ) -> Result<(), AwsError> {
-    let mut outcome_unknown = false;
+    let (mut outcome_unknown, mut absent, mut races) = (false, 0, 0);
     let put = async {
-        let mut absent = 0;
-        let mut round = 1;
         loop {
             let live = head_unless_newer(client, settings, object).await?;
-            let run = live
-                .as_ref()
-                .and_then(|live| live.metadata()?.get(CALLER_REFERENCE));
+            let metadata = live.as_ref().and_then(HeadObjectOutput::metadata);
+            let run = metadata.and_then(|metadata| metadata.get(CALLER_REFERENCE));
             if run.is_some_and(|run| run == caller_reference) {
                 return Ok(());
             }
@@ -50,8 +47,9 @@ pub(crate) async fn put_if_newer(
                 return Ok(());
             };
             outcome_unknown |= error.outcome_unknown;
+            races += 1;
             match error.kind {
-                // It exists, and looking at it was answered twice as if it did not: so S3 answers without the permission.
+                // It exists, but HEAD has twice responded as if it did not, as S3 does without the permission.
                 AwsErrorKind::Changed if absent == 2 && error.status == Some(412) => {
                     return Err(AwsError::refused(
                         "s3:GetObject",
@@ -60,8 +58,7 @@ pub(crate) async fn put_if_newer(
                         "`ONLY_NEWER` needs `s3:GetObject` on the key: give it to the credentials, or leave `ONLY_NEWER` off",
                     ));
                 }
-                AwsErrorKind::Changed if round < MAX_RACES => {
-                    round += 1;
+                AwsErrorKind::Changed if races < MAX_RACES => {
                     if error.status == Some(409) {
                         tokio::time::sleep(CONFLICT_DELAY).await;
                     }
@@ -70,42 +67,41 @@ pub(crate) async fn put_if_newer(
             }
         }
     };
-    let result = put.await;
+    let result: Result<(), AwsError> = put.await;
     result.map_err(|error| AwsError {
         outcome_unknown,
         ..error
     })
 }
 
-/// Looks at what is stored: `None` where S3 answers as if nothing were, a fault where it is a newer build's.
+/// The stored object's metadata, or `None` if S3 responds as if there were none. Fails if a newer build's is stored.
 pub(crate) async fn head_unless_newer(
     client: &Client,
     settings: &Settings,
     object: &Object,
 ) -> Result<Option<HeadObjectOutput>, AwsError> {
     let address = s3_uri(&settings.target.bucket, &object.key);
-    let answer = client
+    let response = client
         .head_object()
         .bucket(settings.target.bucket.as_str())
         .key(object.key.as_str())
         .send()
         .await;
-    let live = match answer {
+    let live = match response {
         Ok(live) => live,
         Err(error) => {
             let error = AwsError::new("s3:GetObject", address, &error);
             return match error.kind {
-                // Without `s3:ListBucket`, S3 answers 403 for a missing key as well.
+                // Without `s3:ListBucket`, S3 responds 403 for a missing key as well.
                 AwsErrorKind::AccessDenied | AwsErrorKind::NoSuchKey => Ok(None),
-                // The answer to a HEAD has no code; the upload's will have one.
+                // A response to HEAD has no code; the upload's will have one.
                 _ if error.code.is_none() && matches!(error.status, Some(300..500)) => Ok(None),
                 _ => Err(error),
             };
         }
     };
-    let stored = live
-        .metadata()
-        .and_then(|metadata| metadata.get("build-number")?.parse::<u64>().ok());
+    let metadata = live.metadata();
+    let stored = metadata.and_then(|metadata| metadata.get("build-number")?.parse::<u64>().ok());
     let own = settings.build.number();
     if let (Some(stored), Some(own)) = (stored, own) {
         if stored > own && !settings.build.is_rerun {

@@ -1,10 +1,10 @@
 //! How a run ended, computed once from its state.
 //!
-//! The exit code, the summary and the JSON are functions of it, so none of them can contradict another.
+//! The exit code, the summary and the JSON derive from it, so they cannot contradict each other.
 
 use std::time::{Duration, SystemTime};
 
-use super::state::{RunState, Upload, Verification};
+use super::state::{RunState, Upload};
 use crate::exit::Exit;
 
 /// How a run ended.
@@ -14,7 +14,6 @@ pub(crate) struct Outcome {
     pub(crate) stopped_by: Option<&'static str>,
     pub(crate) started_at: SystemTime,
     pub(crate) elapsed: Duration,
-    /// Its state at the end.
     pub(crate) state: RunState,
 }
 
@@ -35,12 +34,15 @@ impl Outcome {
 }
 
 fn exit(state: &RunState) -> Exit {
-    let is_verified = |it: &Verification| *it == Verification::Verified;
     if !state.uploads.values().all(Upload::is_done) {
         Exit::NotPublished
     } else if !state.not_invalidated().is_empty() {
         Exit::NotInvalidated
-    } else if !state.verifications.values().all(is_verified) {
+    } else if state
+        .verifications
+        .values()
+        .any(|it| it.problem().is_some())
+    {
         Exit::NotVerified
     } else {
         Exit::Published

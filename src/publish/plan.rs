@@ -1,9 +1,9 @@
-//! What a run will do, decided before it does any of it. A dry run shows the same plan that a publish carries out.
+//! What a run is going to do, decided before it starts. A dry run shows the plan that a publish carries out.
 
 use crate::container::object::{Container, Object};
 use crate::settings::Settings;
 
-/// The settings and the containers that are published by them.
+/// The settings, and the containers to publish.
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) settings: Settings,
@@ -12,8 +12,6 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.containers
-            .iter()
-            .flat_map(|container| container.objects.iter())
+        self.containers.iter().flat_map(|it| it.objects.iter())
     }
 }

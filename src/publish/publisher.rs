@@ -1,4 +1,4 @@
-//! What a publish works with.
+//! What the steps of a publish share.
 
 use super::event::Event;
 use super::run::Run;
@@ -7,7 +7,7 @@ use crate::aws::preconnect::Preconnect;
 use crate::aws::Aws;
 use crate::settings::Settings;
 
-/// The clients, the state of the run, and who listens to what happens.
+/// The clients, the run, and the listener for events.
 pub(crate) struct Publisher<'a> {
     pub(crate) aws: &'a Aws,
     pub(crate) https: &'a Https,

@@ -5,16 +5,16 @@ use std::time::{Instant, SystemTime};
 
 use super::outcome::Outcome;
 use super::plan::Plan;
-use super::state::{ContainerState, Invalidation, RunState, Upload, Verification};
-use crate::container::object::Container;
+use super::state::{Invalidation, RunState, Upload, Verification};
+use crate::container::object::{Container, Object};
 use crate::settings::names::{public_url_of, CdnPath, DistributionId, ObjectKey, MAX_PATHS};
 
-/// A run.
+/// A run of `publish`.
 pub(crate) struct Run {
     pub(crate) plan: Plan,
     started: Instant,
     pub(crate) caller_reference: String,
-    /// Not to be held while something is printed, which may block.
+    /// Never locked while something is printed, as printing may block.
     state: Mutex<RunState>,
     /// Set once. Nothing is sent after that.
     outcome: OnceLock<Outcome>,
@@ -22,27 +22,17 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(plan: Plan, started: Instant) -> Self {
-        let uploads = plan
-            .objects()
-            .map(|object| (object.key.clone(), Upload::Pending));
-        let distributions = plan.settings.distributions.iter();
-        let state = RunState {
-            uploads: uploads.collect(),
-            invalidations: distributions
-                .map(|id| (id.clone(), Invalidation::Pending))
-                .collect(),
-            ..RunState::default()
-        };
+        let state = Mutex::new(RunState::new(&plan));
         Self {
             plan,
             started,
             caller_reference: caller_reference(),
-            state: Mutex::new(state),
+            state,
             outcome: OnceLock::new(),
         }
     }
 
-    /// Ends the run: from now on, nothing is sent and nothing changes how it ended. Only the first call decides.
+    /// Ends the run: from now on, nothing is sent, and how it ended is final. Only the first call has an effect.
     pub(crate) fn end(&self, stopped_by: Option<&'static str>) -> &Outcome {
         let state = self.state();
         self.outcome
@@ -56,20 +46,21 @@ impl Run {
 
     /// Marks an upload as sent, unless the run has ended.
     pub(crate) fn start_upload(&self, key: &ObjectKey) -> bool {
-        let mut state = self.state();
-        let may_start = self.outcome.get().is_none();
-        if may_start {
+        self.start(|state| {
             state.uploads.insert(key.clone(), Upload::InFlight);
-        }
-        may_start
+        })
     }
 
     /// Marks an invalidation as sent, unless the run has ended.
     pub(crate) fn start_invalidation(&self, distribution: &DistributionId) -> bool {
+        self.start(|state| state.set_invalidation(distribution, Invalidation::InFlight))
+    }
+
+    fn start(&self, mark: impl FnOnce(&mut RunState)) -> bool {
         let mut state = self.state();
         let may_start = self.outcome.get().is_none();
         if may_start {
-            state.set_invalidation(distribution, Invalidation::InFlight);
+            mark(&mut state);
         }
         may_start
     }
@@ -94,24 +85,24 @@ impl Run {
         self.state().set_invalidation(distribution, invalidation);
     }
 
-    /// The containers whose `NAME.js` was replaced.
-    pub(crate) fn published_containers(&self) -> Vec<&Container> {
+    /// Each `NAME.js` that was replaced.
+    pub(crate) fn published_scripts(&self) -> Vec<&Object> {
         let state = self.state();
-        let published =
-            |container: &&Container| state.container(container) == ContainerState::Published;
-        self.plan.containers.iter().filter(published).collect()
+        let containers = self.plan.containers.iter();
+        let minified = containers.filter_map(Container::minified);
+        minified
+            .filter(|object| state.uploads[&object.key].is_done())
+            .collect()
     }
 
-    /// From here on, the run has succeeded only when the public URL, if one is set, shows what was published.
+    /// From now on, the run succeeds only if `PUBLIC_URL`, where set, serves what was published.
     pub(crate) fn expect_verification(&self) {
         let Some(public_url) = &self.plan.settings.public_url else {
             return;
         };
-        for container in self.published_containers() {
-            if let Some(object) = container.minified() {
-                let url = public_url_of(public_url, &object.cdn_path);
-                self.set_verification(&url, Verification::Pending { last_seen: None });
-            }
+        for object in self.published_scripts() {
+            let url = public_url_of(public_url, &object.cdn_path);
+            self.set_verification(&url, Verification::Pending { last_seen: None });
         }
     }
 
@@ -120,24 +111,20 @@ impl Run {
         verifications.insert(url.to_owned(), verification);
     }
 
-    /// The paths of what was published, or may be, in the groups that one request each can hold.
+    /// The paths of what was published, or may have been, in groups that fit in one request each.
     pub(crate) fn published_paths(&self) -> Vec<Vec<CdnPath>> {
         let state = self.state();
-        let paths: Vec<CdnPath> = self
-            .plan
-            .objects()
-            .filter(|object| match state.uploads.get(&object.key) {
-                Some(Upload::Uploaded) => true,
-                Some(Upload::Failed(error)) => error.outcome_unknown,
-                _ => false,
-            })
-            .map(|object| object.cdn_path.clone())
-            .collect();
+        let may_be_stored = |object: &&Object| {
+            let upload = &state.uploads[&object.key];
+            upload.is_done() || upload.is_unknown()
+        };
+        let objects = self.plan.objects().filter(may_be_stored);
+        let paths: Vec<CdnPath> = objects.map(|object| object.cdn_path.clone()).collect();
         paths.chunks(MAX_PATHS).map(<[CdnPath]>::to_vec).collect()
     }
 }
 
-/// Made once for a run. It is new in each, because CloudFront answers a used one with the old, finished invalidation.
+/// Unique, because for a known one CloudFront returns the old invalidation instead of creating one.
 fn caller_reference() -> String {
     format!("mojito-publish-{:032x}", fastrand::u128(..))
 }

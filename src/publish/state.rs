@@ -1,4 +1,4 @@
-//! What a run has done so far, object by object and distribution by distribution.
+//! What a run has done so far, by object and by distribution.
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
@@ -14,46 +14,83 @@ use crate::container::changes::Changes;
 use crate::container::object::Container;
 use crate::settings::names::{ContainerName, DistributionId, ObjectKey};
 
-/// How far the upload of an object is.
-#[derive(Clone, Debug)]
+/// The progress of an object's upload. Serialized, it is a word.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Upload {
+    #[serde(rename = "not_started")]
     Pending,
     /// Sent, without a response yet: it may be stored.
+    #[serde(rename = "unknown")]
     InFlight,
     Uploaded,
-    Failed(AwsError),
+    Failed(#[serde(skip)] AwsError),
 }
 
 impl Upload {
     pub(crate) fn is_done(&self) -> bool {
         matches!(self, Self::Uploaded)
     }
+
+    pub(crate) fn error(&self) -> Option<&AwsError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the object may be stored, although no response confirmed it.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self, Self::InFlight) || self.error().is_some_and(|it| it.outcome_unknown)
+    }
 }
 
-/// How far the invalidation in a distribution is. Several ids where the paths exceed one request.
-#[derive(Clone, Debug)]
+/// The progress of a distribution's invalidation, with its IDs: several if the paths exceed one request. Serialized, it is a
+/// word.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Invalidation {
+    #[serde(rename = "not_started")]
     Pending,
+    /// Sent, without a response yet.
+    #[serde(rename = "unknown")]
     InFlight,
-    InProgress(Vec<String>),
-    Completed(Vec<String>),
-    Failed(AwsError),
+    InProgress(#[serde(skip)] Vec<String>),
+    Completed(#[serde(skip)] Vec<String>),
+    Failed(#[serde(skip)] AwsError),
+}
+
+impl Invalidation {
+    /// The IDs of those that CloudFront has accepted.
+    pub(crate) fn ids(&self) -> &[String] {
+        match self {
+            Self::InProgress(ids) | Self::Completed(ids) => ids,
+            Self::Pending | Self::InFlight | Self::Failed(_) => &[],
+        }
+    }
+
+    pub(crate) fn error(&self) -> Option<&AwsError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
 }
 
 /// Whether visitors get a container that was published.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Verification {
-    /// Still waited for, with what was served at the last poll.
+    /// Not yet, with what the last poll got.
     Pending {
         last_seen: Option<String>,
     },
     Verified,
-    /// What was served instead at the deadline.
+    /// With what was served instead at the deadline.
     Failed(String),
 }
 
 impl Verification {
-    /// What visitors get in place of the new container, as far as it is known.
+    /// What visitors get instead of the new container, as far as is known.
     pub(crate) fn problem(&self) -> Option<&str> {
         match self {
             Self::Pending { last_seen } => Some(last_seen.as_deref().unwrap_or("no response yet")),
@@ -63,7 +100,7 @@ impl Verification {
     }
 }
 
-/// What changes during a run.
+/// The progress of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunState {
     pub(crate) credentials: Option<String>,
@@ -72,7 +109,7 @@ pub(crate) struct RunState {
     pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,
     /// What changes for visitors, by container, or why that is not known.
     pub(crate) changes: BTreeMap<ContainerName, Result<Changes, NotCompared>>,
-    /// By public URL, from when the uploads are done.
+    /// By public URL. Empty until the uploads are done.
     pub(crate) verifications: BTreeMap<String, Verification>,
     pub(crate) published_at: Option<SystemTime>,
 }
@@ -87,6 +124,21 @@ pub(crate) enum ContainerState {
 }
 
 impl RunState {
+    /// Nothing is done yet.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let uploads = plan.objects();
+        let distributions = plan.settings.distributions.iter();
+        Self {
+            uploads: uploads
+                .map(|object| (object.key.clone(), Upload::Pending))
+                .collect(),
+            invalidations: distributions
+                .map(|id| (id.clone(), Invalidation::Pending))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn set_invalidation(&mut self, of: &DistributionId, invalidation: Invalidation) {
         let mut invalidations = self.invalidations.iter_mut();
         if let Some((_, entry)) = invalidations.find(|(id, _)| id == of) {
@@ -98,66 +150,43 @@ impl RunState {
         let minified = container.minified();
         match minified.and_then(|object| self.uploads.get(&object.key)) {
             Some(Upload::Uploaded) => ContainerState::Published,
-            Some(Upload::InFlight) => ContainerState::Unknown,
-            Some(Upload::Failed(error)) if error.outcome_unknown => ContainerState::Unknown,
+            Some(upload) if upload.is_unknown() => ContainerState::Unknown,
             _ => ContainerState::NotPublished,
         }
     }
 
     /// The errors of the uploads and of the invalidations.
-    pub(crate) fn errors(&self) -> Vec<AwsError> {
-        let uploads = self.uploads.values().filter_map(|upload| match upload {
-            Upload::Failed(error) => Some(error.clone()),
-            _ => None,
-        });
-        let invalidations =
-            self.invalidations
-                .iter()
-                .filter_map(|(_, invalidation)| match invalidation {
-                    Invalidation::Failed(error) => Some(error.clone()),
-                    _ => None,
-                });
-        uploads.chain(invalidations).collect()
+    pub(crate) fn errors(&self) -> impl Iterator<Item = &AwsError> {
+        let invalidations = self.invalidations.iter();
+        let uploads = self.uploads.values().filter_map(Upload::error);
+        uploads.chain(invalidations.filter_map(|(_, it)| it.error()))
     }
 
     /// The distributions that still serve the old container.
     pub(crate) fn not_invalidated(&self) -> Vec<&DistributionId> {
-        self.invalidations
-            .iter()
-            .filter(|(_, invalidation)| {
-                !matches!(
-                    invalidation,
-                    Invalidation::InProgress(_) | Invalidation::Completed(_)
-                )
-            })
-            .map(|(id, _)| id)
-            .collect()
+        let invalidations = self.invalidations.iter();
+        let not_accepted = invalidations.filter(|(_, it)| it.ids().is_empty());
+        not_accepted.map(|(id, _)| id).collect()
     }
 
-    /// Whether every distribution serves the new container, as CloudFront says.
+    /// Whether CloudFront has completed the invalidation in every distribution, and there is one.
     pub(crate) fn all_invalidations_completed(&self) -> bool {
         let mut invalidations = self.invalidations.iter();
         !self.invalidations.is_empty()
             && invalidations.all(|(_, it)| matches!(it, Invalidation::Completed(_)))
     }
 
-    /// Whether one of those may have been invalidated after all, as CloudFront did not respond.
+    /// Whether one of `not_invalidated` may have been invalidated after all, as CloudFront did not respond.
     pub(crate) fn may_be_invalidated(&self) -> bool {
-        self.invalidations
-            .iter()
-            .any(|(_, invalidation)| match invalidation {
-                Invalidation::InFlight => true,
-                Invalidation::Failed(error) => error.outcome_unknown,
-                _ => false,
-            })
+        self.invalidations.iter().any(|(_, it)| {
+            matches!(it, Invalidation::InFlight)
+                || it.error().is_some_and(|error| error.outcome_unknown)
+        })
     }
 
-    /// The permissions that the run needs, with the account of the caller where it is known by now.
+    /// The permissions that the run needs, with the caller's account if it is known by now.
     pub(crate) fn permissions(&self, plan: &Plan) -> Permissions {
-        let account_id = self
-            .identity
-            .as_ref()
-            .map(|identity| identity.account_id.clone());
+        let account_id = self.identity.as_ref().map(|it| it.account_id.clone());
         Permissions::of(&plan.settings).with_fallback_account(account_id)
     }
 }

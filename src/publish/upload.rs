@@ -13,8 +13,8 @@ use crate::aws::s3::{self, Precondition};
 use crate::container::object::{Container, Object};
 use crate::settings::Settings;
 
-/// Containers that are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms these keep one
-/// processor busy, and more do not make it faster.
+/// How many containers are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms they keep one
+/// processor busy, and more are not faster.
 const MAX_CONCURRENT_UPLOADS: usize = 64;
 
 /// The connections to S3 that a publish with these settings needs.
@@ -25,27 +25,21 @@ pub(crate) fn connections(settings: &Settings) -> Wanted {
     }
 }
 
-/// Uploads every container: `NAME.pretty.js` first and `NAME.js`, which the pages load, only when it succeeded.
+/// Uploads every container: `NAME.pretty.js` first, then `NAME.js`, which pages load, if that succeeded.
 pub(crate) async fn upload(publisher: &Publisher<'_>) {
     let run = publisher.run;
-    let caller_reference = Some(run.caller_reference.as_str());
-    let comparison = &Comparison::new(
-        Ok(publisher.aws),
-        publisher.https,
-        publisher.settings(),
-        caller_reference,
-    );
-    Sources::for_each(
-        &run.plan.containers,
-        MAX_CONCURRENT_UPLOADS,
-        |container, sources| publish_container(publisher, comparison, sources, container),
-    )
+    let (aws, https, settings) = (publisher.aws, publisher.https, publisher.settings());
+    let comparison = &Comparison::new(Ok(aws), https, settings, Some(&run.caller_reference));
+    let containers = &run.plan.containers;
+    Sources::for_each(containers, MAX_CONCURRENT_UPLOADS, |container, sources| {
+        publish_container(publisher, comparison, sources, container)
+    })
     .await;
     publisher.emit(&Event::AllUploaded);
 }
 
-/// Uploads a container, and finds out what that changes for visitors: before it is sent, or from S3 meanwhile, as that would
-/// cost a round trip. No upload of the container waits for it once they have begun.
+/// Uploads a container, and finds out what that changes for visitors: from the CDN before the upload, or from S3 during it, to
+/// save a round trip. Once the upload has begun, it does not wait for that.
 async fn publish_container(
     publisher: &Publisher<'_>,
     comparison: &Comparison<'_>,
@@ -98,16 +92,12 @@ async fn upload_container<'a>(
         if !run.start_upload(&object.key) {
             break;
         }
-        match put(publisher, object).await {
-            Ok(()) => {
-                run.set_upload(&object.key, Upload::Uploaded);
-                uploaded.push(object);
-            }
-            Err(error) => {
-                run.set_upload(&object.key, Upload::Failed(error));
-                break;
-            }
+        if let Err(error) = put(publisher, object).await {
+            run.set_upload(&object.key, Upload::Failed(error));
+            break;
         }
+        run.set_upload(&object.key, Upload::Uploaded);
+        uploaded.push(object);
     }
     uploaded
 }

@@ -1,41 +1,40 @@
 //! `PUBLIC_URL`: waits until visitors get the published container, requesting it as a browser does.
 //!
-//! A poll compares status, bytes and headers. It parses nothing, since whatever is served may take seconds to parse. Only at
-//! the deadline is the last response looked into, on another thread.
+//! A poll compares status, bytes and headers. It parses nothing, since parsing what is served may take seconds. Only after the
+//! deadline is the last response examined, on another thread.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use tokio::sync::Semaphore;
 use tokio::time::{timeout_at, Instant};
 
 use super::cdn;
 use super::event::Event;
+use super::parsers::Parsers;
 use super::publisher::Publisher;
 use super::state::Verification;
 use crate::container::gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
-use crate::container::{MAX_FILE, MAX_READERS};
+use crate::container::MAX_FILE;
 use crate::settings::cache_control::CacheControl;
 use crate::settings::names::public_url_of;
 
-/// Containers that are verified at the same time.
+/// How many containers are verified at the same time.
 const MAX_CONCURRENT: usize = 16;
-/// How long to wait for visitors to get the new containers, for all of a run together. An invalidation may take minutes.
+/// How long to wait for visitors to get all new containers of a run. An invalidation may take minutes.
 const TIMEOUT: Duration = Duration::from_mins(5);
-/// The same once all invalidations are completed (`WAIT`), when nothing is left to wait for.
+/// The same if all invalidations are completed already (`WAIT`).
 const TIMEOUT_AFTER_INVALIDATION: Duration = Duration::from_secs(30);
-/// How long a response may take, to its last byte; at least the minimum, however near the deadline is.
+/// How long a response may take to its last byte: until the deadline, within these bounds.
 const MAX_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
 const MIN_RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause between two polls. It doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// How long after the deadline what is served may be looked into, for all containers together.
+/// How long after the deadline the last responses may be examined, for all containers together.
 const PARSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait for visitors to get the new containers.
@@ -48,34 +47,19 @@ pub(crate) fn timeout(invalidations_completed: bool) -> Duration {
 }
 
 /// Waits for visitors to get the containers of a run.
-pub(crate) struct Verifier<'a> {
+struct Verifier<'a> {
     connector: &'a dyn HttpConnector,
     cache_control: &'a CacheControl,
     deadline: Instant,
-    /// Limits how many scripts are parsed at the same time.
-    parsers: Arc<Semaphore>,
+    parsers: Parsers,
 }
 
-/// What a response showed in the place of the published object.
-struct Mismatch {
-    /// A short phrase, from status and headers alone.
-    phrase: String,
-    /// What there is to look into.
-    content: Option<ServedContainer>,
-}
-
-impl Mismatch {
-    fn new(phrase: impl Into<String>) -> Self {
-        Self {
-            phrase: phrase.into(),
-            content: None,
-        }
-    }
-}
+/// A response that is not the published object: a short phrase about its status and headers, and the content to examine, if any.
+type Mismatch = (String, Option<ServedContainer>);
 
 impl<'a> Verifier<'a> {
-    /// The time starts to run.
-    pub(crate) fn start(
+    /// The timeout begins now.
+    fn start(
         connector: &'a dyn HttpConnector,
         cache_control: &'a CacheControl,
         timeout: Duration,
@@ -84,14 +68,14 @@ impl<'a> Verifier<'a> {
             connector,
             cache_control,
             deadline: Instant::now() + timeout,
-            parsers: Arc::new(Semaphore::new(MAX_READERS)),
+            parsers: Parsers::new(),
         }
     }
 
     /// Polls until the published object is served. On failure, a phrase about what is served instead.
     ///
     /// `on_wait` is called after each poll but the last, with what is served and the time since the first poll.
-    pub(crate) async fn wait_for(
+    async fn wait_for(
         &self,
         url: &str,
         object: &Object,
@@ -100,15 +84,15 @@ impl<'a> Verifier<'a> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            let Err(mismatch) = self.poll(url, object).await else {
+            let Err((phrase, content)) = self.poll(url, object).await else {
                 return Ok(());
             };
             // The last poll starts at the deadline.
             let left = self.left();
             if left.is_zero() {
-                return Err(self.explain(mismatch, object).await);
+                return Err(self.explain(phrase, content, object).await);
             }
-            on_wait(&mismatch.phrase, started.elapsed());
+            on_wait(&phrase, started.elapsed());
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
@@ -119,43 +103,36 @@ impl<'a> Verifier<'a> {
     }
 
     async fn poll(&self, url: &str, object: &Object) -> Result<(), Mismatch> {
-        let timeout = self
-            .left()
-            .clamp(MIN_RESPONSE_TIMEOUT, MAX_RESPONSE_TIMEOUT);
-        let (status, served) = cdn::get(self.connector, url, object.size, timeout)
-            .await
-            .map_err(Mismatch::new)?;
-        let Err(phrase) = compare(status, &served, object, self.cache_control) else {
-            return Ok(());
-        };
-        Err(Mismatch {
-            phrase: with_cache(phrase, &served),
-            content: (status == 200 && served.body != object.body).then_some(served),
+        let left = self.left();
+        let timeout = left.clamp(MIN_RESPONSE_TIMEOUT, MAX_RESPONSE_TIMEOUT);
+        let response = cdn::get(self.connector, url, object.size, timeout).await;
+        let (status, served) = response.map_err(|phrase| (phrase, None))?;
+        compare(status, &served, object, self.cache_control).map_err(|phrase| {
+            let phrase = with_cache(&phrase, &served);
+            let is_other = status == 200 && served.body != object.body;
+            (phrase, is_other.then_some(served))
         })
     }
 
-    /// Looks into what is served, as far as time allows.
-    async fn explain(&self, mismatch: Mismatch, object: &Object) -> String {
-        let Mismatch { phrase, content } = mismatch;
+    /// Examines what is served, as far as time permits.
+    async fn explain(
+        &self,
+        phrase: String,
+        content: Option<ServedContainer>,
+        object: &Object,
+    ) -> String {
         let Some(served) = content else {
             return phrase;
         };
         let published = object.body.clone();
-        let parse = async {
-            let parser = Arc::clone(&self.parsers).acquire_owned().await;
-            // On the runtime's thread, everything else would wait for the parser.
-            let parsed = tokio::task::spawn_blocking(move || {
-                let _parser = parser;
-                with_cache(describe(&served, &published), &served)
-            });
-            parsed.await.expect("a panic ends the process")
-        };
+        let describe = move || with_cache(&describe(&served, &published), &served);
+        let parse = self.parsers.run(describe);
         let parsed = timeout_at(self.deadline + PARSE_TIMEOUT, parse).await;
         parsed.unwrap_or(phrase)
     }
 }
 
-/// Whether a response is the published object, to the byte. If not, a phrase about it, without looking into its content.
+/// Whether a response is the published object, to the byte. On failure, a phrase that needs no parsing.
 fn compare(
     status: u16,
     served: &ServedContainer,
@@ -171,10 +148,8 @@ fn compare(
         return Err("a page is served, not a script".to_owned());
     }
     if served.body != object.body {
-        return Err(match served.provenance_with(None) {
-            provenance if provenance.is_empty() => "other content is served".to_owned(),
-            provenance => format!("other content is served: {provenance}"),
-        });
+        let provenance = served.provenance_with(None);
+        return Err(with_detail("other content is served", ": ", &provenance));
     }
     for (name, expected) in Object::headers(cache_control) {
         let value = served.header(name);
@@ -188,7 +163,7 @@ fn compare(
     Ok(())
 }
 
-/// What is served in the place of what was published. It parses what is served, which may take seconds.
+/// What is served instead of the published object. Parses it, which may take seconds.
 fn describe(served: &ServedContainer, published: &Bytes) -> String {
     if served.is_labelled_as_page() || served.is_markup() {
         return "a page is served, not a script".to_owned();
@@ -197,10 +172,11 @@ fn describe(served: &ServedContainer, published: &Bytes) -> String {
         gzip::decompress(published, MAX_FILE).is_ok_and(|own| own == text.as_bytes())
     });
     if is_same_text {
-        return match served.header("content-encoding") {
-            None => "the new container is served, but not compressed".to_owned(),
-            Some(_) => "the new container is served, but the CDN has recompressed it".to_owned(),
+        let but = match served.header("content-encoding") {
+            None => "not compressed",
+            Some(_) => "the CDN has recompressed it",
         };
+        return format!("the new container is served, but {but}");
     }
     match served.provenance() {
         provenance if provenance.is_empty() => {
@@ -210,14 +186,16 @@ fn describe(served: &ServedContainer, published: &Bytes) -> String {
     }
 }
 
-fn with_cache(phrase: String, served: &ServedContainer) -> String {
-    match served.cache() {
-        cache if cache.is_empty() => phrase,
-        cache => format!("{phrase}; {cache}"),
-    }
+fn with_cache(phrase: &str, served: &ServedContainer) -> String {
+    with_detail(phrase, "; ", &served.cache())
 }
 
-/// Waits until visitors get every new container, where `PUBLIC_URL` is set.
+fn with_detail(phrase: &str, separator: &str, detail: &str) -> String {
+    let separator = if detail.is_empty() { "" } else { separator };
+    format!("{phrase}{separator}{detail}")
+}
+
+/// Waits until visitors get every new container, if `PUBLIC_URL` is set.
 pub(crate) async fn verify(publisher: &Publisher<'_>) {
     let (settings, run) = (publisher.settings(), publisher.run);
     let Some(public_url) = &settings.public_url else {
@@ -226,11 +204,7 @@ pub(crate) async fn verify(publisher: &Publisher<'_>) {
     let connector = publisher.https.connector();
     let timeout = timeout(run.state().all_invalidations_completed());
     let verifier = &Verifier::start(&connector, &settings.cache_control, timeout);
-    let containers = run.published_containers();
-    let objects = containers
-        .iter()
-        .filter_map(|container| container.minified());
-    stream::iter(objects)
+    stream::iter(run.published_scripts())
         .map(|object| async move {
             let url = public_url_of(public_url, &object.cdn_path);
             let on_wait = |last_seen: &str, waited: Duration| {
@@ -247,7 +221,7 @@ pub(crate) async fn verify(publisher: &Publisher<'_>) {
             match verifier.wait_for(&url, object, on_wait).await {
                 Ok(()) => {
                     run.set_verification(&url, Verification::Verified);
-                    publisher.emit(&Event::Verified { url: &url });
+                    publisher.emit(&Event::Verified(&url));
                 }
                 Err(problem) => run.set_verification(&url, Verification::Failed(problem)),
             }
@@ -293,11 +267,8 @@ mod tests {
     impl Response {
         /// The published object with another body.
         fn of(body: Vec<u8>) -> Self {
-            let headers = [
-                ("content-type", Object::CONTENT_TYPE.to_owned()),
-                ("content-encoding", Object::CONTENT_ENCODING.to_owned()),
-                ("cache-control", CacheControl::default().to_string()),
-            ];
+            let headers = Object::headers(&CacheControl::default())
+                .map(|(name, value)| (name, value.to_owned()));
             Self {
                 status: 200,
                 headers: headers.into(),
@@ -317,10 +288,10 @@ mod tests {
             }
         }
 
-        fn with(mut self, name: &'static str, value: &str) -> Self {
-            self.headers.retain(|(other, _)| *other != name);
-            self.headers.push((name, value.to_owned()));
-            self
+        fn with(self, name: &'static str, value: &str) -> Self {
+            let mut response = self.without(name);
+            response.headers.push((name, value.to_owned()));
+            response
         }
 
         fn without(mut self, name: &str) -> Self {
@@ -333,31 +304,19 @@ mod tests {
     #[derive(Debug)]
     struct Cdn(Mutex<Vec<Response>>);
 
-    impl Cdn {
-        fn new(mut responses: Vec<Response>) -> Self {
-            responses.reverse();
-            Self(Mutex::new(responses))
-        }
-    }
-
     impl HttpConnector for Cdn {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
             assert_eq!(request.uri(), URL);
             assert_eq!(request.headers().get("accept-encoding"), Some("gzip"));
             let mut responses = self.0.lock().unwrap();
-            let response = match &responses[..] {
-                [last] => last.clone(),
-                _ => responses.pop().unwrap(),
-            };
-            let body = response.body.map_or_else(
-                || {
-                    let never = stream::pending::<Result<_, std::io::Error>>();
-                    SdkBody::from_body_1_x(StreamBody::new(never))
-                },
-                SdkBody::from,
-            );
-            let status = response.status.try_into().unwrap();
-            let mut sent = HttpResponse::new(status, body);
+            let response = responses[0].clone();
+            if responses.len() > 1 {
+                responses.remove(0);
+            }
+            let never = || StreamBody::new(stream::pending::<Result<_, std::io::Error>>());
+            let body = response.body.map(SdkBody::from);
+            let body = body.unwrap_or_else(|| SdkBody::from_body_1_x(never()));
+            let mut sent = HttpResponse::new(response.status.try_into().unwrap(), body);
             for (name, value) in response.headers {
                 sent.headers_mut().insert(name, value);
             }
@@ -365,150 +324,106 @@ mod tests {
         }
     }
 
-    /// How a verification ended, after how long, and what was served when, before it ended.
-    struct Verified {
-        result: Result<(), String>,
-        took: Duration,
-        waits: Vec<(String, u128)>,
-    }
-
-    async fn verify(responses: Vec<Response>) -> Verified {
-        let name = ContainerName::parse("mojito").unwrap();
-        let prefix = Prefix::literal("js");
-        let object = Object::new(
-            &name,
-            Variant::Minified,
-            &prefix,
-            &prefix,
-            ByteSize(99),
-            compressed(SCRIPT),
+    /// How a verification ended and after how many milliseconds, and what was served when before that.
+    async fn verify(responses: Vec<Response>) -> (Result<(), String>, u128, Vec<(String, u128)>) {
+        let (name, prefix) = (
+            ContainerName::parse("mojito").unwrap(),
+            Prefix::literal("js"),
         );
-        let cdn = Cdn::new(responses);
+        let (size, body) = (ByteSize(99), compressed(SCRIPT));
+        let object = Object::new(&name, Variant::Minified, &prefix, &prefix, size, body);
+        let cdn = Cdn(Mutex::new(responses));
         let cache_control = CacheControl::default();
         let started = Instant::now();
         let verifier = Verifier::start(&cdn, &cache_control, timeout(true));
         let waits = RefCell::new(Vec::new());
         let on_wait = |phrase: &str, waited: Duration| {
-            waits
-                .borrow_mut()
-                .push((phrase.to_owned(), waited.as_millis()));
+            let mut waits = waits.borrow_mut();
+            waits.push((phrase.to_owned(), waited.as_millis()));
         };
         let result = verifier.wait_for(URL, &object, on_wait).await;
-        Verified {
-            result,
-            took: started.elapsed(),
-            waits: waits.take(),
-        }
+        (result, started.elapsed().as_millis(), waits.take())
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_published_object_is_recognised_at_once() {
         let verified = verify(vec![Response::published()]).await;
-        assert_eq!(verified.result, Ok(()));
-        assert_eq!(verified.took, Duration::ZERO);
-        assert!(verified.waits.is_empty());
+        assert_eq!(verified, (Ok(()), 0, vec![]));
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_polls_until_the_published_object_is_served() {
-        let old = Response::of(compressed("Mojito={}"))
-            .with("age", "240")
-            .with("x-amz-meta-build-number", "56");
+        let old = Response::of(compressed("Mojito={}"));
         let responses = vec![
             Response::error(503).with("content-type", "text/html"),
             Response::error(301).with("location", "https://example.com/"),
-            old,
+            old.with("age", "240").with("x-amz-meta-build-number", "56"),
             Response::published().with("cache-control", "no-store"),
             Response::of(b"<html>".to_vec()),
             Response::published(),
         ];
-        let verified = verify(responses).await;
-        assert_eq!(verified.result, Ok(()));
-        let waits: Vec<(&str, u128)> = verified
-            .waits
-            .iter()
-            .map(|(phrase, waited)| (phrase.as_str(), *waited))
-            .collect();
+        let (result, took, waits) = verify(responses).await;
+        assert_eq!((result, took), (Ok(()), 12_500));
+        let cached = "cached by an intermediate cache for 4 min (age: 240)";
+        let expected = [
+            ("HTTP 503 with a page", 0),
+            ("HTTP 301, redirects to https://example.com/", 500),
+            (
+                &format!("other content is served: build 56; {cached}"),
+                1_500,
+            ),
+            (
+                "the new container is served, but its cache-control is `no-store`, \
+                 expected `public, max-age=300, s-maxage=300, must-revalidate`",
+                3_500,
+            ),
+            ("other content is served", 7_500),
+        ];
         assert_eq!(
             waits,
-            [
-                ("HTTP 503 with a page", 0),
-                ("HTTP 301, redirects to https://example.com/", 500),
-                (
-                    "other content is served: build 56; cached by an intermediate cache for 4 min (age: 240)",
-                    1_500
-                ),
-                (
-                    "the new container is served, but its cache-control is `no-store`, \
-                     expected `public, max-age=300, s-maxage=300, must-revalidate`",
-                    3_500
-                ),
-                ("other content is served", 7_500),
-            ]
+            expected.map(|(phrase, waited)| (phrase.to_owned(), waited))
         );
-        assert_eq!(verified.took.as_millis(), 12_500);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn at_the_deadline_it_says_what_is_served_instead() {
+    async fn at_the_deadline_what_is_served_instead_is_examined() {
         async fn case(response: Response, expected: &str) {
-            let verified = verify(vec![response]).await;
-            assert_eq!(verified.result.unwrap_err(), expected);
-            assert_eq!(verified.took, TIMEOUT_AFTER_INVALIDATION);
+            let (result, took, _) = verify(vec![response]).await;
+            assert_eq!(result.unwrap_err(), expected);
+            assert_eq!(took, TIMEOUT_AFTER_INVALIDATION.as_millis());
         }
-        let old = compressed(&SCRIPT.replace("1f2e", "abcd"));
-        let cached = Response::of(old)
+        let old = Response::of(compressed(&SCRIPT.replace("1f2e", "abcd")));
+        let cached = old
             .with("age", "240")
             .with("x-cache", "Hit from cloudfront");
-        case(
-            cached,
-            "another container is served: commit abcd3d4, built 2026-11-24 05:00 UTC; \
-             cached by CloudFront for 4 min (age: 240, x-cache: Hit from cloudfront)",
-        )
-        .await;
-        case(
-            Response::of(b"no gzip".to_vec()),
-            "other content is served than what was published",
-        )
-        .await;
-        case(
-            Response::error(403).with("server", "AmazonS3"),
-            "HTTP 403; apparently not from a cache (server: AmazonS3)",
-        )
-        .await;
+        let expected = "another container is served: commit abcd3d4, built 2026-11-24 05:00 UTC; \
+            cached by CloudFront for 4 min (age: 240, x-cache: Hit from cloudfront)";
+        case(cached, expected).await;
+        let invalid = Response::of(b"no gzip".to_vec());
+        case(invalid, "other content is served than what was published").await;
+        let denied = Response::error(403).with("server", "AmazonS3");
+        let expected = "HTTP 403; apparently not from a cache (server: AmazonS3)";
+        case(denied, expected).await;
         let page = Response::of(b"<!DOCTYPE html>".to_vec()).without("content-encoding");
         case(page.clone(), "a page is served, not a script").await;
-        case(
-            page.with("content-type", "text/html; charset=utf-8")
-                .with("cf-cache-status", "HIT"),
-            "a page is served, not a script; cached by Cloudflare (cf-cache-status: HIT)",
-        )
-        .await;
-        case(
-            Response::of(SCRIPT.as_bytes().to_vec()).without("content-encoding"),
-            "the new container is served, but not compressed",
-        )
-        .await;
+        let page = page.with("content-type", "text/html; charset=utf-8");
+        let expected =
+            "a page is served, not a script; cached by Cloudflare (cf-cache-status: HIT)";
+        case(page.with("cf-cache-status", "HIT"), expected).await;
+        let plain = Response::of(SCRIPT.into()).without("content-encoding");
+        case(plain, "the new container is served, but not compressed").await;
         let mut recompressed = vec![0; 1000];
         let length = Compressor::new(CompressionLvl::fastest())
             .gzip_compress(SCRIPT.as_bytes(), &mut recompressed)
             .unwrap();
-        case(
-            Response::of(recompressed[..length].to_vec()),
-            "the new container is served, but the CDN has recompressed it",
-        )
-        .await;
-        case(
-            Response::published().without("content-type"),
-            "the new container is served, but its content-type is `absent`, \
-             expected `application/javascript; charset=utf-8`",
-        )
-        .await;
-        case(
-            Response::of(vec![b'a'; 1_000_001]),
-            "the response is larger than 1,000,000 bytes",
-        )
-        .await;
+        recompressed.truncate(length);
+        let expected = "the new container is served, but the CDN has recompressed it";
+        case(Response::of(recompressed), expected).await;
+        let expected = "the new container is served, but its content-type is `absent`, \
+            expected `application/javascript; charset=utf-8`";
+        case(Response::published().without("content-type"), expected).await;
+        let large = Response::of(vec![b'a'; 1_000_001]);
+        case(large, "the response is larger than 1,000,000 bytes").await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -517,20 +432,15 @@ mod tests {
             body: None,
             ..Response::published()
         };
-        let verified = verify(vec![endless.clone(), Response::published()]).await;
-        assert_eq!(verified.result, Ok(()));
-        assert_eq!(
-            verified.waits,
-            [("the response did not end within 10 s".to_owned(), 10_000)]
-        );
+        let (result, _, waits) = verify(vec![endless.clone(), Response::published()]).await;
+        assert_eq!(result, Ok(()));
+        let expected = "the response did not end within 10 s".to_owned();
+        assert_eq!(waits, [(expected, 10_000)]);
         // However near the deadline is, a response has some seconds.
         let mut responses = vec![Response::error(503); 8];
         responses.push(endless);
-        let verified = verify(responses).await;
-        assert_eq!(
-            verified.result.unwrap_err(),
-            "the response did not end within 3 s"
-        );
-        assert_eq!(verified.took.as_millis(), 27_500 + 3_000);
+        let (result, took, _) = verify(responses).await;
+        let expected = Err("the response did not end within 3 s".to_owned());
+        assert_eq!((result, took), (expected, 27_500 + 3_000));
     }
 }

@@ -1,14 +1,14 @@
 //! The one place that prints: lines in the manner of Bitbucket's official pipes, on standard output.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::common::secrets;
 
-/// In CI, a line about a wait is printed this often.
+/// How often CI's log gets a line about a wait.
 const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
 
 const GREEN: &str = "\u{1b}[32m";
@@ -17,7 +17,7 @@ const YELLOW: &str = "\u{1b}[33m";
 const RESET: &str = "\u{1b}[0m";
 const CLEAR_LINE: &str = "\r\u{1b}[2K";
 
-/// What a row is to its reader.
+/// What a row means to its reader.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Style {
     Plain,
@@ -30,19 +30,19 @@ pub(crate) enum Style {
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) style: Style,
-    /// Bytes at the start that are in the tone's colour.
+    /// How many bytes at the start have the colour of the style.
     pub(crate) styled_bytes: usize,
     pub(crate) text: String,
 }
 
-/// Prints.
+/// The standard output.
 pub(crate) struct Console {
     colour: bool,
     terminal: bool,
     wait: Mutex<Wait>,
 }
 
-/// The state of the wait that is being reported.
+/// How the current wait is shown.
 #[derive(Default)]
 struct Wait {
     live_line: bool,
@@ -86,32 +86,27 @@ impl Console {
                 Style::Notable => YELLOW,
                 Style::Bad => RED,
             };
-            let (styled_bytes, rest) = row.text.split_at(row.styled_bytes.min(row.text.len()));
-            text.push('\n');
-            text.push_str(&self.coloured(colour, styled_bytes));
-            text.push_str(rest);
+            let (styled, rest) = row.text.split_at(row.styled_bytes.min(row.text.len()));
+            text.extend(["\n", &self.coloured(colour, styled), rest]);
         }
         self.info(&text);
     }
 
-    /// Prints JSON and no more, for another program to read.
+    /// Prints only JSON, for another program to read.
     pub(crate) fn json(value: &Value) {
         write(&format!("{value:#}\n"));
     }
 
-    /// Says that a wait goes on: a live line on a terminal, elsewhere a line now and then.
+    /// Shows that a wait continues: by a live line on a terminal, elsewhere by a line now and then.
     pub(crate) fn waiting(&self, text: &str) {
-        let mut wait = self
-            .wait
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner);
         if self.terminal {
             wait.live_line = true;
             write(&format!("{CLEAR_LINE}{text}"));
-        } else if wait
-            .last_line
-            .is_none_or(|last| last.elapsed() >= WAIT_LINE_EVERY)
-        {
+            return;
+        }
+        let is_recent = |last: Instant| last.elapsed() < WAIT_LINE_EVERY;
+        if !wait.last_line.is_some_and(is_recent) {
             wait.last_line = Some(Instant::now());
             write(&format!("{text}\n"));
         }
@@ -127,18 +122,13 @@ impl Console {
 
     /// A mark and a first line in colour, further lines plain and indented.
     fn print(&self, colour: &str, mark: &str, text: &str) {
-        let mut wait = self
-            .wait
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let clear = if std::mem::take(&mut wait.live_line) {
-            CLEAR_LINE
-        } else {
-            ""
-        };
+        let mut wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut wait.live_line) {
+            write(CLEAR_LINE);
+        }
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         let first = self.coloured(colour, &format!("{mark}{first}"));
-        let mut text = format!("{clear}{first}\n");
+        let mut text = format!("{first}\n");
         for line in rest.lines() {
             text.extend(["  ", line, "\n"]);
         }
@@ -146,7 +136,7 @@ impl Console {
     }
 }
 
-/// Where nobody reads any more, printing is no reason to stop publishing.
+/// Errors are ignored: a publish continues even if nobody reads its output any more.
 fn write(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(secrets::redact(text).as_bytes());

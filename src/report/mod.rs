@@ -1,4 +1,4 @@
-//! How it is said: on the console and as JSON.
+//! What a run reports: the log on the console, and the result as JSON.
 
 pub(crate) mod console;
 pub(crate) mod progress;

@@ -1,4 +1,4 @@
-//! The log of a run: what it is about to do, what that changes, and a line for each event.
+//! The log of a run: what it is going to do, what that changes, and a line for each event.
 
 use super::console::Console;
 use super::tables;
@@ -12,20 +12,16 @@ use crate::publish::compare::NotCompared;
 use crate::publish::event::{Event, NotCompleted};
 use crate::publish::plan::Plan;
 use crate::publish::run::Run;
-use crate::publish::state::{Upload, Verification};
 use crate::settings::names::{s3_uri, CdnPath};
 
-/// Above this many containers, the log has counts in place of a line for each.
+/// Above this many containers, the log has counts instead of a line for each.
 pub(crate) const MAX_LISTED: usize = 10;
 
-/// What is published where, and why.
+/// What is published, where and why.
 pub(crate) fn opening(plan: &Plan, console: &Console) {
     let settings = &plan.settings;
-    let names: Vec<&str> = plan
-        .containers
-        .iter()
-        .map(|container| container.name.as_str())
-        .collect();
+    let containers = plan.containers.iter();
+    let names: Vec<&str> = containers.map(|it| it.name.as_str()).collect();
     let plural = if names.len() == 1 { "" } else { "s" };
     let build = settings.build.summary();
     let build = build.map_or_else(String::new, |build| format!(", {build}"));
@@ -56,10 +52,10 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
             console.table(&heading, &rows);
         }
     }
-    if plan.containers.len() > MAX_LISTED {
+    let unlisted = plan.containers.len().saturating_sub(MAX_LISTED);
+    if unlisted > 0 {
         console.info(&format!(
-            "(the experiments of {} more containers are not listed)",
-            plan.containers.len() - MAX_LISTED
+            "(the experiments of {unlisted} more containers are not listed)"
         ));
     }
     for warning in plan.containers.iter().flat_map(|it| &it.warnings) {
@@ -86,10 +82,9 @@ pub(crate) fn changes(
             console.info("tip: set `PUBLIC_URL` to see what changes for visitors");
         }
         Err(problem) => {
-            let of = if plan.containers.len() > 1 {
-                format!(" of {}", container.name)
-            } else {
-                String::new()
+            let of = match plan.containers.len() {
+                1 => String::new(),
+                _ => format!(" of {}", container.name),
             };
             console.info(&format!(
                 "changes to the live container{of} are not known: {problem}"
@@ -108,40 +103,24 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
         } => changes(&run.plan, container, it, *already_reported, console),
         Event::Uploaded(object) => uploaded(run, object, console),
         Event::AllUploaded => all_uploaded(run, console),
-        Event::Busy {
-            distribution,
-            error,
-            delay,
-        } => console.info(&format!(
+        Event::Busy(distribution, error, delay) => console.info(&format!(
             "CloudFront is busy ({}): retrying {distribution} in {} s",
             error.code.as_deref().unwrap_or("no code"),
             delay.as_secs()
         )),
-        Event::Invalidating {
-            distribution,
-            id,
-            paths,
-        } => {
+        Event::Invalidating(distribution, id, paths) => {
             let paths: Vec<&str> = paths.iter().map(CdnPath::as_str).collect();
             let paths = first_ten(&paths);
             console.success(&format!("created invalidation {id} of {distribution}: {paths}"));
         }
-        Event::InvalidationPending {
-            distribution,
-            id,
-            waited,
-        } => console.waiting(&format!(
+        Event::InvalidationPending(distribution, id, waited) => console.waiting(&format!(
             "waiting for invalidation {id} of {distribution} to complete ({} s)",
             waited.as_secs()
         )),
-        Event::InvalidationCompleted { distribution, id } => {
+        Event::InvalidationCompleted(distribution, id) => {
             console.success(&format!("invalidation {id} of {distribution} completed"));
         }
-        Event::NotWatched {
-            distribution,
-            id,
-            why,
-        } => console.warning(&format!(
+        Event::NotWatched(distribution, id, why) => console.warning(&format!(
             "not known whether invalidation {id} of {distribution} completed; it continues by itself\n{}",
             not_completed(why, run)
         )),
@@ -153,7 +132,7 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
             "waiting for {url} to serve the new container ({} s): {last_seen}",
             waited.as_secs()
         )),
-        Event::Verified { url } => verified(run, url, console),
+        Event::Verified(url) => verified(run, url, console),
         Event::Identified(Identity { arn, account_id }) => {
             console.info(&format!("identity: {arn} in account {account_id}"));
         }
@@ -169,16 +148,13 @@ fn not_completed(why: &NotCompleted, run: &Run) -> String {
             let permissions = run.state().permissions(&run.plan);
             let statement = missing_statement(std::iter::once(&**error), &permissions);
             let statement = statement.map(|it| format!("\n{}", it.pretty()));
-            format!(
-                "{error}\n{}{}",
-                error.remedy(),
-                statement.unwrap_or_default()
-            )
+            let statement = statement.unwrap_or_default();
+            format!("{error}\n{}{statement}", error.remedy())
         }
     }
 }
 
-/// An object is uploaded; of many, how far the uploads are.
+/// An object is uploaded: a line for it, or above `MAX_LISTED` the progress of all.
 fn uploaded(run: &Run, object: &Object, console: &Console) {
     let plan = &run.plan;
     if plan.containers.len() <= MAX_LISTED {
@@ -198,16 +174,14 @@ fn uploaded(run: &Run, object: &Object, console: &Console) {
     console.waiting(&format!("uploading: {done} of {all} files are uploaded"));
 }
 
-/// How much was uploaded of many objects.
+/// Above `MAX_LISTED`: the number and the size of what was uploaded.
 fn all_uploaded(run: &Run, console: &Console) {
     if run.plan.containers.len() <= MAX_LISTED {
         return;
     }
     let (mut files, mut size, mut compressed) = (0, 0, 0);
-    {
-        let uploads = &run.state().uploads;
-        let is_done = |object: &&Object| uploads.get(&object.key).is_some_and(Upload::is_done);
-        for object in run.plan.objects().filter(is_done) {
+    for object in run.plan.objects() {
+        if run.state().uploads[&object.key].is_done() {
             files += 1;
             size += object.size.0;
             compressed += object.compressed_size().0;
@@ -223,7 +197,7 @@ fn all_uploaded(run: &Run, console: &Console) {
     }
 }
 
-/// Visitors get a container; of many, how many they get.
+/// Visitors get a container: a line for it, or above `MAX_LISTED` the progress of all.
 fn verified(run: &Run, url: &str, console: &Console) {
     if run.plan.containers.len() <= MAX_LISTED {
         console.success(&format!("{url} serves the new container"));
@@ -231,8 +205,7 @@ fn verified(run: &Run, url: &str, console: &Console) {
     }
     let (verified, all) = {
         let verifications = &run.state().verifications;
-        let is_verified = |it: &&Verification| **it == Verification::Verified;
-        let verified = verifications.values().filter(is_verified);
+        let verified = verifications.values().filter(|it| it.problem().is_none());
         (verified.count(), verifications.len())
     };
     if verified == all {

@@ -1,4 +1,4 @@
-//! Stores the result in the folders that Bitbucket gives a pipe: one of its own, and one that pipes share.
+//! Stores the result in the two folders that Bitbucket provides: the pipe's own, and one that all pipes share.
 
 use std::fs;
 use std::io;
@@ -17,25 +17,20 @@ use crate::settings::pipeline::Build;
 const OWN_FILE: &str = "mojito-publish.json";
 /// The file of Atlassian's toolkit in `BITBUCKET_PIPE_SHARED_STORAGE_DIR`: one JSON object for all pipes.
 const SHARED_FILE: &str = "_shared_variables.json";
-/// Other pipes write some lines each. It is parsed as a whole, which takes several times its size.
+/// Other pipes write some lines each. The file is parsed as a whole, which takes several times its size in memory.
 const MAX_SHARED_FILE: ByteSize = ByteSize(1_000_000);
 /// The key in the shared object.
 const SHARED_KEY: &str = "mojito_publish";
 
-/// Writes the files. A folder that cannot be written is a warning.
+/// Writes the files. If a folder cannot be written, it is a warning.
 pub(crate) fn write(build: &Build, result: &RunResult, console: &Console) {
     if build.storage_dir.is_none() && build.shared_storage_dir.is_none() {
         return;
     }
-    let result = &serde_json::to_value(result).expect("it has text, numbers and lists alone");
-    let own = build
-        .storage_dir
-        .as_ref()
-        .map(|directory| write_own(directory, result));
-    let shared = build
-        .shared_storage_dir
-        .as_ref()
-        .map(|directory| write_shared(directory, result));
+    let result = &serde_json::to_value(result).expect("it has only text, numbers and lists");
+    let (own, shared) = (&build.storage_dir, &build.shared_storage_dir);
+    let own = own.as_ref().map(|it| write_own(it, result));
+    let shared = shared.as_ref().map(|it| write_shared(it, result));
     for warning in [own, shared].into_iter().flatten().filter_map(Result::err) {
         console.warning(&warning);
     }
@@ -50,7 +45,7 @@ fn write_own(directory: &Path, result: &Value) -> Result<(), String> {
     })
 }
 
-/// Adds the result to the object that other pipes also write to. One that is not an object is left as it is.
+/// Adds the result to the object that other pipes also write to. If the file holds something else, it is left as it is.
 fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
     let path = directory.join(SHARED_FILE);
     let not_shared =
@@ -67,7 +62,7 @@ fn write_shared(directory: &Path, result: &Value) -> Result<(), String> {
         .map_err(|error| not_shared(error.to_string()))
 }
 
-/// Writes a file beside and renames it, so that a reader never finds half of it. The mode of the old one is kept.
+/// Writes a temporary file and renames it, so that a reader never finds half of it. The old file's mode is kept.
 fn replace(directory: &Path, file: &str, content: &Value) -> io::Result<()> {
     fs::create_dir_all(directory)?;
     let path = directory.join(file);

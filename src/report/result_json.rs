@@ -1,4 +1,4 @@
-//! The result as JSON: one shape for every end, which `docs/result.schema.json` describes.
+//! The result as JSON. However the run ended, it has the shape that `docs/result.schema.json` describes.
 
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
@@ -6,11 +6,10 @@ use serde::Serialize;
 
 use crate::aws::error::AwsError;
 use crate::aws::sts::Identity;
-use crate::container::changes::{Change, Changes};
+use crate::container::changes::Change;
 use crate::container::object::{Container, Object};
 use crate::exit::Exit;
 use crate::mojito::experiment::{BuildInfo, Experiment};
-use crate::publish::compare::NotCompared;
 use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
 use crate::publish::state::{ContainerState, Invalidation, RunState, Upload, Verification};
@@ -20,11 +19,11 @@ use crate::settings::names::{
 };
 use crate::settings::pipeline::Build;
 
-/// The version of the shape. It rises with each change that a reader could stumble over.
+/// The version of the shape. It rises with each change that may break a reader.
 const SCHEMA: u32 = 1;
 
-/// How a run ended. What an early end leaves unknown is null or empty.
-#[derive(Serialize)]
+/// How a run ended. What is unknown because it ended early is null or empty.
+#[derive(Default, Serialize)]
 pub(crate) struct RunResult<'a> {
     schema: u32,
     version: &'static str,
@@ -38,7 +37,7 @@ pub(crate) struct RunResult<'a> {
     seconds: Option<f64>,
     environment: Option<Environment>,
     environment_reason: Option<&'a str>,
-    build: &'a Build,
+    build: Build,
     bucket: Option<&'a BucketName>,
     region: Option<&'a str>,
     credentials: Option<&'a str>,
@@ -56,7 +55,7 @@ struct ContainerResult<'a> {
     experiments: Option<&'a [Experiment]>,
     /// Null where it was not compared.
     changes: Option<&'a [Change]>,
-    /// The address of the container that visitors got, and what it is.
+    /// The URL of the container that visitors got, and its build.
     compared_with: Option<&'a str>,
     comparison_skipped: Option<String>,
     objects: Vec<ObjectResult<'a>>,
@@ -70,37 +69,16 @@ struct ObjectResult<'a> {
     /// Bytes.
     size: u64,
     compressed_size: u64,
-    upload: UploadResult,
+    upload: &'a Upload,
     error: Option<&'a AwsError>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum UploadResult {
-    NotStarted,
-    /// Sent, without a response.
-    Unknown,
-    Uploaded,
-    Failed,
 }
 
 #[derive(Serialize)]
 struct InvalidationResult<'a> {
     distribution_id: &'a DistributionId,
-    status: InvalidationStatus,
+    status: &'a Invalidation,
     ids: &'a [String],
     error: Option<&'a AwsError>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum InvalidationStatus {
-    NotStarted,
-    /// Sent, without a response.
-    Unknown,
-    InProgress,
-    Completed,
-    Failed,
 }
 
 #[derive(Serialize)]
@@ -112,170 +90,107 @@ struct VerificationResult<'a> {
 }
 
 impl<'a> RunResult<'a> {
-    /// The result of a run that ended before its first upload.
-    pub(crate) fn early(build: &'a Build, exit: Exit, error: Option<String>) -> Self {
+    /// The result of a run that ended before its first upload, by an error or a signal.
+    pub(crate) fn early(
+        build: &Build,
+        exit: Exit,
+        error: Option<String>,
+        stopped_by: Option<&'a str>,
+    ) -> Self {
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
             exit,
             exit_code: exit.code(),
-            dry_run: false,
-            stopped_by: None,
+            stopped_by,
             error,
-            started_at: None,
-            seconds: None,
-            environment: None,
-            environment_reason: None,
-            build,
-            bucket: None,
-            region: None,
-            credentials: None,
-            identity: None,
-            containers: Vec::new(),
-            invalidations: Vec::new(),
-            verifications: Vec::new(),
+            build: build.clone(),
+            ..Self::default()
         }
     }
 
-    /// The result of a run that a signal stopped before its first upload.
-    pub(crate) fn stopped_early(build: &'a Build, exit: Exit, signal: &'a str) -> Self {
-        Self {
-            stopped_by: Some(signal),
-            ..Self::early(build, exit, None)
-        }
-    }
-
-    pub(crate) fn dry_run(
-        plan: &'a Plan,
-        credentials: Option<&'a str>,
-        changes: &'a [Result<Changes, NotCompared>],
-    ) -> Self {
-        let containers = plan.containers.iter().zip(changes);
+    pub(crate) fn dry_run(plan: &'a Plan, state: &'a RunState) -> Self {
         Self {
             dry_run: true,
-            credentials,
-            containers: containers
-                .map(|(container, changes)| ContainerResult::new(container, Some(changes), None))
-                .collect(),
-            ..Self::planned(plan, Exit::Published)
+            ..Self::planned(plan, Exit::Published, state)
         }
     }
 
     pub(crate) fn published(plan: &'a Plan, outcome: &'a Outcome) -> Self {
         let state = &outcome.state;
         let started_at = DateTime::from_secs(DateTime::from(outcome.started_at).secs());
-        let containers = plan.containers.iter();
         let invalidations = state.invalidations.iter();
         let verifications = state.verifications.iter();
         Self {
             stopped_by: outcome.stopped_by,
             started_at: started_at.fmt(Format::DateTime).ok(),
             seconds: Some(outcome.elapsed.as_secs_f64()),
-            credentials: state.credentials.as_deref(),
-            identity: state.identity.as_ref(),
-            containers: containers
-                .map(|container| {
-                    let changes = state.changes.get(&container.name);
-                    ContainerResult::new(container, changes, Some(state))
-                })
-                .collect(),
             invalidations: invalidations
-                .map(|(distribution, invalidation)| {
-                    InvalidationResult::new(distribution, invalidation)
+                .map(|(distribution_id, invalidation)| InvalidationResult {
+                    distribution_id,
+                    status: invalidation,
+                    ids: invalidation.ids(),
+                    error: invalidation.error(),
                 })
                 .collect(),
             verifications: verifications
-                .map(|(url, verification)| VerificationResult::new(url, verification))
+                .map(|(url, verification)| VerificationResult {
+                    url,
+                    verified: *verification == Verification::Verified,
+                    problem: verification.problem(),
+                })
                 .collect(),
-            ..Self::planned(plan, outcome.exit)
+            ..Self::planned(plan, outcome.exit, state)
         }
     }
 
-    fn planned(plan: &'a Plan, exit: Exit) -> Self {
+    fn planned(plan: &'a Plan, exit: Exit, state: &'a RunState) -> Self {
         let settings = &plan.settings;
+        let containers = plan.containers.iter();
         Self {
             environment: Some(settings.environment),
             environment_reason: Some(&settings.environment_reason),
             bucket: Some(&settings.target.bucket),
             region: Some(&settings.target.region),
-            ..Self::early(&settings.build, exit, None)
+            credentials: state.credentials.as_deref(),
+            identity: state.identity.as_ref(),
+            containers: containers
+                .map(|container| ContainerResult::new(container, state))
+                .collect(),
+            ..Self::early(&settings.build, exit, None, None)
         }
     }
 }
 
 impl<'a> ContainerResult<'a> {
-    fn new(
-        container: &'a Container,
-        changes: Option<&'a Result<Changes, NotCompared>>,
-        state: Option<&'a RunState>,
-    ) -> Self {
+    fn new(container: &'a Container, state: &'a RunState) -> Self {
         let script = container.script.as_ref();
-        let compared = changes.and_then(|changes| changes.as_ref().ok());
-        let skipped = changes.and_then(|changes| changes.as_ref().err());
-        let objects = container.objects.iter();
+        let (compared, skipped) = match state.changes.get(&container.name) {
+            Some(Ok(changes)) => (Some(changes), None),
+            Some(Err(not_compared)) => (None, Some(not_compared)),
+            None => (None, None),
+        };
+        let object_result = |object: &'a Object| {
+            let upload = &state.uploads[&object.key];
+            ObjectResult {
+                key: &object.key,
+                variant: object.variant,
+                path: &object.cdn_path,
+                size: object.size.0,
+                compressed_size: object.compressed_size().0,
+                upload,
+                error: upload.error(),
+            }
+        };
         Self {
             name: &container.name,
-            state: state.map_or(ContainerState::NotPublished, |it| it.container(container)),
+            state: state.container(container),
             build_info: script.and_then(|script| script.build_info.as_ref()),
             experiments: script.map(|script| &script.experiments[..]),
             changes: compared.map(|changes| &changes.list[..]),
             compared_with: compared.map(|changes| changes.against.as_str()),
             comparison_skipped: skipped.map(ToString::to_string),
-            objects: objects
-                .map(|object| {
-                    let upload = state.and_then(|state| state.uploads.get(&object.key));
-                    ObjectResult::new(object, upload)
-                })
-                .collect(),
-        }
-    }
-}
-
-impl<'a> ObjectResult<'a> {
-    fn new(object: &'a Object, upload: Option<&'a Upload>) -> Self {
-        let (upload, error) = match upload {
-            Some(Upload::Uploaded) => (UploadResult::Uploaded, None),
-            Some(Upload::InFlight) => (UploadResult::Unknown, None),
-            Some(Upload::Failed(error)) => (UploadResult::Failed, Some(error)),
-            Some(Upload::Pending) | None => (UploadResult::NotStarted, None),
-        };
-        Self {
-            key: &object.key,
-            variant: object.variant,
-            path: &object.cdn_path,
-            size: object.size.0,
-            compressed_size: object.compressed_size().0,
-            upload,
-            error,
-        }
-    }
-}
-
-impl<'a> InvalidationResult<'a> {
-    fn new(distribution_id: &'a DistributionId, invalidation: &'a Invalidation) -> Self {
-        let (status, ids, error) = match invalidation {
-            Invalidation::Pending => (InvalidationStatus::NotStarted, &[][..], None),
-            Invalidation::InFlight => (InvalidationStatus::Unknown, &[][..], None),
-            Invalidation::InProgress(ids) => (InvalidationStatus::InProgress, &ids[..], None),
-            Invalidation::Completed(ids) => (InvalidationStatus::Completed, &ids[..], None),
-            Invalidation::Failed(error) => (InvalidationStatus::Failed, &[][..], Some(error)),
-        };
-        Self {
-            distribution_id,
-            status,
-            ids,
-            error,
-        }
-    }
-}
-
-impl<'a> VerificationResult<'a> {
-    fn new(url: &'a str, verification: &'a Verification) -> Self {
-        let problem = verification.problem();
-        Self {
-            url,
-            verified: problem.is_none(),
-            problem,
+            objects: container.objects.iter().map(object_result).collect(),
         }
     }
 }

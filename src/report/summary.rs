@@ -1,4 +1,4 @@
-//! How a run ended: what failed, the state things are in and what to do next, for whoever is called at night.
+//! How a run ended: what failed, what visitors get now, and what to do next.
 
 use std::time::{Duration, SystemTime};
 
@@ -46,13 +46,12 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
     }
 }
 
-/// The errors, grouped by reason: the first with its remedy and the missing statement, and at most as many as are listed of
-/// anything.
+/// The errors, grouped by reason: the first of each with its remedy and the missing statement, then up to `MAX_LISTED` in all.
 fn errors(plan: &Plan, state: &RunState, console: &Console) {
     let permissions = state.permissions(plan);
-    let mut groups: Vec<Vec<AwsError>> = Vec::new();
+    let mut groups: Vec<Vec<&AwsError>> = Vec::new();
     for error in state.errors() {
-        let is_alike = |group: &&mut Vec<AwsError>| {
+        let is_alike = |group: &&mut Vec<&AwsError>| {
             (group[0].action, &group[0].kind) == (error.action, &error.kind)
         };
         match groups.iter_mut().find(is_alike) {
@@ -61,21 +60,18 @@ fn errors(plan: &Plan, state: &RunState, console: &Console) {
         }
     }
     for group in groups {
-        let statement = missing_statement(group.iter(), &permissions)
-            .map(|statement| format!("\n{}", statement.pretty()));
-        console.failure(&format!(
-            "{}\nwhat to do: {}{}",
-            group[0],
-            group[0].remedy(),
-            statement.unwrap_or_default()
-        ));
+        let (first, remedy) = (group[0], group[0].remedy());
+        let statement = missing_statement(group.iter().copied(), &permissions);
+        let statement = statement.map(|it| format!("\n{}", it.pretty()));
+        let statement = statement.unwrap_or_default();
+        console.failure(&format!("{first}\nwhat to do: {remedy}{statement}"));
         for error in group.iter().skip(1).take(MAX_LISTED - 1) {
             console.failure(&error.to_string());
         }
         if group.len() > MAX_LISTED {
             console.failure(&format!(
                 "{} failed for the same reason {} more times",
-                group[0].action,
+                first.action,
                 group.len() - MAX_LISTED
             ));
         }
@@ -117,7 +113,7 @@ fn headline(plan: &Plan, outcome: &Outcome) -> String {
     }
 }
 
-/// A time as people say it: milliseconds up to a second, then tenths of one.
+/// Milliseconds up to a second, then seconds with one decimal.
 fn duration(elapsed: Duration) -> String {
     match elapsed.as_millis() {
         millis @ 0..1000 => format!("{millis} ms"),
@@ -125,13 +121,11 @@ fn duration(elapsed: Duration) -> String {
     }
 }
 
-/// What visitors get from now on, and what that changes for them.
+/// What visitors get from now on, and what changes for them.
 fn published(plan: &Plan, state: &RunState) -> Vec<String> {
     let published = in_state(plan, state, ContainerState::Published);
     let mut lines = Vec::new();
-    let objects = published
-        .iter()
-        .filter_map(|container| container.minified());
+    let objects = published.iter().filter_map(|it| it.minified());
     if let Some(public_url) = &plan.settings.public_url {
         let urls = objects.map(|object| public_url_of(public_url, &object.cdn_path));
         lines.extend(urls.take(MAX_LISTED));
@@ -147,33 +141,26 @@ fn published(plan: &Plan, state: &RunState) -> Vec<String> {
     lines
 }
 
-/// What visitors still get, or may get.
+/// What visitors still get, or may still get.
 fn not_published(plan: &Plan, state: &RunState) -> Vec<String> {
-    let mut lines = Vec::new();
     let not_published = in_state(plan, state, ContainerState::NotPublished);
-    if !not_published.is_empty() {
-        lines.push(format!(
-            "not replaced: {}; visitors still get the old container",
-            names(&not_published)
-        ));
-    }
     let unknown = in_state(plan, state, ContainerState::Unknown);
-    if !unknown.is_empty() {
-        lines.push(format!(
-            "not known whether {} {} replaced: no response from S3",
-            names(&unknown),
-            if unknown.len() == 1 { "was" } else { "were" }
-        ));
-    }
+    let was = if unknown.len() == 1 { "was" } else { "were" };
+    let (old, maybe) = (names(&not_published), names(&unknown));
+    let old = format!("not replaced: {old}; visitors still get the old container");
+    let maybe = format!("not known whether {maybe} {was} replaced: no response from S3");
+    let lines = [(not_published, old), (unknown, maybe)].into_iter();
     lines
+        .filter(|(containers, _)| !containers.is_empty())
+        .map(|(_, line)| line)
+        .collect()
 }
 
 /// Which distributions still serve the old containers, and until when.
 fn not_invalidated(plan: &Plan, state: &RunState) -> Option<String> {
     let distributions = state.not_invalidated();
-    let is_replaced =
-        |container: &Container| state.container(container) != ContainerState::NotPublished;
-    if distributions.is_empty() || !plan.containers.iter().any(is_replaced) {
+    let not_published = in_state(plan, state, ContainerState::NotPublished);
+    if distributions.is_empty() || not_published.len() == plan.containers.len() {
         return None;
     }
     let ids: Vec<&str> = distributions.iter().map(|id| id.as_str()).collect();
@@ -191,8 +178,8 @@ fn not_invalidated(plan: &Plan, state: &RunState) -> Option<String> {
 
 fn next(outcome: &Outcome) -> Option<String> {
     let is_refusal = |error: &AwsError| matches!(error.kind, AwsErrorKind::Refused(_));
-    let errors = outcome.state.errors();
-    let only_refused = !errors.is_empty() && errors.iter().all(is_refusal);
+    let mut errors = outcome.state.errors().peekable();
+    let only_refused = errors.peek().is_some() && errors.all(is_refusal);
     let is_done = matches!(outcome.exit, Exit::Published | Exit::NotVerified);
     (!is_done && !only_refused)
         .then(|| "next: fix the cause and re-run; re-running is safe".to_owned())
@@ -210,16 +197,15 @@ fn names(containers: &[&Container]) -> String {
     first_ten(&names.collect::<Vec<_>>())
 }
 
-/// Until when a CDN that was not invalidated serves the old container.
+/// Until when the CDN serves the old container without an invalidation.
 fn cache_end(plan: &Plan, state: &RunState) -> String {
     let Some(seconds) = plan.settings.cache_control.shared_max_age() else {
         return "until its cache expires, which `CACHE_CONTROL` does not determine; CloudFront's default is 24 hours".to_owned();
     };
     let published_at = state.published_at.unwrap_or_else(SystemTime::now);
     let end = published_at + Duration::from_secs(seconds.into());
-    let end = DateTime::from_secs(DateTime::from(end).secs())
-        .fmt(Format::DateTime)
-        .unwrap_or_default();
+    let end = DateTime::from_secs(DateTime::from(end).secs()).fmt(Format::DateTime);
+    let end = end.unwrap_or_default();
     let period = match seconds {
         60.. if seconds % 60 == 0 => format!("{} min", seconds / 60),
         _ => format!("{seconds} s"),

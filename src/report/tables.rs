@@ -1,49 +1,45 @@
-//! The picture of a container: its experiments and what a publish changes, laid out to be read at a glance.
+//! Tables for the log: a container's experiments, and what a publish changes.
 
 use std::fmt::Write as _;
 
 use super::console::{Row, Style};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, first_ten};
-use crate::container::changes::{describe_recipes, ChangeKind, Changes};
+use crate::container::changes::{describe_recipes, Change, ChangeKind, Changes};
 use crate::container::object::{Container, Object};
 use crate::mojito::experiment::{Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::publish::plan::Plan;
 use crate::settings::names::s3_uri;
 
-/// Cells of the bar that shows a share.
+/// The width of the bar that shows a share.
 const BAR: usize = 10;
 
-/// A heading, and a row for each experiment: those that visitors have first.
+/// A heading, and a row for each experiment: the ones with most visitors first.
 pub(crate) fn experiments(container: &Container, script: &Script) -> (String, Vec<Row>) {
     let mut experiments: Vec<&Experiment> = script.experiments.iter().collect();
+    let order = |experiment: &Experiment| appearance(&experiment.traffic).0;
     experiments.sort_by(|one, other| order(one).total_cmp(&order(other)));
-    let shares = experiments.iter().map(|it| share(&it.traffic).len());
+    let shares = experiments.iter().map(|it| share(&it.traffic).0.len());
     let widest = shares.max().unwrap_or_default();
-    let cells: Vec<Vec<String>> = experiments
-        .iter()
-        .map(|experiment| {
-            vec![
-                state(&experiment.traffic).to_owned(),
-                bar(&experiment.traffic),
-                format!("{:>widest$}", share(&experiment.traffic)),
-                experiment.id.clone(),
-                experiment.name.clone(),
-                recipes(experiment),
-            ]
-        })
-        .collect();
-    let style = |experiment: &&Experiment| match experiment.traffic {
-        Traffic::Live { .. } => Style::Good,
-        Traffic::Diverted { .. } | Traffic::Dynamic => Style::Notable,
-        Traffic::Staged => Style::Plain,
+    let row = |experiment: &&Experiment| {
+        let (share, bar) = share(&experiment.traffic);
+        vec![
+            appearance(&experiment.traffic).1.to_owned(),
+            bar,
+            format!("{share:>widest$}"),
+            experiment.id.clone(),
+            experiment.name.clone(),
+            recipes(experiment),
+        ]
     };
+    let cells: Vec<Vec<String>> = experiments.iter().map(row).collect();
+    let styles = experiments.iter().map(|it| appearance(&it.traffic).2);
     let heading = format!("{}: {}", built(container, script), counted(&experiments));
-    (heading, rows(&cells, experiments.iter().map(style)))
+    (heading, rows(&cells, styles))
 }
 
-/// What the container says of itself: `mojito, commit 1f2e3d4, built at ...`.
+/// The container's name and build info: `container mojito, commit 1f2e3d4, built ...`.
 fn built(container: &Container, script: &Script) -> String {
     let mut built = format!("container {}", container.name);
     if let Some(info) = &script.build_info {
@@ -60,70 +56,44 @@ fn built(container: &Container, script: &Script) -> String {
     built
 }
 
+/// `2 live, 1 staged`.
 fn counted(experiments: &[&Experiment]) -> String {
     if experiments.is_empty() {
         return "no experiments".to_owned();
     }
-    let mut counts: Vec<(&str, usize)> = Vec::new();
-    for experiment in experiments {
-        let state = state(&experiment.traffic);
-        match counts.last_mut() {
-            Some((last, count)) if *last == state => *count += 1,
-            _ => counts.push((state, 1)),
-        }
-    }
-    let counts: Vec<String> = counts
-        .iter()
-        .map(|(state, count)| format!("{count} {state}"))
-        .collect();
-    counts.join(", ")
+    let state = |experiment: &Experiment| appearance(&experiment.traffic).1;
+    let alike = experiments.chunk_by(|one, other| state(one) == state(other));
+    let counts = alike.map(|alike| format!("{} {}", alike.len(), state(alike[0])));
+    counts.collect::<Vec<_>>().join(", ")
 }
 
-/// The more visitors have it, the further up.
-fn order(experiment: &Experiment) -> f64 {
-    match experiment.traffic {
-        Traffic::Live { share } => 1.0 - share,
-        Traffic::Diverted { .. } => 2.0,
-        Traffic::Dynamic => 3.0,
-        Traffic::Staged => 4.0,
-    }
-}
-
-fn state(traffic: &Traffic) -> &'static str {
+/// The place in the order, the word and the style of an experiment with this traffic.
+fn appearance(traffic: &Traffic) -> (f64, &'static str, Style) {
     match traffic {
-        Traffic::Live { .. } => "live",
-        Traffic::Diverted { .. } => "diverted",
-        Traffic::Staged => "staged",
-        Traffic::Dynamic => "computed",
+        Traffic::Live { share } => (1.0 - share, "live", Style::Good),
+        Traffic::Diverted { .. } => (2.0, "diverted", Style::Notable),
+        Traffic::Dynamic => (3.0, "computed", Style::Notable),
+        Traffic::Staged => (4.0, "staged", Style::Plain),
     }
 }
 
-fn bar(traffic: &Traffic) -> String {
+/// The share of the visitors, as text and as a bar. Both are empty if there is none to show.
+fn share(traffic: &Traffic) -> (String, String) {
+    let (share, text) = match traffic {
+        Traffic::Live { share } => (*share, Percent(*share).to_string()),
+        Traffic::Diverted { .. } => (1.0, "all".to_owned()),
+        Traffic::Staged | Traffic::Dynamic => return Default::default(),
+    };
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
         reason = "from 0 to 10"
     )]
-    let filled = match traffic {
-        Traffic::Live { share } => {
-            let filled = (share * BAR as f64).round() as usize;
-            // Little is not nothing, and much is not all.
-            let least = usize::from(*share > 0.0);
-            filled.clamp(least, BAR - usize::from(*share < 1.0))
-        }
-        Traffic::Diverted { .. } => BAR,
-        Traffic::Staged | Traffic::Dynamic => return String::new(),
-    };
-    "█".repeat(filled) + &"░".repeat(BAR - filled)
-}
-
-fn share(traffic: &Traffic) -> String {
-    match traffic {
-        Traffic::Live { share } => Percent(*share).to_string(),
-        Traffic::Diverted { .. } => "all".to_owned(),
-        Traffic::Staged | Traffic::Dynamic => String::new(),
-    }
+    let filled = (share * BAR as f64).round() as usize;
+    // The bar is empty only at 0%, and full only at 100%.
+    let filled = filled.clamp(usize::from(share > 0.0), BAR - usize::from(share < 1.0));
+    (text, "█".repeat(filled) + &"░".repeat(BAR - filled))
 }
 
 fn recipes(experiment: &Experiment) -> String {
@@ -134,7 +104,7 @@ fn recipes(experiment: &Experiment) -> String {
     }
 }
 
-/// What a publish would do: every key with its sizes, the headers, every invalidation.
+/// What a publish would do: every key with its sizes, the headers and every invalidation.
 pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     let settings = &plan.settings;
     let mut lines: Vec<String> = plan
@@ -152,19 +122,18 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     lines.extend(settings.acl.as_ref().map(|acl| format!("  ACL: {acl}")));
     let mut metadata: Vec<_> = settings.build.metadata().into_iter().collect();
     metadata.sort_unstable();
-    let metadata = metadata.into_iter();
-    lines.extend(metadata.map(|(name, value)| format!("  x-amz-meta-{name}: {value}")));
+    lines.extend(
+        metadata
+            .into_iter()
+            .map(|(name, value)| format!("  x-amz-meta-{name}: {value}")),
+    );
     for distribution in &settings.distributions {
         lines.push(format!("would invalidate in {distribution}:"));
-        let paths = plan
-            .objects()
-            .map(|object| format!("  {}", object.cdn_path));
-        lines.extend(paths);
+        let objects = plan.objects();
+        lines.extend(objects.map(|object| format!("  {}", object.cdn_path)));
     }
-    let total = plan
-        .objects()
-        .map(|object| object.compressed_size().0)
-        .sum();
+    let sizes = plan.objects().map(|object| object.compressed_size().0);
+    let total = sizes.sum();
     lines.push(format!("{} in all", ByteSize(total)));
     lines
 }
@@ -181,74 +150,54 @@ pub(crate) fn changes(changes: &Changes) -> (String, Vec<Row>) {
             " another file; its experiments are not compared, as `VALIDATE` is `false`"
         });
     }
-    let cells: Vec<Vec<String>> = changes
-        .list
-        .iter()
-        .map(|change| {
-            let word = format!("{} {}", mark(change.kind), word(change.kind));
-            let (subject, name, detail) = (&change.subject, &change.name, &change.detail);
-            match change.kind {
-                ChangeKind::Header => vec![word, format!("{subject}: {detail}")],
-                _ if subject.is_empty() => vec![word, detail.clone()],
-                _ => vec![word, subject.clone(), name.clone(), detail.clone()],
-            }
-        })
-        .collect();
-    let styles = changes.list.iter().map(|change| match change.kind {
-        ChangeKind::Starts | ChangeKind::Resumes => Style::Good,
-        ChangeKind::Stops | ChangeKind::NotComparable => Style::Bad,
-        ChangeKind::Size => Style::Plain,
-        _ => Style::Notable,
-    });
-    (heading, rows(&cells, styles))
-}
-
-fn word(kind: ChangeKind) -> &'static str {
-    match kind {
-        ChangeKind::Starts => "starts",
-        ChangeKind::Ramps => "ramps",
-        ChangeKind::Diverts => "diverts",
-        ChangeKind::Resumes => "resumes",
-        ChangeKind::Stops => "stops",
-        ChangeKind::Changes => "changes",
-        ChangeKind::Renamed => "renamed",
-        ChangeKind::Staged => "staged",
-        ChangeKind::RemovedWhileStaged => "removed",
-        ChangeKind::SharedCode => "shared code",
-        ChangeKind::Header => "header",
-        ChangeKind::Size => "size",
-        ChangeKind::NotComparable => "not comparable",
-    }
-}
-
-fn mark(kind: ChangeKind) -> char {
-    match kind {
-        ChangeKind::Starts | ChangeKind::Staged => '+',
-        ChangeKind::Stops | ChangeKind::RemovedWhileStaged => '-',
-        ChangeKind::Ramps => '↗',
-        ChangeKind::Diverts => '→',
-        ChangeKind::Resumes => '←',
-        ChangeKind::NotComparable => '!',
-        ChangeKind::Size => ' ',
-        ChangeKind::Changes | ChangeKind::Renamed | ChangeKind::SharedCode | ChangeKind::Header => {
-            '~'
+    let row = |change: &Change| {
+        let (mark, word, _) = appearance_of_change(change.kind);
+        let word = format!("{mark} {word}");
+        let (subject, name, detail) = (&change.subject, &change.name, &change.detail);
+        match change.kind {
+            ChangeKind::Header => vec![word, format!("{subject}: {detail}")],
+            _ if subject.is_empty() => vec![word, detail.clone()],
+            _ => vec![word, subject.clone(), name.clone(), detail.clone()],
         }
+    };
+    let cells: Vec<Vec<String>> = changes.list.iter().map(row).collect();
+    let kinds = changes.list.iter().map(|change| change.kind);
+    (
+        heading,
+        rows(&cells, kinds.map(|it| appearance_of_change(it).2)),
+    )
+}
+
+/// The mark, the word and the style of a change.
+fn appearance_of_change(kind: ChangeKind) -> (char, &'static str, Style) {
+    match kind {
+        ChangeKind::Starts => ('+', "starts", Style::Good),
+        ChangeKind::Ramps => ('↗', "ramps", Style::Notable),
+        ChangeKind::Diverts => ('→', "diverts", Style::Notable),
+        ChangeKind::Resumes => ('←', "resumes", Style::Good),
+        ChangeKind::Stops => ('-', "stops", Style::Bad),
+        ChangeKind::Changes => ('~', "changes", Style::Notable),
+        ChangeKind::Renamed => ('~', "renamed", Style::Notable),
+        ChangeKind::Staged => ('+', "staged", Style::Notable),
+        ChangeKind::RemovedWhileStaged => ('-', "removed", Style::Notable),
+        ChangeKind::SharedCode => ('~', "shared code", Style::Notable),
+        ChangeKind::Header => ('~', "header", Style::Notable),
+        ChangeKind::Size => (' ', "size", Style::Plain),
+        ChangeKind::NotComparable => ('!', "not comparable", Style::Bad),
     }
 }
 
-/// All that changes, in one line: `w3 starts, w1 ramps 10% → 50%`. `None` if nothing does.
+/// All changes in one line: `w3 starts, w1 ramps 10% → 50%`. `None` without changes.
 pub(crate) fn summary(changes: &Changes) -> Option<String> {
-    let changes = changes
-        .list
-        .iter()
-        .filter(|change| change.kind != ChangeKind::Size);
+    let changes = changes.list.iter();
     let changes: Vec<String> = changes
+        .filter(|change| change.kind != ChangeKind::Size)
         .map(|change| match change.kind {
             ChangeKind::Ramps => format!("{} ramps {}", change.subject, change.detail),
             ChangeKind::Header => format!("{} changes", change.subject),
             ChangeKind::SharedCode => "the shared code changes".to_owned(),
             ChangeKind::NotComparable => "what was served before could not be compared".to_owned(),
-            kind => format!("{} {}", change.subject, word(kind)),
+            kind => format!("{} {}", change.subject, appearance_of_change(kind).1),
         })
         .collect();
     let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
@@ -270,8 +219,6 @@ fn rows(cells: &[Vec<String>], styles: impl Iterator<Item = Style>) -> Vec<Row> 
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::container::gzip::Gzip;
     use crate::container::served::ServedContainer;
@@ -287,15 +234,14 @@ mod tests {
         format!(",Mojito.addTest({{{properties},recipes:{{0:{{name:'Control'}},1:{{name:'Blue',js:function(e){{e.a()}}}}}}}})")
     }
 
-    /// What changes from one script to another, as it is shown.
-    fn between(old: &str, new: &str) -> Vec<String> {
-        let object = object(new);
-        let served = served(old);
+    const URL: &str = "s3://acme/js/mojito.js";
+
+    fn changes_between(old: &str, new: &str) -> Changes {
+        let cache_control = CacheControl::default();
+        let headers = Object::headers(&cache_control);
+        let served = ServedContainer::new(URL, headers, object(old).body, ByteSize(9_999));
         let script = script::read(new).unwrap();
-        let changes = Changes::between(&served, Some(&script), &object, &CacheControl::default());
-        let (_, rows) = super::changes(&changes);
-        let rows = rows.into_iter().map(|row| row.text);
-        rows.filter(|row| !row.starts_with("  size")).collect()
+        Changes::between(&served, Some(&script), &object(new), &cache_control)
     }
 
     fn object(text: &str) -> Object {
@@ -306,15 +252,17 @@ mod tests {
         Object::new(&name, Variant::Minified, &prefix, &prefix, size, body)
     }
 
-    fn served(text: &str) -> ServedContainer {
-        let cache_control = CacheControl::default();
-        let body = Bytes::from(Gzip::new().compress(text.as_bytes(), None));
-        ServedContainer::new(
-            "s3://acme/js/mojito.js",
-            Object::headers(&cache_control),
-            body,
-            ServedContainer::limit(ByteSize(0)),
-        )
+    /// The rows of the table.
+    fn table(changes: &Changes) -> Vec<String> {
+        let (_, rows) = super::changes(changes);
+        rows.into_iter().map(|row| row.text).collect()
+    }
+
+    #[track_caller]
+    fn between(old: &str, new: &str, expected: &[&str]) {
+        let mut rows = table(&changes_between(old, new));
+        rows.retain(|row| !row.starts_with("  size"));
+        assert_eq!(rows, expected);
     }
 
     #[test]
@@ -325,7 +273,7 @@ mod tests {
                 let added = properties.map(|it| add(&format!("id:'w1',name:'Hero',{it}")));
                 container(&added.unwrap_or_default())
             };
-            assert_eq!(between(&with(old), &with(new)), [expected]);
+            between(&with(old), &with(new), &[expected]);
         }
         let tenth = Some("state:'live',sampleRate:.1");
         let half = Some("state:'live',sampleRate:.5");
@@ -339,129 +287,75 @@ mod tests {
         case(diverted, half, "← resumes  w1  Hero  all get `Blue` → 50%");
         case(half, None, "- stops  w1  Hero  50% → removed");
         case(half, staged, "- stops  w1  Hero  50% → staged");
-        case(
-            diverted,
-            None,
-            "- stops  w1  Hero  all get `Blue` → removed",
-        );
+        let removed = "- stops  w1  Hero  all get `Blue` → removed";
+        case(diverted, None, removed);
         case(None, staged, "+ staged  w1  Hero  new; no visitor has it");
-        case(
-            staged,
-            None,
-            "- removed  w1  Hero  removed; no visitor had it",
-        );
+        let removed = "- removed  w1  Hero  removed; no visitor had it";
+        case(staged, None, removed);
     }
 
     #[test]
     fn other_code_recipes_and_names_are_changes() {
-        let old = container(&add(
-            "id:'w1',name:'Hero',state:'live',trigger:function(e){e.b()}",
-        ));
+        let properties = "id:'w1',name:'Hero',state:'live',trigger:function(e){e.b()}";
+        let old = container(&add(properties));
         let new = old.replace("e.a()", "e.c()");
-        assert_eq!(between(&old, &new), ["~ changes  w1  Hero  js of `Blue`"]);
-        let new = old
-            .replace("e.b()", "e.c()")
-            .replace("'Blue',", "'Blue',css:'a{}',");
-        assert_eq!(
-            between(&old, &new),
-            ["~ changes  w1  Hero  trigger, css of `Blue`"]
-        );
+        between(&old, &new, &["~ changes  w1  Hero  js of `Blue`"]);
+        let new = old.replace("e.b()", "e.c()");
+        let new = new.replace("'Blue',", "'Blue',css:'a{}',");
+        between(&old, &new, &["~ changes  w1  Hero  trigger, css of `Blue`"]);
         let new = old.replace("'Blue'", "'Red'").replace("'Hero'", "'Footer'");
-        assert_eq!(
-            between(&old, &new),
-            [
-                "~ changes  w1  Footer  recipes Control / Blue → Control / Red",
-                "~ renamed  w1  Footer  was Hero"
-            ]
-        );
+        let recipes = "~ changes  w1  Footer  recipes Control / Blue → Control / Red";
+        between(&old, &new, &[recipes, "~ renamed  w1  Footer  was Hero"]);
         let new = old.replace("(e)", "(t)").replace("{e.", "{t.");
-        assert_eq!(between(&old, &new), [""; 0]);
+        between(&old, &new, &[]);
     }
 
     #[test]
-    fn the_shared_code_is_told_apart_from_the_experiments() {
+    fn the_shared_code_is_compared_separately_from_the_experiments() {
         let old = container(&add("id:'w1'"));
         let new = old.replace("function(){}()", "function(){return 1}()");
-        assert_eq!(
-            between(&old, &new),
-            ["~ shared code  the library or the shared code changed"]
-        );
+        let changed = "~ shared code  the library or the shared code changed";
+        between(&old, &new, &[changed]);
         let new = new.replace("2.7.1", "2.8.0");
-        assert_eq!(between(&old, &new), ["~ shared code  Mojito 2.7.1 → 2.8.0"]);
+        between(&old, &new, &["~ shared code  Mojito 2.7.1 → 2.8.0"]);
     }
 
     #[test]
-    fn what_cannot_be_compared_is_said_to_be() {
-        let new = container("");
-        assert_eq!(
-            between("Mojito=(", &new),
-            ["! not comparable  the live file is not a valid script: Expected `)` but found `EOF`"]
-        );
-        assert_eq!(
-            between("<html>", &new),
-            ["! not comparable  the live file is a page, not a script"]
-        );
+    fn content_that_cannot_be_compared_has_its_reason() {
+        let invalid =
+            "! not comparable  the live file is not a valid script: Expected `)` but found `EOF`";
+        between("Mojito=(", &container(""), &[invalid]);
+        let page = "! not comparable  the live file is a page, not a script";
+        between("<html>", &container(""), &[page]);
     }
 
     #[test]
     fn headers_and_bytes_are_compared() {
-        let new = container("");
-        let object = object(&new);
+        let object = object(&container(""));
+        let (body, limit) = (object.body.clone(), ByteSize(9_999));
         let headers = [("Content-Type", "text/plain"), ("Content-Encoding", "gzip")];
-        let served = ServedContainer::new(
-            "s3://acme/js/mojito.js",
-            headers,
-            object.body.clone(),
-            ServedContainer::limit(ByteSize(0)),
-        );
-        let changes = Changes::between(&served, None, &object, &CacheControl::default());
-        let (heading, rows) = super::changes(&changes);
-        assert_eq!(
-            heading,
-            "changes to the live container (s3://acme/js/mojito.js):"
-        );
-        let rows: Vec<String> = rows.into_iter().map(|row| row.text).collect();
+        let served = ServedContainer::new(URL, headers, body, limit);
+        let cache_control = CacheControl::default();
+        let changes = Changes::between(&served, None, &object, &cache_control);
+        let heading = format!("changes to the live container ({URL}):");
+        assert_eq!(super::changes(&changes).0, heading);
         let size = object.compressed_size();
-        assert_eq!(
-            rows,
-            [
-                "~ header  content-type: text/plain → application/javascript; charset=utf-8"
-                    .to_owned(),
-                format!(
-                    "~ header  cache-control: none → {}",
-                    CacheControl::default().as_str()
-                ),
-                format!("  size    {size} compressed, identical"),
-            ]
-        );
+        let expected = [
+            "~ header  content-type: text/plain → application/javascript; charset=utf-8",
+            &format!("~ header  cache-control: none → {cache_control}"),
+            &format!("  size    {size} compressed, identical"),
+        ];
+        assert_eq!(table(&changes), expected);
     }
 
     #[test]
     fn the_summary_names_the_experiments_that_change() {
-        let old =
-            container(&(add("id:'w1',state:'live',sampleRate:.1") + &add("id:'w2',state:'live'")));
-        let new =
-            container(&(add("id:'w1',state:'live',sampleRate:.5") + &add("id:'w3',state:'live'")));
-        let object = object(&new);
-        let script = script::read(&new).unwrap();
-        let changes = Changes::between(
-            &served(&old),
-            Some(&script),
-            &object,
-            &CacheControl::default(),
-        );
-        assert_eq!(
-            summary(&changes).as_deref(),
-            Some("w3 starts, w1 ramps 10% → 50%, w2 stops")
-        );
-        assert!(!changes.is_nothing());
-        let same = Changes::between(
-            &served(&new),
-            Some(&script),
-            &object,
-            &CacheControl::default(),
-        );
-        assert_eq!(summary(&same), None);
-        assert!(same.is_nothing());
+        let with = |one, other| container(&(add(one) + &add(other)));
+        let old = with("id:'w1',state:'live',sampleRate:.1", "id:'w2',state:'live'");
+        let new = with("id:'w1',state:'live',sampleRate:.5", "id:'w3',state:'live'");
+        let summary = |old: &str| super::summary(&changes_between(old, &new));
+        let expected = "w3 starts, w1 ramps 10% → 50%, w2 stops";
+        assert_eq!(summary(&old).as_deref(), Some(expected));
+        assert_eq!(summary(&new), None);
     }
 }
