@@ -1,6 +1,6 @@
 //! Compares each container with the one that visitors get now, before it is replaced.
 //!
-//! If that container cannot be read, the log says why and the publish continues. It is read from the CDN before the upload.
+//! If that container cannot be read, the log has the reason and the publish continues. It is read from the CDN before the upload.
 //! From S3 it is read during the upload, over a connection of its own, to save a round trip to the bucket's region. S3 may then
 //! return what this run has just uploaded, which its caller reference shows.
 

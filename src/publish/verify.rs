@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    /// Sends these responses in order, the last one for ever.
+    /// Sends these responses in order, the last one forever.
     #[derive(Debug)]
     struct Cdn(Mutex<Vec<Response>>);
 
