@@ -212,9 +212,10 @@ fn traffic(
         }
         return Traffic::Staged;
     }
+    let may_be_recipe = |id: &str| recipes.is_none_or(|known| known.iter().any(|it| it.id == id));
     match divert_to {
         Some(None) => return Traffic::Dynamic,
-        Some(Some(recipe)) if has_recipe(recipes, &recipe) => return Traffic::Diverted { recipe },
+        Some(Some(recipe)) if may_be_recipe(&recipe) => return Traffic::Diverted { recipe },
         Some(Some(recipe)) => problems.push(format!(
             "has the `divertTo` `{recipe}`, which Mojito ignores: there is no such recipe"
         )),
@@ -224,10 +225,6 @@ fn traffic(
         // No visitor gets a rate that is not a number. `clamp` keeps NaN, `max` does not.
         share: rate.clamp(0.0, 1.0).max(0.0),
     })
-}
-
-fn has_recipe(recipes: Option<&[Recipe]>, id: &str) -> bool {
-    recipes.is_none_or(|recipes| recipes.iter().any(|recipe| recipe.id == id))
 }
 
 fn text(value: Option<&Option<Value>>) -> Option<String> {
@@ -305,10 +302,8 @@ impl BuildInfo {
     pub(crate) fn built_at(&self) -> Option<String> {
         let built_at = self.built_at.as_deref()?;
         let minutes = built_at.get(..16).filter(|_| built_at.ends_with('Z'));
-        Some(match minutes {
-            Some(minutes) => format!("{} UTC", minutes.replace('T', " ")),
-            None => built_at.to_owned(),
-        })
+        let readable = minutes.map(|minutes| format!("{} UTC", minutes.replace('T', " ")));
+        Some(readable.unwrap_or_else(|| built_at.to_owned()))
     }
 }
 
