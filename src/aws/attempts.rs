@@ -16,18 +16,15 @@ use http_body_util::BodyExt;
 
 /// Watches the attempts of one request, as an interceptor.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Attempts(Arc<State>);
-
-#[derive(Debug, Default)]
-struct State {
+pub(crate) struct Attempts {
     /// Whether any of the current attempt was sent.
-    is_sent: AtomicBool,
-    outcome_unknown: AtomicBool,
+    is_sent: Arc<AtomicBool>,
+    outcome_unknown: Arc<AtomicBool>,
 }
 
 impl Attempts {
     pub(crate) fn outcome_unknown(&self) -> bool {
-        self.0.outcome_unknown.load(Ordering::Relaxed)
+        self.outcome_unknown.load(Ordering::Relaxed)
     }
 }
 
@@ -42,11 +39,11 @@ impl Intercept for Attempts {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let state = Arc::clone(&self.0);
+        let is_sent = Arc::clone(&self.is_sent);
         let request = context.request_mut();
         let body = std::mem::replace(request.body_mut(), SdkBody::taken());
         // The connection reads the body after it has taken the head.
-        let body = body.inspect_frame(move |_| state.is_sent.store(true, Ordering::Relaxed));
+        let body = body.inspect_frame(move |_| is_sent.store(true, Ordering::Relaxed));
         *request.body_mut() = SdkBody::from_body_1_x(body);
         Ok(())
     }
@@ -57,7 +54,7 @@ impl Intercept for Attempts {
         _: &RuntimeComponents,
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let is_sent = self.0.is_sent.swap(false, Ordering::Relaxed);
+        let is_sent = self.is_sent.swap(false, Ordering::Relaxed);
         let may_have_taken_effect = match context.response() {
             // A 2xx that failed is a success with a truncated body. A gateway may have forwarded the request before it
             // returned 502 or 504.
@@ -66,7 +63,7 @@ impl Intercept for Attempts {
         };
         let failed = matches!(context.output_or_error(), Some(Err(_)) | None);
         if failed && may_have_taken_effect {
-            self.0.outcome_unknown.store(true, Ordering::Relaxed);
+            self.outcome_unknown.store(true, Ordering::Relaxed);
         }
         Ok(())
     }

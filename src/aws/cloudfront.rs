@@ -14,18 +14,10 @@ use crate::settings::names::{CdnPath, DistributionId};
 /// An invalidation ID has some 14 characters.
 const MAX_ID: usize = 100;
 
-/// Delays between retries while CloudFront is busy: 5, 10, 20, 40, 80, 160 and 300 s, some ten minutes in all.
+/// Seconds between retries while CloudFront is busy, some ten minutes in all.
 ///
 /// A new invalidation must wait for an earlier one to complete, which takes seconds to minutes.
-const BUSY_DELAYS: [Duration; 7] = [
-    Duration::from_secs(5),
-    Duration::from_secs(10),
-    Duration::from_secs(20),
-    Duration::from_secs(40),
-    Duration::from_secs(80),
-    Duration::from_secs(160),
-    Duration::from_mins(5),
-];
+const BUSY_DELAYS: [f64; 7] = [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0];
 
 /// Creates an invalidation and returns its ID.
 ///
@@ -36,13 +28,8 @@ pub(crate) async fn create_invalidation(
     paths: &[CdnPath],
     caller_reference: &str,
 ) -> Result<String, AwsError> {
-    let unexpected = |message: String| {
-        AwsError::unexpected(
-            "cloudfront:CreateInvalidation",
-            distribution.to_string(),
-            message,
-        )
-    };
+    const ACTION: &str = "cloudfront:CreateInvalidation";
+    let unexpected = |message: String| AwsError::unexpected(ACTION, distribution.as_str(), message);
     let quantity = i32::try_from(paths.len()).map_err(|error| unexpected(error.to_string()))?;
     let paths = Paths::builder()
         .quantity(quantity)
@@ -65,14 +52,9 @@ pub(crate) async fn create_invalidation(
         .await
         .map_err(|error| AwsError {
             outcome_unknown: attempts.outcome_unknown(),
-            ..AwsError::new(
-                "cloudfront:CreateInvalidation",
-                distribution.to_string(),
-                &error,
-            )
+            ..AwsError::new(ACTION, distribution.as_str(), &error)
         })?;
-    let id = response.invalidation().map(Invalidation::id);
-    match id {
+    match response.invalidation().map(Invalidation::id) {
         Some(id) if is_id(id) => Ok(id.to_owned()),
         // The status was a success, so the invalidation may exist.
         _ => Err(AwsError {
@@ -93,22 +75,13 @@ pub(crate) async fn is_completed(
     distribution: &DistributionId,
     id: &str,
 ) -> Result<bool, AwsError> {
-    let response = client
-        .get_invalidation()
-        .distribution_id(distribution.as_str())
-        .id(id)
-        .send()
-        .await
-        .map_err(|error| {
-            AwsError::new(
-                "cloudfront:GetInvalidation",
-                distribution.to_string(),
-                &error,
-            )
-        })?;
-    Ok(response
-        .invalidation()
-        .is_some_and(|invalidation| invalidation.status().eq_ignore_ascii_case("completed")))
+    let distribution = distribution.as_str();
+    let request = client.get_invalidation().distribution_id(distribution);
+    let response = request.id(id).send().await;
+    let response = response
+        .map_err(|error| AwsError::new("cloudfront:GetInvalidation", distribution, &error))?;
+    let status = response.invalidation().map(Invalidation::status);
+    Ok(status.is_some_and(|status| status.eq_ignore_ascii_case("completed")))
 }
 
 /// Retries while CloudFront is busy. Calls `on_wait` with the error and the delay before each retry.
@@ -128,7 +101,7 @@ where
                 ) =>
             {
                 // Jitter of up to 50% spreads out pipelines that were throttled at the same time.
-                let delay = delay.mul_f64(1.0 + fastrand::f64() / 2.0);
+                let delay = Duration::from_secs_f64(delay * (1.0 + fastrand::f64() / 2.0));
                 on_wait(&error, delay);
                 tokio::time::sleep(delay).await;
             }
@@ -141,58 +114,44 @@ where
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::future::ready;
 
     use super::*;
 
-    fn busy() -> AwsError {
-        AwsError {
-            kind: AwsErrorKind::TooManyInvalidations,
-            ..AwsError::unexpected("cloudfront:CreateInvalidation", "E1".to_owned(), "busy")
-        }
+    /// The result of `while_busy` if the first `busy` attempts fail for that and the rest for lack of permission, and the
+    /// number of attempts.
+    async fn attempted(busy: usize) -> (AwsErrorKind, usize) {
+        let attempts = Cell::new(0);
+        let waits = Cell::new(0);
+        let attempt = || {
+            attempts.set(attempts.get() + 1);
+            let kind = if attempts.get() <= busy {
+                AwsErrorKind::TooManyInvalidations
+            } else {
+                AwsErrorKind::AccessDenied
+            };
+            let error = AwsError {
+                kind,
+                ..AwsError::default()
+            };
+            ready(Err::<(), _>(error))
+        };
+        let result = while_busy(attempt, |_, _| waits.set(waits.get() + 1)).await;
+        assert_eq!(waits.get(), attempts.get() - 1);
+        (result.unwrap_err().kind, attempts.get())
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_busy_distribution_is_retried_for_some_ten_minutes() {
         let started = tokio::time::Instant::now();
-        let attempts = Cell::new(0);
-        let waits = Cell::new(0);
-        let result: Result<(), AwsError> = while_busy(
-            || {
-                attempts.set(attempts.get() + 1);
-                async { Err(busy()) }
-            },
-            |_, _| waits.set(waits.get() + 1),
-        )
-        .await;
-        assert_eq!(result.unwrap_err().kind, AwsErrorKind::TooManyInvalidations);
-        assert_eq!((attempts.get(), waits.get()), (8, 7));
-        assert!(
-            (615..=923).contains(&started.elapsed().as_secs()),
-            "{:?}",
-            started.elapsed()
-        );
+        let attempted = attempted(10).await;
+        assert_eq!(attempted, (AwsErrorKind::TooManyInvalidations, 8));
+        let took = started.elapsed().as_secs();
+        assert!((615..=923).contains(&took), "{took}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn other_errors_are_not_retried() {
-        let attempts = Cell::new(0);
-        let result: Result<(), AwsError> = while_busy(
-            || {
-                attempts.set(attempts.get() + 1);
-                let error = if attempts.get() == 1 {
-                    busy()
-                } else {
-                    AwsError {
-                        kind: AwsErrorKind::AccessDenied,
-                        ..busy()
-                    }
-                };
-                async { Err(error) }
-            },
-            |_, _| {},
-        )
-        .await;
-        assert_eq!(result.unwrap_err().kind, AwsErrorKind::AccessDenied);
-        assert_eq!(attempts.get(), 2);
+        assert_eq!(attempted(1).await, (AwsErrorKind::AccessDenied, 2));
     }
 }

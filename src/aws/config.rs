@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime::client::retries::classifiers::HttpStatusCodeClassifier;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
@@ -21,7 +21,17 @@ const MAX_ATTEMPTS: u32 = 5;
 
 /// Loads the shared configuration, without credentials.
 pub(crate) async fn load(settings: &Settings, client: SharedHttpClient) -> SdkConfig {
-    loader(client)
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(client)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
+        // The timeouts above cover stalls. This would also wake the process ten times a second.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .region(Region::new(settings.target.region.clone()))
         .no_credentials()
         .load()
@@ -35,20 +45,6 @@ pub(crate) async fn profile_region() -> Option<String> {
         .region()
         .await?;
     Some(region.to_string())
-}
-
-fn loader(client: SharedHttpClient) -> ConfigLoader {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build();
-    aws_config::defaults(BehaviorVersion::latest())
-        .http_client(client)
-        .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
-        // The timeouts above cover stalls. This would also wake the process ten times a second.
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
 }
 
 /// The S3 configuration. Custom endpoints get path-style addressing.

@@ -32,11 +32,8 @@ pub(crate) enum ConnectError {
 impl ConnectError {
     /// The first line of the message.
     pub(crate) fn summary(&self) -> String {
-        self.to_string()
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned()
+        let message = self.to_string();
+        message.lines().next().unwrap_or_default().to_owned()
     }
 }
 
@@ -46,20 +43,15 @@ impl From<AwsError> for ConnectError {
     }
 }
 
-/// Credentials and where they came from.
-pub(crate) struct Resolved {
-    pub(crate) credentials: Credentials,
-    /// For the log.
-    pub(crate) source: String,
-}
-
-/// Resolves the credentials. `limit` becomes the session policy if a role is assumed.
+/// Resolves the credentials, and says for the log where they came from.
+///
+/// `limit` becomes the session policy if a role is assumed.
 pub(crate) async fn resolve(
     config: &SdkConfig,
     settings: &Settings,
     limit: Option<&Permissions>,
-) -> Result<Resolved, ConnectError> {
-    let (credentials, source) = match &settings.aws.credentials {
+) -> Result<(Credentials, String), ConnectError> {
+    Ok(match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {
             let session = oidc::assume_role(config, role, token, &settings.build, limit).await?;
             (session, format!("role {role}, assumed with OpenID Connect"))
@@ -74,10 +66,6 @@ pub(crate) async fn resolve(
             let source = format!("{source}, access key {}", key_suffix(&resolved));
             (resolved, source)
         }
-    };
-    Ok(Resolved {
-        credentials,
-        source,
     })
 }
 
@@ -107,26 +95,21 @@ async fn from_default_chain(
         chain = chain.profile_name(profile);
     }
     let chain = chain.build().await;
+    // The SDK sets no timeout for `credential_process`.
     let resolved = tokio::time::timeout(OPERATION_TIMEOUT, chain.provide_credentials()).await;
-    let resolved = resolved.unwrap_or_else(|_| {
-        // The SDK sets no timeout for `credential_process`.
-        Err(CredentialsError::provider_timed_out(OPERATION_TIMEOUT))
-    });
-    resolved.map_err(|error| no_credentials(&error, profile))
+    let timed_out = CredentialsError::provider_timed_out(OPERATION_TIMEOUT);
+    resolved
+        .unwrap_or(Err(timed_out))
+        .map_err(|error| no_credentials(&error, profile))
 }
 
 fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectError {
     let reason = match error {
-        CredentialsError::CredentialsNotLoaded(_) => {
-            "checked `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, web identity, container role and instance role"
-                .to_owned()
-        }
+        CredentialsError::CredentialsNotLoaded(_) => "checked `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, web identity, container role and instance role".to_owned(),
         _ => causes(error),
     };
-    let reason = match profile {
-        Some(profile) => format!("{reason} (`AWS_PROFILE` is `{profile}`)"),
-        None => reason,
-    };
+    let profile = profile.map(|profile| format!(" (`AWS_PROFILE` is `{profile}`)"));
+    let reason = reason + &profile.unwrap_or_default();
     let remedy = "in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN` (variables of other \
                       deployment environments are empty here); locally, set `AWS_PROFILE` or run `aws sso login`";
     ConnectError::NoCredentials(reason, remedy)
@@ -136,11 +119,8 @@ fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectErr
 /// place, is not shown at all.
 fn key_suffix(credentials: &Credentials) -> String {
     let id = credentials.access_key_id();
-    let is_id = id.len() >= 16
-        && id
-            .bytes()
-            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9'));
-    if is_id {
+    let is_of_id = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    if id.len() >= 16 && id.bytes().all(is_of_id) {
         format!("ending in `{}`", &id[id.len() - 4..])
     } else {
         "with an invalid id".to_owned()

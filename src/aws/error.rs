@@ -15,7 +15,7 @@ use super::response_limit::TooLarge;
 use crate::common::printable::{sanitize_message, MAX_MESSAGE};
 
 /// A request to AWS that failed for good.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct AwsError {
     /// The IAM action, such as `s3:PutObject`.
     pub(crate) action: &'static str,
@@ -38,36 +38,32 @@ pub(crate) struct AwsError {
 impl AwsError {
     pub(crate) fn new<E>(
         action: &'static str,
-        resource: String,
+        resource: impl Into<String>,
         error: &SdkError<E, HttpResponse>,
     ) -> Self
     where
         E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
     {
         let response = error.raw_response();
-        let header = |name: &str| {
-            response
-                .and_then(|response| response.headers().get(name))
-                .map(sanitize_message)
-        };
+        let header = |name: &str| response?.headers().get(name).map(sanitize_message);
         let status = response.map(|response| response.status().as_u16());
         let code = error.code().map(sanitize_message);
         let message = error
             .message()
             .map_or_else(|| describe_response(error), sanitize_message);
         let region = header("x-amz-bucket-region");
-        let has_body = response
-            .and_then(|response| response.body().bytes())
-            .is_some_and(|body| !body.is_empty());
+        let body = response.and_then(|response| response.body().bytes());
+        let has_body = body.is_some_and(|body| !body.is_empty());
         let lacks_code = code.is_none() && has_body && !matches!(status, Some(301 | 307));
-        let kind = if lacks_code || is_too_large(error) {
+        // No response from AWS is too large.
+        let kind = if lacks_code || chain(error).any(<dyn StdError>::is::<TooLarge>) {
             AwsErrorKind::NotAws
         } else {
             AwsErrorKind::of(action, code.as_deref(), status, &message, region)
         };
         Self {
             action,
-            resource,
+            resource: resource.into(),
             message,
             code,
             status,
@@ -81,27 +77,22 @@ impl AwsError {
     /// A failure that is not an SDK error, such as an incomplete response.
     pub(crate) fn unexpected(
         action: &'static str,
-        resource: String,
+        resource: impl Into<String>,
         message: impl Into<String>,
     ) -> Self {
         Self {
             action,
-            resource,
-            code: None,
+            resource: resource.into(),
             message: message.into(),
-            status: None,
-            request_id: None,
-            host_id: None,
-            kind: AwsErrorKind::Other,
-            outcome_unknown: false,
+            ..Self::default()
         }
     }
 
     /// A request that this program refuses to send. Re-running does not help.
     pub(crate) fn refused(
         action: &'static str,
-        resource: String,
-        message: String,
+        resource: impl Into<String>,
+        message: impl Into<String>,
         remedy: &'static str,
     ) -> Self {
         Self {
@@ -156,10 +147,8 @@ fn describe_response<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -
         // The last word may be half of a secret, which would not be recognized and redacted.
         words.pop();
     }
-    let shown: String = sanitize_message(&words.join(" "))
-        .chars()
-        .take(SHOWN)
-        .collect();
+    let message = sanitize_message(&words.join(" "));
+    let shown: String = message.chars().take(SHOWN).collect();
     format!("the response did not come from AWS: {shown}")
 }
 
@@ -170,11 +159,6 @@ pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
         .get("x-amz-request-id")
         .or_else(|| headers.get("x-amzn-requestid"))
         .map(sanitize_message)
-}
-
-/// Whether the response was larger than any AWS response.
-fn is_too_large(error: &(dyn StdError + 'static)) -> bool {
-    chain(error).any(<dyn StdError>::is::<TooLarge>)
 }
 
 /// The error and its sources.
@@ -194,29 +178,4 @@ pub(crate) fn causes(error: &(dyn StdError + 'static)) -> String {
         }
     }
     sanitize_message(&parts.join(": "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_names_the_action_its_target_and_awss_message() {
-        let error = AwsError {
-            code: Some("AccessDenied".into()),
-            status: Some(403),
-            request_id: Some("R1".into()),
-            host_id: Some("H1".into()),
-            kind: AwsErrorKind::AccessDenied,
-            ..AwsError::unexpected(
-                "s3:PutObject",
-                "s3://acme/js/mojito.js".into(),
-                "Access Denied",
-            )
-        };
-        assert_eq!(
-            error.to_string(),
-            "s3:PutObject on s3://acme/js/mojito.js failed: AccessDenied (HTTP 403): Access Denied (request id R1, host id H1)"
-        );
-    }
 }

@@ -4,7 +4,7 @@
 //! only the message says.
 
 /// What an AWS error means to the reader.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) enum AwsErrorKind {
     AccessDenied,
     AclNotSupported,
@@ -32,6 +32,7 @@ pub(crate) enum AwsErrorKind {
     WrongRegion(Option<String>),
     WrongSecret,
     WrongToken,
+    #[default]
     Other,
 }
 
@@ -66,57 +67,49 @@ impl AwsErrorKind {
     ) -> Self {
         let Some(code) = code else {
             return match status {
-                None => AwsErrorKind::Unreachable,
-                Some(301 | 307) => AwsErrorKind::WrongRegion(bucket_region),
-                Some(403) => AwsErrorKind::AccessDenied,
-                Some(404) => AwsErrorKind::NoSuchKey,
-                Some(409 | 412) => AwsErrorKind::Changed,
-                Some(429 | 503) => AwsErrorKind::Throttled,
-                Some(_) => AwsErrorKind::Other,
+                None => Self::Unreachable,
+                Some(301 | 307) => Self::WrongRegion(bucket_region),
+                Some(403) => Self::AccessDenied,
+                Some(404) => Self::NoSuchKey,
+                Some(409 | 412) => Self::Changed,
+                Some(429 | 503) => Self::Throttled,
+                Some(_) => Self::Other,
             };
         };
         match code {
-            "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" => {
-                AwsErrorKind::AccessDenied
-            }
-            "AccessControlListNotSupported" => AwsErrorKind::AclNotSupported,
-            "ConditionalRequestConflict" | "PreconditionFailed" => AwsErrorKind::Changed,
-            "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => {
-                AwsErrorKind::ClockSkew
-            }
+            "AccessDenied" | "AccessDeniedException" | "AllAccessDisabled" => Self::AccessDenied,
+            "AccessControlListNotSupported" => Self::AclNotSupported,
+            "ConditionalRequestConflict" | "PreconditionFailed" => Self::Changed,
+            "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => Self::ClockSkew,
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => {
-                AwsErrorKind::ExpiredSession
+                Self::ExpiredSession
             }
-            "NoSuchBucket" => AwsErrorKind::NoSuchBucket,
-            "NoSuchDistribution" => AwsErrorKind::NoSuchDistribution,
-            "NoSuchKey" | "NotFound" => AwsErrorKind::NoSuchKey,
-            "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => {
-                AwsErrorKind::PolicyTooLarge
-            }
-            "TooManyInvalidationsInProgress" => AwsErrorKind::TooManyInvalidations,
+            "NoSuchBucket" => Self::NoSuchBucket,
+            "NoSuchDistribution" => Self::NoSuchDistribution,
+            "NoSuchKey" | "NotFound" => Self::NoSuchKey,
+            "PackedPolicyTooLarge" | "PackedPolicyTooLargeException" => Self::PolicyTooLarge,
+            "TooManyInvalidationsInProgress" => Self::TooManyInvalidations,
             "RequestLimitExceeded"
             | "SlowDown"
             | "ServiceUnavailable"
             | "Throttling"
             | "ThrottlingException"
             | "TooManyRequests"
-            | "TooManyRequestsException" => AwsErrorKind::Throttled,
+            | "TooManyRequestsException" => Self::Throttled,
             "InvalidAccessKeyId" | "InvalidClientTokenId" | "UnrecognizedClientException" => {
-                AwsErrorKind::UnknownKey
+                Self::UnknownKey
             }
             "AuthorizationHeaderMalformed"
             | "IllegalLocationConstraintException"
             | "PermanentRedirect"
-            | "TemporaryRedirect" => AwsErrorKind::WrongRegion(bucket_region),
-            "SignatureDoesNotMatch" => AwsErrorKind::WrongSecret,
-            "InvalidToken" | "InvalidIdentityToken" | "IDPRejectedClaim" => {
-                AwsErrorKind::WrongToken
-            }
-            code if code.starts_with("KMS.") || code.starts_with("Kms") => AwsErrorKind::Kms,
+            | "TemporaryRedirect" => Self::WrongRegion(bucket_region),
+            "SignatureDoesNotMatch" => Self::WrongSecret,
+            "InvalidToken" | "InvalidIdentityToken" | "IDPRejectedClaim" => Self::WrongToken,
+            code if code.starts_with("KMS.") || code.starts_with("Kms") => Self::Kms,
             _ if action.starts_with("s3:") && matches!(status, Some(301 | 307)) => {
-                AwsErrorKind::WrongRegion(bucket_region)
+                Self::WrongRegion(bucket_region)
             }
-            _ => AwsErrorKind::Other,
+            _ => Self::Other,
         }
     }
 
@@ -160,27 +153,25 @@ mod tests {
     #[test]
     fn codes_and_statuses_map_to_kinds() {
         #[track_caller]
-        fn case(code: Option<&str>, status: Option<u16>, expected: &AwsErrorKind) {
-            assert_eq!(
-                &AwsErrorKind::of_code("s3:PutObject", code, status, Some("eu-west-1".into())),
-                expected
-            );
+        fn case(code: &str, status: u16, expected: &AwsErrorKind) {
+            let code = Some(code).filter(|code| !code.is_empty());
+            let status = Some(status).filter(|status| *status > 0);
+            let region = Some("eu-west-1".to_owned());
+            let kind = AwsErrorKind::of("s3:PutObject", code, status, "", region);
+            assert_eq!(&kind, expected);
         }
         let right_region = AwsErrorKind::WrongRegion(Some("eu-west-1".to_owned()));
-        case(Some("AccessDenied"), Some(403), &AwsErrorKind::AccessDenied);
-        case(None, Some(403), &AwsErrorKind::AccessDenied);
-        case(Some("PermanentRedirect"), Some(301), &right_region);
-        case(Some("NewCode"), Some(301), &right_region);
-        case(None, Some(307), &right_region);
-        case(Some("SlowDown"), Some(503), &AwsErrorKind::Throttled);
-        case(Some("Throttling"), Some(400), &AwsErrorKind::Throttled);
-        case(
-            Some("TooManyInvalidationsInProgress"),
-            Some(400),
-            &AwsErrorKind::TooManyInvalidations,
-        );
-        case(Some("KMS.DisabledException"), Some(400), &AwsErrorKind::Kms);
-        case(Some("InternalError"), Some(500), &AwsErrorKind::Other);
-        case(None, None, &AwsErrorKind::Unreachable);
+        let too_many = AwsErrorKind::TooManyInvalidations;
+        case("AccessDenied", 403, &AwsErrorKind::AccessDenied);
+        case("", 403, &AwsErrorKind::AccessDenied);
+        case("PermanentRedirect", 301, &right_region);
+        case("NewCode", 301, &right_region);
+        case("", 307, &right_region);
+        case("SlowDown", 503, &AwsErrorKind::Throttled);
+        case("Throttling", 400, &AwsErrorKind::Throttled);
+        case("TooManyInvalidationsInProgress", 400, &too_many);
+        case("KMS.DisabledException", 400, &AwsErrorKind::Kms);
+        case("InternalError", 500, &AwsErrorKind::Other);
+        case("", 0, &AwsErrorKind::Unreachable);
     }
 }

@@ -59,38 +59,45 @@ impl Permissions {
         }
     }
 
-    /// The statements of the least-privilege policy.
-    fn statements(&self, resources: Vec<String>) -> Vec<Statement> {
-        let mut actions = vec!["s3:PutObject"];
+    /// The statement that allows writing these objects.
+    pub(crate) fn statement_for_objects<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a ObjectKey>,
+    ) -> Statement {
+        let mut action = vec!["s3:PutObject"];
         if self.acl {
-            actions.push("s3:PutObjectAcl");
+            action.push("s3:PutObjectAcl");
         }
         if self.only_newer {
-            actions.push("s3:GetObject");
+            action.push("s3:GetObject");
         }
-        let mut statements = vec![Statement {
+        let objects = format!("arn:{}:s3:::{}", self.partition(), self.bucket);
+        let arns = keys.into_iter().map(|key| format!("{objects}/{key}"));
+        Statement {
             sid: "WriteContainer",
             effect: "Allow",
-            action: actions,
-            resource: resources,
-        }];
-        if !self.distributions.is_empty() {
-            let mut actions = vec!["cloudfront:CreateInvalidation"];
-            if self.wait {
-                actions.push("cloudfront:GetInvalidation");
-            }
-            statements.push(Statement {
-                sid: "InvalidateContainer",
-                effect: "Allow",
-                action: actions,
-                resource: self
-                    .distributions
-                    .iter()
-                    .map(|id| self.distribution_arn(id))
-                    .collect(),
-            });
+            action,
+            resource: arns.collect(),
         }
-        statements
+    }
+
+    /// The statement that allows the invalidations. `None` without distributions.
+    pub(crate) fn statement_for_distributions(&self) -> Option<Statement> {
+        let mut action = vec!["cloudfront:CreateInvalidation"];
+        if self.wait {
+            action.push("cloudfront:GetInvalidation");
+        }
+        let account = self.account_id.as_deref().unwrap_or(ACCOUNT_PLACEHOLDER);
+        let account = format!("arn:{}:cloudfront::{account}", self.partition());
+        let arns = self.distributions.iter();
+        let arns = arns.map(|id| format!("{account}:distribution/{id}"));
+        let statement = Statement {
+            sid: "InvalidateContainer",
+            effect: "Allow",
+            action,
+            resource: arns.collect(),
+        };
+        (!self.distributions.is_empty()).then_some(statement)
     }
 
     /// Uses the caller's account if no setting names one.
@@ -101,16 +108,13 @@ impl Permissions {
 
     /// The least-privilege policy.
     pub(crate) fn policy(&self) -> Value {
-        self.policy_for(
-            self.keys
-                .iter()
-                .map(|key| self.object_arn(key.as_str()))
-                .collect(),
-        )
+        self.policy_for(&self.keys)
     }
 
-    fn policy_for(&self, objects: Vec<String>) -> Value {
-        json!({"Version": "2012-10-17", "Statement": self.statements(objects)})
+    fn policy_for<'a>(&self, keys: impl IntoIterator<Item = &'a ObjectKey>) -> Value {
+        let mut statements = vec![self.statement_for_objects(keys)];
+        statements.extend(self.statement_for_distributions());
+        json!({"Version": "2012-10-17", "Statement": statements})
     }
 
     /// The session policy, as JSON.
@@ -122,34 +126,7 @@ impl Permissions {
             return exact;
         }
         let whole_folder = ObjectKey::new(&self.prefix, "*");
-        self.policy_for(vec![self.object_arn(whole_folder.as_str())])
-            .to_string()
-    }
-
-    /// The statement that allows writing these objects.
-    pub(crate) fn statement_for_objects(&self, keys: &[&ObjectKey]) -> Statement {
-        let arns = keys
-            .iter()
-            .map(|key| self.object_arn(key.as_str()))
-            .collect();
-        self.statements(arns).swap_remove(0)
-    }
-
-    /// The statement that allows the invalidations. `None` without distributions.
-    pub(crate) fn statement_for_distributions(&self) -> Option<Statement> {
-        self.statements(Vec::new()).into_iter().nth(1)
-    }
-
-    fn object_arn(&self, key: &str) -> String {
-        format!("arn:{}:s3:::{}/{key}", self.partition(), self.bucket)
-    }
-
-    fn distribution_arn(&self, id: &DistributionId) -> String {
-        let account = self.account_id.as_deref().unwrap_or(ACCOUNT_PLACEHOLDER);
-        format!(
-            "arn:{}:cloudfront::{account}:distribution/{id}",
-            self.partition()
-        )
+        self.policy_for([&whole_folder]).to_string()
     }
 
     /// The partition of ARNs, which follows from the region.
@@ -179,8 +156,9 @@ pub(crate) fn missing_statement<'a>(
         let uri = s3_uri(&permissions.bucket, key);
         denied.iter().any(|error| error.resource == uri)
     };
-    let keys: Vec<&ObjectKey> = permissions.keys.iter().filter(is_denied).collect();
-    (!keys.is_empty()).then(|| permissions.statement_for_objects(&keys))
+    let mut keys = permissions.keys.iter().filter(is_denied).peekable();
+    let is_any = keys.peek().is_some();
+    is_any.then(|| permissions.statement_for_objects(keys))
 }
 
 impl Statement {
@@ -192,16 +170,15 @@ impl Statement {
 
 #[cfg(test)]
 mod tests {
+    use std::iter;
+
     use super::*;
 
-    fn permissions(names: &[&str]) -> Permissions {
+    fn permissions(names: impl Iterator<Item = String>) -> Permissions {
         let prefix = Prefix::parse("js").unwrap();
         Permissions {
             bucket: BucketName::parse("acme").unwrap(),
-            keys: names
-                .iter()
-                .map(|name| ObjectKey::new(&prefix, name))
-                .collect(),
+            keys: names.map(|name| ObjectKey::new(&prefix, &name)).collect(),
             prefix,
             distributions: vec![DistributionId::parse("E1A2B3C4D5E6F7").unwrap()],
             region: "ap-southeast-2".to_owned(),
@@ -213,34 +190,13 @@ mod tests {
     }
 
     #[test]
-    fn a_session_may_only_write_the_keys_and_invalidate_the_distribution() {
-        let policy: serde_json::Value =
-            serde_json::from_str(&permissions(&["mojito.js"]).session_policy()).unwrap();
-        assert_eq!(
-            policy,
-            json!({
-                "Version": "2012-10-17",
-                "Statement": [
-                    {"Sid": "WriteContainer", "Effect": "Allow", "Action": ["s3:PutObject"], "Resource": ["arn:aws:s3:::acme/js/mojito.js"]},
-                    {"Sid": "InvalidateContainer", "Effect": "Allow", "Action": ["cloudfront:CreateInvalidation"],
-                     "Resource": ["arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7"]},
-                ]
-            })
-        );
-    }
-
-    #[test]
     fn acl_wait_and_only_newer_add_their_actions() {
-        let mut permissions = permissions(&["mojito.js"]);
+        let mut permissions = permissions(iter::once("mojito.js".to_owned()));
         (permissions.acl, permissions.wait, permissions.only_newer) = (true, true, true);
         permissions.region = "cn-north-1".to_owned();
         permissions.account_id = None;
         assert_eq!(
-            serde_json::to_value([
-                permissions.statement_for_objects(&[&permissions.keys[0]]),
-                permissions.statement_for_distributions().unwrap()
-            ])
-            .unwrap(),
+            permissions.policy()["Statement"],
             json!([
                 {"Sid": "WriteContainer", "Effect": "Allow", "Action": ["s3:PutObject", "s3:PutObjectAcl", "s3:GetObject"],
                  "Resource": ["arn:aws-cn:s3:::acme/js/mojito.js"]},
@@ -252,15 +208,10 @@ mod tests {
 
     #[test]
     fn a_session_of_many_containers_is_limited_to_their_folder() {
-        let names: Vec<String> = (0..100)
-            .map(|number| format!("container-{number}.js"))
-            .collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let policy = permissions(&names).session_policy();
+        let names = (0..100).map(|number| format!("container-{number}.js"));
+        let policy = permissions(names).session_policy();
         assert!(policy.len() <= MAX_SESSION_POLICY);
-        assert!(
-            policy.contains(r#""Resource":["arn:aws:s3:::acme/js/*"]"#),
-            "{policy}"
-        );
+        let folder = r#""Resource":["arn:aws:s3:::acme/js/*"]"#;
+        assert!(policy.contains(folder), "{policy}");
     }
 }

@@ -21,7 +21,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::Credentials;
 
 use self::config::{s3_config, too_many_requests};
-use self::credentials::{ConnectError, Resolved};
+use self::credentials::ConnectError;
 use self::debug_log::LogRequests;
 use self::iam_policy::Permissions;
 use crate::settings::Settings;
@@ -44,10 +44,7 @@ pub(crate) async fn connect(
     config: SdkConfig,
     limit: Option<&Permissions>,
 ) -> Result<Aws, ConnectError> {
-    let Resolved {
-        credentials,
-        source,
-    } = credentials::resolve(&config, settings, limit).await?;
+    let (credentials, source) = credentials::resolve(&config, settings, limit).await?;
     Ok(Aws::new(config, settings, credentials, source))
 }
 
@@ -62,19 +59,14 @@ impl Aws {
             .into_builder()
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
+        let s3 = s3_config(&config, &settings.aws).interceptor(LogRequests);
+        let s3 = s3.retry_classifier(too_many_requests()).build();
+        let cloudfront =
+            aws_sdk_cloudfront::config::Builder::from(&config).interceptor(LogRequests);
+        let cloudfront = cloudfront.retry_classifier(too_many_requests()).build();
         Self {
-            s3: aws_sdk_s3::Client::from_conf(
-                s3_config(&config, &settings.aws)
-                    .interceptor(LogRequests)
-                    .retry_classifier(too_many_requests())
-                    .build(),
-            ),
-            cloudfront: aws_sdk_cloudfront::Client::from_conf(
-                aws_sdk_cloudfront::config::Builder::from(&config)
-                    .interceptor(LogRequests)
-                    .retry_classifier(too_many_requests())
-                    .build(),
-            ),
+            s3: aws_sdk_s3::Client::from_conf(s3),
+            cloudfront: aws_sdk_cloudfront::Client::from_conf(cloudfront),
             config,
             credentials: source,
         }

@@ -24,14 +24,12 @@ pub(crate) async fn assume_role(
     limit: Option<&Permissions>,
 ) -> Result<Credentials, AwsError> {
     let policy = limit.map(Permissions::session_policy);
-    if policy
-        .as_ref()
-        .is_some_and(|policy| policy.chars().count() > MAX_SESSION_POLICY)
-    {
+    let length = policy.as_ref().map_or(0, |policy| policy.chars().count());
+    if length > MAX_SESSION_POLICY {
         return Err(AwsError::refused(
             ASSUME_ROLE,
-            role.to_string(),
-            "the distributions do not fit into a session policy of 2,048 characters".to_owned(),
+            role.as_str(),
+            "the distributions do not fit into a session policy of 2,048 characters",
             "set fewer distributions in `DISTRIBUTION_ID`, in several runs if needed",
         ));
     }
@@ -46,14 +44,10 @@ pub(crate) async fn assume_role(
         .set_policy(policy)
         .send()
         .await
-        .map_err(|error| AwsError::new(ASSUME_ROLE, role.to_string(), &error))?;
-    let credentials = output.credentials().ok_or_else(|| {
-        AwsError::unexpected(
-            ASSUME_ROLE,
-            role.to_string(),
-            "the response has no credentials",
-        )
-    })?;
+        .map_err(|error| AwsError::new(ASSUME_ROLE, role.as_str(), &error))?;
+    let missing = "the response has no credentials";
+    let missing = || AwsError::unexpected(ASSUME_ROLE, role.as_str(), missing);
+    let credentials = output.credentials().ok_or_else(missing)?;
     Ok(Credentials::new(
         credentials.access_key_id(),
         credentials.secret_access_key(),
@@ -68,19 +62,13 @@ fn session_name(build: &Build) -> String {
     let repository = build.repository.as_deref().unwrap_or("mojito-publish");
     let number = build
         .build_number
-        .as_deref()
-        .map(|number| format!("-{number}"))
-        .unwrap_or_default();
-    let allowed = |c: char| {
-        if c.is_ascii_alphanumeric() || "_=,.@-".contains(c) {
-            c
-        } else {
-            '-'
-        }
-    };
-    let mut name: String = repository.chars().map(allowed).collect();
+        .as_ref()
+        .map(|number| format!("-{number}"));
+    let number = number.unwrap_or_default();
+    let is_refused = |c: char| !(c.is_ascii_alphanumeric() || "_=,.@-".contains(c));
+    let mut name = repository.replace(is_refused, "-");
     name.truncate(MAX_SESSION_NAME.saturating_sub(number.len()));
-    name.extend(number.chars().map(allowed));
+    name += &number.replace(is_refused, "-");
     name.truncate(MAX_SESSION_NAME);
     name
 }
@@ -97,10 +85,8 @@ mod tests {
             ..Build::default()
         };
         assert_eq!(session_name(&build("acme/site")), "acme-site-57");
-        assert_eq!(
-            session_name(&build(&"größe/".repeat(40))).len(),
-            MAX_SESSION_NAME
-        );
+        let long = session_name(&build(&"größe/".repeat(40)));
+        assert_eq!(long.len(), MAX_SESSION_NAME);
         assert!(session_name(&build(&"x".repeat(90))).ends_with("x-57"));
         assert_eq!(session_name(&Build::default()), "mojito-publish");
     }

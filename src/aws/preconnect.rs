@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use aws_config::retry::RetryConfig;
 use aws_config::SdkConfig;
@@ -21,7 +21,7 @@ use aws_smithy_types::body::SdkBody;
 use futures_util::future::{join_all, select, BoxFuture, FutureExt, Shared};
 use http::uri::PathAndQuery;
 use http::Uri;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::config;
 use crate::settings::Settings;
@@ -108,21 +108,7 @@ fn in_background(
 
 /// Counts, by origin, the requests that the pool has opened a connection for, or failed to.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ConnectionCounter(Arc<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    origins: Mutex<HashMap<OriginKey, usize>>,
-    changed: Notify,
-}
-
-impl ConnectionCounter {
-    fn count(&self, origin: &OriginKey) -> usize {
-        let origins = self.0.origins.lock();
-        let origins = origins.unwrap_or_else(PoisonError::into_inner);
-        origins.get(origin).copied().unwrap_or_default()
-    }
-}
+pub(crate) struct ConnectionCounter(watch::Sender<HashMap<OriginKey, usize>>);
 
 impl ConnectionEventListener for ConnectionCounter {
     fn on_event(&self, event: &ConnectionEvent<'_>) {
@@ -135,11 +121,10 @@ impl ConnectionEventListener for ConnectionCounter {
             ConnectionEvent::EstablishmentFailed(failed) => (failed.establishment().origin(), 1),
             _ => return,
         };
-        let origins = self.0.origins.lock();
-        let mut origins = origins.unwrap_or_else(PoisonError::into_inner);
-        let count = origins.entry(origin.clone()).or_default();
-        *count = count.saturating_add(requests);
-        self.0.changed.notify_waiters();
+        self.0.send_modify(|counts| {
+            let count = counts.entry(origin.clone()).or_default();
+            *count = count.saturating_add(requests);
+        });
     }
 }
 
@@ -170,15 +155,11 @@ impl AbandonedRequest {
     }
 
     async fn opened(&self, wanted: usize) {
-        loop {
-            let mut changed = pin!(self.counter.0.changed.notified());
-            changed.as_mut().enable();
-            let origin = self.origin.get();
-            if origin.is_some_and(|origin| self.counter.count(origin) >= wanted) {
-                break;
-            }
-            changed.await;
-        }
+        let mut counts = self.counter.0.subscribe();
+        let count = |counts: &HashMap<_, _>| counts.get(self.origin.get()?).copied();
+        let is_open = |counts: &HashMap<_, _>| count(counts).is_some_and(|count| count >= wanted);
+        // It cannot fail while `self` has the sender.
+        let _ = counts.wait_for(is_open).await;
     }
 }
 
@@ -196,7 +177,7 @@ impl Intercept for AbandonedRequest {
         let request = context.request_mut();
         let uri: Uri = request.uri().parse()?;
         let origin = OriginKey::from_uri(&uri)?;
-        if self.counter.count(&origin) > 0 {
+        if self.counter.0.borrow().contains_key(&origin) {
             return Err("a connection is already open, or failed to open".into());
         }
         self.origin.get_or_init(|| origin);

@@ -26,9 +26,8 @@ pub(crate) struct TooLarge(ByteSize);
 /// Wraps the client so that it reads no more of a response than AWS would send.
 pub(crate) fn limited(client: SharedHttpClient) -> SharedHttpClient {
     http_client_fn(move |settings, components| {
-        SharedHttpConnector::new(LimitedConnector(
-            client.http_connector(settings, components),
-        ))
+        let connector = client.http_connector(settings, components);
+        SharedHttpConnector::new(LimitedConnector(connector))
     })
 }
 
@@ -41,11 +40,8 @@ impl HttpConnector for LimitedConnector {
         let response = self.0.call(request);
         HttpConnectorFuture::new(async move {
             let mut response = response.await?;
-            let limit = if response.status().is_success() {
-                max_success
-            } else {
-                MAX_MESSAGE
-            };
+            let is_success = response.status().is_success();
+            let limit = if is_success { max_success } else { MAX_MESSAGE };
             let body = std::mem::replace(response.body_mut(), SdkBody::taken());
             *response.body_mut() = limited_body(body, ByteSize(limit));
             Ok(response)
@@ -66,13 +62,10 @@ fn max_success(request: &HttpRequest) -> u64 {
 /// Wraps the body so that it fails with `TooLarge` once more than `limit` is read.
 pub(crate) fn limited_body(body: SdkBody, limit: ByteSize) -> SdkBody {
     // A small body that is in memory already needs no limit.
-    if body
-        .bytes()
-        .is_some_and(|bytes| bytes.len() as u64 <= limit.0)
-    {
+    let max = usize::try_from(limit.0).unwrap_or(usize::MAX);
+    if body.bytes().is_some_and(|bytes| bytes.len() <= max) {
         return body;
     }
-    let max = usize::try_from(limit.0).unwrap_or(usize::MAX);
     let body = Limited::new(body, max).map_err(move |error| {
         if error.is::<LengthLimitError>() {
             TooLarge(limit).into()
@@ -97,10 +90,8 @@ mod tests {
     async fn a_response_is_read_up_to_its_limit() {
         assert_eq!(read(1_000, 1_000).await, Ok(1_000));
         assert_eq!(read(0, 1_000).await, Ok(0));
-        assert_eq!(
-            read(1_001, 1_000).await.unwrap_err(),
-            "the response is larger than 1,000 bytes"
-        );
+        let error = "the response is larger than 1,000 bytes".to_owned();
+        assert_eq!(read(1_001, 1_000).await, Err(error));
     }
 
     #[test]

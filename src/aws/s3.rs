@@ -21,9 +21,7 @@ pub(crate) enum Precondition {
     /// The key has no object.
     Absent,
     /// The object still has this `ETag`.
-    Unchanged {
-        etag: String,
-    },
+    Unchanged(String),
 }
 
 impl Precondition {
@@ -31,9 +29,9 @@ impl Precondition {
     pub(crate) fn of(live: Option<&HeadObjectOutput>) -> Self {
         match live {
             None => Self::Absent,
-            Some(live) => live.e_tag().map_or(Self::None, |etag| Self::Unchanged {
-                etag: etag.to_owned(),
-            }),
+            Some(live) => live
+                .e_tag()
+                .map_or(Self::None, |etag| Self::Unchanged(etag.to_owned())),
         }
     }
 }
@@ -61,21 +59,14 @@ pub(crate) async fn put_object(
     let request = match precondition {
         Precondition::None => request,
         Precondition::Absent => request.if_none_match("*"),
-        Precondition::Unchanged { etag } => request.if_match(etag),
+        Precondition::Unchanged(etag) => request.if_match(etag),
     };
     let attempts = Attempts::default();
-    request
-        .customize()
-        .interceptor(attempts.clone())
-        .send()
-        .await
-        .map_err(|error| AwsError {
-            outcome_unknown: attempts.outcome_unknown(),
-            ..AwsError::new(
-                "s3:PutObject",
-                s3_uri(&settings.target.bucket, &object.key),
-                &error,
-            )
-        })?;
+    let request = request.customize().interceptor(attempts.clone());
+    let address = s3_uri(&settings.target.bucket, &object.key);
+    request.send().await.map_err(|error| AwsError {
+        outcome_unknown: attempts.outcome_unknown(),
+        ..AwsError::new("s3:PutObject", address, &error)
+    })?;
     Ok(())
 }

@@ -19,22 +19,15 @@ pub(crate) struct Identity {
 /// Calls `sts:GetCallerIdentity`.
 pub(crate) async fn caller_identity(config: &SdkConfig) -> Result<Identity, AwsError> {
     const ACTION: &str = "sts:GetCallerIdentity";
-    let resource = "the credentials".to_owned();
-    let response = aws_sdk_sts::Client::new(config)
-        .get_caller_identity()
-        .send()
-        .await
-        .map_err(|error| AwsError::new(ACTION, resource.clone(), &error))?;
+    const RESOURCE: &str = "the credentials";
+    let request = aws_sdk_sts::Client::new(config).get_caller_identity();
+    let response = request.send().await;
+    let response = response.map_err(|error| AwsError::new(ACTION, RESOURCE, &error))?;
     let account_id = response.account.filter(|id| parse_account_id(id).is_ok());
-    match (account_id, response.arn) {
-        (Some(account_id), Some(arn)) => Ok(Identity {
-            account_id,
-            arn: sanitize_message(&arn),
-        }),
-        _ => Err(AwsError::unexpected(
-            ACTION,
-            resource,
-            "the response has no valid identity",
-        )),
-    }
+    let (Some(account_id), Some(arn)) = (account_id, response.arn) else {
+        let message = "the response has no valid identity";
+        return Err(AwsError::unexpected(ACTION, RESOURCE, message));
+    };
+    let arn = sanitize_message(&arn);
+    Ok(Identity { account_id, arn })
 }

@@ -34,33 +34,31 @@ impl TrustPolicy {
             Some("it is the part after `bitbucket.org/` in the repository's URL (`BITBUCKET_WORKSPACE` in a pipeline)"),
             (is_slug, "a workspace id such as `acme`"),
         );
-        let workspace_uuid = valid(
-            &mut problems,
+        let mut uuid = |flag, given: Option<String>, variable: &Option<String>, hint| {
+            let value = given.or_else(|| variable.clone());
+            let uuid = valid(&mut problems, flag, value, hint, UUID);
+            uuid.map(|uuid| bare(&uuid).to_owned())
+        };
+        let workspace_uuid = uuid(
             "--workspace-uuid",
-            flags.bitbucket_repo_owner_uuid.or_else(|| raw.bitbucket_repo_owner_uuid.clone()),
+            flags.bitbucket_repo_owner_uuid,
+            &raw.bitbucket_repo_owner_uuid,
             Some("see Repository settings > OpenID Connect (`BITBUCKET_REPO_OWNER_UUID` in a pipeline)"),
-            UUID,
         );
-        let repository_uuid = valid(
-            &mut problems,
+        let repository_uuid = uuid(
             "--repository-uuid",
-            flags
-                .bitbucket_repo_uuid
-                .or_else(|| raw.bitbucket_repo_uuid.clone()),
+            flags.bitbucket_repo_uuid,
+            &raw.bitbucket_repo_uuid,
             Some("see Repository settings > OpenID Connect (`BITBUCKET_REPO_UUID` in a pipeline)"),
-            UUID,
         );
-        let environment_uuid = valid(
-            &mut problems,
+        let environment_uuid = uuid(
             "--environment-uuid",
-            flags
-                .bitbucket_deployment_environment_uuid
-                .or_else(|| raw.bitbucket_deployment_environment_uuid.clone()),
+            flags.bitbucket_deployment_environment_uuid,
+            &raw.bitbucket_deployment_environment_uuid,
             (environment == Environment::Production).then_some(
                 "without it every step of the repository could publish to production; see Repository settings > OpenID Connect \
                  (`BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID` in a step with `deployment:`)",
             ),
-            UUID,
         );
         match (workspace, workspace_uuid, repository_uuid) {
             (Some(workspace), Some(workspace_uuid), Some(repository_uuid))
@@ -68,9 +66,9 @@ impl TrustPolicy {
             {
                 Ok(Self {
                     workspace,
-                    workspace_uuid: bare(&workspace_uuid).to_owned(),
-                    repository_uuid: bare(&repository_uuid).to_owned(),
-                    environment_uuid: environment_uuid.map(|uuid| bare(&uuid).to_owned()),
+                    workspace_uuid,
+                    repository_uuid,
+                    environment_uuid,
                 })
             }
             _ => Err(problems),
@@ -136,22 +134,19 @@ fn valid(
 
 /// Strips the braces, which Bitbucket's variables have and people leave off.
 fn bare(uuid: &str) -> &str {
-    uuid.strip_prefix('{')
-        .and_then(|uuid| uuid.strip_suffix('}'))
-        .unwrap_or(uuid)
+    let inner = uuid.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+    inner.unwrap_or(uuid)
 }
 
 fn is_uuid(text: &str) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     let lengths = text.split('-').map(str::len);
-    lengths.eq([8, 4, 4, 4, 12])
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(is_valid)
 }
 
 fn is_slug(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    text.bytes().all(is_valid)
 }
 
 #[cfg(test)]
@@ -163,15 +158,15 @@ mod tests {
     const REPOSITORY: &str = "22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f";
     const ENVIRONMENT: &str = "{33333333-1a2b-1a2b-1a2b-1a2b3c4d5e6f}";
 
-    fn raw() -> RawTrust {
-        let raw: Raw = [
+    /// The policy that these flags and the three variables make.
+    fn trust(flags: RawTrust, of: Environment) -> Result<TrustPolicy, Vec<InvalidSetting>> {
+        let variables = [
             ("BITBUCKET_WORKSPACE", "acme"),
             ("BITBUCKET_REPO_OWNER_UUID", WORKSPACE),
             ("BITBUCKET_REPO_UUID", REPOSITORY),
-        ]
-        .into_iter()
-        .collect();
-        raw.trust
+        ];
+        let raw: Raw = variables.into_iter().collect();
+        TrustPolicy::new(flags, &raw.trust, of)
     }
 
     #[test]
@@ -180,7 +175,7 @@ mod tests {
             bitbucket_deployment_environment_uuid: Some(ENVIRONMENT.to_owned()),
             ..RawTrust::default()
         };
-        let trust = TrustPolicy::new(flags, &raw(), Environment::Production).unwrap();
+        let trust = trust(flags, Environment::Production).unwrap();
         let provider = "api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc";
         assert_eq!(
             trust.policy("aws", Some("123456789012"))["Statement"][0],
@@ -201,43 +196,28 @@ mod tests {
     }
 
     #[test]
-    fn development_trusts_any_step_of_the_repository_and_production_does_not() {
-        let trust =
-            TrustPolicy::new(RawTrust::default(), &raw(), Environment::Development).unwrap();
+    fn development_trusts_any_step_of_the_repository() {
+        let trust = trust(RawTrust::default(), Environment::Development).unwrap();
         let policy = trust.policy("aws", None).to_string();
-        assert!(
-            policy.contains("\"{22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f}:*\""),
-            "{policy}"
-        );
-        assert!(
-            policy.contains("arn:aws:iam::AWS_ACCOUNT_ID:oidc-provider/"),
-            "{policy}"
-        );
-        let problems =
-            TrustPolicy::new(RawTrust::default(), &raw(), Environment::Production).unwrap_err();
-        assert!(
-            problems[0]
-                .to_string()
-                .contains("`--environment-uuid` is missing"),
-            "{problems:?}"
-        );
+        for expected in [
+            "\"{22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f}:*\"",
+            "arn:aws:iam::AWS_ACCOUNT_ID:oidc-provider/",
+        ] {
+            assert!(policy.contains(expected), "{policy}");
+        }
     }
 
     #[test]
     fn missing_and_malformed_flags_are_reported() {
-        let problems = TrustPolicy::new(
-            RawTrust::default(),
-            &RawTrust::default(),
-            Environment::Development,
-        )
-        .unwrap_err();
-        assert_eq!(problems.len(), 3);
+        let none = RawTrust::default();
+        let missing = TrustPolicy::new(RawTrust::default(), &none, Environment::Development);
+        assert_eq!(missing.unwrap_err().len(), 3);
         let flags = RawTrust {
             bitbucket_repo_uuid: Some("acme/site".to_owned()),
             bitbucket_workspace: Some("acme/*".to_owned()),
             ..RawTrust::default()
         };
-        let problems = TrustPolicy::new(flags, &raw(), Environment::Development).unwrap_err();
-        assert_eq!(problems.len(), 2, "{problems:?}");
+        let malformed = trust(flags, Environment::Development);
+        assert_eq!(malformed.unwrap_err().len(), 2);
     }
 }

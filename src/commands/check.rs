@@ -143,7 +143,7 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
             }
             (Access::Denied(error), None) => {
                 missing = true;
-                let statement = permissions.statement_for_objects(&[&probe.key]).pretty();
+                let statement = permissions.statement_for_objects([&probe.key]).pretty();
                 console.failure(&format!(
                     "missing permission: cannot write {address}\n{error}\nthe missing statement:\n{statement}"
                 ));

@@ -13,7 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use tokio::runtime::Runtime;
 
-use super::support::{assert_printable, valid_settings, SECRET};
+use super::support::{assert_printable, assert_table, valid_settings, SECRET};
 use crate::aws::cloudfront;
 use crate::aws::credentials::ConnectError;
 use crate::aws::error::AwsError;
@@ -31,7 +31,7 @@ use crate::publish::compare;
 use crate::publish::only_newer;
 use crate::report::tables;
 use crate::settings::aws::{RoleArn, Token};
-use crate::settings::names::{CdnPath, DistributionId, Variant};
+use crate::settings::names::Variant;
 use crate::settings::Settings;
 
 const SCRIPT: &str = "Mojito={};Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
@@ -60,7 +60,7 @@ impl Response {
             operation: first.bytes().next().unwrap_or_default(),
             status: status.filter(|it| (100..=999).contains(it)).unwrap_or(200),
             headers: headers
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .map(|(name, value)| (name.into(), value.into()))
                 .collect(),
             body: body.to_vec(),
         }
@@ -71,9 +71,8 @@ impl Response {
         let mut response = HttpResponse::new(status, SdkBody::from(self.body.clone()));
         for (name, value) in &self.headers {
             // An invalid header could not arrive over the network.
-            let _ = response
-                .headers_mut()
-                .try_append(name.clone(), value.clone());
+            let headers = response.headers_mut();
+            let _ = headers.try_append(name.clone(), value.clone());
         }
         response
     }
@@ -106,18 +105,16 @@ impl HttpConnector for Network {
 struct World {
     runtime: Runtime,
     network: Network,
-    config: SdkConfig,
     settings: Settings,
     aws: Aws,
     object: Object,
-    distribution: DistributionId,
 }
 
 impl World {
     fn new() -> Self {
         let network = Network::default();
         let connector = SharedHttpConnector::new(network.clone());
-        let settings = valid_settings();
+        let settings = valid_settings(None);
         let config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(Region::new(settings.target.region.clone()))
@@ -140,9 +137,7 @@ impl World {
                 .build()
                 .expect("a runtime without I/O can be made"),
             network,
-            aws: Aws::new(config.clone(), &settings, keys, "keys".to_owned()),
-            config,
-            distribution: settings.distributions[0].clone(),
+            aws: Aws::new(config, &settings, keys, "keys".to_owned()),
             settings,
             object,
         }
@@ -151,7 +146,7 @@ impl World {
     async fn run(&self, response: &Response) {
         let error = match response.operation {
             b'i' => self.create_invalidation().await,
-            b'w' => self.wait().await,
+            b'w' => self.wait("I1").await,
             b'c' => self.caller_identity().await,
             b'a' => self.assume_role().await,
             b'h' => self.head_unless_newer().await,
@@ -184,22 +179,20 @@ impl World {
     }
 
     async fn create_invalidation(&self) -> Result<(), AwsError> {
-        let path: &CdnPath = &self.object.cdn_path;
-        let paths = [path.clone()];
+        let paths = [self.object.cdn_path.clone()];
+        let distribution = &self.settings.distributions[0];
         let client = &self.aws.cloudfront;
-        let create =
-            cloudfront::create_invalidation(client, &self.distribution, &paths, "reference");
+        let create = cloudfront::create_invalidation(client, distribution, &paths, "reference");
         let id = self.write(create).await?;
         assert!(!id.is_empty());
         assert_printable(&id, 0);
         // The id is used in a request.
-        let completed = cloudfront::is_completed(client, &self.distribution, &id).await;
-        completed.map(|_| ())
+        self.wait(&id).await
     }
 
-    async fn wait(&self) -> Result<(), AwsError> {
-        let client = &self.aws.cloudfront;
-        let completed = cloudfront::is_completed(client, &self.distribution, "I1").await;
+    async fn wait(&self, id: &str) -> Result<(), AwsError> {
+        let distribution = &self.settings.distributions[0];
+        let completed = cloudfront::is_completed(&self.aws.cloudfront, distribution, id).await;
         completed.map(|_| ())
     }
 
@@ -216,18 +209,18 @@ impl World {
         let token = Token::new(SECRET.to_owned());
         let permissions = Permissions::of(&self.settings);
         let build = &self.settings.build;
-        let session =
-            oidc::assume_role(&self.config, &role, &token, build, Some(&permissions)).await?;
-        let aws = Aws::new(self.config.clone(), &self.settings, session, String::new());
+        let config = &self.aws.config;
+        let session = oidc::assume_role(config, &role, &token, build, Some(&permissions)).await?;
+        let aws = Aws::new(config.clone(), &self.settings, session, String::new());
         self.put_object(&aws, &Precondition::None).await
     }
 
     /// Then replaces the object that was found.
     async fn head_unless_newer(&self) -> Result<(), AwsError> {
-        let found =
-            only_newer::head_unless_newer(&self.aws.s3, &self.settings, &self.object).await?;
-        self.put_object(&self.aws, &Precondition::of(found.as_ref()))
-            .await
+        let client = &self.aws.s3;
+        let found = only_newer::head_unless_newer(client, &self.settings, &self.object).await?;
+        let precondition = Precondition::of(found.as_ref());
+        self.put_object(&self.aws, &precondition).await
     }
 
     async fn read(&self) {
@@ -237,11 +230,7 @@ impl World {
                 let script = crate::mojito::script::read(SCRIPT).expect("the script is valid");
                 let cache_control = &self.settings.cache_control;
                 let changes = Changes::between(&served, Some(&script), &self.object, cache_control);
-                let (heading, rows) = tables::changes(&changes);
-                assert_printable(&heading, 0);
-                for row in rows {
-                    assert_printable(&row.text, served.body.len());
-                }
+                assert_table(tables::changes(&changes), served.body.len());
             }
         }
     }

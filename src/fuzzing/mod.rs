@@ -18,7 +18,6 @@ use std::path::Path;
 use crate::aws::iam_policy::Permissions;
 use crate::commands::error::Error;
 use crate::common::byte_size::ByteSize;
-use crate::common::secrets;
 use crate::container::gzip::{self, Gzip};
 use crate::container::object::Container;
 use crate::container::validate;
@@ -31,7 +30,7 @@ use crate::settings::target::MAX_CONTAINERS;
 use crate::settings::{Flags, Settings};
 
 pub use self::answers::answers;
-use self::support::{assert_printable, SECRET, SECRETS, VALID};
+use self::support::{assert_printable, assert_table, valid_settings, SECRET, SECRETS, VALID};
 
 /// Mojito's `config.js` is read or refused.
 pub fn config_js(data: &[u8]) {
@@ -93,20 +92,14 @@ fn assert_confined(settings: &Settings) {
         let name = key.as_str();
         let folder = ObjectKey::new(&permissions.prefix, "");
         let file = name.strip_prefix(folder.as_str());
-        assert!(
-            file.and_then(|file| file.strip_suffix(".js"))
-                .is_some_and(|name| !name.is_empty() && !name.contains('/')),
-            "{name} is not in {folder}"
-        );
-        assert!(
-            !name.split('/').any(|part| matches!(part, "" | "." | "..")),
-            "{name}"
-        );
+        let file = file.and_then(|file| file.strip_suffix(".js"));
+        let is_inside = file.is_some_and(|file| !file.is_empty() && !file.contains('/'));
+        assert!(is_inside, "{name} is not in {folder}");
+        let is_unsafe = |part| matches!(part, "" | "." | "..");
+        assert!(!name.split('/').any(is_unsafe), "{name}");
         assert!(key.fits(), "{name} is too long");
-        assert!(
-            !name.contains(['*', '?', '$']),
-            "{name} is a pattern in an IAM policy"
-        );
+        let is_pattern = name.contains(['*', '?', '$']);
+        assert!(!is_pattern, "{name} is a pattern in an IAM policy");
     }
     let is_key = |key: &str| permissions.keys.iter().any(|own| own.as_str() == key);
     let folder = ObjectKey::new(&permissions.prefix, "*");
@@ -139,23 +132,18 @@ fn assert_policy(permissions: &Permissions, policy: &str, is_allowed: impl Fn(&s
 pub fn container(data: &[u8]) {
     let path = Path::new("mojito.js");
     let mut gzip = Gzip::new();
-    secrets::register([SECRET.to_owned()]);
     for (setting, value) in [
         ("VALIDATE", "true"),
         ("VALIDATE", "false"),
         ("ONLY_NEWER", "true"),
     ] {
-        let raw: Raw = VALID.into_iter().chain([(setting, value)]).collect();
-        let settings = Settings::new(Flags::default(), &raw, ConfigJs::default(), None)
-            .expect("the settings are valid");
+        let settings = valid_settings(Some((setting, value)));
         let name = &settings.target.containers[0];
         match container::prepare(data, path, name, Variant::Minified, &settings, &mut gzip) {
             Err(problem) => assert_printable(&problem, 0),
             Ok((object, script)) => {
-                assert_eq!(
-                    gzip::decompress(&object.body, MAX_FILE).as_deref(),
-                    Ok(data)
-                );
+                let content = gzip::decompress(&object.body, MAX_FILE);
+                assert_eq!(content.as_deref(), Ok(data));
                 assert_eq!(object.size, ByteSize(data.len() as u64));
                 let scripts: Vec<_> = script.into_iter().collect();
                 let container = Container {
@@ -168,11 +156,7 @@ pub fn container(data: &[u8]) {
                     assert_printable(warning, 0);
                 }
                 if let Some(script) = &container.script {
-                    let (heading, rows) = tables::experiments(&container, script);
-                    assert_printable(&heading, 0);
-                    for row in rows {
-                        assert_printable(&row.text, data.len());
-                    }
+                    assert_table(tables::experiments(&container, script), data.len());
                 }
             }
         }

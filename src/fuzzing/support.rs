@@ -3,6 +3,7 @@
 use crate::common::printable::is_unsafe_in_log;
 use crate::common::secrets;
 use crate::mojito::config_js::ConfigJs;
+use crate::report::console::Row;
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
@@ -26,9 +27,6 @@ pub(super) const VALID: [(&str, &str); 9] = [
     ("BITBUCKET_BUILD_NUMBER", "57"),
     ("BITBUCKET_STEP_OIDC_TOKEN", SECRET),
 ];
-/// The most characters of a message, beyond what it quotes of the input.
-pub(super) const MAX_MESSAGE: usize = 20_000;
-
 /// Printed text is readable, of limited length and without secrets. `quoted` is the length of input that it may quote.
 pub(super) fn assert_printable(text: &str, quoted: usize) {
     let text = secrets::redact(text);
@@ -36,12 +34,20 @@ pub(super) fn assert_printable(text: &str, quoted: usize) {
     let unsafe_char = text.chars().find(|c| is_unsafe_in_log(*c) && *c != '\n');
     assert_eq!(unsafe_char, None, "in {text:?}");
     let length = text.chars().count();
-    assert!(length <= MAX_MESSAGE + 10 * quoted, "{length} characters");
+    assert!(length <= 20_000 + 10 * quoted, "{length} characters");
 }
 
-/// The valid settings, parsed.
-pub(super) fn valid_settings() -> Settings {
-    let raw: Raw = VALID.into_iter().collect();
+/// A heading and its rows.
+pub(super) fn assert_table((heading, rows): (String, Vec<Row>), quoted: usize) {
+    assert_printable(&heading, 0);
+    for row in rows {
+        assert_printable(&row.text, quoted);
+    }
+}
+
+/// The valid settings and another, parsed.
+pub(super) fn valid_settings(other: Option<(&'static str, &'static str)>) -> Settings {
+    let raw: Raw = VALID.into_iter().chain(other).collect();
     secrets::register([SECRET.to_owned()]);
     Settings::new(Flags::default(), &raw, ConfigJs::default(), None)
         .expect("the settings are valid")

@@ -35,25 +35,12 @@ mod tests {
 
     #[test]
     fn the_line_is_shown_with_a_mark() {
-        case(
-            "var a;\n\tif (ü {\n}\n",
-            15..16,
-            " --> a.js:2:8\n  |\n2 |     if (ü {\n  |           ^",
-        );
-    }
-
-    #[test]
-    fn the_end_of_a_file_can_be_marked() {
+        let tab = " --> a.js:2:8\n  |\n2 |     if (ü {\n  |           ^";
+        case("var a;\n\tif (ü {\n}\n", 15..16, tab);
+        // The end of a file can be marked, and of several lines the first.
         case("f(", 2..2, " --> a.js:1:3\n  |\n1 | f(\n  |   ^");
-    }
-
-    #[test]
-    fn only_the_first_line_of_several_is_marked() {
-        case(
-            "a = `\nb\nc",
-            4..9,
-            " --> a.js:1:5\n  |\n1 | a = `\n  |     ^",
-        );
+        let first = " --> a.js:1:5\n  |\n1 | a = `\n  |     ^";
+        case("a = `\nb\nc", 4..9, first);
     }
 
     #[test]
@@ -62,9 +49,7 @@ mod tests {
         let shown = excerpt(Path::new("a.js"), &text, 5003..5004);
         assert!(shown.contains("a.js:1:5004"), "{shown}");
         assert!(shown.contains("f(1);f((;f(2);"), "{shown}");
-        assert!(
-            shown.lines().all(|line| line.chars().count() <= WIDTH),
-            "{shown}"
-        );
+        let is_short = |line: &str| line.chars().count() <= WIDTH;
+        assert!(shown.lines().all(is_short), "{shown}");
     }
 }

@@ -212,9 +212,10 @@ fn traffic(
         }
         return Traffic::Staged;
     }
+    let may_be_recipe = |id: &str| recipes.is_none_or(|known| known.iter().any(|it| it.id == id));
     match divert_to {
         Some(None) => return Traffic::Dynamic,
-        Some(Some(recipe)) if has_recipe(recipes, &recipe) => return Traffic::Diverted { recipe },
+        Some(Some(recipe)) if may_be_recipe(&recipe) => return Traffic::Diverted { recipe },
         Some(Some(recipe)) => problems.push(format!(
             "has the `divertTo` `{recipe}`, which Mojito ignores: there is no such recipe"
         )),
@@ -224,10 +225,6 @@ fn traffic(
         // No visitor gets a rate that is not a number. `clamp` keeps NaN, `max` does not.
         share: rate.clamp(0.0, 1.0).max(0.0),
     })
-}
-
-fn has_recipe(recipes: Option<&[Recipe]>, id: &str) -> bool {
-    recipes.is_none_or(|recipes| recipes.iter().any(|recipe| recipe.id == id))
 }
 
 fn text(value: Option<&Option<Value>>) -> Option<String> {
@@ -305,10 +302,8 @@ impl BuildInfo {
     pub(crate) fn built_at(&self) -> Option<String> {
         let built_at = self.built_at.as_deref()?;
         let minutes = built_at.get(..16).filter(|_| built_at.ends_with('Z'));
-        Some(match minutes {
-            Some(minutes) => format!("{} UTC", minutes.replace('T', " ")),
-            None => built_at.to_owned(),
-        })
+        let readable = minutes.map(|minutes| format!("{} UTC", minutes.replace('T', " ")));
+        Some(readable.unwrap_or_else(|| built_at.to_owned()))
     }
 }
 
@@ -316,79 +311,55 @@ impl BuildInfo {
 mod tests {
     use super::*;
 
-    /// The problems of an experiment with these properties and recipes.
-    fn problems(properties: &[(&'static str, Value)], shares: &[Option<f64>]) -> Vec<String> {
-        let properties = properties.iter().cloned();
-        let properties = properties
-            .map(|(name, value)| (name, Some(value)))
-            .collect();
-        let recipes = shares.iter().enumerate().map(|(number, share)| Recipe {
-            id: number.to_string(),
-            name: format!("Recipe {number}"),
-            share: *share,
-        });
-        Experiment::new(&properties, Some(recipes.collect()), BTreeMap::new(), 0).problems
-    }
-
     #[test]
     fn what_mojito_throws_on_or_ignores_is_a_problem() {
+        /// `expected` is the start of the problem that the properties and the recipes' shares cause.
         #[track_caller]
-        fn case(property: (&'static str, Value), shares: &[Option<f64>], expected: &str) {
+        fn case(properties: &[(&'static str, Value)], shares: &[Option<f64>], expected: &str) {
             let id = ("id", Value::Text("w1".to_owned()));
-            let found = problems(&[id, property], shares);
-            assert!(
-                matches!(&found[..], [one] if one.starts_with(expected)),
-                "{found:?}"
-            );
+            let given = [id].into_iter().chain(properties.iter().cloned());
+            let properties = given.map(|(name, value)| (name, Some(value))).collect();
+            let recipes = shares.iter().enumerate().map(|(number, share)| Recipe {
+                id: number.to_string(),
+                name: format!("Recipe {number}"),
+                share: *share,
+            });
+            let recipes = Some(recipes.collect());
+            let problems = Experiment::new(&properties, recipes, BTreeMap::new(), 0).problems;
+            assert_eq!(problems.is_empty(), expected.is_empty(), "{problems:?}");
+            assert!(problems.len() < 2, "{problems:?}");
+            assert!(problems.concat().starts_with(expected), "{problems:?}");
         }
-        let live = || ("state", Value::Text("live".to_owned()));
+        let text = |name, value: &str| (name, Value::Text(value.to_owned()));
+        let number = |name, value| [(name, Value::Number(value))];
+        let live = [text("state", "live")];
         let two = &[None, None];
-        case(("id", Value::Null), two, "has no id: Mojito throws here");
+        case(&live, two, "");
+        case(&[("id", Value::Null)], two, "has no id: Mojito throws here");
         case(
-            live(),
+            &live,
             &[None],
             "has fewer than 2 recipes: Mojito throws here",
         );
         case(
-            live(),
+            &live,
             &[Some(0.5), None],
             "has sample rates for some recipes",
         );
-        case(
-            ("sampleRate", Value::Number(50.0)),
-            two,
-            "has a sample rate of 50, which is above 1: Mojito throws here",
-        );
-        case(
-            ("divertTo", Value::Number(1.0)),
-            two,
-            "has the `divertTo` 1, which Mojito ignores",
-        );
-        case(
-            ("state", Value::Text("paused".to_owned())),
-            two,
-            "has the state `paused`, which Mojito treats as `staging`",
-        );
-        let to_nowhere = ("divertTo", Value::Text("9".to_owned()));
-        let id = ("id", Value::Text("w1".to_owned()));
-        assert_eq!(
-            problems(&[id.clone(), live(), to_nowhere], two),
-            ["has the `divertTo` `9`, which Mojito ignores: there is no such recipe"]
-        );
-        assert!(problems(&[id, live()], two).is_empty());
+        let above = "has a sample rate of 50, which is above 1: Mojito throws here";
+        case(&number("sampleRate", 50.0), two, above);
+        let ignored = "has the `divertTo` 1, which Mojito ignores";
+        case(&number("divertTo", 1.0), two, ignored);
+        let nowhere = "has the `divertTo` `9`, which Mojito ignores: there is no such recipe";
+        case(&[live[0].clone(), text("divertTo", "9")], two, nowhere);
+        let paused = "has the state `paused`, which Mojito treats as `staging`";
+        case(&[text("state", "paused")], two, paused);
     }
 
     #[test]
     fn shares_are_displayed_as_percentages() {
-        for (share, shown) in [
-            (0.5, "50%"),
-            (1.0, "100%"),
-            (0.0, "0%"),
-            (0.125, "12.5%"),
-            (0.1 + 0.2, "30%"),
-            (1.0 / 3.0, "33.3333%"),
-        ] {
-            assert_eq!(Percent(share).to_string(), shown);
-        }
+        let shares = [0.5, 1.0, 0.0, 0.125, 0.1 + 0.2, 1.0 / 3.0];
+        let shown = shares.map(|share| Percent(share).to_string()).join(" ");
+        assert_eq!(shown, "50% 100% 0% 12.5% 30% 33.3333%");
     }
 }

@@ -6,6 +6,9 @@ use std::sync::mpsc::{sync_channel, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
+use oxc_span::Span;
+
+use super::syntax_error::{SyntaxError, SyntaxErrorKind};
 use crate::common::byte_size::ByteSize;
 
 /// Parsing takes some 140 times the script's size, and a Bitbucket step has 1 GB for its containers. Real containers are a
@@ -27,14 +30,18 @@ const INSTRUMENTATION_FACTOR: usize = if cfg!(fuzzing) { 4 } else { 1 };
 /// A script of `MAX_SIZE` takes a second.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Parses a text with `read`, or says which limit it exceeds.
+/// Parses a text with `read` on a thread with a large enough stack. Exceeding a limit is an error of kind `Unchecked`.
 pub(super) fn parse_within_limits<T: Send + 'static>(
     text: &str,
-    read: fn(&str) -> T,
-) -> Result<T, String> {
-    parse_with_timeout(text, TIMEOUT, read)
+    read: fn(&str) -> Result<T, SyntaxError>,
+) -> Result<T, SyntaxError> {
+    parse_with_timeout(text, TIMEOUT, read).unwrap_or_else(|message| {
+        let kind = SyntaxErrorKind::Unchecked;
+        Err(SyntaxError::new(message, Span::empty(0), kind))
+    })
 }
 
+/// Parses a text, or says which limit it exceeds.
 fn parse_with_timeout<T: Send + 'static>(
     text: &str,
     timeout: Duration,
@@ -43,12 +50,12 @@ fn parse_with_timeout<T: Send + 'static>(
     if text.len() as u64 > MAX_SIZE.0 {
         return Err(format!("it is larger than {MAX_SIZE}"));
     }
-    let brackets = brackets(text);
-    if brackets.open_at_once > MAX_DEPTH {
+    let (opened, open_at_once) = brackets(text);
+    if open_at_once > MAX_DEPTH {
         return Err(format!("more than {MAX_DEPTH} brackets are open at once"));
     }
     // Unused stack takes no memory.
-    let stack = MIN_STACK + brackets.opened * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE;
+    let stack = MIN_STACK + opened * STACK_OF_BRACKET + text.len() * STACK_OF_BYTE;
     // A thread cannot be stopped. One that takes too long keeps running until the program ends, so it owns its text.
     let text = text.to_owned();
     let (sender, receiver) = sync_channel(1);
@@ -63,19 +70,13 @@ fn parse_with_timeout<T: Send + 'static>(
             Err(format!("it takes longer than {} s", timeout.as_secs()))
         }
         Err(RecvTimeoutError::Disconnected) => {
-            let panic = thread.join().expect_err("it ended without a result");
-            std::panic::resume_unwind(panic)
+            std::panic::resume_unwind(thread.join().expect_err("it ended without a result"))
         }
     }
 }
 
-/// The brackets of a text, counted without parsing, so including those in strings and comments.
-struct Brackets {
-    opened: usize,
-    open_at_once: usize,
-}
-
-fn brackets(text: &str) -> Brackets {
+/// How many brackets are opened in all and at once, counted without parsing, so including those in strings and comments.
+fn brackets(text: &str) -> (usize, usize) {
     let (mut opened, mut open, mut open_at_once) = (0, 0_usize, 0);
     for byte in text.bytes() {
         match byte {
@@ -88,10 +89,7 @@ fn brackets(text: &str) -> Brackets {
             _ => {}
         }
     }
-    Brackets {
-        opened,
-        open_at_once,
-    }
+    (opened, open_at_once)
 }
 
 #[cfg(test)]
@@ -101,20 +99,17 @@ mod tests {
     #[test]
     fn parsing_that_takes_too_long_is_abandoned() {
         let endless = |_: &str| thread::sleep(Duration::from_mins(1));
-        assert_eq!(
-            parse_with_timeout("a", Duration::from_secs(1), endless).unwrap_err(),
-            "it takes longer than 1 s"
-        );
+        let ended = parse_with_timeout("a", Duration::from_secs(1), endless);
+        assert_eq!(ended.unwrap_err(), "it takes longer than 1 s");
         assert_eq!(parse_with_timeout("ab", TIMEOUT, str::len), Ok(2));
     }
 
     #[test]
     fn a_script_that_is_too_large_is_not_parsed() {
         let text = "a".repeat(2_000_001);
-        assert_eq!(
-            parse_within_limits(&text, str::len).unwrap_err(),
-            "it is larger than 2,000,000 bytes"
-        );
-        assert_eq!(parse_within_limits(&text[1..], str::len), Ok(2_000_000));
+        let too_large = Err("it is larger than 2,000,000 bytes".to_owned());
+        assert_eq!(parse_with_timeout(&text, TIMEOUT, str::len), too_large);
+        let size = parse_with_timeout(&text[1..], TIMEOUT, str::len);
+        assert_eq!(size, Ok(2_000_000));
     }
 }

@@ -14,15 +14,12 @@ pub(super) fn unsupported_syntax(
     semantic: &Semantic,
 ) -> Option<SyntaxError> {
     invisible_character(text, spaces).or_else(|| {
-        let nodes = semantic.nodes();
-        nodes
-            .iter()
-            .find(|node| is_unsupported(node.kind(), || is_in_async(semantic, node.id())))
-            .map(|node| SyntaxError {
-                message: "This is TypeScript or a proposal, which browsers do not run".to_owned(),
-                place: range(node.kind().span()),
-                kind: SyntaxErrorKind::Script,
-            })
+        let mut nodes = semantic.nodes().iter();
+        let node =
+            nodes.find(|node| is_unsupported(node.kind(), || is_in_async(semantic, node.id())))?;
+        let message = "This is TypeScript or a proposal, which browsers do not run".to_owned();
+        let span = node.kind().span();
+        Some(SyntaxError::new(message, span, SyntaxErrorKind::Script))
     })
 }
 
@@ -33,15 +30,13 @@ fn invisible_character(text: &str, spaces: &[Span]) -> Option<SyntaxError> {
         let (at, c) = text[range(*space)]
             .char_indices()
             .find(|(_, c)| is_rejected(*c))?;
-        let at = space.start as usize + at;
-        Some(SyntaxError {
-            message: format!(
-                "Invisible character U+{:04X}, often copied from web pages",
-                u32::from(c)
-            ),
-            place: at..at + c.len_utf8(),
-            kind: SyntaxErrorKind::Script,
-        })
+        let at = space.start + u32::try_from(at).ok()?;
+        let code = u32::from(c);
+        Some(SyntaxError::new(
+            format!("Invisible character U+{code:04X}, often copied from web pages"),
+            Span::sized(at, u32::try_from(c.len_utf8()).ok()?),
+            SyntaxErrorKind::Script,
+        ))
     })
 }
 
@@ -84,11 +79,10 @@ fn is_unsupported(kind: AstKind, is_in_async: impl Fn() -> bool) -> bool {
 /// Whether the enclosing function is async.
 fn is_in_async(semantic: &Semantic, node: oxc_semantic::NodeId) -> bool {
     let mut ancestors = semantic.nodes().ancestor_kinds(node);
-    ancestors
-        .find_map(|kind| match kind {
-            AstKind::Function(function) => Some(function.r#async),
-            AstKind::ArrowFunctionExpression(function) => Some(function.r#async),
-            _ => None,
-        })
-        .unwrap_or_default()
+    let is_async = ancestors.find_map(|kind| match kind {
+        AstKind::Function(function) => Some(function.r#async),
+        AstKind::ArrowFunctionExpression(function) => Some(function.r#async),
+        _ => None,
+    });
+    is_async.unwrap_or_default()
 }

@@ -37,10 +37,11 @@ pub(super) fn read_experiment(
     let recipes = match property(object, "recipes") {
         None => Some(Vec::new()),
         Some(Expression::ObjectExpression(recipes)) => {
-            let read = properties(recipes)
+            // Each is read, even if some are computed, for its code.
+            let read: Vec<_> = properties(recipes)
                 .map(|(id, recipe)| read_recipe(&id, recipe, normalizer, &mut code))
                 .collect();
-            (!has_computed_parts(recipes)).then_some(read)
+            (read.len() == recipes.properties.len()).then_some(read)
         }
         Some(_) => None,
     };
@@ -118,13 +119,6 @@ pub(super) fn known_property<'a>(
         }
         ObjectPropertyKind::SpreadProperty(_) => None,
     }
-}
-
-fn has_computed_parts(object: &ObjectExpression) -> bool {
-    object
-        .properties
-        .iter()
-        .any(|property| known_property(property).is_none())
 }
 
 /// The property with that name. If there are several, the last one counts.

@@ -27,7 +27,7 @@ pub(super) struct Normalizer<'a> {
     outside: RefCell<HashMap<SymbolId, u64>>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
 enum Name<'a> {
     Symbol(SymbolId),
     Label(&'a str),
@@ -87,24 +87,18 @@ impl<'a> Normalizer<'a> {
     /// The code with numbers in place of the names that minifiers choose.
     fn normalized(&self, span: Span, left_out: &[Span]) -> String {
         let mut code = String::with_capacity(span.size() as usize);
-        let mut symbols: HashMap<SymbolId, usize> = HashMap::new();
-        let mut labels: HashMap<&str, usize> = HashMap::new();
+        let mut numbers: HashMap<Name, usize> = HashMap::new();
         self.pieces(span, left_out, |text, name| {
             code.push_str(text);
             // Zero bytes distinguish placeholders from code.
             let _ = match name {
                 Some(Name::Key(key)) => write!(code, "{key}:"),
-                Some(Name::Label(label)) => {
-                    let number = labels.len();
-                    let number = labels.entry(label).or_insert(number);
-                    write!(code, "\0label {number}\0")
-                }
                 Some(Name::Symbol(id)) if self.is_declared_outside(id, span) => {
                     write!(code, "\0outside {:x}\0", self.hash_outside(id))
                 }
-                Some(Name::Symbol(id)) => {
-                    let number = symbols.len();
-                    let number = symbols.entry(id).or_insert(number);
+                Some(name @ (Name::Symbol(_) | Name::Label(_))) => {
+                    let number = numbers.len();
+                    let number = numbers.entry(name).or_insert(number);
                     write!(code, "\0{number}\0")
                 }
                 Some(Name::Comment) | None => Ok(()),

@@ -14,17 +14,16 @@ mod syntax_error;
 mod tests;
 
 use oxc_allocator::Allocator;
-use oxc_ast::ast::{
-    CallExpression, Expression, MemberExpression, ObjectExpression, SimpleAssignmentTarget,
-};
+use oxc_ast::ast::{CallExpression, Expression, MemberExpression, ObjectExpression};
 use oxc_ast::AstKind;
 use oxc_semantic::Semantic;
 use oxc_span::{GetSpan, SourceType, Span};
 
+use self::bounds::parse_within_limits;
 use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::{is_global, Normalizer};
 pub(crate) use self::module_exports::{read_exports, Exports};
-use self::parse::{assigned, parse, parse_within_limits};
+use self::parse::{assigned, parse};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::{BuildInfo, Experiment};
 
@@ -52,13 +51,13 @@ fn read_unbounded(text: &str) -> Result<Script, SyntaxError> {
         if error.kind == SyntaxErrorKind::Unchecked {
             return error;
         }
-        let as_module = parse(&allocator, text, SourceType::mjs());
-        let kind = if as_module.is_ok() {
-            SyntaxErrorKind::Module
-        } else {
-            SyntaxErrorKind::Script
-        };
-        SyntaxError { kind, ..error }
+        match parse(&allocator, text, SourceType::mjs()) {
+            Ok(_) => SyntaxError {
+                kind: SyntaxErrorKind::Module,
+                ..error
+            },
+            Err(_) => error,
+        }
     })?;
     let uses = MojitoUses::find(&semantic);
     let normalizer = Normalizer::new(text, &semantic, uses.spans);
@@ -156,19 +155,14 @@ fn is_mojito(semantic: &Semantic) -> bool {
     let declared = scoping
         .symbol_ids()
         .any(|id| scoping.symbol_name(id) == "Mojito" && is_global(semantic, id));
-    let mut conditions: Vec<Span> = Vec::new();
-    let mut mentions: Vec<Span> = Vec::new();
+    let (mut conditions, mut mentions) = (Vec::new(), Vec::new());
     for node in semantic.nodes() {
         match node.kind() {
             AstKind::AssignmentExpression(assignment) => {
-                let left = assignment.left.as_simple_assignment_target();
-                let assigned = left.is_some_and(|left| match left {
-                    SimpleAssignmentTarget::AssignmentTargetIdentifier(id) => id.name == "Mojito",
-                    left => left
-                        .as_member_expression()
-                        .is_some_and(|member| member.static_property_name() == Some("Mojito")),
-                });
-                if assigned {
+                let target = assignment.left.as_simple_assignment_target();
+                let variable = || target?.get_identifier_name();
+                let property = || assigned(assignment)?.static_property_name();
+                if variable().or_else(property) == Some("Mojito") {
                     return true;
                 }
             }

@@ -9,8 +9,9 @@ use oxc_ast::AstKind;
 use oxc_semantic::{AstNode, Semantic};
 use oxc_span::{GetSpan, SourceType, Span};
 
+use super::bounds::parse_within_limits;
 use super::experiments::{constant, known_property};
-use super::parse::{assigned, parse, parse_within_limits};
+use super::parse::{assigned, parse};
 use super::syntax_error::{range, SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::Value;
 
@@ -39,18 +40,16 @@ impl Exports {
     fn new(object: &ObjectExpression) -> Self {
         let mut exports = Self::default();
         for property in &object.properties {
-            let computed = Property {
-                value: None,
-                place: range(property.span()),
+            let new = |value, span| Property {
+                value,
+                place: range(span),
             };
+            let computed = new(None, property.span());
             match known_property(property) {
                 // Own properties take precedence over the prototype's.
                 Some((name, _)) if name == "__proto__" => exports.others = Some(computed),
                 Some((name, value)) => {
-                    let property = Property {
-                        value: constant(value),
-                        place: range(value.span()),
-                    };
+                    let property = new(constant(value), value.span());
                     exports.properties.insert(name, property);
                 }
                 // May override every property before it, but none after it.
@@ -73,11 +72,9 @@ fn read_unbounded(text: &str) -> Result<Exports, SyntaxError> {
     let allocator = Allocator::default();
     let (program, semantic) = parse(&allocator, text, SourceType::cjs())?;
     let exported = exported(program, &semantic);
-    exported.map(Exports::new).map_err(|place| SyntaxError {
-        message: "expected one `module.exports = {...}`, after declarations if any".to_owned(),
-        place: range(place),
-        kind: SyntaxErrorKind::Script,
-    })
+    let expected = "expected one `module.exports = {...}`, after declarations if any";
+    let error = |span| SyntaxError::new(expected.to_owned(), span, SyntaxErrorKind::Script);
+    exported.map(Exports::new).map_err(error)
 }
 
 /// The exported object, or the span of anything else that the module does.

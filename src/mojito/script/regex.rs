@@ -9,7 +9,7 @@ use oxc_regular_expression::{LiteralParser, Options};
 use oxc_semantic::Semantic;
 
 use super::bounds::MAX_GROUPS;
-use super::syntax_error::{range, SyntaxError, SyntaxErrorKind};
+use super::syntax_error::{SyntaxError, SyntaxErrorKind};
 
 /// The first invalid regular expression.
 pub(super) fn invalid_regex(text: &str, semantic: &Semantic) -> Option<SyntaxError> {
@@ -28,24 +28,18 @@ fn problem(text: &str, literal: &RegExpLiteral, allocator: &Allocator) -> Option
     let pattern = literal.regex.pattern.text.as_str();
     let groups = pattern.bytes().filter(|byte| matches!(byte, b'(' | b'['));
     if groups.count() > MAX_GROUPS {
-        return Some(SyntaxError {
-            message: format!("a regular expression has more than {MAX_GROUPS} groups"),
-            place: range(literal.span),
-            kind: SyntaxErrorKind::Unchecked,
-        });
+        let message = format!("a regular expression has more than {MAX_GROUPS} groups");
+        let kind = SyntaxErrorKind::Unchecked;
+        return Some(SyntaxError::new(message, literal.span, kind));
     }
     let pattern_at = literal.span.start + 1;
-    let flags_at = literal
-        .span
-        .end
-        .min(pattern_at + u32::try_from(pattern.len()).ok()? + 1);
+    let flags_at = pattern_at + u32::try_from(pattern.len()).ok()? + 1;
+    let flags_at = flags_at.min(literal.span.end);
     let flags = &text[flags_at as usize..literal.span.end as usize];
     let options = Options {
         pattern_span_offset: pattern_at,
         flags_span_offset: flags_at,
     };
     let parsed = LiteralParser::new(allocator, pattern, Some(flags), options).parse();
-    parsed
-        .err()
-        .map(|error| SyntaxError::from_diagnostic(&error))
+    Some(SyntaxError::from_diagnostic(&parsed.err()?))
 }

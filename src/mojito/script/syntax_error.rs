@@ -28,14 +28,21 @@ pub(crate) enum SyntaxErrorKind {
 }
 
 impl SyntaxError {
-    pub(super) fn from_diagnostic(error: &OxcDiagnostic) -> Self {
-        let label = error.labels.first();
-        let start = label.map_or(0, |label| label.offset() as usize);
+    pub(super) fn new(message: String, span: Span, kind: SyntaxErrorKind) -> Self {
         Self {
-            message: sanitize(&error.message),
-            place: start..start + label.map_or(0, |label| label.len() as usize),
-            kind: SyntaxErrorKind::Script,
+            message,
+            place: range(span),
+            kind,
         }
+    }
+
+    pub(super) fn from_diagnostic(error: &OxcDiagnostic) -> Self {
+        let (start, length) = error
+            .labels
+            .first()
+            .map_or((0, 0), |label| (label.offset(), label.len()));
+        let span = Span::sized(start, length);
+        Self::new(sanitize(&error.message), span, SyntaxErrorKind::Script)
     }
 }
 
