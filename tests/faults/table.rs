@@ -17,9 +17,9 @@ use crate::support::proxy::{Fault, Proxy, Target};
 use crate::support::unreachable::Unreachable;
 
 /// Rows that are tried at the same time; most of their time is waiting.
-const CONCURRENT: usize = 24;
-/// No run of this table may take longer. Two operations that nobody answers take a minute each.
-const LONGEST_RUN: Duration = Duration::from_secs(150);
+const CONCURRENT_ROWS: usize = 24;
+/// No run of this table may take longer. Two operations without a response take a minute each.
+const RUN_TIMEOUT: Duration = Duration::from_secs(150);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Stage {
@@ -226,11 +226,11 @@ fn rows() -> Vec<Row> {
 #[test]
 fn after_each_fault_the_report_is_true_and_a_rerun_fixes_it() {
     let rows = rows();
-    assert!(rows.len() >= 80);
+    assert!(rows.len() >= 250);
     let next = AtomicUsize::new(0);
     let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
     thread::scope(|scope| {
-        for _ in 0..CONCURRENT {
+        for _ in 0..CONCURRENT_ROWS {
             scope.spawn(|| loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(row) = rows.get(number) else { break };
@@ -289,7 +289,7 @@ fn of_broken(stage: Stage, fault: Fault, always: bool) -> Outcome {
         if always { usize::MAX } else { once },
     );
 
-    let (ended, took) = run_within(&case, LONGEST_RUN);
+    let (ended, took) = run_within(&case, RUN_TIMEOUT);
     let mut wrong = wrong(stage, fault, always, &case, &ended, took);
     let made = case.invalidations().len();
 
@@ -312,7 +312,7 @@ fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
     let (case, _) = Case::production().with_broad_role();
     let (case, address) = unreachable.address(case.env("WAIT", "true").storing_results());
     let case = case.env(setting, &address);
-    let (ended, took) = run_within(&case, LONGEST_RUN);
+    let (ended, took) = run_within(&case, RUN_TIMEOUT);
     let mut wrong = Vec::new();
     let mut must = |holds: bool, what: &str| {
         if !holds {
@@ -320,7 +320,7 @@ fn of_unreachable(stage: Stage, unreachable: Unreachable) -> Outcome {
         }
     };
     must(ended.code == Some(stage.exit()), "it has another exit code");
-    must(took < LONGEST_RUN, "it took too long");
+    must(took < RUN_TIMEOUT, "it took too long");
     for words in [unreachable.cause(), consequence] {
         must(
             ended.output.contains(words),
@@ -393,7 +393,7 @@ fn wrong(
         expected.contains(&code),
         &format!("it must end with {expected:?}"),
     );
-    must(took < LONGEST_RUN, "it took too long");
+    must(took < RUN_TIMEOUT, "it took too long");
     must(
         !contains("panicked") && !contains("internal error"),
         "it has an internal error",

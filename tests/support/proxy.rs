@@ -11,31 +11,31 @@ use socket2::SockRef;
 /// What goes wrong with a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Fault {
-    /// The request is passed on, and so is its answer.
+    /// The request is passed on, and so is its response.
     Nothing,
     /// The connection is reset when the head has come, and nothing is passed on.
     ResetInRequest,
-    /// The request is passed on and takes effect; its answer never leaves.
+    /// The request is passed on and takes effect; its response never leaves.
     ResetBeforeResponse,
     /// The same, but the connection ends in order.
     ClosedBeforeResponse,
-    /// Half of the answer leaves, then the connection is reset.
+    /// Half of the response leaves, then the connection is reset.
     ResetInResponse,
     /// Nothing is passed on, and nothing comes back.
     NoResponse,
-    /// Half of the answer leaves, and then nothing.
+    /// Half of the response leaves, and then nothing.
     StalledResponse,
-    /// The request is passed on and takes effect; a gateway answers instead, with this status.
+    /// The request is passed on and takes effect; a gateway responds instead, with this status.
     Gateway(u16),
-    /// The answer comes late.
+    /// The response comes late.
     SlowResponse,
     /// Nothing is passed on; this status and code come back.
     Status(u16, &'static str),
-    /// The request takes effect; half of the document in the answer is missing, and its length is right.
+    /// The request takes effect; half of the document in the response is missing, and its length is right.
     CutDocument,
-    /// The request takes effect; the answer is no document.
+    /// The request takes effect; the response is no document.
     MalformedDocument,
-    /// The request takes effect; the answer is shorter than it says.
+    /// The request takes effect; the response is shorter than it says.
     TooLongLength,
 }
 
