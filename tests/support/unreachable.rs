@@ -1,8 +1,9 @@
 //! Addresses that cannot be reached or trusted.
 
-use std::net::TcpListener;
+use std::net::SocketAddr;
 
 use serde_json::{json, Value};
+use socket2::{Domain, Socket, Type};
 
 use super::harness::Case;
 
@@ -49,8 +50,13 @@ impl Unreachable {
         };
         match self {
             Self::NobodyListens => {
-                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                (case, format!("http://{}", listener.local_addr().unwrap()))
+                // Bound without listening, and never closed, so that no other test gets the port.
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
+                socket.bind(&any_port.into()).unwrap();
+                let address = socket.local_addr().unwrap().as_socket().unwrap();
+                std::mem::forget(socket);
+                (case, format!("http://{address}"))
             }
             Self::NoSuchHost => (case, "http://nobody.invalid".to_owned()),
             Self::UnknownIssuer => certified(case, false, json!({})),
