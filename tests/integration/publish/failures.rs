@@ -1,12 +1,11 @@
 //! How a publish fails: the exit code, the state that things are left in, and that a rerun fixes it.
 
-use std::net::TcpListener;
-
 use serde_json::{json, Value};
 use snapbox::str;
 
 use crate::support::harness::Case;
 use crate::support::sample;
+use crate::support::unreachable::Unreachable;
 
 const SLOW_DOWN: &str =
     "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
@@ -318,13 +317,9 @@ fn without_credentials_it_lists_where_it_looked() {
 
 #[test]
 fn an_address_that_nobody_listens_at_is_a_failure_with_its_cause() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let case = Case::production().env("AWS_ENDPOINT_URL", &format!("http://127.0.0.1:{port}"));
-    case.run()
+    let (case, address) = Unreachable::NobodyListens.address(Case::production());
+    case.env("AWS_ENDPOINT_URL", &address)
+        .run()
         .exits(3)
         .contains("Connection refused")
         .contains("not replaced: mojito; visitors still get the old container")
