@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use aws_sdk_cloudfront::error::BuildError;
 use aws_sdk_cloudfront::types::{Invalidation, InvalidationBatch, Paths};
 use aws_sdk_cloudfront::Client;
 
@@ -30,30 +31,22 @@ pub(crate) async fn create_invalidation(
 ) -> Result<String, AwsError> {
     const ACTION: &str = "cloudfront:CreateInvalidation";
     let unexpected = |message: String| AwsError::unexpected(ACTION, distribution.as_str(), message);
+    let invalid = |error: BuildError| unexpected(error.to_string());
     let quantity = i32::try_from(paths.len()).map_err(|error| unexpected(error.to_string()))?;
-    let paths = Paths::builder()
-        .quantity(quantity)
-        .set_items(Some(paths.iter().map(ToString::to_string).collect()))
-        .build()
-        .map_err(|error| unexpected(error.to_string()))?;
-    let batch = InvalidationBatch::builder()
-        .paths(paths)
-        .caller_reference(caller_reference)
-        .build()
-        .map_err(|error| unexpected(error.to_string()))?;
-    let attempts = Attempts::default();
-    let response = client
+    let items = paths.iter().map(ToString::to_string).collect();
+    let paths = Paths::builder().quantity(quantity).set_items(Some(items));
+    let batch = InvalidationBatch::builder().paths(paths.build().map_err(invalid)?);
+    let batch = batch.caller_reference(caller_reference).build();
+    let request = client
         .create_invalidation()
-        .distribution_id(distribution.as_str())
-        .invalidation_batch(batch)
-        .customize()
-        .interceptor(attempts.clone())
-        .send()
-        .await
-        .map_err(|error| AwsError {
-            outcome_unknown: attempts.outcome_unknown(),
-            ..AwsError::new(ACTION, distribution.as_str(), &error)
-        })?;
+        .distribution_id(distribution.as_str());
+    let request = request.invalidation_batch(batch.map_err(invalid)?);
+    let attempts = Attempts::default();
+    let request = request.customize().interceptor(attempts.clone());
+    let response = request.send().await.map_err(|error| AwsError {
+        outcome_unknown: attempts.outcome_unknown(),
+        ..AwsError::new(ACTION, distribution.as_str(), &error)
+    })?;
     match response.invalidation().map(Invalidation::id) {
         Some(id) if is_id(id) => Ok(id.to_owned()),
         // The status was a success, so the invalidation may exist.
@@ -113,7 +106,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::cell::Cell;
     use std::future::ready;
 
     use super::*;
@@ -121,11 +113,10 @@ mod tests {
     /// The result of `while_busy` if the first `busy` attempts fail for that and the rest for lack of permission, and the
     /// number of attempts.
     async fn attempted(busy: usize) -> (AwsErrorKind, usize) {
-        let attempts = Cell::new(0);
-        let waits = Cell::new(0);
+        let (mut attempts, mut waits) = (0, 0);
         let attempt = || {
-            attempts.set(attempts.get() + 1);
-            let kind = if attempts.get() <= busy {
+            attempts += 1;
+            let kind = if attempts <= busy {
                 AwsErrorKind::TooManyInvalidations
             } else {
                 AwsErrorKind::AccessDenied
@@ -136,9 +127,9 @@ mod tests {
             };
             ready(Err::<(), _>(error))
         };
-        let result = while_busy(attempt, |_, _| waits.set(waits.get() + 1)).await;
-        assert_eq!(waits.get(), attempts.get() - 1);
-        (result.unwrap_err().kind, attempts.get())
+        let result = while_busy(attempt, |_, _| waits += 1).await;
+        assert_eq!(waits, attempts - 1);
+        (result.unwrap_err().kind, attempts)
     }
 
     #[tokio::test(start_paused = true)]

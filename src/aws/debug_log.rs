@@ -52,8 +52,7 @@ impl Intercept for LogRequests {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response();
-        let id = request_id(response);
-        let id = id.as_deref().unwrap_or("none");
+        let id = request_id(response).unwrap_or_else(|| "none".to_owned());
         debug!("HTTP {}, request id {id}", response.status());
         Ok(())
     }

@@ -36,23 +36,22 @@ pub(crate) struct AwsError {
 }
 
 impl AwsError {
-    pub(crate) fn new<E>(
+    pub(crate) fn new<E: ProvideErrorMetadata + StdError + 'static>(
         action: &'static str,
         resource: impl Into<String>,
         error: &SdkError<E, HttpResponse>,
-    ) -> Self
-    where
-        E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
-    {
+    ) -> Self {
         let response = error.raw_response();
         let header = |name: &str| response?.headers().get(name).map(sanitize_message);
         let status = response.map(|response| response.status().as_u16());
         let code = error.code().map(sanitize_message);
-        let message = error
-            .message()
-            .map_or_else(|| describe_response(error), sanitize_message);
-        let region = header("x-amz-bucket-region");
         let body = response.and_then(|response| response.body().bytes());
+        let message = match (error.message(), body) {
+            (Some(message), _) => sanitize_message(message),
+            (None, Some(body)) => describe_response(body),
+            (None, None) => causes(error),
+        };
+        let region = header("x-amz-bucket-region");
         let has_body = body.is_some_and(|body| !body.is_empty());
         let lacks_code = code.is_none() && has_body && !matches!(status, Some(301 | 307));
         // No response from AWS is too large.
@@ -129,15 +128,9 @@ impl Display for AwsError {
     }
 }
 
-/// Describes an error without a message from AWS: the start of the response, or why there is none.
-fn describe_response<E: StdError + 'static>(error: &SdkError<E, HttpResponse>) -> String {
+/// Describes a response without a message from AWS by its start.
+fn describe_response(body: &[u8]) -> String {
     const SHOWN: usize = 200;
-    let body = error
-        .raw_response()
-        .and_then(|response| response.body().bytes());
-    let Some(body) = body else {
-        return causes(error);
-    };
     if body.trim_ascii().is_empty() {
         return "the response is empty".to_owned();
     }

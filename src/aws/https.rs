@@ -33,9 +33,8 @@ pub(crate) struct Https {
 impl Https {
     /// `ca_bundle` is in PEM form.
     pub(crate) fn new(ca_bundle: Option<&str>) -> Self {
-        let trusted = ca_bundle.map_or_else(roots, |bundle| {
-            TrustStore::empty().with_pem_certificate(bundle)
-        });
+        let only = |bundle| TrustStore::empty().with_pem_certificate(bundle);
+        let trusted = ca_bundle.map_or_else(roots, only);
         let connections = ConnectionCounter::default();
         let pool = ConnectionPool::builder()
             .event_listener(connections.clone())

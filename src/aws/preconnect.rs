@@ -28,9 +28,11 @@ use crate::settings::Settings;
 
 /// Connections that are being opened. Waiting for them also ends if they cannot be opened.
 pub(crate) struct Preconnect {
-    s3: Shared<BoxFuture<'static, ()>>,
-    cloudfront: Shared<BoxFuture<'static, ()>>,
+    s3: Opening,
+    cloudfront: Opening,
 }
+
+type Opening = Shared<BoxFuture<'static, ()>>;
 
 /// How many connections to open to S3.
 #[derive(Clone, Copy)]
@@ -60,26 +62,24 @@ impl Preconnect {
         let cloudfront = aws_sdk_cloudfront::Client::from_conf(cloudfront.build());
         let bucket = settings.target.bucket.to_string();
         let needs_cloudfront = !settings.distributions.is_empty();
-        let (s3_counter, cloudfront_counter) = (counter.clone(), counter.clone());
+        let for_s3 = AbandonedRequest::new(counter);
+        let for_cloudfront = AbandonedRequest::new(counter);
         let to_s3 = async move {
-            let abandoned = AbandonedRequest::new(&s3_counter);
             let request = || {
                 let request = s3.head_object().bucket(&bucket).key("none").customize();
-                request.interceptor(abandoned.clone()).send()
+                request.interceptor(for_s3.clone()).send()
             };
             let requests = join_all((0..wanted.uploads + wanted.reads).map(|_| request()));
             // The first container is uploaded alone, so do not wait for more than it needs.
-            abandoned
-                .abandon_when_connected(1 + wanted.reads, requests)
-                .await;
+            let needed = 1 + wanted.reads;
+            for_s3.abandon_when_connected(needed, requests).await;
         };
         let to_cloudfront = async move {
             if needs_cloudfront {
-                let abandoned = AbandonedRequest::new(&cloudfront_counter);
                 let request = cloudfront.get_invalidation().distribution_id("none");
                 let request = request.id("none").customize();
-                let request = request.interceptor(abandoned.clone()).send();
-                abandoned.abandon_when_connected(1, request).await;
+                let request = request.interceptor(for_cloudfront.clone()).send();
+                for_cloudfront.abandon_when_connected(1, request).await;
             }
         };
         Self {
@@ -97,9 +97,7 @@ impl Preconnect {
     }
 }
 
-fn in_background(
-    opening: impl Future<Output = ()> + Send + 'static,
-) -> Shared<BoxFuture<'static, ()>> {
+fn in_background(opening: impl Future<Output = ()> + Send + 'static) -> Opening {
     tokio::spawn(tokio::time::timeout(config::CONNECT_TIMEOUT, opening))
         .map(|_| ())
         .boxed()

@@ -32,11 +32,13 @@ impl TrustPolicy {
             "--workspace",
             flags.bitbucket_workspace.or_else(|| raw.bitbucket_workspace.clone()),
             Some("it is the part after `bitbucket.org/` in the repository's URL (`BITBUCKET_WORKSPACE` in a pipeline)"),
-            (is_slug, "a workspace id such as `acme`"),
+            is_slug,
+            "a workspace id such as `acme`",
         );
         let mut uuid = |flag, given: Option<String>, variable: &Option<String>, hint| {
             let value = given.or_else(|| variable.clone());
-            let uuid = valid(&mut problems, flag, value, hint, UUID);
+            let expected = "a UUID such as `{1a2b3c4d-1a2b-1a2b-1a2b-1a2b3c4d5e6f}`";
+            let uuid = valid(&mut problems, flag, value, hint, is_uuid, expected);
             uuid.map(|uuid| bare(&uuid).to_owned())
         };
         let workspace_uuid = uuid(
@@ -104,21 +106,14 @@ impl TrustPolicy {
     }
 }
 
-/// A check of a flag's value, and what it expects.
-type Check = (fn(&str) -> bool, &'static str);
-
-const UUID: Check = (
-    |value| is_uuid(bare(value)),
-    "a UUID such as `{1a2b3c4d-1a2b-1a2b-1a2b-1a2b3c4d5e6f}`",
-);
-
 /// The value, after adding a problem if it is invalid, or if it is missing and `hint` says that it is required.
 fn valid(
     problems: &mut Vec<InvalidSetting>,
     flag: &'static str,
     value: Option<String>,
     hint: Option<&str>,
-    (is_valid, expected): Check,
+    is_valid: fn(&str) -> bool,
+    expected: &str,
 ) -> Option<String> {
     match (&value, hint) {
         (Some(value), _) if !is_valid(value) => {
@@ -139,6 +134,7 @@ fn bare(uuid: &str) -> &str {
 }
 
 fn is_uuid(text: &str) -> bool {
+    let text = bare(text);
     let is_valid = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
     let lengths = text.split('-').map(str::len);
     lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(is_valid)

@@ -76,11 +76,6 @@ impl Response {
         }
         response
     }
-
-    /// Whether a failed request may have taken effect.
-    fn may_have_taken_effect(&self) -> bool {
-        matches!(self.status, 200..300 | 500)
-    }
 }
 
 /// Replaces the network: gives every request the same response, and counts the requests.
@@ -167,8 +162,9 @@ impl World {
         let written = write.await;
         let (response, requests) = &*self.network.state();
         if let Err(error) = &written {
-            let may_have_taken_effect = *requests > before && response.may_have_taken_effect();
-            assert!(error.outcome_unknown || !may_have_taken_effect, "{error}");
+            let may_have_taken_effect = matches!(response.status, 200..300 | 500);
+            let is_failed = *requests == before || !may_have_taken_effect;
+            assert!(error.outcome_unknown || is_failed, "{error}");
         }
         written
     }

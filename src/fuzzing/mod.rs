@@ -116,14 +116,13 @@ fn assert_policy(permissions: &Permissions, policy: &str, is_allowed: impl Fn(&s
     for statement in statements {
         for resource in statement["Resource"].as_array().expect("it has resources") {
             let resource = resource.as_str().expect("a resource is an ARN");
-            let object = resource
-                .split_once(":s3:::")
-                .map(|(_, object)| object.strip_prefix(permissions.bucket.as_str()))
-                .map(|key| key.and_then(|key| key.strip_prefix('/')));
-            match object {
-                Some(key) => assert!(key.is_some_and(&is_allowed), "{resource}"),
-                None => assert!(resource.contains(":cloudfront::"), "{resource}"),
-            }
+            let Some((_, object)) = resource.split_once(":s3:::") else {
+                assert!(resource.contains(":cloudfront::"), "{resource}");
+                continue;
+            };
+            let key = object.strip_prefix(permissions.bucket.as_str());
+            let key = key.and_then(|key| key.strip_prefix('/'));
+            assert!(key.is_some_and(&is_allowed), "{resource}");
         }
     }
 }

@@ -91,9 +91,8 @@ impl Recipe {
         Self {
             id: sanitize(id),
             name: text(properties.get("name")).unwrap_or_else(|| sanitize(id)),
-            share: number(properties.get("sampleRate").and_then(Option::as_ref))
-                // `max` turns NaN into 0. NaN does not equal itself, so every build would seem to change it.
-                .map(|share| share.max(0.0)),
+            // `max` turns NaN into 0. NaN does not equal itself, so every build would seem to change it.
+            share: number(properties.get("sampleRate")).map(|share| share.max(0.0)),
         }
     }
 }
@@ -112,7 +111,7 @@ impl Experiment {
         let rate = match properties.get("sampleRate") {
             None => Some(1.0),
             Some(Some(Value::Null)) => Some(0.0),
-            given => number(given.and_then(Option::as_ref)),
+            given => number(given),
         };
         let has_no_id = id.is_none() && properties.get("id").is_none_or(Option::is_some);
         let mut problems = fatal_problems(has_no_id, recipes.as_deref(), rate);
@@ -198,19 +197,17 @@ fn traffic(
         }
         Some(None) => Some(None),
     };
-    let state = match properties.get("state") {
+    match properties.get("state") {
         Some(None) => return Traffic::Dynamic,
-        Some(Some(Value::Text(state))) => state,
-        _ => return Traffic::Staged,
-    };
-    if !state.eq_ignore_ascii_case("live") {
-        if !state.eq_ignore_ascii_case("staging") {
+        Some(Some(Value::Text(state))) if state.eq_ignore_ascii_case("live") => {}
+        Some(Some(Value::Text(state))) if !state.eq_ignore_ascii_case("staging") => {
+            let state = sanitize(state);
             problems.push(format!(
-                "has the state `{}`, which Mojito treats as `staging`",
-                sanitize(state)
+                "has the state `{state}`, which Mojito treats as `staging`"
             ));
+            return Traffic::Staged;
         }
-        return Traffic::Staged;
+        _ => return Traffic::Staged,
     }
     let may_be_recipe = |id: &str| recipes.is_none_or(|known| known.iter().any(|it| it.id == id));
     match divert_to {
@@ -235,8 +232,8 @@ fn text(value: Option<&Option<Value>>) -> Option<String> {
     }
 }
 
-fn number(value: Option<&Value>) -> Option<f64> {
-    match value? {
+fn number(value: Option<&Option<Value>>) -> Option<f64> {
+    match value?.as_ref()? {
         Value::Number(number) => Some(*number),
         // JavaScript parses the same text as Rust, apart from `Infinity`, and takes an empty string for 0.
         Value::Text(text) if text.trim().is_empty() => Some(0.0),

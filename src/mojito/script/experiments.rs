@@ -136,26 +136,18 @@ pub(super) fn constant(expression: &Expression) -> Option<Value> {
         Expression::BooleanLiteral(boolean) => Value::Boolean(boolean.value),
         Expression::NullLiteral(_) => Value::Null,
         Expression::Identifier(id) if id.name == "undefined" => Value::Null,
-        Expression::UnaryExpression(unary) => {
-            let argument = constant(&unary.argument)?;
-            match (unary.operator, argument) {
-                (UnaryOperator::Void, _) => Value::Null,
-                (UnaryOperator::UnaryNegation, Value::Number(number)) => Value::Number(-number),
-                (UnaryOperator::UnaryPlus, number @ Value::Number(_)) => number,
-                (UnaryOperator::LogicalNot, Value::Boolean(boolean)) => Value::Boolean(!boolean),
-                (UnaryOperator::LogicalNot, Value::Number(number)) => Value::Boolean(number == 0.0),
-                _ => return None,
-            }
-        }
+        Expression::UnaryExpression(unary) => match (unary.operator, constant(&unary.argument)?) {
+            (UnaryOperator::Void, _) => Value::Null,
+            (UnaryOperator::UnaryNegation, Value::Number(number)) => Value::Number(-number),
+            (UnaryOperator::UnaryPlus, number @ Value::Number(_)) => number,
+            (UnaryOperator::LogicalNot, Value::Boolean(boolean)) => Value::Boolean(!boolean),
+            (UnaryOperator::LogicalNot, Value::Number(number)) => Value::Boolean(number == 0.0),
+            _ => return None,
+        },
         Expression::BinaryExpression(binary) => {
-            match (
-                binary.operator,
-                constant(&binary.left)?,
-                constant(&binary.right)?,
-            ) {
-                (BinaryOperator::Addition, Value::Text(left), Value::Text(right)) => {
-                    Value::Text(left + &right)
-                }
+            let (left, right) = (constant(&binary.left)?, constant(&binary.right)?);
+            match (binary.operator, left, right) {
+                (BinaryOperator::Addition, Value::Text(a), Value::Text(b)) => Value::Text(a + &b),
                 (BinaryOperator::Division, Value::Number(left), Value::Number(right)) => {
                     Value::Number(left / right)
                 }

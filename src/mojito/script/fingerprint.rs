@@ -40,7 +40,9 @@ impl<'a> Normalizer<'a> {
     pub(super) fn new(text: &'a str, semantic: &'a Semantic<'a>, mut left_out: Vec<Span>) -> Self {
         left_out.sort_by_key(|hole| (hole.start, hole.end));
         let scoping = semantic.scoping();
-        let symbol = |span, id| (!is_global(semantic, id)).then_some((span, Name::Symbol(id)));
+        // Minifiers keep the names of globals.
+        let is_local = |id| scoping.symbol_scope_id(id) != scoping.root_scope_id();
+        let symbol = |span, id| is_local(id).then_some((span, Name::Symbol(id)));
         let key = |span: Span| {
             let at_start = Span::new(span.start, span.start);
             Some((at_start, Name::Key(&text[range(span)])))
@@ -112,7 +114,12 @@ impl<'a> Normalizer<'a> {
         let first = left_out.partition_point(|hole| hole.start < span.start);
         let holes = left_out[first..].iter().map(|hole| (*hole, None));
         let holes = holes.take_while(|(hole, _)| hole.start < span.end);
-        let names = self.names_in(span).map(|(name, kind)| (name, Some(kind)));
+        let first = self
+            .names
+            .partition_point(|(name, _)| name.start < span.start);
+        let names = self.names[first..].iter();
+        let names = names.take_while(|(name, _)| name.end <= span.end);
+        let names = names.map(|(name, kind)| (*name, Some(*kind)));
         let mut marks: Vec<(Span, Option<Name>)> = names
             .chain(holes.filter(|(hole, _)| span.contains_inclusive(*hole)))
             .collect();
@@ -129,14 +136,6 @@ impl<'a> Normalizer<'a> {
             piece(text, name);
         }
         piece(self.verbatim(at..span.end, after_hole, false), None);
-    }
-
-    fn names_in(&self, span: Span) -> impl Iterator<Item = (Span, Name<'a>)> + '_ {
-        let first = self
-            .names
-            .partition_point(|(name, _)| name.start < span.start);
-        let names = self.names[first..].iter().copied();
-        names.take_while(move |(name, _)| name.end <= span.end)
     }
 
     /// The code without the separators next to a hole.
@@ -183,12 +182,6 @@ impl<'a> Normalizer<'a> {
         self.pieces(span, &self.left_out, |text, _| skeleton.push_str(text));
         hash(&skeleton)
     }
-}
-
-/// Whether it is global, so that minifiers keep its name.
-pub(super) fn is_global(semantic: &Semantic, id: SymbolId) -> bool {
-    let scoping = semantic.scoping();
-    scoping.symbol_scope_id(id) == scoping.root_scope_id()
 }
 
 fn hash(text: &str) -> u64 {

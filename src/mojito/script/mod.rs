@@ -21,7 +21,7 @@ use oxc_span::{GetSpan, SourceType, Span};
 
 use self::bounds::parse_within_limits;
 use self::experiments::{read_build_info, read_experiment};
-use self::fingerprint::{is_global, Normalizer};
+use self::fingerprint::Normalizer;
 pub(crate) use self::module_exports::{read_exports, Exports};
 use self::parse::{assigned, parse};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
@@ -47,81 +47,58 @@ pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
 
 fn read_unbounded(text: &str) -> Result<Script, SyntaxError> {
     let allocator = Allocator::default();
-    let (program, semantic) = parse(&allocator, text, SourceType::script()).map_err(|error| {
-        if error.kind == SyntaxErrorKind::Unchecked {
-            return error;
+    let (program, semantic) =
+        parse(&allocator, text, SourceType::script()).map_err(|mut error| {
+            let is_module = || parse(&allocator, text, SourceType::mjs()).is_ok();
+            if error.kind == SyntaxErrorKind::Script && is_module() {
+                error.kind = SyntaxErrorKind::Module;
+            }
+            error
+        })?;
+    let (mut experiments, mut unreadable, mut build_info) = (Vec::new(), 0, None);
+    // What is not shared code.
+    let mut left_out = Vec::new();
+    for node in semantic.nodes() {
+        match node.kind() {
+            AstKind::CallExpression(call) if is_mojito_member(called(call), "addTest") => {
+                if let Some(object) = only_argument(call) {
+                    left_out.push(call.span);
+                    experiments.push((object, call.span));
+                } else {
+                    // It counts as shared code, so that a change is noticed.
+                    unreadable += 1;
+                }
+            }
+            AstKind::AssignmentExpression(it) if is_mojito_member(assigned(it), "buildInfo") => {
+                left_out.push(it.span);
+                if let Expression::ObjectExpression(object) = it.right.without_parentheses() {
+                    build_info = Some(read_build_info(object));
+                }
+            }
+            _ => {}
         }
-        match parse(&allocator, text, SourceType::mjs()) {
-            Ok(_) => SyntaxError {
-                kind: SyntaxErrorKind::Module,
-                ..error
-            },
-            Err(_) => error,
-        }
-    })?;
-    let uses = MojitoUses::find(&semantic);
-    let normalizer = Normalizer::new(text, &semantic, uses.spans);
-    let experiments = uses.experiments.into_iter();
+    }
+    let normalizer = Normalizer::new(text, &semantic, left_out);
+    let experiments = experiments.into_iter();
     Ok(Script {
         is_mojito: is_mojito(&semantic),
-        build_info: uses.build_info,
+        build_info,
         experiments: experiments
             .map(|(object, call)| read_experiment(object, call, &normalizer))
             .collect(),
-        unreadable: uses.unreadable,
+        unreadable,
         shared_code: normalizer.hash_of_rest(program.span),
     })
 }
 
-/// Where a script calls `Mojito.addTest` and assigns `Mojito.buildInfo`.
-#[derive(Default)]
-struct MojitoUses<'a> {
-    /// The argument and the span of each call with an object.
-    experiments: Vec<(&'a ObjectExpression<'a>, Span)>,
-    /// Calls with anything else.
-    unreadable: usize,
-    build_info: Option<BuildInfo>,
-    /// What is not shared code.
-    spans: Vec<Span>,
-}
-
-impl<'a> MojitoUses<'a> {
-    fn find(semantic: &Semantic<'a>) -> Self {
-        let mut uses = Self::default();
-        for node in semantic.nodes() {
-            match node.kind() {
-                AstKind::CallExpression(call) if is_mojito_member(called(call), "addTest") => {
-                    uses.add_test(call);
-                }
-                AstKind::AssignmentExpression(assignment)
-                    if is_mojito_member(assigned(assignment), "buildInfo") =>
-                {
-                    uses.spans.push(assignment.span);
-                    if let Expression::ObjectExpression(object) =
-                        assignment.right.without_parentheses()
-                    {
-                        uses.build_info = Some(read_build_info(object));
-                    }
-                }
-                _ => {}
-            }
-        }
-        uses
-    }
-
-    fn add_test(&mut self, call: &'a CallExpression<'a>) {
-        let argument = match &call.arguments[..] {
-            [argument] => argument.as_expression(),
+/// The argument of the call, if it is one object.
+fn only_argument<'a>(call: &'a CallExpression<'a>) -> Option<&'a ObjectExpression<'a>> {
+    match &call.arguments[..] {
+        [argument] => match argument.as_expression()?.without_parentheses() {
+            Expression::ObjectExpression(object) => Some(object),
             _ => None,
-        };
-        match argument.map(Expression::without_parentheses) {
-            Some(Expression::ObjectExpression(object)) => {
-                self.spans.push(call.span);
-                self.experiments.push((object, call.span));
-            }
-            // It counts as shared code, so that a change is noticed.
-            _ => self.unreadable += 1,
-        }
+        },
+        _ => None,
     }
 }
 
@@ -151,10 +128,6 @@ fn called<'a>(call: &'a CallExpression<'a>) -> Option<&'a MemberExpression<'a>> 
 
 /// Whether the script assigns or declares the global `Mojito`, or uses it in a condition.
 fn is_mojito(semantic: &Semantic) -> bool {
-    let scoping = semantic.scoping();
-    let declared = scoping
-        .symbol_ids()
-        .any(|id| scoping.symbol_name(id) == "Mojito" && is_global(semantic, id));
     let (mut conditions, mut mentions) = (Vec::new(), Vec::new());
     for node in semantic.nodes() {
         match node.kind() {
@@ -176,7 +149,8 @@ fn is_mojito(semantic: &Semantic) -> bool {
             _ => {}
         }
     }
-    declared || any_inside(&mentions, conditions)
+    let declared = semantic.scoping().get_root_binding("Mojito".into());
+    declared.is_some() || any_inside(&mentions, conditions)
 }
 
 /// Whether any span lies inside one of the others.

@@ -65,16 +65,14 @@ impl Exports {
 
 /// Reads a module that consists of declarations, if any, and one `module.exports = {...}`.
 pub(crate) fn read_exports(text: &str) -> Result<Exports, SyntaxError> {
-    parse_within_limits(text, read_unbounded)
-}
-
-fn read_unbounded(text: &str) -> Result<Exports, SyntaxError> {
-    let allocator = Allocator::default();
-    let (program, semantic) = parse(&allocator, text, SourceType::cjs())?;
-    let exported = exported(program, &semantic);
-    let expected = "expected one `module.exports = {...}`, after declarations if any";
-    let error = |span| SyntaxError::new(expected.to_owned(), span, SyntaxErrorKind::Script);
-    exported.map(Exports::new).map_err(error)
+    parse_within_limits(text, |text| {
+        let allocator = Allocator::default();
+        let (program, semantic) = parse(&allocator, text, SourceType::cjs())?;
+        let exported = exported(program, &semantic);
+        let expected = "expected one `module.exports = {...}`, after declarations if any";
+        let error = |span| SyntaxError::new(expected.to_owned(), span, SyntaxErrorKind::Script);
+        exported.map(Exports::new).map_err(error)
+    })
 }
 
 /// The exported object, or the span of anything else that the module does.
@@ -96,9 +94,8 @@ fn exported<'a>(
         _ => false,
     };
     let mut kinds = semantic.nodes().iter().map(AstNode::kind);
-    kinds
-        .find(is_forbidden)
-        .map_or(Ok(object), |kind| Err(kind.span()))
+    let forbidden = kinds.find(is_forbidden);
+    forbidden.map_or(Ok(object), |kind| Err(kind.span()))
 }
 
 /// The object of `module.exports = {...}`, and the span of its `module`.
