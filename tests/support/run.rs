@@ -1,5 +1,6 @@
 //! A run that is under way: what it prints is read as it comes, and it can be stopped.
 
+use std::fs;
 use std::io::Read;
 use std::process::{Child, Command, Output};
 use std::sync::{Arc, Condvar, Mutex};
@@ -83,6 +84,11 @@ impl<'a> Run<'a> {
         self.printed.text.lock().unwrap().ended == 2
     }
 
+    /// Waits until it has nothing to do but to wait, so that what it has received is done with.
+    pub(crate) fn wait_until_idle(&self) {
+        wait_until_idle(self.id());
+    }
+
     /// Sends it a signal, such as `-TERM`.
     pub(crate) fn signal(&self, signal: &str) {
         send(&self.child, signal);
@@ -110,6 +116,18 @@ impl<'a> Run<'a> {
         };
         let processor_time = ended.rusage.utime + ended.rusage.stime;
         (self.case.ended(output), processor_time)
+    }
+}
+
+/// Waits until the main thread of a process, on which all but parsing runs, waits itself.
+pub(crate) fn wait_until_idle(process: u32) {
+    let is_sleeping = || {
+        let stat = fs::read_to_string(format!("/proc/{process}/task/{process}/stat")).unwrap();
+        // Its name, which is in parentheses, may have any character in it.
+        stat.rsplit_once(") ").unwrap().1.starts_with('S')
+    };
+    while !is_sleeping() {
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -127,6 +127,8 @@ fn stopped_while_it_compares_it_reports_what_was_uploaded() {
     run.wait_for("HTTP 200, request id");
     upload.open();
     run.wait_for_times("HTTP 200, request id", 2);
+    case.wait_for_responses("PUT", "/js/mojito.js", 2);
+    run.wait_until_idle();
     run.signal("-TERM");
     run.end()
         .exits(4)
@@ -145,6 +147,7 @@ fn stopped_while_its_output_is_blocked_it_ends_with_the_right_code() {
     read.wait();
     upload.open();
     case.wait_for_responses("PUT", "/js/mojito.js", 2);
+    run::wait_until_idle(child.id());
     read.open();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
