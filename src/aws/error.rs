@@ -148,10 +148,9 @@ fn describe_response(body: &[u8]) -> String {
 /// The request ID, which AWS support asks for. S3 uses another header for it than the other services.
 pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
     let headers = response.headers();
-    headers
-        .get("x-amz-request-id")
-        .or_else(|| headers.get("x-amzn-requestid"))
-        .map(sanitize_message)
+    let id = headers.get("x-amz-request-id");
+    let id = id.or_else(|| headers.get("x-amzn-requestid"));
+    id.map(sanitize_message)
 }
 
 /// The error and its sources.

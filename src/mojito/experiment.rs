@@ -201,9 +201,9 @@ fn traffic(
         Some(None) => return Traffic::Dynamic,
         Some(Some(Value::Text(state))) if state.eq_ignore_ascii_case("live") => {}
         Some(Some(Value::Text(state))) if !state.eq_ignore_ascii_case("staging") => {
-            let state = sanitize(state);
+            let state = Value::Text(state.clone());
             problems.push(format!(
-                "has the state `{state}`, which Mojito treats as `staging`"
+                "has the state {state}, which Mojito treats as `staging`"
             ));
             return Traffic::Staged;
         }

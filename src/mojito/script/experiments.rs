@@ -38,9 +38,9 @@ pub(super) fn read_experiment(
         None => Some(Vec::new()),
         Some(Expression::ObjectExpression(recipes)) => {
             // Each is read, even if some are computed, for its code.
-            let read: Vec<_> = properties(recipes)
-                .map(|(id, recipe)| read_recipe(&id, recipe, normalizer, &mut code))
-                .collect();
+            let read = properties(recipes);
+            let read = read.map(|(id, recipe)| read_recipe(&id, recipe, normalizer, &mut code));
+            let read: Vec<_> = read.collect();
             (read.len() == recipes.properties.len()).then_some(read)
         }
         Some(_) => None,
@@ -89,9 +89,8 @@ fn values(
         };
         let known = names.iter().find(|known| **known == name);
         let value = known.and_then(|_| constant(expression));
-        let holds_recipes =
-            name == "recipes" && matches!(expression, Expression::ObjectExpression(_));
-        if value.is_none() && !holds_recipes {
+        let is_object = matches!(expression, Expression::ObjectExpression(_));
+        if value.is_none() && !(is_object && name == "recipes") {
             let part = Part::new(recipe, &name);
             code.insert(part, normalizer.hash(expression.span()));
         }

@@ -29,19 +29,18 @@ pub(crate) enum SyntaxErrorKind {
 
 impl SyntaxError {
     pub(super) fn new(message: String, span: Span, kind: SyntaxErrorKind) -> Self {
+        let place = range(span);
         Self {
             message,
-            place: range(span),
+            place,
             kind,
         }
     }
 
     pub(super) fn from_diagnostic(error: &OxcDiagnostic) -> Self {
-        let (start, length) = error
-            .labels
-            .first()
-            .map_or((0, 0), |label| (label.offset(), label.len()));
-        let span = Span::sized(start, length);
+        let label = error.labels.first();
+        let span = label.map(|label| Span::sized(label.offset(), label.len()));
+        let span = span.unwrap_or_default();
         Self::new(sanitize(&error.message), span, SyntaxErrorKind::Script)
     }
 }
