@@ -8,18 +8,12 @@ use serde::Deserialize;
 use super::variables::Variables;
 
 /// The environment, as far as it matters here. It is read once, when the program starts.
-#[derive(Deserialize)]
 pub(crate) struct Raw {
-    #[serde(flatten)]
     pub(crate) settings: RawSettings,
-    #[serde(flatten)]
     pub(crate) aws: RawAws,
-    #[serde(flatten)]
     pub(crate) build: RawBuild,
-    #[serde(flatten)]
     pub(crate) trust: RawTrust,
     /// For the settings that are lists.
-    #[serde(skip)]
     pub(super) variables: Variables,
 }
 
@@ -30,10 +24,12 @@ impl Raw {
     }
 
     fn read(variables: Variables) -> Self {
-        let named = envy::from_iter(variables.upper_case());
         Self {
+            settings: variables.read(),
+            aws: variables.read(),
+            build: variables.read(),
+            trust: variables.read(),
             variables,
-            ..named.expect("every variable is optional text")
         }
     }
 

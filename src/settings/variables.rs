@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::env;
 use std::ffi::OsStr;
 
+use serde::de::DeserializeOwned;
+
 use super::problems::InvalidSetting;
 
 /// The variables that are set and not empty.
@@ -33,11 +35,14 @@ impl Variables {
         Self(variables)
     }
 
-    /// The variables without those that have lower-case letters: envy folds case, and `debug` is not `DEBUG`.
-    pub(super) fn upper_case(&self) -> impl Iterator<Item = (String, String)> {
+    /// Reads a struct of optional text. Its fields are the names of variables in lower case.
+    ///
+    /// Variables with lower-case letters are skipped, as envy folds case and `debug` is not `DEBUG`.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> T {
         let is_upper = |name: &str| !name.contains(|c: char| c.is_ascii_lowercase());
-        let variables = self.0.clone().into_iter();
-        variables.filter(move |(name, _)| is_upper(name))
+        let variables = self.0.iter().filter(|(name, _)| is_upper(name));
+        envy::from_iter(variables.map(|(name, value)| (name.clone(), value.clone())))
+            .expect("every variable is optional text")
     }
 
     /// Reads a list: Bitbucket's array form, or one plain value. Empty elements are skipped, and repeated ones count once.
