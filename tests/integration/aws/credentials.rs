@@ -74,14 +74,8 @@ fn a_containers_role_is_used() {
         let _ = stream.write_all((head + &answer).as_bytes());
     });
     // An empty token is none; the local AWS's users have keys and no sessions.
-    let ended = case.run();
-    assert!(
-        ended
-            .output
-            .contains("credentials: default credential provider chain, access key ending in"),
-        "{}",
-        ended.output
-    );
+    case.run()
+        .contains("credentials: default credential provider chain, access key ending in");
 }
 
 #[test]
@@ -181,14 +175,8 @@ fn an_instances_role_is_used() {
     let case = case
         .unset("AWS_EC2_METADATA_DISABLED")
         .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &address);
-    let ended = case.run();
-    assert!(
-        ended
-            .output
-            .contains("credentials: default credential provider chain, access key ending in"),
-        "{}",
-        ended.output
-    );
+    case.run()
+        .contains("credentials: default credential provider chain, access key ending in");
 }
 
 #[test]
