@@ -63,7 +63,7 @@ pub fn main() -> ! {
     let console = Arc::new(Console::new(build.in_ci, raw.build.no_color.is_some()));
     report_panics(&build, &console);
     if raw.debug() {
-        debug_log::init();
+        debug_log::init(Arc::clone(&console));
     }
     let ending = Arc::new(Ending::new(build, Arc::clone(&console)));
     let result = run(command, &raw, &ending, &console);

@@ -14,8 +14,9 @@ use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::Connector;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
 
+use super::debug_log::{logged, logged_connector};
 use super::preconnect::ConnectionCounter;
 use super::response_limit::limited;
 use crate::settings::ca_bundle::push_pem;
@@ -53,21 +54,22 @@ impl Https {
     }
 
     /// A connector for requests to hosts other than AWS.
-    pub(crate) fn connector(&self) -> Connector {
+    pub(crate) fn connector(&self) -> SharedHttpConnector {
         let trusted = self.ca_bundle.iter().fold(roots(), |roots, bundle| {
             roots.with_pem_certificate(bundle.as_str())
         });
-        Connector::builder()
+        let connector = Connector::builder()
             .proxy_config(ProxyConfig::from_env())
             .sleep_impl(TokioSleep::new())
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(context(trusted))
-            .build()
+            .build();
+        logged_connector(SharedHttpConnector::new(connector))
     }
 
     /// The client for the AWS SDK.
     pub(crate) fn client(&self) -> SharedHttpClient {
-        limited(SharedHttpClient::new(self.pool.clone()))
+        logged(limited(SharedHttpClient::new(self.pool.clone())))
     }
 }
 

@@ -22,7 +22,6 @@ use aws_credential_types::Credentials;
 
 use self::config::{s3_config, too_many_requests};
 use self::credentials::ConnectError;
-use self::debug_log::LogRequests;
 use self::iam_policy::Permissions;
 use crate::settings::Settings;
 
@@ -59,10 +58,9 @@ impl Aws {
             .into_builder()
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
-        let s3 = s3_config(&config, &settings.aws).interceptor(LogRequests);
+        let s3 = s3_config(&config, &settings.aws);
         let s3 = s3.retry_classifier(too_many_requests()).build();
-        let cloudfront =
-            aws_sdk_cloudfront::config::Builder::from(&config).interceptor(LogRequests);
+        let cloudfront = aws_sdk_cloudfront::config::Builder::from(&config);
         let cloudfront = cloudfront.retry_classifier(too_many_requests()).build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),

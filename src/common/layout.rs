@@ -1,6 +1,6 @@
 //! Lays out rows in columns, for terminals and CI logs.
 
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The maximum width of a cell. Longer ones are cut, so that one long name does not push the rest out of sight.
 const MAX_WIDTH: usize = 48;
@@ -11,7 +11,10 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
         .iter()
         .filter_map(|row| {
             let (last, cells) = row.split_last()?;
-            Some((cells.iter().map(|cell| cut(cell)).collect(), last.as_str()))
+            Some((
+                cells.iter().map(|cell| cut(cell, MAX_WIDTH)).collect(),
+                last.as_str(),
+            ))
         })
         .collect();
     let count = rows.iter().map(|(cells, _)| cells.len()).max();
@@ -33,13 +36,16 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> Vec<String> {
         .collect()
 }
 
-fn cut(text: &str) -> String {
-    if text.width() <= MAX_WIDTH {
+/// The text, or if it is wider than `max` columns, its start with an ellipsis.
+pub(crate) fn cut(text: &str, max: usize) -> String {
+    if text.width() <= max {
         return text.to_owned();
     }
     let mut shown = String::new();
+    let mut width = 1;
     for c in text.chars() {
-        if shown.width() + 2 > MAX_WIDTH {
+        width += c.width().unwrap_or_default();
+        if width > max {
             break;
         }
         shown.push(c);
@@ -89,5 +95,11 @@ mod tests {
         let cut = "x".repeat(MAX_WIDTH - 1);
         let rows = [row(&format!("{long}||{long}"))];
         assert_eq!(columns(&rows), [format!("{cut}…  {long}")]);
+    }
+
+    #[test]
+    fn wide_characters_count_twice() {
+        let texts = ["大きさ", "大きさ!", "a大きさ"].map(|text| cut(text, 6));
+        assert_eq!(texts, ["大きさ", "大き…", "a大き…"]);
     }
 }

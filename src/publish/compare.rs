@@ -9,7 +9,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use http::Uri;
 use thiserror::Error;
@@ -38,7 +38,7 @@ const MAX_CONCURRENT: usize = 16;
 /// What containers are compared with, and where it is read.
 pub(crate) struct Comparison<'a> {
     /// The CDN, or why it is not requested.
-    cdn: Result<(Connector, &'a Uri), ReadError>,
+    cdn: Result<(SharedHttpConnector, &'a Uri), ReadError>,
     /// S3, or why it is not requested.
     s3: Result<&'a Aws, ReadError>,
     settings: &'a Settings,
@@ -304,7 +304,7 @@ fn may_read_s3(settings: &Settings) -> bool {
 }
 
 async fn from_cdn(
-    connector: &Connector,
+    connector: &SharedHttpConnector,
     public_url: &Uri,
     object: &Object,
 ) -> Result<ServedContainer, ReadError> {

@@ -1,12 +1,17 @@
 //! The one place that prints: lines in the manner of Bitbucket's official pipes, on standard output.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::common::layout::cut;
 use crate::common::secrets;
+
+/// The width of a terminal that does not reveal it.
+const DEFAULT_WIDTH: u16 = 80;
 
 /// How often CI's log gets a line about a wait.
 const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
@@ -39,14 +44,16 @@ pub(crate) struct Row {
 pub(crate) struct Console {
     colour: bool,
     terminal: bool,
-    wait: Mutex<Wait>,
+    printed: Mutex<Printed>,
 }
 
-/// How the current wait is shown.
+/// What was printed, as far as it matters later.
 #[derive(Default)]
-struct Wait {
+struct Printed {
+    /// Whether the last line is one that shows a wait on a terminal.
     live_line: bool,
-    last_line: Option<Instant>,
+    last_wait_line: Option<Instant>,
+    warnings: Vec<String>,
 }
 
 impl Console {
@@ -56,7 +63,7 @@ impl Console {
         Self {
             colour: !no_color && (in_ci || terminal),
             terminal,
-            wait: Mutex::default(),
+            printed: Mutex::default(),
         }
     }
 
@@ -72,8 +79,15 @@ impl Console {
         self.print(RED, "✖ ", text);
     }
 
+    /// A warning. It is also in the result.
     pub(crate) fn warning(&self, text: &str) {
+        self.printed().warnings.push(text.to_owned());
         self.print(YELLOW, "WARNING: ", text);
+    }
+
+    /// The warnings so far.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.printed().warnings.clone()
     }
 
     /// A heading and the rows below it.
@@ -99,17 +113,23 @@ impl Console {
 
     /// Shows that a wait continues: by a live line on a terminal, elsewhere by a line now and then.
     pub(crate) fn waiting(&self, text: &str) {
-        let mut wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut printed = self.printed();
         if self.terminal {
-            wait.live_line = true;
+            printed.live_line = true;
+            // A line as wide as the terminal would make some of them start another one.
+            let text = cut(&secrets::redact(text), width() - 1);
             write(&format!("{CLEAR_LINE}{text}"));
             return;
         }
         let is_recent = |last: Instant| last.elapsed() < WAIT_LINE_EVERY;
-        if !wait.last_line.is_some_and(is_recent) {
-            wait.last_line = Some(Instant::now());
+        if !printed.last_wait_line.is_some_and(is_recent) {
+            printed.last_wait_line = Some(Instant::now());
             write(&format!("{text}\n"));
         }
+    }
+
+    fn printed(&self) -> MutexGuard<'_, Printed> {
+        self.printed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn coloured(&self, colour: &str, text: &str) -> String {
@@ -122,18 +142,41 @@ impl Console {
 
     /// A mark and a first line in colour, further lines plain and indented.
     fn print(&self, colour: &str, mark: &str, text: &str) {
-        let mut wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::take(&mut wait.live_line) {
-            write(CLEAR_LINE);
-        }
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         let first = self.coloured(colour, &format!("{mark}{first}"));
         let mut text = format!("{first}\n");
         for line in rest.lines() {
             text.extend(["  ", line, "\n"]);
         }
-        write(&text);
+        self.print_lines(&text);
     }
+
+    fn print_lines(&self, text: &str) {
+        let mut printed = self.printed();
+        if mem::take(&mut printed.live_line) {
+            write(CLEAR_LINE);
+        }
+        write(text);
+    }
+}
+
+/// For the debug log, a whole line at a time.
+impl Write for &Console {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.print_lines(&String::from_utf8_lossy(line));
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The width of the terminal in columns. It may change at any time.
+fn width() -> usize {
+    let size = terminal_size::terminal_size();
+    let width = size.map_or(DEFAULT_WIDTH, |(width, _)| width.0);
+    width.max(2).into()
 }
 
 /// Errors are ignored: a publish continues even if nobody reads its output any more.

@@ -39,6 +39,7 @@ mod publish {
     mod verify;
 }
 mod report {
+    mod console;
     mod result_json;
 }
 mod commands {

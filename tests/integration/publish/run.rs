@@ -415,19 +415,45 @@ fn colours_are_for_ci_unless_no_color_is_set() {
 }
 
 #[test]
-fn the_debug_log_shows_every_request_and_no_secret() {
+fn the_debug_log_has_a_line_for_every_response_and_no_secret() {
     let case = Case::production()
         .env("DEBUG", "true")
         .env("AWS_SESSION_TOKEN", "");
-    case.run()
-        .exits(0)
-        .contains(&format!(
-            "PUT {}/{}/js/mojito.js",
-            case.world.endpoint, case.world.bucket
-        ))
-        .contains("HTTP 200, request id ")
-        .contains(&format!(
-            "POST {}/2020-05-31/distribution/{}/invalidation",
-            case.world.endpoint, case.world.distribution
-        ));
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge);
+    case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "status": 503, "body": "<Error><Code>SlowDown</Code></Error>"}));
+    let ended = case.run().exits(0);
+    let (endpoint, bucket) = (&case.world.endpoint, &case.world.bucket);
+    let distribution = &case.world.distribution;
+    for (response, times) in [
+        (
+            format!("PUT {endpoint}/{bucket}/js/mojito.js?x-id=PutObject: HTTP 503 SlowDown in "),
+            1,
+        ),
+        (
+            format!("PUT {endpoint}/{bucket}/js/mojito.js?x-id=PutObject: HTTP 200 in "),
+            1,
+        ),
+        (
+            format!(
+                "POST {endpoint}/2020-05-31/distribution/{distribution}/invalidation: HTTP 201 in "
+            ),
+            1,
+        ),
+        (format!("POST {endpoint}/: HTTP 200 in "), 1),
+        (format!("GET {edge}/js/mojito.js: HTTP 403"), 1),
+        (format!("GET {edge}/js/mojito.js: HTTP 200 in "), 1),
+    ] {
+        let lines = ended.output.lines().filter(|line| line.contains(&response));
+        assert_eq!(lines.count(), times, "{response}:\n{}", ended.output);
+    }
+    let retried = ended
+        .output
+        .lines()
+        .find(|line| line.contains(", attempt 2, request id "));
+    assert!(
+        retried.is_some_and(|line| line.contains(" s DEBUG PUT ")),
+        "{}",
+        ended.output
+    );
 }
