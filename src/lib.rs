@@ -48,7 +48,7 @@ use crate::common::secrets;
 use crate::exit::Exit;
 use crate::report::console::Console;
 use crate::report::result_file;
-use crate::report::result_json::RunResult;
+use crate::report::result_json::{ErrorResult, RunResult};
 use crate::settings::pipeline::Build;
 use crate::settings::raw::Raw;
 
@@ -105,8 +105,9 @@ fn report_panics(build: &Build, console: &Arc<Console>) {
             env!("CARGO_PKG_NAME")
         ));
         let exit = Exit::InternalError;
-        let result = RunResult::early(&build, exit, Some("internal error".to_owned()), None);
-        result_file::write(&build, &result, &console);
+        let error = ErrorResult::new("internal_error", panic.to_string());
+        let result = RunResult::early(&build, exit, Some(error), None);
+        result_file::write(&build, result, &console);
         process::exit(exit.code().into());
     }));
 }

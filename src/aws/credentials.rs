@@ -1,5 +1,6 @@
 //! Resolves the credentials of a run: a role session, static keys, or AWS's default credential provider chain.
 
+use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -8,6 +9,7 @@ use aws_config::{imds, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::Credentials;
+use serde::Serialize;
 use thiserror::Error;
 
 use super::config::OPERATION_TIMEOUT;
@@ -19,6 +21,66 @@ use crate::settings::Settings;
 
 /// The EC2 instance metadata service responds in a millisecond or does not exist. CI must not wait for it.
 const INSTANCE_METADATA_TIMEOUT: Duration = Duration::from_millis(250);
+
+/// Where the credentials of a run come from. Displayed, it is a phrase without a secret.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct CredentialOrigin {
+    source: CredentialKind,
+    role: Option<String>,
+    profile: Option<String>,
+    /// Enough to tell access keys apart. `None` if it is not the ID of one.
+    access_key_id_ends_with: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum CredentialKind {
+    Role,
+    AccessKey,
+    Profile,
+    DefaultChain,
+}
+
+impl CredentialOrigin {
+    pub(super) fn new(settings: &Settings, credentials: &Credentials) -> Self {
+        let key = end_of_key_id(credentials);
+        let (source, role, profile, key) = match &settings.aws.credentials {
+            CredentialSource::Oidc { role, .. } => {
+                (CredentialKind::Role, Some(role.to_string()), None, None)
+            }
+            CredentialSource::Keys(_) => (CredentialKind::AccessKey, None, None, key),
+            CredentialSource::DefaultChain { profile: None } => {
+                (CredentialKind::DefaultChain, None, None, key)
+            }
+            CredentialSource::DefaultChain { profile } => {
+                (CredentialKind::Profile, None, profile.clone(), key)
+            }
+        };
+        Self {
+            source,
+            role,
+            profile,
+            access_key_id_ends_with: key,
+        }
+    }
+}
+
+impl Display for CredentialOrigin {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match (&self.role, &self.profile) {
+            (Some(role), _) => return write!(f, "role {role}, assumed with OpenID Connect"),
+            (None, Some(profile)) => write!(f, "profile `{profile}`, ")?,
+            (None, None) if matches!(self.source, CredentialKind::DefaultChain) => {
+                f.write_str("default credential provider chain, ")?;
+            }
+            (None, None) => {}
+        }
+        match &self.access_key_id_ends_with {
+            Some(end) => write!(f, "access key ending in `{end}`"),
+            None => f.write_str("access key with an invalid id"),
+        }
+    }
+}
 
 /// Why the run has no credentials.
 #[derive(Debug, Error)]
@@ -43,28 +105,21 @@ impl From<AwsError> for ConnectError {
     }
 }
 
-/// Resolves the credentials, and says for the log where they came from.
+/// Resolves the credentials.
 ///
 /// `limit` becomes the session policy if a role is assumed.
 pub(crate) async fn resolve(
     config: &SdkConfig,
     settings: &Settings,
     limit: Option<&Permissions>,
-) -> Result<(Credentials, String), ConnectError> {
+) -> Result<Credentials, ConnectError> {
     Ok(match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {
-            let session = oidc::assume_role(config, role, token, &settings.build, limit).await?;
-            (session, format!("role {role}, assumed with OpenID Connect"))
+            oidc::assume_role(config, role, token, &settings.build, limit).await?
         }
-        CredentialSource::Keys(keys) => (keys.clone(), format!("access key {}", key_suffix(keys))),
+        CredentialSource::Keys(keys) => keys.clone(),
         CredentialSource::DefaultChain { profile } => {
-            let resolved = from_default_chain(profile.as_deref(), config).await?;
-            let source = profile.as_ref().map_or_else(
-                || "default credential provider chain".to_owned(),
-                |profile| format!("profile `{profile}`"),
-            );
-            let source = format!("{source}, access key {}", key_suffix(&resolved));
-            (resolved, source)
+            from_default_chain(profile.as_deref(), config).await?
         }
     })
 }
@@ -115,14 +170,10 @@ fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectErr
     ConnectError::NoCredentials(reason, remedy)
 }
 
-/// The end of the access key ID, enough to tell keys apart. Anything that is not an ID, such as a secret pasted in its
-/// place, is not shown at all.
-fn key_suffix(credentials: &Credentials) -> String {
+/// The end of the access key ID. Anything that is not an ID, such as a secret pasted in its place, is not shown at all.
+fn end_of_key_id(credentials: &Credentials) -> Option<String> {
     let id = credentials.access_key_id();
     let is_of_id = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
-    if id.len() >= 16 && id.bytes().all(is_of_id) {
-        format!("ending in `{}`", &id[id.len() - 4..])
-    } else {
-        "with an invalid id".to_owned()
-    }
+    let is_id = id.len() >= 16 && id.bytes().all(is_of_id);
+    is_id.then(|| id[id.len() - 4..].to_owned())
 }

@@ -3,8 +3,11 @@
 //! Classification goes by code, since messages are not part of AWS's contract. The exception is why access is denied, which
 //! only the message says.
 
+use serde::Serialize;
+
 /// What an AWS error means to the reader.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum AwsErrorKind {
     AccessDenied,
     AclNotSupported,
@@ -22,14 +25,14 @@ pub(crate) enum AwsErrorKind {
     OidcTokenExpired,
     OidcTokenRefused,
     PolicyTooLarge,
-    Refused(&'static str),
+    Refused(#[serde(skip)] &'static str),
     Throttled,
     /// The role's trust policy does not cover the step.
     TrustRefused,
     TooManyInvalidations,
     UnknownKey,
     Unreachable,
-    WrongRegion(Option<String>),
+    WrongRegion(#[serde(skip)] Option<String>),
     WrongSecret,
     WrongToken,
     #[default]

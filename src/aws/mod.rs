@@ -21,7 +21,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::Credentials;
 
 use self::config::{s3_config, too_many_requests};
-use self::credentials::ConnectError;
+use self::credentials::{ConnectError, CredentialOrigin};
 use self::iam_policy::Permissions;
 use crate::settings::Settings;
 
@@ -31,8 +31,7 @@ pub(crate) struct Aws {
     pub(crate) cloudfront: aws_sdk_cloudfront::Client,
     /// Shared configuration for clients of other services.
     pub(crate) config: SdkConfig,
-    /// Where the credentials came from, for the log.
-    pub(crate) credentials: String,
+    pub(crate) credentials: CredentialOrigin,
 }
 
 /// Resolves the credentials once for the whole run and builds the clients.
@@ -43,17 +42,13 @@ pub(crate) async fn connect(
     config: SdkConfig,
     limit: Option<&Permissions>,
 ) -> Result<Aws, ConnectError> {
-    let (credentials, source) = credentials::resolve(&config, settings, limit).await?;
-    Ok(Aws::new(config, settings, credentials, source))
+    let credentials = credentials::resolve(&config, settings, limit).await?;
+    Ok(Aws::new(config, settings, credentials))
 }
 
 impl Aws {
-    pub(crate) fn new(
-        config: SdkConfig,
-        settings: &Settings,
-        credentials: Credentials,
-        source: String,
-    ) -> Self {
+    pub(crate) fn new(config: SdkConfig, settings: &Settings, credentials: Credentials) -> Self {
+        let origin = CredentialOrigin::new(settings, &credentials);
         let config = config
             .into_builder()
             .credentials_provider(SharedCredentialsProvider::new(credentials))
@@ -66,7 +61,7 @@ impl Aws {
             s3: aws_sdk_s3::Client::from_conf(s3),
             cloudfront: aws_sdk_cloudfront::Client::from_conf(cloudfront),
             config,
-            credentials: source,
+            credentials: origin,
         }
     }
 }

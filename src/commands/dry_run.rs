@@ -46,7 +46,7 @@ pub(crate) async fn dry_run(
     console.success("dry run: nothing was written");
     state.credentials = aws.ok().map(|aws| aws.credentials.clone());
     let result = RunResult::dry_run(plan, &state);
-    result_file::write(&plan.settings.build, &result, console);
+    result_file::write(&plan.settings.build, result, console);
     Ok(Exit::Published)
 }
 

@@ -41,8 +41,8 @@ impl Ending {
             Err(error) => {
                 let exit = error.exit();
                 self.console.failure(&format!("{error}\n{STATE}"));
-                let error = Some(error.to_string());
-                self.store(&RunResult::early(&self.build, exit, error, None));
+                let error = Some(error.result());
+                self.store(RunResult::early(&self.build, exit, error, None));
                 exit
             }
         })
@@ -62,7 +62,7 @@ impl Ending {
             let exit = Exit::NotPublished;
             self.console
                 .failure(&format!("stopped by {signal}\n{STATE}"));
-            self.store(&RunResult::early(&self.build, exit, None, Some(signal)));
+            self.store(RunResult::early(&self.build, exit, None, Some(signal)));
             exit
         })
     }
@@ -79,11 +79,11 @@ impl Ending {
     fn report(&self, run: &Run, stopped_by: Option<&'static str>) -> Exit {
         let outcome = run.end(stopped_by);
         summary::print(&run.plan, outcome, &self.console);
-        self.store(&RunResult::published(&run.plan, outcome));
+        self.store(RunResult::published(&run.plan, outcome));
         outcome.exit
     }
 
-    fn store(&self, result: &RunResult) {
+    fn store(&self, result: RunResult) {
         result_file::write(&self.build, result, &self.console);
     }
 }

@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::aws::credentials::ConnectError;
 use crate::container::InvalidFile;
 use crate::exit::Exit;
+use crate::report::result_json::ErrorResult;
 use crate::settings::problems::InvalidSetting;
 
 /// What every early end means to visitors.
@@ -26,6 +27,19 @@ pub(crate) enum Error {
 }
 
 impl Error {
+    /// For the result.
+    pub(crate) fn result(&self) -> ErrorResult<'_> {
+        match self {
+            Self::Settings(_) => ErrorResult::new("invalid_settings", self.to_string()),
+            Self::Container(_) => ErrorResult::new("invalid_files", self.to_string()),
+            Self::Connect(ConnectError::NoCredentials(reason, remedy)) => {
+                ErrorResult::new("no_credentials", reason).with_remedy(*remedy)
+            }
+            Self::Connect(ConnectError::Aws(error)) => ErrorResult::of_aws(error),
+            Self::Start(_) => ErrorResult::new("cannot_start", self.to_string()),
+        }
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::Container(_) => Exit::Refused,

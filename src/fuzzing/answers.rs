@@ -132,7 +132,7 @@ impl World {
                 .build()
                 .expect("a runtime without I/O can be made"),
             network,
-            aws: Aws::new(config, &settings, keys, "keys".to_owned()),
+            aws: Aws::new(config, &settings, keys),
             settings,
             object,
         }
@@ -207,7 +207,7 @@ impl World {
         let build = &self.settings.build;
         let config = &self.aws.config;
         let session = oidc::assume_role(config, &role, &token, build, Some(&permissions)).await?;
-        let aws = Aws::new(config.clone(), &self.settings, session, String::new());
+        let aws = Aws::new(config.clone(), &self.settings, session);
         self.put_object(&aws, &Precondition::None).await
     }
 

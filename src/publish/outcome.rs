@@ -2,7 +2,7 @@
 //!
 //! The exit code, the summary and the JSON derive from it, so they cannot contradict each other.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::state::{RunState, Upload};
 use crate::exit::Exit;
@@ -12,7 +12,6 @@ pub(crate) struct Outcome {
     pub(crate) exit: Exit,
     /// The signal that stopped it.
     pub(crate) stopped_by: Option<&'static str>,
-    pub(crate) started_at: SystemTime,
     pub(crate) elapsed: Duration,
     pub(crate) state: RunState,
 }
@@ -26,7 +25,6 @@ impl Outcome {
         Self {
             exit: exit(&state),
             stopped_by,
-            started_at: SystemTime::now() - elapsed,
             elapsed,
             state,
         }

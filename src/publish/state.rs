@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::compare::NotCompared;
 use super::plan::Plan;
+use crate::aws::credentials::CredentialOrigin;
 use crate::aws::error::AwsError;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::sts::Identity;
@@ -103,7 +104,7 @@ impl Verification {
 /// The progress of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunState {
-    pub(crate) credentials: Option<String>,
+    pub(crate) credentials: Option<CredentialOrigin>,
     pub(crate) identity: Option<Identity>,
     pub(crate) uploads: BTreeMap<ObjectKey, Upload>,
     pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,

@@ -44,6 +44,7 @@ pub(crate) struct Row {
 pub(crate) struct Console {
     colour: bool,
     terminal: bool,
+    started: Instant,
     printed: Mutex<Printed>,
 }
 
@@ -63,6 +64,7 @@ impl Console {
         Self {
             colour: !no_color && (in_ci || terminal),
             terminal,
+            started: Instant::now(),
             printed: Mutex::default(),
         }
     }
@@ -83,6 +85,11 @@ impl Console {
     pub(crate) fn warning(&self, text: &str) {
         self.printed().warnings.push(text.to_owned());
         self.print(YELLOW, "WARNING: ", text);
+    }
+
+    /// The time since the program started.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
     }
 
     /// The warnings so far.

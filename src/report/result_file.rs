@@ -23,11 +23,12 @@ const MAX_SHARED_FILE: ByteSize = ByteSize(1_000_000);
 const SHARED_KEY: &str = "mojito_publish";
 
 /// Writes the files. If a folder cannot be written, it is a warning.
-pub(crate) fn write(build: &Build, result: &RunResult, console: &Console) {
+pub(crate) fn write(build: &Build, result: RunResult, console: &Console) {
     if build.storage_dir.is_none() && build.shared_storage_dir.is_none() {
         return;
     }
-    let result = &serde_json::to_value(result).expect("it has only text, numbers and lists");
+    let result = result.finish(console);
+    let result = &serde_json::to_value(&result).expect("it has only text, numbers and lists");
     let (own, shared) = (&build.storage_dir, &build.shared_storage_dir);
     let own = own.as_ref().map(|it| write_own(it, result));
     let shared = shared.as_ref().map(|it| write_shared(it, result));

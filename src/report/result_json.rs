@@ -1,10 +1,15 @@
 //! The result as JSON. However the run ended, it has the shape that `docs/result.schema.json` describes.
 
+use std::time::SystemTime;
+
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
 use serde::Serialize;
 
+use super::console::Console;
+use crate::aws::credentials::CredentialOrigin;
 use crate::aws::error::AwsError;
+use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::sts::Identity;
 use crate::container::changes::Change;
 use crate::container::object::{Container, Object};
@@ -31,8 +36,9 @@ pub(crate) struct RunResult<'a> {
     exit_code: u8,
     dry_run: bool,
     stopped_by: Option<&'a str>,
-    /// What ended the run before its first upload.
-    error: Option<String>,
+    /// The first error, which decided how the run ended.
+    error: Option<ErrorResult<'a>>,
+    warnings: Vec<String>,
     started_at: Option<String>,
     seconds: Option<f64>,
     environment: Option<Environment>,
@@ -40,7 +46,7 @@ pub(crate) struct RunResult<'a> {
     build: Build,
     bucket: Option<&'a BucketName>,
     region: Option<&'a str>,
-    credentials: Option<&'a str>,
+    credentials: Option<&'a CredentialOrigin>,
     identity: Option<&'a Identity>,
     containers: Vec<ContainerResult<'a>>,
     invalidations: Vec<InvalidationResult<'a>>,
@@ -70,7 +76,7 @@ struct ObjectResult<'a> {
     size: u64,
     compressed_size: u64,
     upload: &'a Upload,
-    error: Option<&'a AwsError>,
+    error: Option<AwsErrorResult<'a>>,
 }
 
 #[derive(Serialize)]
@@ -78,7 +84,7 @@ struct InvalidationResult<'a> {
     distribution_id: &'a DistributionId,
     status: &'a Invalidation,
     ids: &'a [String],
-    error: Option<&'a AwsError>,
+    error: Option<AwsErrorResult<'a>>,
 }
 
 #[derive(Serialize)]
@@ -89,12 +95,90 @@ struct VerificationResult<'a> {
     problem: Option<&'a str>,
 }
 
+/// What went wrong, and what to do about it.
+#[derive(Serialize)]
+pub(crate) struct ErrorResult<'a> {
+    kind: ErrorKind<'a>,
+    /// AWS's error code.
+    code: Option<&'a str>,
+    message: String,
+    remedy: Option<String>,
+}
+
+/// What kind of error it is, for another program to act on.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ErrorKind<'a> {
+    Own(&'static str),
+    Aws(&'a AwsErrorKind),
+}
+
+/// An error of one request to AWS.
+#[derive(Serialize)]
+struct AwsErrorResult<'a> {
+    kind: &'a AwsErrorKind,
+    #[serde(flatten)]
+    error: &'a AwsError,
+    remedy: String,
+}
+
+impl<'a> ErrorResult<'a> {
+    /// `kind` is a word of the schema.
+    pub(crate) fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind: ErrorKind::Own(kind),
+            code: None,
+            message: message.into(),
+            remedy: None,
+        }
+    }
+
+    pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
+        Self {
+            remedy: Some(remedy.into()),
+            ..self
+        }
+    }
+
+    pub(crate) fn of_aws(error: &'a AwsError) -> Self {
+        Self {
+            kind: ErrorKind::Aws(&error.kind),
+            code: error.code.as_deref(),
+            message: error.to_string(),
+            remedy: Some(error.remedy()),
+        }
+    }
+
+    /// The first error of a run, if there is one.
+    fn of_run(state: &'a RunState) -> Option<Self> {
+        let of_aws = state.errors().next().map(Self::of_aws);
+        of_aws.or_else(|| {
+            let (url, problem) = state
+                .verifications
+                .iter()
+                .find_map(|(url, it)| Some((url, it.problem()?)))?;
+            let message = format!("{url} did not serve the new container: {problem}");
+            Some(Self::new("not_verified", message))
+        })
+    }
+}
+
+impl<'a> AwsErrorResult<'a> {
+    fn new(error: &'a AwsError) -> Self {
+        Self {
+            kind: &error.kind,
+            error,
+            remedy: error.remedy(),
+        }
+    }
+}
+
 impl<'a> RunResult<'a> {
     /// The result of a run that ended before its first upload, by an error or a signal.
     pub(crate) fn early(
         build: &Build,
         exit: Exit,
-        error: Option<String>,
+        error: Option<ErrorResult<'a>>,
         stopped_by: Option<&'a str>,
     ) -> Self {
         Self {
@@ -118,19 +202,17 @@ impl<'a> RunResult<'a> {
 
     pub(crate) fn published(plan: &'a Plan, outcome: &'a Outcome) -> Self {
         let state = &outcome.state;
-        let started_at = DateTime::from_secs(DateTime::from(outcome.started_at).secs());
         let invalidations = state.invalidations.iter();
         let verifications = state.verifications.iter();
         Self {
             stopped_by: outcome.stopped_by,
-            started_at: started_at.fmt(Format::DateTime).ok(),
-            seconds: Some(outcome.elapsed.as_secs_f64()),
+            error: ErrorResult::of_run(state),
             invalidations: invalidations
                 .map(|(distribution_id, invalidation)| InvalidationResult {
                     distribution_id,
                     status: invalidation,
                     ids: invalidation.ids(),
-                    error: invalidation.error(),
+                    error: invalidation.error().map(AwsErrorResult::new),
                 })
                 .collect(),
             verifications: verifications
@@ -144,6 +226,19 @@ impl<'a> RunResult<'a> {
         }
     }
 
+    /// Adds what the whole process knows: when it started, how long it took, and its warnings.
+    pub(crate) fn finish(self, console: &Console) -> Self {
+        let elapsed = console.elapsed();
+        let started_at = DateTime::from(SystemTime::now() - elapsed);
+        let started_at = DateTime::from_secs(started_at.secs()).fmt(Format::DateTime);
+        Self {
+            started_at: started_at.ok(),
+            seconds: Some(elapsed.as_secs_f64()),
+            warnings: console.warnings(),
+            ..self
+        }
+    }
+
     fn planned(plan: &'a Plan, exit: Exit, state: &'a RunState) -> Self {
         let settings = &plan.settings;
         let containers = plan.containers.iter();
@@ -152,7 +247,7 @@ impl<'a> RunResult<'a> {
             environment_reason: Some(&settings.environment_reason),
             bucket: Some(&settings.target.bucket),
             region: Some(&settings.target.region),
-            credentials: state.credentials.as_deref(),
+            credentials: state.credentials.as_ref(),
             identity: state.identity.as_ref(),
             containers: containers
                 .map(|container| ContainerResult::new(container, state))
@@ -179,7 +274,7 @@ impl<'a> ContainerResult<'a> {
                 size: object.size.0,
                 compressed_size: object.compressed_size().0,
                 upload,
-                error: upload.error(),
+                error: upload.error().map(AwsErrorResult::new),
             }
         };
         Self {

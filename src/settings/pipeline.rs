@@ -31,6 +31,8 @@ pub(crate) struct Build {
     /// `workspace/repository`.
     pub(crate) repository: Option<String>,
     pub(crate) deployment_environment: Option<String>,
+    /// The page of the pipeline's run.
+    pub(crate) url: Option<String>,
     #[serde(skip)]
     pub(crate) storage_dir: Option<PathBuf>,
     #[serde(skip)]
@@ -54,6 +56,7 @@ impl Build {
             is_rerun: run_number.is_some_and(|it| it.parse().is_ok_and(|number: u32| number > 1)),
             repository: raw.bitbucket_repo_full_name.clone(),
             deployment_environment: raw.bitbucket_deployment_environment.clone(),
+            url: url(raw),
             storage_dir: storage_dir.map(PathBuf::from),
             shared_storage_dir: shared_storage_dir.map(PathBuf::from),
         }
@@ -93,6 +96,15 @@ impl Build {
         let repository = repository.map(|repository| format!("of {repository}"));
         Some(join_known([number, commit, repository])).filter(|it| !it.is_empty())
     }
+}
+
+/// The page of the pipeline's run at Bitbucket.
+fn url(raw: &RawBuild) -> Option<String> {
+    let repository = raw.bitbucket_repo_full_name.as_ref()?;
+    let number = raw.bitbucket_build_number.as_ref()?;
+    Some(format!(
+        "https://bitbucket.org/{repository}/pipelines/results/{number}"
+    ))
 }
 
 /// The first seven characters of a commit, as Git abbreviates it.

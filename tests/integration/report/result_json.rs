@@ -63,16 +63,18 @@ fn everything_that_was_done_is_in_the_result() {
             "dry_run": false,
             "stopped_by": null,
             "error": null,
+            "warnings": [],
             "started_at": null,
             "environment": "development",
             "environment_reason": "branch `develop`",
             "build": {
                 "in_ci": true, "branch": "develop", "tag": null, "pull_request": null, "build_number": "57", "is_rerun": false,
                 "commit": "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c", "repository": "acme/site", "deployment_environment": null,
+                "url": "https://bitbucket.org/acme/site/pipelines/results/57",
             },
             "bucket": case.world.bucket,
             "region": "ap-southeast-2",
-            "credentials": format!("access key ending in `{key_end}`"),
+            "credentials": {"source": "access_key", "role": null, "profile": null, "access_key_id_ends_with": key_end},
             "identity": {"arn": case.world.user_arn, "account_id": case.world.account},
             "containers": [{
                 "name": "mojito", "state": "published",
@@ -112,6 +114,40 @@ fn a_failure_is_in_the_result_with_awss_words() {
         (&json!("AccessDenied"), &json!(403), &json!("s3:PutObject"))
     );
     assert!(error["request_id"].is_string());
+    let first = &result["error"];
+    assert_eq!(
+        (&first["kind"], &first["code"], &first["remedy"]),
+        (&json!("access_denied"), &error["code"], &error["remedy"])
+    );
+    assert!(first["message"]
+        .as_str()
+        .unwrap()
+        .contains("s3:PutObject on s3://"));
+}
+
+#[test]
+fn warnings_and_times_are_in_the_result_of_every_end() {
+    #[track_caller]
+    fn case(case: Case, code: i32) -> Value {
+        let case = with_folders(case.env("VALIDATE", "false"));
+        case.run().exits(code);
+        let result = own(&case);
+        assert!(result["started_at"].as_str().unwrap().starts_with("20"));
+        assert!(result["seconds"].as_f64().unwrap() > 0.0);
+        result
+    }
+    let warned = |result: &Value| {
+        let warnings = result["warnings"].as_array().unwrap();
+        let is_expected = |it: &Value| it.as_str().unwrap().starts_with("`VALIDATE` is `false`");
+        warnings.iter().any(is_expected)
+    };
+    assert!(warned(&case(Case::production(), 0)));
+    assert!(warned(&case(Case::production().arg("--dry-run"), 0)));
+    assert!(warned(&case(
+        Case::without_rights().env("ENVIRONMENT", "production"),
+        3
+    )));
+    assert!(!warned(&case(Case::production().env("WAIT", "yes"), 2)));
 }
 
 #[test]
@@ -125,7 +161,10 @@ fn a_refusal_is_in_the_result_too() {
     );
     assert_eq!(
         result["error"],
-        "`WAIT` is `yes`, expected `true` or `false`"
+        json!({
+            "kind": "invalid_settings", "code": null, "remedy": null,
+            "message": "`WAIT` is `yes`, expected `true` or `false`",
+        })
     );
     assert_eq!(result["containers"], json!([]));
 }
