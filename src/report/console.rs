@@ -83,8 +83,15 @@ impl Console {
 
     /// A warning. It is also in the result.
     pub(crate) fn warning(&self, text: &str) {
-        self.printed().warnings.push(text.to_owned());
+        self.remember_warning(text);
         self.print(YELLOW, "WARNING: ", text);
+    }
+
+    fn remember_warning(&self, text: &str) {
+        let warnings = &mut self.printed().warnings;
+        if !warnings.iter().any(|warning| warning == text) {
+            warnings.push(text.to_owned());
+        }
     }
 
     /// The time since the program started.

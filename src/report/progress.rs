@@ -17,20 +17,25 @@ use crate::settings::names::{s3_uri, CdnPath};
 /// Above this many containers, the log has counts instead of a line for each.
 pub(crate) const MAX_LISTED: usize = 10;
 
+/// The warning at the start and at the end of a run without `DISTRIBUTION_ID`.
+pub(super) const NOTHING_INVALIDATED: &str =
+    "nothing is invalidated, as `DISTRIBUTION_ID` is not set: the CDN serves the old container until its cache expires";
+
 /// What is published, where and why.
 pub(crate) fn opening(plan: &Plan, console: &Console) {
     let settings = &plan.settings;
     let containers = plan.containers.iter();
     let names: Vec<&str> = containers.map(|it| it.name.as_str()).collect();
     let plural = if names.len() == 1 { "" } else { "s" };
-    let build = settings.build.summary();
-    let build = build.map_or_else(String::new, |build| format!(", {build}"));
     console.info(&format!(
-        "publishing container{plural} {} to {} ({}{build})",
+        "publishing container{plural} {} to {} ({})",
         first_ten(&names),
         settings.environment,
         settings.environment_reason
     ));
+    if let Some(build) = settings.build.summary() {
+        console.info(&build);
+    }
     let target = &settings.target;
     let folder = match target.prefix.as_str() {
         "" => String::new(),
@@ -41,7 +46,7 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
         target.bucket, target.region
     ));
     if settings.distributions.is_empty() {
-        console.info("CloudFront: nothing will be invalidated, because `DISTRIBUTION_ID` is not set; the CDN serves the old container until its cache expires");
+        console.warning(NOTHING_INVALIDATED);
     }
     if !settings.validate {
         console.warning("`VALIDATE` is `false`: any script is published, whether or not it is a Mojito container");

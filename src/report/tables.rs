@@ -7,10 +7,11 @@ use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, first_ten};
 use crate::container::changes::{describe_recipes, Change, ChangeKind, Changes};
 use crate::container::object::{Container, Object};
-use crate::mojito::experiment::{Experiment, Percent, Traffic};
+use crate::mojito::experiment::{BuildInfo, Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::publish::plan::Plan;
 use crate::settings::names::s3_uri;
+use crate::settings::pipeline::short;
 
 /// The width of the bar that shows a share.
 const BAR: usize = 10;
@@ -35,25 +36,24 @@ pub(crate) fn experiments(container: &Container, script: &Script) -> (String, Ve
     };
     let cells: Vec<Vec<String>> = experiments.iter().map(row).collect();
     let styles = experiments.iter().map(|it| appearance(&it.traffic).2);
-    let heading = format!("{}: {}", built(container, script), counted(&experiments));
+    let mut heading = format!("container {}: {}", container.name, counted(&experiments));
+    if let Some(built) = script.build_info.as_ref().and_then(built) {
+        let _ = write!(heading, "\n{built}");
+    }
     (heading, rows(&cells, styles))
 }
 
-/// The container's name and build info: `container mojito, commit 1f2e3d4, built ...`.
-fn built(container: &Container, script: &Script) -> String {
-    let mut built = format!("container {}", container.name);
-    if let Some(info) = &script.build_info {
-        for (what, value) in [
-            ("commit", info.commit.clone()),
-            ("built", info.built_at()),
-            ("with Mojito", info.mojito_version.clone()),
-        ] {
-            if let Some(value) = value {
-                let _ = write!(built, ", {what} {value}");
-            }
-        }
-    }
-    built
+/// `built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1`. `None` if nothing of it is known.
+fn built(info: &BuildInfo) -> Option<String> {
+    let commit = info.commit.as_deref().map(short);
+    let mojito = info.mojito_version.as_ref();
+    let parts = [
+        info.built_at(),
+        commit.map(|commit| format!("from commit {commit}")),
+        mojito.map(|version| format!("with Mojito {version}")),
+    ];
+    let known: Vec<String> = parts.into_iter().flatten().collect();
+    (!known.is_empty()).then(|| format!("built {}", known.join(" ")))
 }
 
 /// `2 live, 1 staged`.

@@ -124,9 +124,9 @@ fn stopped_while_it_compares_it_reports_what_was_uploaded() {
     let case = case.env("DEBUG", "true");
     let upload = case.hold("PUT", "/js/mojito.js");
     let run = case.start();
-    run.wait_for("HTTP 200, request id");
+    run.wait_for("/js/mojito.js?x-id=GetObject: HTTP 200");
     upload.open();
-    run.wait_for_times("HTTP 200, request id", 2);
+    run.wait_for("/js/mojito.js?x-id=PutObject: HTTP 200");
     case.wait_for_responses("PUT", "/js/mojito.js", 2);
     run.wait_until_idle();
     run.signal("-TERM");

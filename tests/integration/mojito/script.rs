@@ -202,7 +202,9 @@ fn experiments_are_listed_for_a_marketer() {
         experiment("w7", "W7 Computed", "\"state\":location.hash"),
     ];
     sample::build_with(case.repository(), "mojito", &experiments, "e", "1f2e3d4");
-    case.run().exits(0).contains(r#"container mojito, commit 1f2e3d4, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 4 live, 1 diverted, 1 computed, 1 staged
+    case.run().exits(0).contains(
+        r#"container mojito: 4 live, 1 diverted, 1 computed, 1 staged
+  built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1
   live      ██████████   100%  w4  W4 Everybody     Control / Treatment
   live      ███░░░░░░░  33.3%  w6  W6 �[31mRed      Control / Treatment
   live      █░░░░░░░░░    10%  w1  W1 Hero          Control / Treatment
@@ -210,5 +212,6 @@ fn experiments_are_listed_for_a_marketer() {
   diverted  ██████████    all  w3  W3 Footer        → Treatment
   computed                     w7  W7 Computed      only running the container would tell who has it
   staged                       w2  W2 大きなボタン  Control / Treatment
-"#);
+"#,
+    );
 }

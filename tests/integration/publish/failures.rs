@@ -27,7 +27,8 @@ fn a_failed_pretty_form_leaves_the_container_untouched() {
 [VERSION]
 publishing container mojito to development (by hand, without `--production`)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
-container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+container mojito: 1 live, 1 staged
+  built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
@@ -91,7 +92,8 @@ fn a_failed_invalidation_shows_how_long_the_old_container_stays_and_a_rerun_fixe
 [VERSION]
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
-container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+container mojito: 1 live, 1 staged
+  built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]

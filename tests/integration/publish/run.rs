@@ -53,9 +53,11 @@ fn a_push_to_develop_publishes_both_files_to_development() {
     let case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
     case.run().exits(0).prints(str![[r#"
 [VERSION]
-publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
+publishing container mojito to development (branch `develop`)
+build 57, commit 1f2e3d4, of acme/site
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
-container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+container mojito: 1 live, 1 staged
+  built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1
   [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 credentials: [KEY]
@@ -91,7 +93,7 @@ fn a_tag_publishes_one_file_to_production_with_the_right_to_one_key() {
     let case = Case::production()
         .unset("ENVIRONMENT")
         .in_bitbucket("BITBUCKET_TAG", "v1.4.0");
-    case.run().exits(0).contains("publishing container mojito to production (tag `v1.4.0`, build 57, commit 1f2e3d4, of acme/site)");
+    case.run().exits(0).contains("publishing container mojito to production (tag `v1.4.0`)\nbuild 57, commit 1f2e3d4, of acme/site\n");
     let mut provenance = PROVENANCE.to_vec();
     provenance.push(("tag", "v1.4.0"));
     assert_objects(
@@ -111,7 +113,7 @@ fn by_hand_a_mojito_repository_needs_no_setting_but_credentials() {
         .unset("DISTRIBUTION_ID");
     let config = sample::config_js("mojito", &case.world.bucket, &case.world.region);
     let case = case.file("config.js", config);
-    case.run().exits(0).contains("publishing container mojito to development (by hand, without `--production`)").contains("bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2").contains("CloudFront: nothing will be invalidated, because `DISTRIBUTION_ID` is not set; the CDN serves the old container until its cache expires");
+    case.run().exits(0).contains("publishing container mojito to development (by hand, without `--production`)").contains("bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2").contains("WARNING: nothing is invalidated, as `DISTRIBUTION_ID` is not set: the CDN serves the old container until its cache expires");
     assert_objects(
         &case,
         &[
@@ -310,9 +312,11 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
         };
         case.run().exits(0).prints(str![[r#"
 [VERSION]
-publishing container mojito to development (branch `develop`, build 57, commit 1f2e3d4, of acme/site)
+publishing container mojito to development (branch `develop`)
+build 57, commit 1f2e3d4, of acme/site
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
-container mojito, commit 1f2e3d4c5b6a, built 2026-11-24 05:00 UTC, with Mojito 2.7.1: 1 live, 1 staged
+container mojito: 1 live, 1 staged
+  built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1
   [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
 would upload s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed
