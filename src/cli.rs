@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::aws::trust_policy::TrustFlags;
+use crate::report::console::Stream;
 use crate::settings::raw::RawTrust;
 use crate::settings::Flags;
 
@@ -62,6 +64,9 @@ struct PolicyArgs {
     /// The UUID of the deployment environment whose steps are trusted
     #[arg(long, requires = "trust", value_name = "UUID")]
     environment_uuid: Option<String>,
+    /// Trust every step of the repository, of any branch, instead
+    #[arg(long, requires = "trust", conflicts_with = "environment_uuid")]
+    any_environment: bool,
 }
 
 /// What to do, and with which flags.
@@ -69,7 +74,17 @@ pub(crate) enum Command {
     Publish(Flags),
     Check(Flags),
     /// With the flags of `--trust`, if the trust policy is to be printed.
-    Policy(Flags, Option<RawTrust>),
+    Policy(Flags, Option<TrustFlags>),
+}
+
+impl Command {
+    /// Where the log goes: not where a command prints JSON.
+    pub(crate) fn log_stream(&self) -> Stream {
+        match self {
+            Self::Publish(_) | Self::Check(_) => Stream::Stdout,
+            Self::Policy(..) => Stream::Stderr,
+        }
+    }
 }
 
 impl Cli {
@@ -88,13 +103,18 @@ impl Cli {
             CliCommand::Policy(arguments) => {
                 flags.production = arguments.production;
                 flags.credentials_optional = true;
-                let trust = arguments.trust.then_some(RawTrust {
+                let variables = RawTrust {
                     bitbucket_workspace: arguments.workspace,
                     bitbucket_repo_owner_uuid: arguments.workspace_uuid,
                     bitbucket_repo_uuid: arguments.repository_uuid,
                     bitbucket_deployment_environment_uuid: arguments.environment_uuid,
-                });
-                Command::Policy(flags, trust)
+                };
+                let any_environment = arguments.any_environment;
+                let trust = TrustFlags {
+                    variables,
+                    any_environment,
+                };
+                Command::Policy(flags, arguments.trust.then_some(trust))
             }
         }
     }

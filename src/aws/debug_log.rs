@@ -3,6 +3,8 @@
 //! The SDK's own debug log prints headers with tokens and signatures, so it stays off at every level. This module logs the
 //! useful part instead.
 
+use std::io;
+
 use aws_sdk_s3::config::interceptors::{
     BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
 };
@@ -11,14 +13,21 @@ use aws_smithy_runtime_api::box_error::BoxError;
 use tracing::debug;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::error::request_id;
 
-/// Turns the debug log on. It goes to standard output, like the rest of the log.
-pub(crate) fn init() {
+/// Turns the debug log on. It goes where the rest of the log goes.
+pub(crate) fn init(to_stderr: bool) {
+    let stream = if to_stderr {
+        BoxMakeWriter::new(io::stderr)
+    } else {
+        BoxMakeWriter::new(io::stdout)
+    };
     let lines = tracing_subscriber::fmt::layer()
+        .with_writer(stream)
         .with_ansi(false)
         .with_target(false)
         .without_time();

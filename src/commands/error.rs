@@ -21,6 +21,8 @@ pub(crate) enum Error {
     Container(Vec<InvalidFile>),
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error("the policy could not be written to standard output: {0}\nwhat to do: do not use what was written, and print it again")]
+    Output(std::io::Error),
     #[error("the program cannot start: {0}")]
     Start(std::io::Error),
 }
@@ -30,7 +32,7 @@ impl Error {
         match self {
             Self::Settings(_) | Self::Container(_) => Exit::Refused,
             Self::Connect(_) => Exit::NotPublished,
-            Self::Start(_) => Exit::InternalError,
+            Self::Output(_) | Self::Start(_) => Exit::InternalError,
         }
     }
 }

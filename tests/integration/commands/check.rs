@@ -58,7 +58,13 @@ credentials: [KEY]
 identity: [USER] in account 123456789012
 ✖ missing permission: cannot write s3://[BUCKET]/js/mojito.js
   s3:PutObject on s3://[BUCKET]/js/mojito.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
-  the missing statement:
+✔ cannot write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
+✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
+✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
+not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
+✖ permissions are missing, and a publish would fail: is the bucket's name right?
+  if so, add this statement to the user or role:
   {
     "Sid": "WriteContainer",
     "Effect": "Allow",
@@ -69,12 +75,6 @@ identity: [USER] in account 123456789012
       "arn:aws:s3:::[BUCKET]/js/mojito.js"
     ]
   }
-✔ cannot write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
-✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
-✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
-✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
-not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
-✖ permissions are missing, and a publish would fail: give the user or role the statement above
 
 "#]]);
     leaves_nothing(&case);
