@@ -91,7 +91,7 @@ fn run(
             }
             Command::Check(flags) => commands::check::check(flags, raw, console).await,
             Command::Policy(flags, trust) => {
-                commands::policy::policy(flags, trust, raw, console).await
+                Ok(commands::policy::policy(flags, trust, raw, console).await)
             }
         }
     });

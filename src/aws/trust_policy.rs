@@ -111,21 +111,19 @@ impl TrustPolicy {
     }
 
     /// What the policy cannot see, for whoever relies on it.
-    pub(crate) fn notes(&self) -> [&'static str; 3] {
+    pub(crate) fn notes(&self) -> [&'static str; 2] {
         [
             match self.environment_uuid {
                 Some(_) => {
-                    "whoever may deploy to this deployment environment may assume the role\n\
-                     AWS cannot see the branch of a step: restrict branches and people in\n\
-                     Bitbucket (Repository settings > Deployments)"
+                    "the role is only as safe as the branches and people that Bitbucket lets deploy\n\
+                     to this environment (Repository settings > Deployments): AWS cannot see the\n\
+                     branch of a step. Secured variables of the environment are no different"
                 }
                 None => {
                     "every step of the repository may assume the role, of any branch and pull\n\
                      request; `--environment-uuid` limits it to one deployment environment"
                 }
             },
-            "secured variables of a deployment environment are no safer: the same steps\n\
-             get them",
             "whoever may invalidate may invalidate `/*`: IAM knows no paths",
         ]
     }

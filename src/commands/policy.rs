@@ -32,7 +32,23 @@ pub(crate) async fn policy(
     trust: Option<TrustFlags>,
     raw: &Raw,
     console: &Console,
-) -> Result<Exit, Error> {
+) -> Exit {
+    match print(flags, trust, raw, console).await {
+        Ok(()) => Exit::Published,
+        Err(error) => {
+            // What visitors get is another command's matter.
+            console.failure(&error.to_string());
+            error.exit()
+        }
+    }
+}
+
+async fn print(
+    flags: Flags,
+    trust: Option<TrustFlags>,
+    raw: &Raw,
+    console: &Console,
+) -> Result<(), Error> {
     let settings = loaded::settings(flags, raw).await?;
     let trust = trust
         .map(|flags| TrustPolicy::new(flags, &raw.trust))
@@ -59,7 +75,7 @@ pub(crate) async fn policy(
         }
         None => warn(&permissions, &policy, console),
     }
-    Ok(Exit::Published)
+    Ok(())
 }
 
 /// What the policy does not allow, and where it is too large.
@@ -88,11 +104,14 @@ async fn account_of_caller(settings: &Settings) -> Result<String, Error> {
     let problem = match tokio::time::timeout(IDENTITY_TIMEOUT, identity).await {
         Ok(Ok(identity)) => return Ok(identity.account_id),
         Ok(Err(error)) => error.summary(),
-        Err(_) => format!("no response within {} s", IDENTITY_TIMEOUT.as_secs()),
+        Err(_) => format!(
+            "no response from STS within {} s",
+            IDENTITY_TIMEOUT.as_secs()
+        ),
     };
     let problem = format!(
-        "is not set, and the account of the credentials is not known; set it to the 12 digits of the account that the policy is \
-         for\n{problem}"
+        "is not set, and the account of the credentials is not known\n{problem}\n\
+         what to do: set it to the 12 digits of the account that the policy is for"
     );
     Err(Error::Settings(vec![InvalidSetting::lines(
         "AWS_ACCOUNT_ID",

@@ -7,6 +7,7 @@ pub(crate) mod aws;
 pub(crate) mod ca_bundle;
 pub(crate) mod cache_control;
 pub(crate) mod environment;
+pub(crate) mod help;
 pub(crate) mod names;
 pub(crate) mod pipeline;
 pub(crate) mod problems;

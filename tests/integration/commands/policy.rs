@@ -129,9 +129,6 @@ fn the_debug_log_does_not_mix_with_the_policy() {
 
 #[test]
 fn a_policy_that_cannot_be_written_is_an_error() {
-    let case = Case::production()
-        .arg("policy")
-        .env("AWS_ACCOUNT_ID", "123456789012");
     #[track_caller]
     fn fails(command: &mut Command, reason: &str) {
         let output = command.output().unwrap();
@@ -140,32 +137,28 @@ fn a_policy_that_cannot_be_written_is_an_error() {
         let expected = format!("the policy could not be written to standard output: {reason}");
         assert!(log.contains(&expected), "{log}");
     }
+    let case = Case::production()
+        .arg("policy")
+        .env("AWS_ACCOUNT_ID", "123456789012");
     let full = File::options().write(true).open("/dev/full").unwrap();
     fails(case.command().stdout(full), "No space left on device");
     let (reader, writer) = io::pipe().unwrap();
     drop(reader);
     fails(case.command().stdout(writer), "Broken pipe");
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", "exec \"$0\" policy >&-", BINARY])
-        .envs(
-            case.command()
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .current_dir(case.repository());
-    fails(&mut shell, "it is closed");
-    // Who throws it away does not want it.
-    shell = Command::new("sh");
-    shell
-        .args(["-c", "exec \"$0\" policy >/dev/null", BINARY])
-        .envs(
-            case.command()
-                .get_envs()
-                .filter_map(|(name, value)| Some((name, value?))),
-        )
-        .current_dir(case.repository());
-    assert!(shell.status().unwrap().success());
+    let shell = |command: &str| {
+        let mut shell = Command::new("sh");
+        let environment = case.environment();
+        shell
+            .args(["-c", command, BINARY])
+            .env_clear()
+            .envs(environment)
+            .current_dir(case.repository());
+        shell
+    };
+    fails(&mut shell("exec \"$0\" policy >&-"), "it is closed");
+    // Whoever throws it away does not want it.
+    let thrown_away = shell("exec \"$0\" policy >/dev/null").status();
+    assert!(thrown_away.unwrap().success());
 }
 
 #[test]
@@ -265,8 +258,8 @@ fn a_role_for_every_step_of_a_repository_must_be_asked_for() {
         assert!(notes.contains(expected), "{notes}");
         let (_, notes) = policy_and_notes(&case, &["--trust", "--environment-uuid", uuid]);
         for expected in [
-            "AWS cannot see the branch of a step",
-            "secured variables of a deployment environment are no safer",
+            "AWS cannot see the\n  branch of a step",
+            "Secured variables of the environment are no different",
             "whoever may invalidate may invalidate `/*`",
         ] {
             assert!(notes.contains(expected), "{notes}");
