@@ -23,7 +23,7 @@ const IAM_LIMITS: [(&str, u64); 4] = [
 ];
 
 /// Stands for an account that is not known.
-const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
+pub(crate) const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
 
 /// What a run writes and invalidates, and nothing else.
 #[derive(Clone, Debug)]

@@ -179,6 +179,7 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
         ));
     }
     let (own, other) = (settings.environment, settings.environment.other());
+    let policy = format!("`mojito-publish policy{}`", own.flag());
     let failure = match (inconclusive, missing, excess) {
         (false, false, false) => {
             console.success(&format!(
@@ -189,7 +190,7 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
         (true, _, _) => "not everything could be checked",
         (_, true, true) => &format!(
             "permissions are missing, and others are in excess\n\
-             these may be the credentials of {other}; `mojito-publish policy` prints what {own} needs"
+             these may be the credentials of {other}; {policy} prints what {own} needs"
         ),
         (_, true, _) => match &statement {
             Some(statement) => &format!(
@@ -198,10 +199,10 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
             ),
             None => "permissions are missing, and a publish would fail",
         },
-        (_, false, true) => {
+        (_, false, true) => &format!(
             "permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what \
-             `mojito-publish policy` prints, and nothing else"
-        }
+             {policy} prints, and nothing else"
+        ),
     };
     console.failure(failure);
     Exit::NotPublished

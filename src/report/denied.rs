@@ -2,29 +2,33 @@
 
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
+use crate::aws::iam_policy::ACCOUNT_PLACEHOLDER;
 use crate::publish::plan::Plan;
 use crate::publish::state::RunState;
-use crate::settings::environment::Environment;
+use crate::settings::names::{s3_uri, ObjectKey};
 
 /// What to do about an error of a run.
 pub(crate) fn remedy(error: &AwsError, plan: &Plan, state: &RunState) -> String {
     if error.kind != AwsErrorKind::AccessDenied {
         return error.remedy();
     }
-    let production = match plan.settings.environment {
-        Environment::Production => " --production",
-        Environment::Development => "",
-    };
+    let flag = plan.settings.environment.flag();
     let mut lines = match error.action {
         "s3:GetObject" => vec![needed_by("ONLY_NEWER", error)],
         "cloudfront:GetInvalidation" => vec![needed_by("WAIT", error)],
         _ => questions(error, plan, state),
     };
-    let statement = state.permissions(plan).missing_statement(error);
+    let permissions = state.permissions(plan);
+    let statement = permissions.missing_statement(error);
     lines.extend(statement.map(|statement| statement.pretty()));
+    if permissions.account_id.is_none() && error.action.starts_with("cloudfront:") {
+        lines.push(format!(
+            "with the 12 digits of your account in place of `{ACCOUNT_PLACEHOLDER}`"
+        ));
+    }
     lines.push(format!(
-        "`mojito-publish policy{production}` prints all that the run needs, and\n\
-         `mojito-publish check{production}` shows what credentials can write"
+        "`mojito-publish policy{flag}` prints all that the run needs, and\n\
+         `mojito-publish check{flag}` shows what credentials can write"
     ));
     lines.join("\n")
 }
@@ -43,9 +47,11 @@ fn questions(error: &AwsError, plan: &Plan, state: &RunState) -> Vec<String> {
     let mut lines = vec![format!(
         "first, are these the credentials of {environment}?"
     )];
-    let credentials = state.credentials.clone().into_iter();
-    let credentials = credentials.chain(identity.map(|identity| identity.arn.clone()));
-    lines.extend(credentials.map(|line| format!("  {line}")));
+    let arn = identity.map(|identity| &identity.arn);
+    lines.extend(
+        arn.or(state.credentials.as_ref())
+            .map(|it| format!("  {it}")),
+    );
     if error.action.starts_with("cloudfront:") {
         let account = identity.map_or_else(
             || "their account".to_owned(),
@@ -56,11 +62,12 @@ fn questions(error: &AwsError, plan: &Plan, state: &RunState) -> Vec<String> {
     } else {
         let target = &settings.target;
         lines.push("are the bucket and the folder right (`S3_BUCKET`, `S3_PREFIX`)?".to_owned());
-        lines.push(format!("  s3://{}/{}", target.bucket, target.prefix));
+        let folder = ObjectKey::new(&target.prefix, "");
+        lines.push(format!("  {}", s3_uri(&target.bucket, &folder)));
     }
     let action = error.action;
     lines.push(format!(
-        "if so, they lack `{action}`:\nadd this statement to the user or role"
+        "if so, the credentials lack `{action}`:\nadd this statement to the user or role"
     ));
     lines
 }

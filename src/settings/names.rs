@@ -292,6 +292,18 @@ mod tests {
     }
 
     #[test]
+    fn a_region_is_in_its_partition() {
+        for [region, partition] in rows(
+            "ap-southeast-2 | aws
+             cn-northwest-1 | aws-cn
+             us-gov-east-1  | aws-us-gov
+             eusc-de-east-1 | aws-eusc",
+        ) {
+            assert_eq!(partition_of(region), partition);
+        }
+    }
+
+    #[test]
     fn a_distribution_is_named_by_its_id() {
         assert!(DistributionId::parse("E1A2B3C4D5E6F7").is_ok());
         let arn = "arn:aws:cloudfront::123456789012:distribution/E1A2B3C4D5E6F7";

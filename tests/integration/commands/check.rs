@@ -97,7 +97,7 @@ identity: [USER] in account 123456789012
 ✖ excess permission: can write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✖ excess permission: can write s3://[BUCKET]/mojito.js (the bucket's root)
 not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
-✖ permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy` prints, and nothing else
+✖ permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy --production` prints, and nothing else
 
 "#]]);
     leaves_nothing(&case);
@@ -108,7 +108,7 @@ fn the_credentials_of_the_other_environment_are_recognised() {
     let case = Case::development().arg("check").arg("--production");
     case.run()
         .exits(3)
-        .contains("these may be the credentials of development");
+        .contains("these may be the credentials of development; `mojito-publish policy --production` prints what production needs");
     leaves_nothing(&case);
 }
 

@@ -35,11 +35,10 @@ tip: set `PUBLIC_URL` to see what changes for visitors
 identity: [USER] in account 123456789012
 ✖ s3:PutObject on s3://[BUCKET]/jsdev/mojito.pretty.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
   what to do: first, are these the credentials of development?
-    [KEY]
     [USER]
   are the bucket and the folder right (`S3_BUCKET`, `S3_PREFIX`)?
-    s3://[BUCKET]/jsdev
-  if so, they lack `s3:PutObject`:
+    s3://[BUCKET]/jsdev/
+  if so, the credentials lack `s3:PutObject`:
   add this statement to the user or role
   {
     "Sid": "WriteContainer",
@@ -113,11 +112,10 @@ tip: set `PUBLIC_URL` to see what changes for visitors
 identity: [USER] in account 123456789012
 ✖ cloudfront:CreateInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:CreateInvalidation (request id [..])
   what to do: first, are these the credentials of production?
-    [KEY]
     [USER]
   is `DISTRIBUTION_ID` right, and in account 123456789012?
     [DISTRIBUTION]
-  if so, they lack `cloudfront:CreateInvalidation`:
+  if so, the credentials lack `cloudfront:CreateInvalidation`:
   add this statement to the user or role
   {
     "Sid": "InvalidateContainer",
@@ -437,14 +435,28 @@ fn a_denial_asks_for_other_credentials_and_another_bucket_before_it_shows_one_st
     sample::build(case.repository(), "shop");
     let case = case.list("CONTAINER_NAME", &["shop", "mojito"]);
     let ended = case.run().exits(3).contains(
-        "what to do: first, are these the credentials of production?\n    [KEY]\n    [USER]\n  \
-         are the bucket and the folder right (`S3_BUCKET`, `S3_PREFIX`)?\n    s3://[BUCKET]/js\n  \
-         if so, they lack `s3:PutObject`:\n  add this statement to the user or role\n  {\n",
+        "what to do: first, are these the credentials of production?\n    [USER]\n  \
+         are the bucket and the folder right (`S3_BUCKET`, `S3_PREFIX`)?\n    s3://[BUCKET]/js/\n  \
+         if so, the credentials lack `s3:PutObject`:\n  add this statement to the user or role\n  {\n",
     );
     assert_eq!(ended.output.matches("WriteContainer").count(), 1);
     ended
         .contains("`mojito-publish policy --production` prints all that the run needs")
         .contains("`mojito-publish check --production` shows what credentials can write");
+}
+
+#[test]
+fn a_statement_without_the_account_says_so() {
+    let (case, address) = Unreachable::NobodyListens.address(Case::production());
+    let case = case.env("AWS_ENDPOINT_URL_STS", &address);
+    case.set_policy(json!([{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}]));
+    case.run()
+        .exits(4)
+        .contains("first, are these the credentials of production?\n    [KEY]\n")
+        .contains("is `DISTRIBUTION_ID` right, and in their account?")
+        .contains("with the 12 digits of your account in place of `AWS_ACCOUNT_ID`");
+    let case = case.env("AWS_ACCOUNT_ID", "123456789012");
+    case.run().exits(4).does_not_contain("in place of");
 }
 
 #[test]
