@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 
 use super::config::too_many_requests;
+use super::debug_log::LogRequests;
 use super::error::AwsError;
 use super::error_kind::ASSUME_ROLE;
 use super::iam_policy::{Permissions, MAX_SESSION_POLICY};
@@ -35,6 +36,7 @@ pub(crate) async fn assume_role(
     }
     let config = aws_sdk_sts::config::Builder::from(config)
         .retry_classifier(too_many_requests())
+        .interceptor(LogRequests)
         .build();
     let output = aws_sdk_sts::Client::from_conf(config)
         .assume_role_with_web_identity()

@@ -3,6 +3,7 @@
 use aws_config::SdkConfig;
 use serde::Serialize;
 
+use super::debug_log::LogRequests;
 use super::error::AwsError;
 use crate::common::printable::sanitize_message;
 use crate::settings::names::parse_account_id;
@@ -20,7 +21,8 @@ pub(crate) struct Identity {
 pub(crate) async fn caller_identity(config: &SdkConfig) -> Result<Identity, AwsError> {
     const ACTION: &str = "sts:GetCallerIdentity";
     const RESOURCE: &str = "the credentials";
-    let request = aws_sdk_sts::Client::new(config).get_caller_identity();
+    let config = aws_sdk_sts::config::Builder::from(config).interceptor(LogRequests);
+    let request = aws_sdk_sts::Client::from_conf(config.build()).get_caller_identity();
     let response = request.send().await;
     let response = response.map_err(|error| AwsError::new(ACTION, RESOURCE, &error))?;
     let account_id = response.account.filter(|id| parse_account_id(id).is_ok());

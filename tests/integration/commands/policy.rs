@@ -125,6 +125,8 @@ fn the_debug_log_does_not_mix_with_the_policy() {
     let output = case.command().output().unwrap();
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(printed["Version"], "2012-10-17");
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("DEBUG POST"), "{log}");
 }
 
 #[test]
