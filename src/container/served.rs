@@ -20,12 +20,13 @@ use crate::settings::pipeline;
 const MAX_UNKNOWN: u64 = 1_000_000;
 
 /// The headers in which caches say whether they had a response.
-const CACHE_STATUS: [&str; 6] = [
+const CACHE_STATUS: [&str; 7] = [
     "x-cache",
     "x-cache-status",
     "cf-cache-status",
     "cdn-cache",
     "x-proxy-cache",
+    "akamai-cache-status",
     "cache-status",
 ];
 
@@ -325,6 +326,7 @@ mod tests {
              cf-cache-status: stale                 | cached by Cloudflare (cf-cache-status: stale)
              cf-cache-status: UPDATING              | cached by Cloudflare (cf-cache-status: UPDATING)
              X-CACHE-STATUS: hit                    | cached by an intermediate cache (x-cache-status: hit)
+             Akamai-Cache-Status: Hit from child    | cached by an intermediate cache (akamai-cache-status: Hit from child)
              Cache-Status: Edge; hit                | cached by an intermediate cache (cache-status: Edge; hit)
              Cache-Status: Edge; fwd=stale          | apparently not from a cache (cache-status: Edge; fwd=stale)
              Age: 0, X-Cache: Hit from cloudfront   | cached by CloudFront for 0 s (age: 0, x-cache: Hit from cloudfront)

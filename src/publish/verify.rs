@@ -163,6 +163,7 @@ impl<'a> Verifier<'a> {
             let provenance = served.provenance_with(None);
             return Err(with_detail("other content is served", ": ", &provenance));
         }
+        // With the right bytes and headers, it does not matter to visitors which upload it is.
         for (name, expected) in Object::headers(self.cache_control) {
             if !served.has_header(name, expected) {
                 let which = match self.origin(served) {

@@ -81,6 +81,30 @@ not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it wou
 }
 
 #[test]
+fn one_statement_is_for_all_keys() {
+    let case = Case::development().arg("check");
+    case.set_policy(json!([case.may_invalidate(&case.world.distribution)]));
+    let ended = case.run().exits(3).contains(
+        "\"arn:aws:s3:::[BUCKET]/jsdev/mojito.pretty.js\",\n      \"arn:aws:s3:::[BUCKET]/jsdev/mojito.js\"\n",
+    );
+    assert_eq!(ended.output.matches("WriteContainer").count(), 1);
+}
+
+#[test]
+fn what_another_policy_denies_is_denied_but_lacks_no_statement() {
+    let case = Case::production().arg("check");
+    let words = "User: u is not authorized to perform: s3:PutObject with an explicit deny in a service control policy";
+    let body = format!("<Error><Code>AccessDenied</Code><Message>{words}</Message></Error>");
+    case.fault(json!({"method": "POST", "path": ".js", "status": 403, "body": body, "times": 9}));
+    case.run()
+        .exits(3)
+        .contains("missing permission: cannot write s3://[BUCKET]/js/mojito.js\n")
+        .contains("what to do: a policy of the AWS organization forbids this")
+        .contains("✔ cannot write s3://[BUCKET]/jsdev/mojito.js")
+        .does_not_contain("WriteContainer");
+}
+
+#[test]
 fn too_much_is_named_key_by_key() {
     let case = Case::production().arg("check");
     case.set_policy(json!([allow(
