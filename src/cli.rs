@@ -2,15 +2,22 @@
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::aws::trust_policy::TrustFlags;
+use crate::common::layout::columns;
+use crate::exit;
+use crate::report::console::Stream;
+use crate::settings::help;
 use crate::settings::raw::RawTrust;
 use crate::settings::Flags;
 
-/// Publishes a built Mojito container to exactly the S3 keys it may write, and invalidates CloudFront.
-///
-/// All settings are environment variables; the README has a table of them. In the root of a Mojito repository, none but
-/// credentials is needed.
+/// Publishes a built Mojito container to S3 and invalidates CloudFront
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = "--help lists the settings and the exit codes",
+    after_long_help = after_long_help()
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<CliCommand>,
@@ -22,32 +29,32 @@ pub(crate) struct Cli {
 enum CliCommand {
     /// Publish the container (the default)
     Publish(PublishArgs),
-    /// Show who the credentials are and prove what they can and cannot write, changing nothing
+    /// Show whose the credentials are, and what they can and cannot write
     Check {
-        /// Check what production needs; by hand, the default is development
+        /// Check for production (by hand, the default is development)
         #[arg(long)]
         production: bool,
     },
-    /// Print the least-privilege IAM policy for the same settings, as JSON
+    /// Print the least-privilege IAM policy for these settings, as JSON
     Policy(PolicyArgs),
 }
 
 #[derive(Args, Debug)]
 struct PublishArgs {
-    /// Publish to production; by hand, the default is development
+    /// Publish to production (by hand, the default is development)
     #[arg(long)]
     production: bool,
-    /// Say what would happen and what would change, and write nothing
+    /// Say what would happen and change, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
 
 #[derive(Args, Debug)]
 struct PolicyArgs {
-    /// The policy for production; by hand, the default is development
+    /// For production (the default is development)
     #[arg(long)]
     production: bool,
-    /// Print the trust policy of a role for Bitbucket's OIDC instead
+    /// The trust policy of a role for Bitbucket's OIDC
     #[arg(long)]
     trust: bool,
     /// The workspace whose pipelines are trusted
@@ -56,12 +63,37 @@ struct PolicyArgs {
     /// The workspace's UUID
     #[arg(long, requires = "trust", value_name = "UUID")]
     workspace_uuid: Option<String>,
-    /// The UUID of the repository whose steps are trusted
+    /// The repository whose steps are trusted
     #[arg(long, requires = "trust", value_name = "UUID")]
     repository_uuid: Option<String>,
-    /// The UUID of the deployment environment whose steps are trusted
+    /// The deployment environment that is trusted
     #[arg(long, requires = "trust", value_name = "UUID")]
     environment_uuid: Option<String>,
+    /// Trust every step of the repository instead
+    #[arg(long, requires = "trust", conflicts_with = "environment_uuid")]
+    any_environment: bool,
+}
+
+/// The settings, the exit codes and where the documentation is.
+fn after_long_help() -> String {
+    let settings = help::SETTINGS.map(|(name, text)| (name.to_owned(), text));
+    let of_aws = help::SETTINGS_OF_AWS.map(|(name, text)| (name.to_owned(), text));
+    let exits = exit::MEANINGS.map(|(code, text)| (code.to_string(), text));
+    format!(
+        "Settings are environment variables:\n{}\nAs in every AWS tool:\n{}\nExit codes:\n{}\nDocumentation: {}",
+        table(&settings),
+        table(&of_aws),
+        table(&exits),
+        env!("CARGO_PKG_REPOSITORY")
+    )
+}
+
+fn table(rows: &[(String, &str)]) -> String {
+    let row = |(name, text): &(String, &str)| vec![name.clone(), (*text).to_owned()];
+    let rows: Vec<Vec<String>> = rows.iter().map(row).collect();
+    let rows = columns(&rows).into_iter();
+    rows.flat_map(|row| ["  ".to_owned(), row, "\n".to_owned()])
+        .collect()
 }
 
 /// What to do, and with which flags.
@@ -69,7 +101,17 @@ pub(crate) enum Command {
     Publish(Flags),
     Check(Flags),
     /// With the flags of `--trust`, if the trust policy is to be printed.
-    Policy(Flags, Option<RawTrust>),
+    Policy(Flags, Option<TrustFlags>),
+}
+
+impl Command {
+    /// Where the log goes: not where a command prints JSON.
+    pub(crate) fn log_stream(&self) -> Stream {
+        match self {
+            Self::Publish(_) | Self::Check(_) => Stream::Stdout,
+            Self::Policy(..) => Stream::Stderr,
+        }
+    }
 }
 
 impl Cli {
@@ -88,13 +130,18 @@ impl Cli {
             CliCommand::Policy(arguments) => {
                 flags.production = arguments.production;
                 flags.credentials_optional = true;
-                let trust = arguments.trust.then_some(RawTrust {
+                let variables = RawTrust {
                     bitbucket_workspace: arguments.workspace,
                     bitbucket_repo_owner_uuid: arguments.workspace_uuid,
                     bitbucket_repo_uuid: arguments.repository_uuid,
                     bitbucket_deployment_environment_uuid: arguments.environment_uuid,
-                });
-                Command::Policy(flags, trust)
+                };
+                let any_environment = arguments.any_environment;
+                let trust = TrustFlags {
+                    variables,
+                    any_environment,
+                };
+                Command::Policy(flags, arguments.trust.then_some(trust))
             }
         }
     }

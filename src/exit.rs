@@ -21,6 +21,23 @@ pub(crate) enum Exit {
     NotVerified = 5,
 }
 
+/// Each exit code, in a line.
+pub(crate) const MEANINGS: [(u8, &str); 7] = [
+    (0, "published, and invalidated where DISTRIBUTION_ID is set"),
+    (
+        1,
+        "internal error, or the output of policy cannot be written",
+    ),
+    (2, "settings or container refused; nothing was uploaded"),
+    (3, "at least one NAME.js was not replaced"),
+    (4, "published, but CloudFront was not invalidated"),
+    (
+        5,
+        "published and invalidated, but visitors do not get it yet",
+    ),
+    (6, "superseded: a newer build is live; nothing was replaced"),
+];
+
 impl Exit {
     pub(crate) fn code(self) -> u8 {
         self as u8

@@ -54,13 +54,15 @@ use crate::settings::raw::Raw;
 
 /// Runs the program with the arguments and the environment of the process, and ends it.
 ///
-/// The exit code is 0 to 5; the README describes them.
+/// The exit code is 0 to 6; the README describes them.
 pub fn main() -> ! {
     let raw = Raw::of_process();
     secrets::register(raw.secrets());
     let command = Cli::parse().into_command();
     let build = Build::new(&raw.build);
-    let console = Arc::new(Console::new(build.in_ci, raw.build.no_color.is_some()));
+    let stream = command.log_stream();
+    let no_color = raw.build.no_color.is_some();
+    let console = Arc::new(Console::new(stream, build.in_ci, no_color));
     report_panics(&build, &console);
     if raw.debug() {
         debug_log::init(Arc::clone(&console));
@@ -88,7 +90,9 @@ fn run(
                 commands::publish::publish(flags, raw, ending, console).await
             }
             Command::Check(flags) => commands::check::check(flags, raw, console).await,
-            Command::Policy(flags, trust) => commands::policy::policy(flags, trust, raw).await,
+            Command::Policy(flags, trust) => {
+                Ok(commands::policy::policy(flags, trust, raw, console).await)
+            }
         }
     });
     // Dropping the runtime would wait for a DNS lookup that is still running.

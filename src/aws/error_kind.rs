@@ -14,8 +14,8 @@ pub(crate) enum AwsErrorKind {
     Changed,
     ClockSkew,
     ExpiredSession,
-    /// A policy denies it explicitly, rather than none allowing it.
-    ExplicitlyDenied,
+    /// By a policy that no statement of the user or role overrides, with what to do about it.
+    DeniedElsewhere(#[serde(skip)] &'static str),
     Kms,
     NoSuchBucket,
     NoSuchDistribution,
@@ -56,7 +56,7 @@ impl AwsErrorKind {
             Self::ExpiredSession if action == ASSUME_ROLE => Self::OidcTokenExpired,
             Self::WrongToken if action == ASSUME_ROLE => Self::OidcTokenRefused,
             Self::AccessDenied if message.contains("kms:") => Self::Kms,
-            Self::AccessDenied if message.contains("explicit deny") => Self::ExplicitlyDenied,
+            Self::AccessDenied => denied_elsewhere(message).unwrap_or(Self::AccessDenied),
             kind => kind,
         }
     }
@@ -120,9 +120,7 @@ impl AwsErrorKind {
     pub(crate) fn remedy(&self, action: &str) -> String {
         match self {
             Self::TrustRefused => "the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience, and this repository (and deployment environment) as the subject".into(),
-            Self::ExplicitlyDenied => "a policy explicitly denies this, which no allow statement overrides: a bucket policy may require encryption, conditional writes (set `ONLY_NEWER`) or a certain network; AWS's message above names the kind of policy".into(),
-            Self::AccessDenied if action.starts_with("cloudfront:") => format!("the credentials do not allow `{action}` here: add the statement below to their user or role; if they already have it, the distribution belongs to another account"),
-            Self::AccessDenied => format!("the credentials do not allow `{action}` here: add the statement below to their user or role, and check the bucket policy for a deny"),
+            Self::AccessDenied => format!("the credentials do not allow `{action}` here"),
             Self::AclNotSupported => "the bucket has ACLs disabled, which is the default: leave `ACL` empty".into(),
             Self::Changed => "someone else published at the same time: check what is live, and re-run if it is not the newest".into(),
             Self::ClockSkew => "this machine's clock is off by more than AWS accepts: set it and re-run".into(),
@@ -134,7 +132,7 @@ impl AwsErrorKind {
             Self::NoSuchDistribution => "the distribution does not exist in this account: check `DISTRIBUTION_ID` and which account the credentials belong to".into(),
             Self::NoSuchKey => "the object does not exist".into(),
             Self::PolicyTooLarge => "the session policy for this run's keys is too large when packed: publish fewer containers in one run".into(),
-            Self::Refused(remedy) => (*remedy).into(),
+            Self::DeniedElsewhere(remedy) | Self::Refused(remedy) => (*remedy).into(),
             Self::Throttled => "AWS throttled every attempt: re-run in a few minutes".into(),
             Self::TooManyInvalidations => "the distribution has too many invalidations in progress (the limit is 3,000 paths): re-run in a few minutes".into(),
             Self::UnknownKey => "AWS does not recognize this access key: check `AWS_ACCESS_KEY_ID` of this deployment environment, and whether the key was deleted or deactivated".into(),
@@ -149,9 +147,58 @@ impl AwsErrorKind {
     }
 }
 
+/// Which policy denies access, if AWS's message names one that a statement for the user or role does not override.
+fn denied_elsewhere(message: &str) -> Option<AwsErrorKind> {
+    let is_explicit = message.contains("explicit deny");
+    let by = |policy: &str| message.contains(policy);
+    let remedy = if by("service control policy") || by("resource control policy") {
+        "a policy of the AWS organization forbids this: its administrators can allow it"
+    } else if by("permissions boundary") {
+        "the permissions boundary of the user or role forbids this: allow it there as well"
+    } else if by("VPC endpoint policy") {
+        "the policy of the VPC endpoint that the request went through forbids this: allow it there, or use another network"
+    } else if by("session policy") {
+        "the policy of the session forbids this: it was given when the role was assumed, so allow it there"
+    } else if is_explicit && by("identity-based policy") {
+        "a statement with `\"Effect\": \"Deny\"` in a policy of the user, its groups or the role forbids this, and no other statement \
+         overrides it: remove or narrow it"
+    } else if is_explicit {
+        "a policy explicitly denies this, which no allow statement overrides: a bucket policy may require encryption, conditional \
+         writes (set `ONLY_NEWER`) or a certain network; AWS's message above names the kind of policy"
+    } else {
+        return None;
+    };
+    Some(AwsErrorKind::DeniedElsewhere(remedy))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::testing::rows;
+
+    #[test]
+    fn only_what_a_statement_for_the_user_or_role_would_allow_lacks_one() {
+        for [message, expected] in rows(
+            "Access Denied | the credentials do not allow
+             because no identity-based policy allows the s3:PutObject action | the credentials do not allow
+             because no resource-based policy allows the s3:PutObject action | the credentials do not allow
+             with an explicit deny in an identity-based policy | a statement with
+             with an explicit deny in a resource-based policy | a bucket policy may
+             with an explicit deny in a service control policy | a policy of the AWS organization
+             because no service control policy allows the s3:PutObject action | a policy of the AWS organization
+             with an explicit deny in a resource control policy | a policy of the AWS organization
+             because no permissions boundary allows the s3:PutObject action | the permissions boundary
+             because no session policy allows the s3:PutObject action | the policy of the session
+             with an explicit deny in a VPC endpoint policy | the policy of the VPC endpoint",
+        ) {
+            let (action, code) = ("s3:PutObject", Some("AccessDenied"));
+            let kind = AwsErrorKind::of(action, code, Some(403), message, None);
+            let remedy = kind.remedy(action);
+            assert!(remedy.contains(expected), "{message}: {remedy}");
+            let may_lack_statement = kind == AwsErrorKind::AccessDenied;
+            assert_eq!(may_lack_statement, expected.starts_with("the credentials"));
+        }
+    }
 
     #[test]
     fn codes_and_statuses_map_to_kinds() {

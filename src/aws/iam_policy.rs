@@ -7,12 +7,23 @@ use serde_json::{json, Value};
 
 use super::error::AwsError;
 use super::error_kind::AwsErrorKind;
-use super::trust_policy::ACCOUNT_PLACEHOLDER;
-use crate::settings::names::{s3_uri, BucketName, DistributionId, ObjectKey, Prefix};
+use crate::common::byte_size::with_separators;
+use crate::settings::names::{partition_of, BucketName, DistributionId, ObjectKey, Prefix};
 use crate::settings::Settings;
 
 /// STS's limit for a session policy, in characters.
 pub(crate) const MAX_SESSION_POLICY: usize = 2048;
+
+/// IAM's limits for a policy, in characters other than white space.
+const IAM_LIMITS: [(&str, u64); 4] = [
+    ("inline for a user", 2_048),
+    ("inline for a group", 5_120),
+    ("managed", 6_144),
+    ("inline for a role", 10_240),
+];
+
+/// Stands for an account that is not known.
+pub(crate) const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
 
 /// What a run writes and invalidates, and nothing else.
 #[derive(Clone, Debug)]
@@ -22,7 +33,7 @@ pub(crate) struct Permissions {
     pub(crate) keys: Vec<ObjectKey>,
     pub(crate) distributions: Vec<DistributionId>,
     pub(crate) region: String,
-    /// The account of the distributions. If unknown, the policy has a placeholder.
+    /// The account of the distributions. If unknown, a statement has a placeholder.
     pub(crate) account_id: Option<String>,
     /// `ACL` needs `s3:PutObjectAcl`.
     pub(crate) acl: bool,
@@ -129,36 +140,52 @@ impl Permissions {
         self.policy_for([&whole_folder]).to_string()
     }
 
+    /// The statement that would allow what was denied, with all that the run needs of it: a statement for the first file alone
+    /// would only lead to the next denial. `None` if no statement of a user or role would.
+    pub(crate) fn missing_statement(&self, error: &AwsError) -> Option<Statement> {
+        if error.kind != AwsErrorKind::AccessDenied {
+            None
+        } else if error.action.starts_with("cloudfront:") {
+            self.statement_for_distributions()
+        } else if error.action.starts_with("s3:") {
+            Some(self.statement_for_objects(&self.keys))
+        } else {
+            None
+        }
+    }
+
     /// The partition of ARNs, which follows from the region.
     pub(crate) fn partition(&self) -> &'static str {
-        if self.region.starts_with("cn-") {
-            "aws-cn"
-        } else if self.region.starts_with("us-gov-") {
-            "aws-us-gov"
-        } else {
-            "aws"
-        }
+        partition_of(&self.region)
     }
 }
 
-/// The policy statement that would allow what was denied. `None` if nothing was.
-pub(crate) fn missing_statement<'a>(
-    errors: impl Iterator<Item = &'a AwsError>,
-    permissions: &Permissions,
-) -> Option<Statement> {
-    let denied: Vec<&AwsError> = errors
-        .filter(|error| error.kind == AwsErrorKind::AccessDenied)
-        .collect();
-    if denied.first()?.action.starts_with("cloudfront:") {
-        return permissions.statement_for_distributions();
-    }
-    let is_denied = |key: &&ObjectKey| {
-        let uri = s3_uri(&permissions.bucket, key);
-        denied.iter().any(|error| error.resource == uri)
+/// How large a policy is for IAM, and where it is too large and where it is not. `None` if it fits everywhere.
+pub(crate) fn size_warning(policy: &Value) -> Option<String> {
+    let policy = policy.to_string();
+    let size = policy.chars().filter(|c| !c.is_whitespace()).count() as u64;
+    let limits = |fits: bool| {
+        let limits = IAM_LIMITS
+            .iter()
+            .filter(|(_, limit)| (size <= *limit) == fits);
+        let limits: Vec<String> = limits
+            .map(|(kind, limit)| format!("{kind} ({})", with_separators(*limit)))
+            .collect();
+        limits.join(", ")
     };
-    let mut keys = permissions.keys.iter().filter(is_denied).peekable();
-    let is_any = keys.peek().is_some();
-    is_any.then(|| permissions.statement_for_objects(keys))
+    let (fits, too_large) = (limits(true), limits(false));
+    if too_large.is_empty() {
+        return None;
+    }
+    let remedy = match fits.as_str() {
+        "" => "it fits nowhere: publish fewer containers with one user or role".to_owned(),
+        fits => format!("it fits: {fits}"),
+    };
+    let size = with_separators(size);
+    Some(format!(
+        "this policy has {size} characters without white space, more than IAM takes\n\
+         too large: {too_large}\n{remedy}"
+    ))
 }
 
 impl Statement {

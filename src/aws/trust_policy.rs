@@ -2,36 +2,40 @@
 
 use serde_json::{json, Value};
 
-use crate::settings::environment::Environment;
 use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::RawTrust;
 
-/// Stands for an unknown account.
-pub(crate) const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
-
-/// Who may assume the role. The UUIDs have no braces.
+/// Who may assume the role, as Bitbucket's tokens have it: IAM compares case. The UUIDs have no braces.
 #[derive(Debug)]
 pub(crate) struct TrustPolicy {
     workspace: String,
     workspace_uuid: String,
     repository_uuid: String,
-    /// Only steps with this `deployment:` may assume the role.
+    /// Only steps with this `deployment:` may assume the role. `None` if any step of the repository may.
     environment_uuid: Option<String>,
 }
 
+/// The flags of `policy --trust`.
+#[derive(Default)]
+pub(crate) struct TrustFlags {
+    /// In place of Bitbucket's variables.
+    pub(crate) variables: RawTrust,
+    /// Whether every step of the repository is trusted.
+    pub(crate) any_environment: bool,
+}
+
 impl TrustPolicy {
-    /// Flags take precedence over Bitbucket's variables. Production's role must be limited to its deployment environment.
-    pub(crate) fn new(
-        flags: RawTrust,
-        raw: &RawTrust,
-        environment: Environment,
-    ) -> Result<Self, Vec<InvalidSetting>> {
+    /// Flags take precedence over Bitbucket's variables. A role is limited to its deployment environment, unless the flags say
+    /// otherwise.
+    pub(crate) fn new(flags: TrustFlags, raw: &RawTrust) -> Result<Self, Vec<InvalidSetting>> {
+        let any_environment = flags.any_environment;
+        let flags = flags.variables;
         let mut problems = Vec::new();
         let workspace = valid(
             &mut problems,
             "--workspace",
             flags.bitbucket_workspace.or_else(|| raw.bitbucket_workspace.clone()),
-            Some("it is the part after `bitbucket.org/` in the repository's URL (`BITBUCKET_WORKSPACE` in a pipeline)"),
+            "it is the part after `bitbucket.org/` in the repository's URL (`BITBUCKET_WORKSPACE` in a pipeline)",
             is_slug,
             "a workspace id such as `acme`",
         );
@@ -45,23 +49,25 @@ impl TrustPolicy {
             "--workspace-uuid",
             flags.bitbucket_repo_owner_uuid,
             &raw.bitbucket_repo_owner_uuid,
-            Some("see Repository settings > OpenID Connect (`BITBUCKET_REPO_OWNER_UUID` in a pipeline)"),
+            "see Repository settings > OpenID Connect (`BITBUCKET_REPO_OWNER_UUID` in a pipeline)",
         );
         let repository_uuid = uuid(
             "--repository-uuid",
             flags.bitbucket_repo_uuid,
             &raw.bitbucket_repo_uuid,
-            Some("see Repository settings > OpenID Connect (`BITBUCKET_REPO_UUID` in a pipeline)"),
+            "see Repository settings > OpenID Connect (`BITBUCKET_REPO_UUID` in a pipeline)",
         );
-        let environment_uuid = uuid(
-            "--environment-uuid",
-            flags.bitbucket_deployment_environment_uuid,
-            &raw.bitbucket_deployment_environment_uuid,
-            (environment == Environment::Production).then_some(
-                "without it every step of the repository could publish to production; see Repository settings > OpenID Connect \
-                 (`BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID` in a step with `deployment:`)",
-            ),
-        );
+        let environment_uuid = if any_environment {
+            None
+        } else {
+            uuid(
+                "--environment-uuid",
+                flags.bitbucket_deployment_environment_uuid,
+                &raw.bitbucket_deployment_environment_uuid,
+                "see Repository settings > OpenID Connect (`BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID` in a step with `deployment:`); \
+                 if every step of the repository may publish, of any branch, say `--any-environment` instead",
+            )
+        };
         match (workspace, workspace_uuid, repository_uuid) {
             (Some(workspace), Some(workspace_uuid), Some(repository_uuid))
                 if problems.is_empty() =>
@@ -78,8 +84,7 @@ impl TrustPolicy {
     }
 
     /// The policy. Bitbucket's subject claim has literal braces, and includes the environment only if the step has one.
-    pub(crate) fn policy(&self, partition: &str, account_id: Option<&str>) -> Value {
-        let account = account_id.unwrap_or(ACCOUNT_PLACEHOLDER);
+    pub(crate) fn policy(&self, partition: &str, account_id: &str) -> Value {
         let provider = format!(
             "api.bitbucket.org/2.0/workspaces/{}/pipelines-config/identity/oidc",
             self.workspace
@@ -93,7 +98,7 @@ impl TrustPolicy {
             "Statement": [{
                 "Sid": "BitbucketPipelines",
                 "Effect": "Allow",
-                "Principal": {"Federated": format!("arn:{partition}:iam::{account}:oidc-provider/{provider}")},
+                "Principal": {"Federated": format!("arn:{partition}:iam::{account_id}:oidc-provider/{provider}")},
                 "Action": "sts:AssumeRoleWithWebIdentity",
                 "Condition": {
                     "StringEquals": {
@@ -104,27 +109,41 @@ impl TrustPolicy {
             }],
         })
     }
+
+    /// What the policy cannot see, for whoever relies on it.
+    pub(crate) fn notes(&self) -> [&'static str; 2] {
+        [
+            match self.environment_uuid {
+                Some(_) => {
+                    "the role is only as safe as the branches and people that Bitbucket lets deploy\n\
+                     to this environment (Repository settings > Deployments): AWS cannot see the\n\
+                     branch of a step. Secured variables of the environment are no different"
+                }
+                None => {
+                    "every step of the repository may assume the role, of any branch and pull\n\
+                     request; `--environment-uuid` limits it to one deployment environment"
+                }
+            },
+            "whoever may invalidate may invalidate `/*`: IAM knows no paths",
+        ]
+    }
 }
 
-/// The value, after adding a problem if it is invalid, or if it is missing and `hint` says that it is required.
+/// The value in lower case, after adding a problem if it is invalid or missing.
 fn valid(
     problems: &mut Vec<InvalidSetting>,
     flag: &'static str,
     value: Option<String>,
-    hint: Option<&str>,
+    hint: &str,
     is_valid: fn(&str) -> bool,
     expected: &str,
 ) -> Option<String> {
-    match (&value, hint) {
-        (Some(value), _) if !is_valid(value) => {
-            problems.push(InvalidSetting::value(flag, value, expected));
-        }
-        (None, Some(hint)) => {
-            problems.push(InvalidSetting::new(flag, format!("is missing; {hint}")));
-        }
-        _ => {}
+    match &value {
+        Some(value) if is_valid(value) => {}
+        Some(value) => problems.push(InvalidSetting::value(flag, value, expected)),
+        None => problems.push(InvalidSetting::new(flag, format!("is missing; {hint}"))),
     }
-    value
+    value.map(|value| value.to_ascii_lowercase())
 }
 
 /// Strips the braces, which Bitbucket's variables have and people leave off.
@@ -142,7 +161,7 @@ fn is_uuid(text: &str) -> bool {
 
 fn is_slug(text: &str) -> bool {
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    text.bytes().all(is_valid)
+    !text.is_empty() && text.bytes().all(is_valid)
 }
 
 #[cfg(test)]
@@ -150,31 +169,29 @@ mod tests {
     use super::*;
     use crate::settings::raw::Raw;
 
-    const WORKSPACE: &str = "{11111111-1a2b-1a2b-1a2b-1a2b3c4d5e6f}";
+    const WORKSPACE: &str = "{11111111-1A2B-1A2B-1a2b-1a2b3c4d5e6f}";
     const REPOSITORY: &str = "22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f";
-    const ENVIRONMENT: &str = "{33333333-1a2b-1a2b-1a2b-1a2b3c4d5e6f}";
+    const ENVIRONMENT: &str = "{33333333-1a2b-1a2b-1a2b-1A2B3C4D5E6F}";
 
     /// The policy that these flags and the three variables make.
-    fn trust(flags: RawTrust, of: Environment) -> Result<TrustPolicy, Vec<InvalidSetting>> {
+    fn trust(flags: TrustFlags) -> Result<TrustPolicy, Vec<InvalidSetting>> {
         let variables = [
-            ("BITBUCKET_WORKSPACE", "acme"),
+            ("BITBUCKET_WORKSPACE", "Acme"),
             ("BITBUCKET_REPO_OWNER_UUID", WORKSPACE),
             ("BITBUCKET_REPO_UUID", REPOSITORY),
         ];
         let raw: Raw = variables.into_iter().collect();
-        TrustPolicy::new(flags, &raw.trust, of)
+        TrustPolicy::new(flags, &raw.trust)
     }
 
     #[test]
-    fn only_steps_of_the_deployment_environment_are_trusted() {
-        let flags = RawTrust {
-            bitbucket_deployment_environment_uuid: Some(ENVIRONMENT.to_owned()),
-            ..RawTrust::default()
-        };
-        let trust = trust(flags, Environment::Production).unwrap();
+    fn only_steps_of_the_deployment_environment_are_trusted_by_the_names_that_tokens_have() {
+        let mut flags = TrustFlags::default();
+        flags.variables.bitbucket_deployment_environment_uuid = Some(ENVIRONMENT.to_owned());
+        let trust = trust(flags).unwrap();
         let provider = "api.bitbucket.org/2.0/workspaces/acme/pipelines-config/identity/oidc";
         assert_eq!(
-            trust.policy("aws", Some("123456789012"))["Statement"][0],
+            trust.policy("aws", "123456789012")["Statement"][0],
             json!({
                 "Sid": "BitbucketPipelines",
                 "Effect": "Allow",
@@ -192,28 +209,35 @@ mod tests {
     }
 
     #[test]
-    fn development_trusts_any_step_of_the_repository() {
-        let trust = trust(RawTrust::default(), Environment::Development).unwrap();
-        let policy = trust.policy("aws", None).to_string();
-        for expected in [
-            "\"{22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f}:*\"",
-            "arn:aws:iam::AWS_ACCOUNT_ID:oidc-provider/",
-        ] {
-            assert!(policy.contains(expected), "{policy}");
-        }
+    fn any_step_of_the_repository_is_trusted_only_if_the_flags_say_so() {
+        let flags = TrustFlags {
+            any_environment: true,
+            ..TrustFlags::default()
+        };
+        let policy = trust(flags).unwrap().policy("aws", "123456789012");
+        let subject = "\"{22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f}:*\"";
+        assert!(policy.to_string().contains(subject), "{policy}");
+        let problems = trust(TrustFlags::default()).unwrap_err();
+        assert_eq!(problems.len(), 1);
+        let problem = problems[0].to_string();
+        assert!(problem.starts_with("`--environment-uuid` is missing"));
     }
 
     #[test]
     fn missing_and_malformed_flags_are_reported() {
-        let none = RawTrust::default();
-        let missing = TrustPolicy::new(RawTrust::default(), &none, Environment::Development);
-        assert_eq!(missing.unwrap_err().len(), 3);
-        let flags = RawTrust {
-            bitbucket_repo_uuid: Some("acme/site".to_owned()),
-            bitbucket_workspace: Some("acme/*".to_owned()),
-            ..RawTrust::default()
-        };
-        let malformed = trust(flags, Environment::Development);
-        assert_eq!(malformed.unwrap_err().len(), 2);
+        let missing = TrustPolicy::new(TrustFlags::default(), &RawTrust::default());
+        assert_eq!(missing.unwrap_err().len(), 4);
+        for workspace in ["acme/*", ""] {
+            let variables = RawTrust {
+                bitbucket_repo_uuid: Some("acme/site".to_owned()),
+                bitbucket_workspace: Some(workspace.to_owned()),
+                ..RawTrust::default()
+            };
+            let flags = TrustFlags {
+                variables,
+                any_environment: true,
+            };
+            assert_eq!(trust(flags).unwrap_err().len(), 2);
+        }
     }
 }

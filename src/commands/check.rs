@@ -107,7 +107,9 @@ async fn try_key(aws: &Aws, settings: &Settings, key: &ObjectKey, console: &Cons
         Err(error) => {
             let error = AwsError::new("s3:PutObject", address, &error);
             return match error.kind {
-                AwsErrorKind::AccessDenied => Access::Denied(error),
+                AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => {
+                    Access::Denied(error)
+                }
                 _ => Access::Inconclusive(error),
             };
         }
@@ -134,6 +136,7 @@ async fn try_key(aws: &Aws, settings: &Settings, key: &ObjectKey, console: &Cons
 fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &Console) -> Exit {
     let permissions = Permissions::of(settings);
     let (mut missing, mut excess, mut inconclusive) = (false, false, false);
+    let mut statement = None;
     for (probe, access) in probes.iter().zip(accesses) {
         let address = s3_uri(&settings.target.bucket, &probe.key);
         match (access, probe.expect_denied) {
@@ -143,9 +146,16 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
             }
             (Access::Denied(error), None) => {
                 missing = true;
-                let statement = permissions.statement_for_objects([&probe.key]).pretty();
+                let remedy = match permissions.missing_statement(error) {
+                    // One for all keys, at the end.
+                    Some(of_all) => {
+                        statement = Some(of_all.pretty());
+                        String::new()
+                    }
+                    None => format!("\nwhat to do: {}", error.remedy()),
+                };
                 console.failure(&format!(
-                    "missing permission: cannot write {address}\n{error}\nthe missing statement:\n{statement}"
+                    "missing permission: cannot write {address}\n{error}{remedy}"
                 ));
             }
             (Access::Allowed, Some(reason)) => {
@@ -169,6 +179,7 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
         ));
     }
     let (own, other) = (settings.environment, settings.environment.other());
+    let policy = format!("`mojito-publish policy{}`", own.flag());
     let failure = match (inconclusive, missing, excess) {
         (false, false, false) => {
             console.success(&format!(
@@ -179,13 +190,19 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
         (true, _, _) => "not everything could be checked",
         (_, true, true) => &format!(
             "permissions are missing, and others are in excess\n\
-             these may be the credentials of {other}; `mojito-publish policy` prints what {own} needs"
+             these may be the credentials of {other}; {policy} prints what {own} needs"
         ),
-        (_, true, _) => "permissions are missing, and a publish would fail: give the user or role the statement above",
-        (_, false, true) => {
+        (_, true, _) => match &statement {
+            Some(statement) => &format!(
+                "permissions are missing, and a publish would fail: is the bucket's name right?\n\
+                 if so, add this statement to the user or role:\n{statement}"
+            ),
+            None => "permissions are missing, and a publish would fail",
+        },
+        (_, false, true) => &format!(
             "permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what \
-             `mojito-publish policy` prints, and nothing else"
-        }
+             {policy} prints, and nothing else"
+        ),
     };
     console.failure(failure);
     Exit::NotPublished

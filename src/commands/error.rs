@@ -22,6 +22,8 @@ pub(crate) enum Error {
     Container(Vec<InvalidFile>),
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error("the policy could not be written to standard output: {0}\nwhat to do: do not use what was written, and print it again")]
+    Output(std::io::Error),
     #[error("the program cannot start: {0}")]
     Start(std::io::Error),
 }
@@ -36,6 +38,7 @@ impl Error {
                 ErrorResult::new("no_credentials", reason).with_remedy(*remedy)
             }
             Self::Connect(ConnectError::Aws(error)) => ErrorResult::of_aws(error),
+            Self::Output(_) => ErrorResult::new("cannot_write", self.to_string()),
             Self::Start(_) => ErrorResult::new("cannot_start", self.to_string()),
         }
     }
@@ -44,7 +47,7 @@ impl Error {
         match self {
             Self::Settings(_) | Self::Container(_) => Exit::Refused,
             Self::Connect(_) => Exit::NotPublished,
-            Self::Start(_) => Exit::InternalError,
+            Self::Output(_) | Self::Start(_) => Exit::InternalError,
         }
     }
 }

@@ -1,57 +1,120 @@
 //! `mojito-publish policy`: prints the least-privilege policy of a run, or the trust policy of its role.
 //!
-//! Only JSON is printed, so that it can be piped into `aws iam`. It needs neither credentials nor a network. If there are
-//! credentials, they supply the account ID of an ARN.
+//! Only JSON goes to standard output, so that it can be piped into `aws iam`; everything else goes to standard error. It needs
+//! neither credentials nor a network if `AWS_ACCOUNT_ID` is set. If there are credentials, they supply the account ID of an ARN.
 
 use std::time::Duration;
+
+use serde_json::Value;
 
 use super::error::Error;
 use super::loaded;
 use crate::aws;
 use crate::aws::config;
+use crate::aws::credentials::ConnectError;
 use crate::aws::https::Https;
-use crate::aws::iam_policy::Permissions;
+use crate::aws::iam_policy::{self, Permissions};
 use crate::aws::sts;
-use crate::aws::trust_policy::TrustPolicy;
+use crate::aws::trust_policy::{TrustFlags, TrustPolicy};
 use crate::exit::Exit;
 use crate::report::console::Console;
-use crate::settings::raw::{Raw, RawTrust};
+use crate::settings::names::GOVCLOUD;
+use crate::settings::problems::InvalidSetting;
+use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
-/// How long to wait for the identity. Nothing depends on it.
+/// How long to wait for the identity.
 const IDENTITY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Prints the policy, or with `trust` the trust policy of the role.
 pub(crate) async fn policy(
     flags: Flags,
-    trust: Option<RawTrust>,
+    trust: Option<TrustFlags>,
     raw: &Raw,
-) -> Result<Exit, Error> {
+    console: &Console,
+) -> Exit {
+    match print(flags, trust, raw, console).await {
+        Ok(()) => Exit::Published,
+        Err(error) => {
+            // What visitors get is another command's matter.
+            console.failure(&error.to_string());
+            error.exit()
+        }
+    }
+}
+
+async fn print(
+    flags: Flags,
+    trust: Option<TrustFlags>,
+    raw: &Raw,
+    console: &Console,
+) -> Result<(), Error> {
     let settings = loaded::settings(flags, raw).await?;
     let trust = trust
-        .map(|flags| TrustPolicy::new(flags, &raw.trust, settings.environment))
+        .map(|flags| TrustPolicy::new(flags, &raw.trust))
         .transpose()
         .map_err(Error::Settings)?;
     let mut permissions = Permissions::of(&settings);
     let needs_account = trust.is_some() || !permissions.distributions.is_empty();
     if permissions.account_id.is_none() && needs_account {
-        permissions.account_id = account_of_caller(&settings).await;
+        permissions.account_id = Some(account_of_caller(&settings).await?);
     }
-    Console::json(&match trust {
-        Some(trust) => trust.policy(permissions.partition(), permissions.account_id.as_deref()),
+    let policy = match &trust {
+        Some(trust) => {
+            let account_id = permissions.account_id.as_deref().unwrap_or_default();
+            trust.policy(permissions.partition(), account_id)
+        }
         None => permissions.policy(),
-    });
-    Ok(Exit::Published)
+    };
+    Console::json(&policy).map_err(Error::Output)?;
+    match &trust {
+        Some(trust) => {
+            for note in trust.notes() {
+                console.info(&format!("note: {note}"));
+            }
+        }
+        None => warn(&permissions, &policy, console),
+    }
+    Ok(())
 }
 
-/// The account of the credentials, if there are any and STS responds soon.
-async fn account_of_caller(settings: &Settings) -> Option<String> {
+/// What the policy does not allow, and where it is too large.
+fn warn(permissions: &Permissions, policy: &Value, console: &Console) {
+    if permissions.distributions.is_empty() {
+        console.warning(if permissions.partition() == GOVCLOUD {
+            "this policy does not allow invalidating: AWS GovCloud has no CloudFront"
+        } else {
+            "this policy does not allow invalidating: `DISTRIBUTION_ID` is not set\n\
+             set it to the CloudFront distribution, or a list, and print the policy again"
+        });
+    }
+    if let Some(warning) = iam_policy::size_warning(policy) {
+        console.warning(&warning);
+    }
+}
+
+/// The account of the credentials. A policy without it would be of no use, so it is an error if it is not known.
+async fn account_of_caller(settings: &Settings) -> Result<String, Error> {
     let identity = async {
         let https = Https::new(settings.aws.ca_bundle.as_deref());
         let config = config::load(settings, https.client()).await;
-        let aws = aws::connect(settings, config, None).await.ok()?;
-        sts::caller_identity(&aws.config).await.ok()
+        let aws = aws::connect(settings, config, None).await?;
+        Ok::<_, ConnectError>(sts::caller_identity(&aws.config).await?)
     };
-    let identity = tokio::time::timeout(IDENTITY_TIMEOUT, identity).await;
-    Some(identity.ok()??.account_id)
+    let problem = match tokio::time::timeout(IDENTITY_TIMEOUT, identity).await {
+        Ok(Ok(identity)) => return Ok(identity.account_id),
+        Ok(Err(error)) => error.summary(),
+        Err(_) => format!(
+            "no response from STS within {} s",
+            IDENTITY_TIMEOUT.as_secs()
+        ),
+    };
+    let problem = format!(
+        "is not set, and the account of the credentials is not known\n{problem}\n\
+         what to do: set it to the 12 digits of the account that the policy is for"
+    );
+    Err(Error::Settings(vec![InvalidSetting::lines(
+        "AWS_ACCOUNT_ID",
+        &problem,
+    )]))
 }

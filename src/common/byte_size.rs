@@ -38,15 +38,22 @@ impl ByteSize {
 impl Display for ByteSize {
     /// Whole bytes with thousands separators, which are easy to compare: `12,034 bytes`.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let digits = self.0.to_string();
-        for (at, digit) in digits.chars().enumerate() {
-            if at > 0 && (digits.len() - at).is_multiple_of(3) {
-                f.write_str(",")?;
-            }
-            write!(f, "{digit}")?;
-        }
+        f.write_str(&with_separators(self.0))?;
         f.write_str(if self.0 == 1 { " byte" } else { " bytes" })
     }
+}
+
+/// A number as `12,034`.
+pub(crate) fn with_separators(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]

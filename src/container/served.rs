@@ -19,6 +19,17 @@ use crate::settings::pipeline;
 /// Parsing takes over a hundred times the memory of the text, so unknown content is limited.
 const MAX_UNKNOWN: u64 = 1_000_000;
 
+/// The headers in which caches say whether they had a response.
+const CACHE_STATUS: [&str; 7] = [
+    "x-cache",
+    "x-cache-status",
+    "cf-cache-status",
+    "cdn-cache",
+    "x-proxy-cache",
+    "akamai-cache-status",
+    "cache-status",
+];
+
 /// A response from a container's URL.
 #[derive(Clone, Debug)]
 pub(crate) struct ServedContainer {
@@ -86,11 +97,34 @@ impl ServedContainer {
     pub(crate) fn text(&self) -> Result<String, String> {
         let content = match self.header("content-encoding") {
             _ if self.body.is_empty() => return Err("is empty".to_owned()),
-            Some(Object::CONTENT_ENCODING) => gzip::decompress(&self.body, self.limit)?,
+            Some(encoding) if is_gzip(encoding) => {
+                let content = gzip::decompress(&self.body, self.limit)?;
+                if gzip::is_compressed(&content) {
+                    return Err("is compressed twice".to_owned());
+                }
+                content
+            }
+            None | Some("" | "identity") if gzip::is_compressed(&self.body) => {
+                return Err("is gzip, but has no `Content-Encoding: gzip`".to_owned());
+            }
             None | Some("" | "identity") => self.body.to_vec(),
             Some(other) => return Err(format!("is compressed with `{other}`")),
         };
         String::from_utf8(content).map_err(|_| "is not UTF-8".to_owned())
+    }
+
+    /// Whether a header has this value, in whichever way it may be written.
+    pub(crate) fn has_header(&self, name: &str, expected: &str) -> bool {
+        self.header(name).is_some_and(|value| {
+            let is_encoding = name == "content-encoding" && is_gzip(expected);
+            value == expected || is_encoding && is_gzip(value)
+        })
+    }
+
+    /// Whether the CDN has marked the response as changed on its way.
+    pub(crate) fn is_transformed(&self) -> bool {
+        self.header("etag")
+            .is_some_and(|etag| etag.starts_with("W/"))
     }
 
     /// Whether the text is HTML or XML.
@@ -134,8 +168,28 @@ impl ServedContainer {
 
     /// How long the response has been in a cache.
     fn age(&self) -> Option<Duration> {
-        let seconds = self.header("age")?.parse().ok()?;
-        Some(Duration::from_secs(seconds))
+        let seconds = self.header("age")?.trim().parse().ok()?;
+        // Some caches send an age of 0 with what they have just fetched.
+        let is_fetched = seconds == 0 && self.is_hit() == Some(false);
+        (!is_fetched).then_some(Duration::from_secs(seconds))
+    }
+
+    /// Whether one of the caches' own headers says that the response came from them, or that it did not.
+    fn is_hit(&self) -> Option<bool> {
+        let headers = CACHE_STATUS.iter();
+        let values: Vec<(&str, String)> = headers
+            .filter_map(|name| Some((*name, self.header(name)?.to_ascii_lowercase())))
+            .collect();
+        let is_any = |words: &[&str]| {
+            values.iter().any(|(name, value)| {
+                let mut found = value.split(|c: char| !c.is_ascii_alphanumeric());
+                // RFC 9211: `fwd=stale` is the reason why it did not.
+                found
+                    .any(|word| words.contains(&word) && (*name != "cache-status" || word == "hit"))
+            })
+        };
+        let is_hit = is_any(&["hit", "refreshhit", "revalidated", "stale", "updating"]);
+        (!values.is_empty()).then_some(is_hit)
     }
 
     /// Which cache served the response, and its age. Empty if the headers do not say.
@@ -155,20 +209,28 @@ impl ServedContainer {
         } else {
             "an intermediate cache"
         };
-        let evidence: Vec<String> = ["age", "x-cache", "cf-cache-status", "via", "server"]
+        let names = ["age"]
             .iter()
+            .chain(&CACHE_STATUS)
+            .chain(&["via", "server"]);
+        let evidence: Vec<String> = names
             .filter_map(|name| self.header(name).map(|value| format!("{name}: {value}")))
             .collect();
         let evidence = evidence.join(", ");
-        match self.age() {
-            Some(age) => format!("cached by {cache} for {} ({evidence})", period(age)),
-            None if has("x-cache", "hit") || has("cf-cache-status", "hit") => {
-                format!("cached by {cache} ({evidence})")
-            }
-            None if evidence.is_empty() => String::new(),
-            None => format!("apparently not from a cache ({evidence})"),
+        match (self.age(), self.is_hit()) {
+            (Some(age), _) => format!("cached by {cache} for {} ({evidence})", period(age)),
+            (None, Some(true)) => format!("cached by {cache} ({evidence})"),
+            (None, None) if evidence.is_empty() => String::new(),
+            (None, _) => format!("apparently not from a cache ({evidence})"),
         }
     }
+}
+
+/// `x-gzip` is the same, and neither depends on case (RFC 9110).
+fn is_gzip(encoding: &str) -> bool {
+    let encoding = encoding.trim();
+    let names = [Object::CONTENT_ENCODING, "x-gzip"];
+    names.iter().any(|name| encoding.eq_ignore_ascii_case(name))
 }
 
 /// A duration in one unit: `45 s`, `4 min`, `3 h`, `2 days`.
@@ -221,7 +283,18 @@ mod tests {
         }
         let bomb = Gzip::new().compress(&b"a;".repeat(2_000_000), None);
         case("gzip", &bomb, "is larger than 1,000,000 bytes");
-        case("gzip", b"a", "is not valid gzip, which its headers declare");
+        let text = include_bytes!("served.rs");
+        let compressed = Gzip::new().compress(text, None);
+        let cut = &compressed[..compressed.len() / 2];
+        case("gzip", cut, "is truncated or damaged gzip");
+        case("GZIP", cut, "is truncated or damaged gzip");
+        case(" x-Gzip", cut, "is truncated or damaged gzip");
+        let unlabelled = "is gzip, but has no `Content-Encoding: gzip`";
+        case("", &compressed, unlabelled);
+        case("identity", cut, unlabelled);
+        let twice = Gzip::new().compress(&compressed, None);
+        case("gzip", &twice, "is compressed twice");
+        case("gzip", b"a", "is not gzip, although its headers say so");
         case("br", b"alert(1)", "is compressed with `br`");
         case("", b"", "is empty");
         case("", b"\xff", "is not UTF-8");
@@ -245,6 +318,22 @@ mod tests {
              CF-Cache-Status: HIT                   | cached by Cloudflare (cf-cache-status: HIT)
              Age: 200000, X-Served-By: cache-fra-1  | cached by Fastly for 2 days (age: 200000)
              Age: 119                               | cached by an intermediate cache for 119 s (age: 119)
+             X-Cache: Hit from cloudfront           | cached by CloudFront (x-cache: Hit from cloudfront)
+             X-Cache: RefreshHit from cloudfront    | cached by CloudFront (x-cache: RefreshHit from cloudfront)
+             X-Cache: TCP_HIT                       | cached by an intermediate cache (x-cache: TCP_HIT)
+             X-Cache: MISS; HIT                     | cached by an intermediate cache (x-cache: MISS; HIT)
+             cf-cache-status: REVALIDATED           | cached by Cloudflare (cf-cache-status: REVALIDATED)
+             cf-cache-status: stale                 | cached by Cloudflare (cf-cache-status: stale)
+             cf-cache-status: UPDATING              | cached by Cloudflare (cf-cache-status: UPDATING)
+             X-CACHE-STATUS: hit                    | cached by an intermediate cache (x-cache-status: hit)
+             Akamai-Cache-Status: Hit from child    | cached by an intermediate cache (akamai-cache-status: Hit from child)
+             Cache-Status: Edge; hit                | cached by an intermediate cache (cache-status: Edge; hit)
+             Cache-Status: Edge; fwd=stale          | apparently not from a cache (cache-status: Edge; fwd=stale)
+             Age: 0, X-Cache: Hit from cloudfront   | cached by CloudFront for 0 s (age: 0, x-cache: Hit from cloudfront)
+             Age: 0                                 | cached by an intermediate cache for 0 s (age: 0)
+             Age: 0, X-Cache: MISS                  | apparently not from a cache (age: 0, x-cache: MISS)
+             X-Cache: Miss from cloudfront          | apparently not from a cache (x-cache: Miss from cloudfront)
+             CF-Cache-Status: DYNAMIC               | apparently not from a cache (cf-cache-status: DYNAMIC)
              Server: AmazonS3                       | apparently not from a cache (server: AmazonS3)",
         ) {
             let headers = headers.split(", ").filter_map(|it| it.split_once(": "));

@@ -339,7 +339,7 @@ pub(crate) async fn from_s3(
     let mut response = response.map_err(|error| {
         let error = AwsError::new("s3:GetObject", address.clone(), &error);
         match error.kind {
-            AwsErrorKind::AccessDenied => ReadError::Denied,
+            AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => ReadError::Denied,
             AwsErrorKind::NoSuchKey => ReadError::Other("nothing is published yet".to_owned()),
             _ => ReadError::Other(error.code.unwrap_or(error.message)),
         }

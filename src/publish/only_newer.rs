@@ -51,12 +51,14 @@ pub(crate) async fn put_if_newer(
             match error.kind {
                 // It exists, but HEAD has twice responded as if it did not, as S3 does without the permission.
                 AwsErrorKind::Changed if absent == 2 && error.status == Some(412) => {
-                    return Err(AwsError::refused(
-                        "s3:GetObject",
-                        error.resource,
-                        "the object exists, but its build number may not be read".to_owned(),
-                        "`ONLY_NEWER` needs `s3:GetObject` on the key: give it to the credentials, or leave `ONLY_NEWER` off",
-                    ));
+                    return Err(AwsError {
+                        kind: AwsErrorKind::AccessDenied,
+                        ..AwsError::unexpected(
+                            "s3:GetObject",
+                            error.resource,
+                            "the object exists, but its build number may not be read",
+                        )
+                    });
                 }
                 AwsErrorKind::Changed if races < MAX_RACES => {
                     if error.status == Some(409) {

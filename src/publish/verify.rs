@@ -15,6 +15,7 @@ use super::event::Event;
 use super::parsers::Parsers;
 use super::publisher::Publisher;
 use super::state::Verification;
+use crate::aws::s3::CALLER_REFERENCE;
 use crate::container::gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
@@ -50,8 +51,17 @@ pub(crate) fn timeout(invalidations_completed: bool) -> Duration {
 struct Verifier<'a> {
     connector: &'a dyn HttpConnector,
     cache_control: &'a CacheControl,
+    caller_reference: &'a str,
     deadline: Instant,
     parsers: Parsers,
+}
+
+/// Which run has stored what is served, by its metadata, which a CDN may remove.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Origin {
+    ThisRun,
+    OtherRun,
+    Unknown,
 }
 
 /// A response that is not the published object: a short phrase about its status and headers, and the content to examine, if any.
@@ -62,11 +72,13 @@ impl<'a> Verifier<'a> {
     fn start(
         connector: &'a dyn HttpConnector,
         cache_control: &'a CacheControl,
+        caller_reference: &'a str,
         timeout: Duration,
     ) -> Self {
         Self {
             connector,
             cache_control,
+            caller_reference,
             deadline: Instant::now() + timeout,
             parsers: Parsers::new(),
         }
@@ -107,7 +119,7 @@ impl<'a> Verifier<'a> {
         let timeout = left.clamp(MIN_RESPONSE_TIMEOUT, MAX_RESPONSE_TIMEOUT);
         let response = cdn::get(self.connector, url, object.size, timeout).await;
         let (status, served) = response.map_err(|phrase| (phrase, None))?;
-        compare(status, &served, object, self.cache_control).map_err(|phrase| {
+        self.compare(status, &served, object).map_err(|phrase| {
             let phrase = with_cache(&phrase, &served);
             let is_other = status == 200 && served.body != object.body;
             (phrase, is_other.then_some(served))
@@ -125,58 +137,68 @@ impl<'a> Verifier<'a> {
             return phrase;
         };
         let published = object.body.clone();
-        let describe = move || with_cache(&describe(&served, &published), &served);
+        let origin = self.origin(&served);
+        let describe = move || with_cache(&describe(&served, &published, origin), &served);
         let parse = self.parsers.run(describe);
         let parsed = timeout_at(self.deadline + PARSE_TIMEOUT, parse).await;
         parsed.unwrap_or(phrase)
     }
-}
 
-/// Whether a response is the published object, to the byte. On failure, a phrase that needs no parsing.
-fn compare(
-    status: u16,
-    served: &ServedContainer,
-    object: &Object,
-    cache_control: &CacheControl,
-) -> Result<(), String> {
-    let is_page = served.is_labelled_as_page();
-    if status != 200 {
-        let page = if is_page { " with a page" } else { "" };
-        return Err(format!("HTTP {status}{page}{}", served.redirects_to()));
+    /// Whether a response is the published object, to the byte. On failure, a phrase that needs no parsing.
+    fn compare(
+        &self,
+        status: u16,
+        served: &ServedContainer,
+        object: &Object,
+    ) -> Result<(), String> {
+        let is_page = served.is_labelled_as_page();
+        if status != 200 {
+            let page = if is_page { " with a page" } else { "" };
+            return Err(format!("HTTP {status}{page}{}", served.redirects_to()));
+        }
+        if is_page {
+            return Err("a page is served, not a script".to_owned());
+        }
+        if served.body != object.body {
+            let provenance = served.provenance_with(None);
+            return Err(with_detail("other content is served", ": ", &provenance));
+        }
+        // With the right bytes and headers, it does not matter to visitors which upload it is.
+        for (name, expected) in Object::headers(self.cache_control) {
+            if !served.has_header(name, expected) {
+                let which = match self.origin(served) {
+                    Origin::OtherRun => "an older upload of the same container",
+                    Origin::ThisRun | Origin::Unknown => "the new container",
+                };
+                return Err(format!(
+                    "{which} is served, but its {name} is `{}`, expected `{expected}`",
+                    served.header(name).unwrap_or("absent")
+                ));
+            }
+        }
+        Ok(())
     }
-    if is_page {
-        return Err("a page is served, not a script".to_owned());
-    }
-    if served.body != object.body {
-        let provenance = served.provenance_with(None);
-        return Err(with_detail("other content is served", ": ", &provenance));
-    }
-    for (name, expected) in Object::headers(cache_control) {
-        let value = served.header(name);
-        if value != Some(expected) {
-            return Err(format!(
-                "the new container is served, but its {name} is `{}`, expected `{expected}`",
-                value.unwrap_or("absent")
-            ));
+
+    fn origin(&self, served: &ServedContainer) -> Origin {
+        match served.header(&format!("x-amz-meta-{CALLER_REFERENCE}")) {
+            Some(run) if run == self.caller_reference => Origin::ThisRun,
+            Some(_) => Origin::OtherRun,
+            None => Origin::Unknown,
         }
     }
-    Ok(())
 }
 
 /// What is served instead of the published object. Parses it, which may take seconds.
-fn describe(served: &ServedContainer, published: &Bytes) -> String {
+fn describe(served: &ServedContainer, published: &Bytes, origin: Origin) -> String {
     if served.is_labelled_as_page() || served.is_markup() {
         return "a page is served, not a script".to_owned();
     }
-    let is_same_text = served.text().is_ok_and(|text| {
-        gzip::decompress(published, MAX_FILE).is_ok_and(|own| own == text.as_bytes())
-    });
-    if is_same_text {
-        let but = match served.header("content-encoding") {
-            None => "not compressed",
-            Some(_) => "the CDN has recompressed it",
-        };
-        return format!("the new container is served, but {but}");
+    let text = match served.text() {
+        Ok(text) => text,
+        Err(problem) => return format!("what is served {problem}"),
+    };
+    if gzip::decompress(published, MAX_FILE).is_ok_and(|own| own == text.as_bytes()) {
+        return describe_same_text(served, published, origin);
     }
     match served.provenance() {
         provenance if provenance.is_empty() => {
@@ -184,6 +206,28 @@ fn describe(served: &ServedContainer, published: &Bytes) -> String {
         }
         provenance => format!("another container is served: {provenance}"),
     }
+}
+
+/// Other bytes of the same text: from another upload, or changed by the CDN.
+fn describe_same_text(served: &ServedContainer, published: &Bytes, origin: Origin) -> String {
+    // `ONLY_NEWER` distinguishes builds by a comment.
+    let differs_by_comment =
+        gzip::without_comment(&served.body) == gzip::without_comment(published);
+    if origin == Origin::OtherRun || differs_by_comment {
+        let phrase = "an older upload of the same container is served";
+        return with_detail(phrase, ": ", &served.provenance());
+    }
+    let is_compressed = gzip::is_compressed(&served.body);
+    let is_of_cdn = origin == Origin::ThisRun || served.is_transformed();
+    match (is_compressed, is_of_cdn) {
+        (false, true) => "the new container is served, but not compressed",
+        (false, false) => "the same container is served, but not compressed",
+        (true, true) => "the new container is served, but the CDN has recompressed it",
+        (true, false) => {
+            "the same container is served, but compressed otherwise: an older upload, or the CDN has recompressed it"
+        }
+    }
+    .to_owned()
 }
 
 fn with_cache(phrase: &str, served: &ServedContainer) -> String {
@@ -203,7 +247,8 @@ pub(crate) async fn verify(publisher: &Publisher<'_>) {
     };
     let connector = publisher.https.connector();
     let timeout = timeout(run.state().all_invalidations_completed());
-    let verifier = &Verifier::start(&connector, &settings.cache_control, timeout);
+    let (cache_control, caller_reference) = (&settings.cache_control, &run.caller_reference);
+    let verifier = &Verifier::start(&connector, cache_control, caller_reference, timeout);
     stream::iter(run.published_scripts())
         .map(|object| async move {
             let url = public_url_of(public_url, &object.cdn_path);
@@ -250,6 +295,8 @@ mod tests {
 
     const SCRIPT: &str =
         "Mojito={};Mojito.buildInfo={commitHash:'1f2e3d4c',timestamp:'2026-11-24T05:00:00.000Z'}";
+    const RUN: &str = "mojito-publish-1";
+    const REFERENCE: &str = "x-amz-meta-caller-reference";
     const URL: &str = "https://d111.cloudfront.net/js/mojito.js";
 
     fn compressed(text: &str) -> Vec<u8> {
@@ -335,7 +382,7 @@ mod tests {
         let cdn = Cdn(Mutex::new(responses));
         let cache_control = CacheControl::default();
         let started = Instant::now();
-        let verifier = Verifier::start(&cdn, &cache_control, timeout(true));
+        let verifier = Verifier::start(&cdn, &cache_control, RUN, timeout(true));
         let waits = RefCell::new(Vec::new());
         let on_wait = |phrase: &str, waited: Duration| {
             let mut waits = waits.borrow_mut();
@@ -400,7 +447,16 @@ mod tests {
             cached by CloudFront for 4 min (age: 240, x-cache: Hit from cloudfront)";
         case(cached, expected).await;
         let invalid = Response::of(b"no gzip".to_vec());
-        case(invalid, "other content is served than what was published").await;
+        let expected = "what is served is not gzip, although its headers say so";
+        case(invalid, expected).await;
+        let cut = compressed(SCRIPT)[..50].to_vec();
+        case(
+            Response::of(cut),
+            "what is served is truncated or damaged gzip",
+        )
+        .await;
+        let old = Response::of(compressed("alert(1)"));
+        case(old, "other content is served than what was published").await;
         let denied = Response::error(403).with("server", "AmazonS3");
         let expected = "HTTP 403; apparently not from a cache (server: AmazonS3)";
         case(denied, expected).await;
@@ -411,19 +467,64 @@ mod tests {
             "a page is served, not a script; cached by Cloudflare (cf-cache-status: HIT)";
         case(page.with("cf-cache-status", "HIT"), expected).await;
         let plain = Response::of(SCRIPT.into()).without("content-encoding");
-        case(plain, "the new container is served, but not compressed").await;
-        let mut recompressed = vec![0; 1000];
-        let length = Compressor::new(CompressionLvl::fastest())
-            .gzip_compress(SCRIPT.as_bytes(), &mut recompressed)
-            .unwrap();
-        recompressed.truncate(length);
-        let expected = "the new container is served, but the CDN has recompressed it";
-        case(Response::of(recompressed), expected).await;
+        case(
+            plain.clone(),
+            "the same container is served, but not compressed",
+        )
+        .await;
+        let expected = "the new container is served, but not compressed";
+        case(plain.with(REFERENCE, RUN), expected).await;
         let expected = "the new container is served, but its content-type is `absent`, \
             expected `application/javascript; charset=utf-8`";
         case(Response::published().without("content-type"), expected).await;
         let large = Response::of(vec![b'a'; 1_000_001]);
         case(large, "the response is larger than 1,000,000 bytes").await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_cdn_is_not_blamed_for_an_older_upload_of_the_same_text() {
+        async fn case(response: &Response, expected: &str) {
+            let (result, _, _) = verify(vec![response.clone()]).await;
+            assert_eq!(result.unwrap_err(), expected);
+        }
+        let older = "an older upload of the same container is served";
+        let of_build = ": build 56, commit 1f2e3d4, built 2026-11-24 05:00 UTC";
+        let of_cdn = "the new container is served, but the CDN has recompressed it";
+        let mut recompressed = vec![0; 1000];
+        let length = Compressor::new(CompressionLvl::fastest())
+            .gzip_compress(SCRIPT.as_bytes(), &mut recompressed)
+            .unwrap();
+        recompressed.truncate(length);
+        let recompressed = Response::of(recompressed);
+        case(&recompressed.clone().with(REFERENCE, RUN), of_cdn).await;
+        case(&recompressed.clone().with("etag", "W/\"1\""), of_cdn).await;
+        let stored_before = recompressed
+            .clone()
+            .with(REFERENCE, "mojito-publish-0")
+            .with("x-amz-meta-build-number", "56");
+        case(&stored_before, &format!("{older}{of_build}")).await;
+        let plain = stored_before.clone().without("content-encoding");
+        let plain = Response {
+            body: Some(SCRIPT.into()),
+            ..plain
+        };
+        case(&plain, &format!("{older}{of_build}")).await;
+        let expected = "the same container is served, but compressed otherwise: an older upload, or the CDN has recompressed it";
+        case(&recompressed, expected).await;
+        let commented = Gzip::new().compress(SCRIPT.as_bytes(), Some("build 56"));
+        let of_script = of_build.replace("build 56, ", "");
+        case(&Response::of(commented), &format!("{older}{of_script}")).await;
+        // The same bytes with the headers of then.
+        let cached = Response::published()
+            .with(REFERENCE, "mojito-publish-0")
+            .with("cache-control", "no-store");
+        let expected = format!(
+            "{older}, but its cache-control is `no-store`, expected `{}`",
+            CacheControl::default()
+        );
+        case(&cached, &expected).await;
+        let same = Response::published().with("content-encoding", "GZIP");
+        assert_eq!(verify(vec![same]).await.0, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

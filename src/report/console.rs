@@ -1,7 +1,10 @@
-//! The one place that prints: lines in the manner of Bitbucket's official pipes, on standard output.
+//! The one place that prints: lines in the manner of Bitbucket's official pipes, on standard output, or on standard error where
+//! a command's JSON has standard output to itself.
 
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::mem;
+use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,8 +43,16 @@ pub(crate) struct Row {
     pub(crate) text: String,
 }
 
-/// The standard output.
+/// Where lines go.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Stream {
+    Stdout,
+    Stderr,
+}
+
+/// The log.
 pub(crate) struct Console {
+    stream: Stream,
     colour: bool,
     terminal: bool,
     started: Instant,
@@ -59,9 +70,13 @@ struct Printed {
 
 impl Console {
     /// Colours are for CI's log and for terminals, unless `NO_COLOR` is set.
-    pub(crate) fn new(in_ci: bool, no_color: bool) -> Self {
-        let terminal = io::stdout().is_terminal();
+    pub(crate) fn new(stream: Stream, in_ci: bool, no_color: bool) -> Self {
+        let terminal = match stream {
+            Stream::Stdout => io::stdout().is_terminal(),
+            Stream::Stderr => io::stderr().is_terminal(),
+        };
         Self {
+            stream,
             colour: !no_color && (in_ci || terminal),
             terminal,
             started: Instant::now(),
@@ -120,9 +135,15 @@ impl Console {
         self.info(&text);
     }
 
-    /// Prints only JSON, for another program to read.
-    pub(crate) fn json(value: &Value) {
-        write(&format!("{value:#}\n"));
+    /// Prints only JSON on standard output, for another program to read. What cannot be written is an error: half a policy must
+    /// not look like one.
+    pub(crate) fn json(value: &Value) -> io::Result<()> {
+        if stdout_was_closed() {
+            return Err(io::Error::other("it is closed"));
+        }
+        // Rust's own handle takes an invalid descriptor for a successful write.
+        let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        stdout.write_all(secrets::redact(&format!("{value:#}\n")).as_bytes())
     }
 
     /// Shows that a wait continues: by a live line on a terminal, elsewhere by a line now and then.
@@ -131,14 +152,14 @@ impl Console {
         if self.terminal {
             printed.live_line = true;
             // A line as wide as the terminal would make some of them start another one.
-            let text = cut(&secrets::redact(text), width() - 1);
-            write(&format!("{CLEAR_LINE}{text}"));
+            let text = cut(&secrets::redact(text), self.width() - 1);
+            self.write(&format!("{CLEAR_LINE}{text}"));
             return;
         }
         let is_recent = |last: Instant| last.elapsed() < WAIT_LINE_EVERY;
         if !printed.last_wait_line.is_some_and(is_recent) {
             printed.last_wait_line = Some(Instant::now());
-            write(&format!("{text}\n"));
+            self.write(&format!("{text}\n"));
         }
     }
 
@@ -168,9 +189,30 @@ impl Console {
     fn print_lines(&self, text: &str) {
         let mut printed = self.printed();
         if mem::take(&mut printed.live_line) {
-            write(CLEAR_LINE);
+            self.write(CLEAR_LINE);
         }
-        write(text);
+        self.write(text);
+    }
+
+    /// Errors are ignored: a publish continues even if nobody reads its output any more.
+    fn write(&self, text: &str) {
+        let text = secrets::redact(text);
+        let mut stream: Box<dyn Write> = match self.stream {
+            Stream::Stdout => Box::new(io::stdout().lock()),
+            Stream::Stderr => Box::new(io::stderr().lock()),
+        };
+        let _ = stream.write_all(text.as_bytes());
+        let _ = stream.flush();
+    }
+
+    /// The width of the terminal in columns. It may change at any time.
+    fn width(&self) -> usize {
+        let size = match self.stream {
+            Stream::Stdout => terminal_size::terminal_size_of(io::stdout()),
+            Stream::Stderr => terminal_size::terminal_size_of(io::stderr()),
+        };
+        let width = size.map_or(DEFAULT_WIDTH, |(width, _)| width.0);
+        width.max(2).into()
     }
 }
 
@@ -186,16 +228,15 @@ impl Write for &Console {
     }
 }
 
-/// The width of the terminal in columns. It may change at any time.
-fn width() -> usize {
-    let size = terminal_size::terminal_size();
-    let width = size.map_or(DEFAULT_WIDTH, |(width, _)| width.0);
-    width.max(2).into()
-}
-
-/// Errors are ignored: a publish continues even if nobody reads its output any more.
-fn write(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(secrets::redact(text).as_bytes());
-    let _ = stdout.flush();
+/// Whether the process was started without a standard output (`>&-`).
+///
+/// Rust then opens `/dev/null` in its place, for reading and writing. A shell's `> /dev/null` is for writing only.
+fn stdout_was_closed() -> bool {
+    const READ_WRITE: u32 = 0o2;
+    let is_null =
+        fs::read_link("/proc/self/fd/1").is_ok_and(|path| path.as_os_str() == "/dev/null");
+    let flags = fs::read_to_string("/proc/self/fdinfo/1").unwrap_or_default();
+    let flags = flags.lines().find_map(|line| line.strip_prefix("flags:"));
+    let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+    is_null && flags.is_some_and(|flags| flags & READ_WRITE != 0)
 }

@@ -1,6 +1,7 @@
 //! What a run reports: the log on the console, and the result as JSON.
 
 pub(crate) mod console;
+mod denied;
 pub(crate) mod progress;
 pub(crate) mod result_file;
 pub(crate) mod result_json;

@@ -1,8 +1,8 @@
 //! The log of a run: what it is going to do, what that changes, and a line for each event.
 
 use super::console::Console;
+use super::denied;
 use super::tables;
-use crate::aws::iam_policy::missing_statement;
 use crate::aws::sts::Identity;
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::first_ten;
@@ -150,11 +150,8 @@ fn not_completed(why: &NotCompleted, run: &Run) -> String {
             format!("still in progress after {} minutes", time.as_secs() / 60)
         }
         NotCompleted::Error(error) => {
-            let permissions = run.state().permissions(&run.plan);
-            let statement = missing_statement(std::iter::once(&**error), &permissions);
-            let statement = statement.map(|it| format!("\n{}", it.pretty()));
-            let statement = statement.unwrap_or_default();
-            format!("{error}\n{}{statement}", error.remedy())
+            let remedy = denied::remedy(error, &run.plan, &run.state());
+            format!("{error}\n{remedy}")
         }
     }
 }

@@ -7,6 +7,7 @@ use aws_smithy_types::DateTime;
 use serde::Serialize;
 
 use super::console::Console;
+use super::denied;
 use crate::aws::credentials::CredentialOrigin;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
@@ -150,8 +151,11 @@ impl<'a> ErrorResult<'a> {
     }
 
     /// The first error of a run, if there is one.
-    fn of_run(state: &'a RunState) -> Option<Self> {
-        let of_aws = state.errors().next().map(Self::of_aws);
+    fn of_run(plan: &Plan, state: &'a RunState) -> Option<Self> {
+        let of_aws = state.errors().next().map(|error| Self {
+            remedy: Some(denied::remedy(error, plan, state)),
+            ..Self::of_aws(error)
+        });
         of_aws.or_else(|| {
             let (url, problem) = state
                 .verifications
@@ -164,11 +168,11 @@ impl<'a> ErrorResult<'a> {
 }
 
 impl<'a> AwsErrorResult<'a> {
-    fn new(error: &'a AwsError) -> Self {
+    fn new(error: &'a AwsError, plan: &Plan, state: &RunState) -> Self {
         Self {
             kind: &error.kind,
             error,
-            remedy: error.remedy(),
+            remedy: denied::remedy(error, plan, state),
         }
     }
 }
@@ -202,17 +206,18 @@ impl<'a> RunResult<'a> {
 
     pub(crate) fn published(plan: &'a Plan, outcome: &'a Outcome) -> Self {
         let state = &outcome.state;
+        let in_result = |error: &'a AwsError| AwsErrorResult::new(error, plan, state);
         let invalidations = state.invalidations.iter();
         let verifications = state.verifications.iter();
         Self {
             stopped_by: outcome.stopped_by,
-            error: ErrorResult::of_run(state),
+            error: ErrorResult::of_run(plan, state),
             invalidations: invalidations
                 .map(|(distribution_id, invalidation)| InvalidationResult {
                     distribution_id,
                     status: invalidation,
                     ids: invalidation.ids(),
-                    error: invalidation.error().map(AwsErrorResult::new),
+                    error: invalidation.error().map(in_result),
                 })
                 .collect(),
             verifications: verifications
@@ -250,7 +255,7 @@ impl<'a> RunResult<'a> {
             credentials: state.credentials.as_ref(),
             identity: state.identity.as_ref(),
             containers: containers
-                .map(|container| ContainerResult::new(container, state))
+                .map(|container| ContainerResult::new(container, plan, state))
                 .collect(),
             ..Self::early(&settings.build, exit, None, None)
         }
@@ -258,7 +263,8 @@ impl<'a> RunResult<'a> {
 }
 
 impl<'a> ContainerResult<'a> {
-    fn new(container: &'a Container, state: &'a RunState) -> Self {
+    fn new(container: &'a Container, plan: &Plan, state: &'a RunState) -> Self {
+        let in_result = |error: &'a AwsError| AwsErrorResult::new(error, plan, state);
         let script = container.script.as_ref();
         let (compared, skipped) = match state.changes.get(&container.name) {
             Some(Ok(changes)) => (Some(changes), None),
@@ -274,7 +280,7 @@ impl<'a> ContainerResult<'a> {
                 size: object.size.0,
                 compressed_size: object.compressed_size().0,
                 upload,
-                error: upload.error().map(AwsErrorResult::new),
+                error: upload.error().map(in_result),
             }
         };
         Self {

@@ -6,11 +6,11 @@ use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
 
 use super::console::Console;
+use super::denied;
 use super::progress::MAX_LISTED;
 use super::tables;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
-use crate::aws::iam_policy::missing_statement;
 use crate::common::layout::first_ten;
 use crate::container::object::Container;
 use crate::exit::Exit;
@@ -46,9 +46,8 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
     }
 }
 
-/// The errors, grouped by reason: the first of each with its remedy and the missing statement, then up to `MAX_LISTED` in all.
+/// The errors, grouped by reason: the first of each with what to do, then up to `MAX_LISTED` in all.
 fn errors(plan: &Plan, state: &RunState, console: &Console) {
-    let permissions = state.permissions(plan);
     let mut groups: Vec<Vec<&AwsError>> = Vec::new();
     for error in state.errors() {
         let is_alike = |group: &&mut Vec<&AwsError>| {
@@ -60,11 +59,9 @@ fn errors(plan: &Plan, state: &RunState, console: &Console) {
         }
     }
     for group in groups {
-        let (first, remedy) = (group[0], group[0].remedy());
-        let statement = missing_statement(group.iter().copied(), &permissions);
-        let statement = statement.map(|it| format!("\n{}", it.pretty()));
-        let statement = statement.unwrap_or_default();
-        console.failure(&format!("{first}\nwhat to do: {remedy}{statement}"));
+        let first = group[0];
+        let remedy = denied::remedy(first, plan, state);
+        console.failure(&format!("{first}\nwhat to do: {remedy}"));
         for error in group.iter().skip(1).take(MAX_LISTED - 1) {
             console.failure(&error.to_string());
         }

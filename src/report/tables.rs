@@ -349,6 +349,34 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_explains_each_mark_and_word() {
+        use ChangeKind::{
+            Changes, Diverts, Header, NotComparable, Ramps, RemovedWhileStaged, Renamed, Resumes,
+            SharedCode, Staged, Starts, Stops,
+        };
+        let readme = include_str!("../../README.md");
+        for kind in [
+            Changes,
+            Diverts,
+            Header,
+            NotComparable,
+            Ramps,
+            RemovedWhileStaged,
+            Renamed,
+            Resumes,
+            SharedCode,
+            Staged,
+            Starts,
+            Stops,
+        ] {
+            let (mark, word, _) = appearance_of_change(kind);
+            let term = format!("`{mark} {word}`");
+            let mut rows = readme.lines().filter(|line| line.starts_with("| `"));
+            assert!(rows.any(|row| row.contains(&term)), "{term}");
+        }
+    }
+
+    #[test]
     fn the_summary_names_the_experiments_that_change() {
         let with = |one, other| container(&(add(one) + &add(other)));
         let old = with("id:'w1',state:'live',sampleRate:.1", "id:'w2',state:'live'");

@@ -28,6 +28,14 @@ impl Environment {
         })
     }
 
+    /// What chooses it on the command line, after a space.
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Self::Production => " --production",
+            Self::Development => "",
+        }
+    }
+
     /// The other one.
     pub(crate) fn other(self) -> Self {
         match self {

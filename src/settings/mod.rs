@@ -7,6 +7,7 @@ pub(crate) mod aws;
 pub(crate) mod ca_bundle;
 pub(crate) mod cache_control;
 pub(crate) mod environment;
+pub(crate) mod help;
 pub(crate) mod names;
 pub(crate) mod pipeline;
 pub(crate) mod problems;
@@ -22,7 +23,7 @@ use http::Uri;
 use self::aws::AwsSettings;
 use self::cache_control::CacheControl;
 use self::environment::Environment;
-use self::names::{DistributionId, ObjectKey, Variant};
+use self::names::{partition_of, DistributionId, ObjectKey, Variant, GOVCLOUD};
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
 use self::raw::Raw;
@@ -100,6 +101,7 @@ impl Settings {
         let known = environment.as_ref().map(|(environment, _)| *environment);
         let target = Target::new(problems, raw, known, config, profile_region);
         let distributions = distributions(problems, raw);
+        check_partition(problems, target.as_ref(), &distributions);
         let mut boolean = |setting, value: &Option<String>, default| {
             problems.boolean(setting, value.as_deref(), default)
         };
@@ -168,6 +170,26 @@ fn check_only_newer(problems: &mut Problems, only_newer: bool, build: &Build) {
             "ONLY_NEWER",
             "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
              hand",
+        );
+    }
+}
+
+fn check_partition(
+    problems: &mut Problems,
+    target: Option<&Target>,
+    distributions: &[DistributionId],
+) {
+    let region = target.map(|target| target.region.as_str());
+    let Some(region) = region.filter(|region| partition_of(region) == GOVCLOUD) else {
+        return;
+    };
+    if !distributions.is_empty() {
+        problems.push(
+            "DISTRIBUTION_ID",
+            format!(
+                "is set, but the bucket's region `{region}` is in AWS GovCloud, which has no CloudFront: leave it empty, and \
+                 invalidate with credentials of the account that has the distribution"
+            ),
         );
     }
 }

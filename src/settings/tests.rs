@@ -214,7 +214,7 @@ fn assert_same<'a>(place: &str, names: impl IntoIterator<Item = &'a str>, read: 
 }
 
 #[test]
-fn pipe_yml_and_the_readme_list_the_settings_that_are_read() {
+fn pipe_yml_the_readme_and_the_help_list_the_settings_that_are_read() {
     let settings = variables_of::<RawSettings>();
     assert!(settings.len() > 20);
     assert_same("pipe.yml", pipe_yml().into_keys(), &settings);
@@ -225,6 +225,10 @@ fn pipe_yml_and_the_readme_list_the_settings_that_are_read() {
     // Only the SDK reads it.
     aws.push("NO_PROXY".to_owned());
     assert_same("README's table of AWS's variables", of_aws, &aws);
+    let in_help = help::SETTINGS.map(|(name, _)| name);
+    assert_same("the settings of `--help`", in_help, &settings);
+    let in_help = help::SETTINGS_OF_AWS.map(|(name, _)| name);
+    assert_same("AWS's variables of `--help`", in_help, &aws);
 }
 
 /// The settings of development and of production with one more variable, or what is invalid, as text.

@@ -44,6 +44,7 @@ mod report {
 }
 mod commands {
     mod check;
+    mod help;
     mod policy;
     mod signals;
 }

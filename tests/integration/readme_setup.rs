@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 
 use serde_json::{json, Value};
 
@@ -29,13 +29,23 @@ fn commands(heading: &str) -> &'static str {
 /// Runs commands of the README as somebody who may use IAM.
 #[track_caller]
 fn run(case: &Case, commands: &str, names: &[(&str, &str)]) {
+    let output = run_with(case, &["-e", "-u", "-c", commands], names);
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn run_with(case: &Case, arguments: &[&str], names: &[(&str, &str)]) -> Output {
     let administrator: Value = case.call("make_administrator", json!({}));
     let requirements = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/requirements.txt");
     let aws = python_environment("benches", &requirements).join("bin");
     let program = Path::new(BINARY).parent().unwrap();
     let path = format!("{}:{}:/usr/bin:/bin", aws.display(), program.display());
-    let output = Command::new("bash")
-        .args(["-e", "-u", "-c", commands])
+    Command::new("bash")
+        .args(arguments)
         .current_dir(case.repository())
         .env_clear()
         .envs(
@@ -55,13 +65,7 @@ fn run(case: &Case, commands: &str, names: &[(&str, &str)]) {
         )
         .envs(names.iter().copied())
         .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr)
-    );
+        .unwrap()
 }
 
 #[track_caller]
@@ -149,5 +153,32 @@ fn the_roles_that_the_readme_makes_are_right_and_publish() {
             .env("AWS_OIDC_ROLE_ARN", &role)
             .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
         check_and_publish(case, environment, keys);
+    }
+}
+
+/// As in a terminal, where a failed command does not end the shell.
+#[test]
+fn no_policy_that_could_not_be_printed_reaches_iam() {
+    let names = [
+        "WORKSPACE",
+        "WORKSPACE_UUID",
+        "REPOSITORY_UUID",
+        "STAGING_UUID",
+        "PRODUCTION_UUID",
+    ];
+    let names = names.map(|name| (name, "11111111-2222-3333-4444-555555555555"));
+    for heading in [
+        "### A user for each environment",
+        "### Or a role for each environment, without keys",
+    ] {
+        let commands = commands(heading);
+        let case = Case::without_rights().env("WAIT", "yes");
+        // The provider is registered before any policy is printed.
+        let printing = commands.find("create_role()").unwrap_or_default();
+        let output = run_with(&case, &["-u", "-c", &commands[printing..]], &names);
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(log.contains("`WAIT` is `yes`"), "{log}");
+        let requests = case.requests();
+        assert!(requests.is_empty(), "{requests:?}");
     }
 }

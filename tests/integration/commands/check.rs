@@ -58,7 +58,13 @@ credentials: [KEY]
 identity: [USER] in account 123456789012
 ✖ missing permission: cannot write s3://[BUCKET]/js/mojito.js
   s3:PutObject on s3://[BUCKET]/js/mojito.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
-  the missing statement:
+✔ cannot write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
+✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
+✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
+✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
+not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
+✖ permissions are missing, and a publish would fail: is the bucket's name right?
+  if so, add this statement to the user or role:
   {
     "Sid": "WriteContainer",
     "Effect": "Allow",
@@ -69,15 +75,33 @@ identity: [USER] in account 123456789012
       "arn:aws:s3:::[BUCKET]/js/mojito.js"
     ]
   }
-✔ cannot write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
-✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
-✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
-✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
-not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
-✖ permissions are missing, and a publish would fail: give the user or role the statement above
 
 "#]]);
     leaves_nothing(&case);
+}
+
+#[test]
+fn one_statement_is_for_all_keys() {
+    let case = Case::development().arg("check");
+    case.set_policy(json!([case.may_invalidate(&case.world.distribution)]));
+    let ended = case.run().exits(3).contains(
+        "\"arn:aws:s3:::[BUCKET]/jsdev/mojito.pretty.js\",\n      \"arn:aws:s3:::[BUCKET]/jsdev/mojito.js\"\n",
+    );
+    assert_eq!(ended.output.matches("WriteContainer").count(), 1);
+}
+
+#[test]
+fn what_another_policy_denies_is_denied_but_lacks_no_statement() {
+    let case = Case::production().arg("check");
+    let words = "User: u is not authorized to perform: s3:PutObject with an explicit deny in a service control policy";
+    let body = format!("<Error><Code>AccessDenied</Code><Message>{words}</Message></Error>");
+    case.fault(json!({"method": "POST", "path": ".js", "status": 403, "body": body, "times": 9}));
+    case.run()
+        .exits(3)
+        .contains("missing permission: cannot write s3://[BUCKET]/js/mojito.js\n")
+        .contains("what to do: a policy of the AWS organization forbids this")
+        .contains("✔ cannot write s3://[BUCKET]/jsdev/mojito.js")
+        .does_not_contain("WriteContainer");
 }
 
 #[test]
@@ -97,7 +121,7 @@ identity: [USER] in account 123456789012
 ✖ excess permission: can write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✖ excess permission: can write s3://[BUCKET]/mojito.js (the bucket's root)
 not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
-✖ permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy` prints, and nothing else
+✖ permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy --production` prints, and nothing else
 
 "#]]);
     leaves_nothing(&case);
@@ -108,7 +132,7 @@ fn the_credentials_of_the_other_environment_are_recognised() {
     let case = Case::development().arg("check").arg("--production");
     case.run()
         .exits(3)
-        .contains("these may be the credentials of development");
+        .contains("these may be the credentials of development; `mojito-publish policy --production` prints what production needs");
     leaves_nothing(&case);
 }
 

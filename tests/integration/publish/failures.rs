@@ -35,7 +35,12 @@ credentials: [KEY]
 tip: set `PUBLIC_URL` to see what changes for visitors
 identity: [USER] in account 123456789012
 ✖ s3:PutObject on s3://[BUCKET]/jsdev/mojito.pretty.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
-  what to do: the credentials do not allow `s3:PutObject` here: add the statement below to their user or role, and check the bucket policy for a deny
+  what to do: first, are these the credentials of development?
+    [USER]
+  are the bucket and the folder right (`S3_BUCKET`, `S3_PREFIX`)?
+    s3://[BUCKET]/jsdev/
+  if so, the credentials lack `s3:PutObject`:
+  add this statement to the user or role
   {
     "Sid": "WriteContainer",
     "Effect": "Allow",
@@ -43,9 +48,12 @@ identity: [USER] in account 123456789012
       "s3:PutObject"
     ],
     "Resource": [
-      "arn:aws:s3:::[BUCKET]/jsdev/mojito.pretty.js"
+      "arn:aws:s3:::[BUCKET]/jsdev/mojito.pretty.js",
+      "arn:aws:s3:::[BUCKET]/jsdev/mojito.js"
     ]
   }
+  `mojito-publish policy` prints all that the run needs, and
+  `mojito-publish check` shows what credentials can write
 ✖ not published to development (after [..])
   not replaced: mojito; visitors still get the old container
   next: fix the cause and re-run; re-running is safe
@@ -78,7 +86,11 @@ fn of_several_containers_those_that_can_be_are_published_and_invalidated() {
     case.run()
         .exits(3)
         .contains("replaced: mojito\n")
-        .contains("not replaced: shop; visitors still get the old container");
+        .contains("not replaced: shop; visitors still get the old container")
+        // The statement is for the whole run, not for what was denied alone.
+        .contains(
+            "\"arn:aws:s3:::[BUCKET]/js/shop.js\",\n      \"arn:aws:s3:::[BUCKET]/js/mojito.js\"\n",
+        );
     assert_eq!(case.keys(), ["js/mojito.js"]);
     assert_eq!(case.invalidations()[0].paths, ["/js/mojito.js"]);
 }
@@ -101,7 +113,12 @@ tip: set `PUBLIC_URL` to see what changes for visitors
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
 identity: [USER] in account 123456789012
 ✖ cloudfront:CreateInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:CreateInvalidation (request id [..])
-  what to do: the credentials do not allow `cloudfront:CreateInvalidation` here: add the statement below to their user or role; if they already have it, the distribution belongs to another account
+  what to do: first, are these the credentials of production?
+    [USER]
+  is `DISTRIBUTION_ID` right, and in account 123456789012?
+    [DISTRIBUTION]
+  if so, the credentials lack `cloudfront:CreateInvalidation`:
+  add this statement to the user or role
   {
     "Sid": "InvalidateContainer",
     "Effect": "Allow",
@@ -112,6 +129,8 @@ identity: [USER] in account 123456789012
       "arn:aws:cloudfront::[..]:distribution/[DISTRIBUTION]"
     ]
   }
+  `mojito-publish policy --production` prints all that the run needs, and
+  `mojito-publish check --production` shows what credentials can write
 ✖ published to production, but CloudFront was not invalidated (after [..])
   CloudFront still serves the old container from [DISTRIBUTION] until its cache expires, at [..] at the latest (5 min after the upload), if it had the same Cache-Control and unless the distribution's minimum TTL is longer
   next: fix the cause and re-run; re-running is safe
@@ -209,7 +228,7 @@ fn each_refusal_of_s3_has_its_own_remedy() {
 }
 
 #[test]
-fn what_a_bucket_policy_denies_is_not_to_be_allowed_by_a_statement() {
+fn what_another_policy_denies_is_not_to_be_allowed_by_a_statement() {
     let case = Case::production();
     let body = s3_error("AccessDenied", "User: u is not authorized to perform: s3:PutObject with an explicit deny in a resource-based policy");
     case.fault(
@@ -262,7 +281,7 @@ fn each_refusal_of_cloudfront_has_its_own_remedy() {
     case(
         403,
         "AccessDenied",
-        "the distribution belongs to another account",
+        "is `DISTRIBUTION_ID` right, and in account 123456789012?",
     );
     case(
         403,
@@ -413,14 +432,33 @@ fn a_refusal_after_a_lost_response_leaves_the_outcome_unknown() {
 }
 
 #[test]
-fn the_missing_statement_is_for_all_that_were_denied() {
+fn a_denial_asks_for_other_credentials_and_another_bucket_before_it_shows_one_statement() {
     let case = Case::without_rights().env("ENVIRONMENT", "production");
     sample::build(case.repository(), "shop");
     let case = case.list("CONTAINER_NAME", &["shop", "mojito"]);
-    let bucket = case.world.bucket.clone();
-    case.run().exits(3).contains(&format!(
-        "\"arn:aws:s3:::{bucket}/js/shop.js\",\n      \"arn:aws:s3:::{bucket}/js/mojito.js\"\n"
-    ));
+    let ended = case.run().exits(3).contains(
+        "what to do: first, are these the credentials of production?\n    [USER]\n  \
+         are the bucket and the folder right (`S3_BUCKET`, `S3_PREFIX`)?\n    s3://[BUCKET]/js/\n  \
+         if so, the credentials lack `s3:PutObject`:\n  add this statement to the user or role\n  {\n",
+    );
+    assert_eq!(ended.output.matches("WriteContainer").count(), 1);
+    ended
+        .contains("`mojito-publish policy --production` prints all that the run needs")
+        .contains("`mojito-publish check --production` shows what credentials can write");
+}
+
+#[test]
+fn a_statement_without_the_account_says_so() {
+    let (case, address) = Unreachable::NobodyListens.address(Case::production());
+    let case = case.env("AWS_ENDPOINT_URL_STS", &address);
+    case.set_policy(json!([{"Effect": "Allow", "Action": "s3:PutObject", "Resource": "*"}]));
+    case.run()
+        .exits(4)
+        .contains("first, are these the credentials of production?\n    [KEY]\n")
+        .contains("is `DISTRIBUTION_ID` right, and in their account?")
+        .contains("with the 12 digits of your account in place of `AWS_ACCOUNT_ID`");
+    let case = case.env("AWS_ACCOUNT_ID", "123456789012");
+    case.run().exits(4).does_not_contain("in place of");
 }
 
 #[test]
@@ -492,7 +530,9 @@ fn only_newer_without_the_permission_to_read_is_an_error() {
     case.run().exits(0);
     case.run()
         .exits(3)
-        .contains("`ONLY_NEWER` needs `s3:GetObject` on the key");
+        .contains("the object exists, but its build number may not be read")
+        .contains("`ONLY_NEWER` needs `s3:GetObject`: leave `ONLY_NEWER` off, or\n  add this statement to the user or role\n")
+        .contains("      \"s3:PutObject\",\n      \"s3:GetObject\"\n    ],\n    \"Resource\": [\n      \"arn:aws:s3:::[BUCKET]/js/mojito.js\"\n");
 }
 
 #[test]

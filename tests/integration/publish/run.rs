@@ -372,7 +372,8 @@ fn with_wait_and_public_url_it_waits_until_visitors_get_the_container() {
 #[test]
 fn waiting_without_the_permission_is_a_warning_that_names_it() {
     let case = Case::production().env("WAIT", "true");
-    case.run().exits(0).contains("WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] completed; it continues by itself").contains(r#"  the credentials do not allow `cloudfront:GetInvalidation` here: add the statement below to their user or role; if they already have it, the distribution belongs to another account
+    case.run().exits(0).contains("WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] completed; it continues by itself").contains(r#"  `WAIT` needs `cloudfront:GetInvalidation`: leave `WAIT` off, or
+  add this statement to the user or role
   {
     "Sid": "InvalidateContainer",
     "Effect": "Allow",

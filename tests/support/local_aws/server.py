@@ -357,11 +357,9 @@ class World:
             cached, at = (metadata, key.value), time.monotonic()
             self.edge_cache[path] = (cached, at, seen or set())
         headers, content = cached
-        headers = {
-            **headers,
-            "Age": str(int(time.monotonic() - at)),
-            "X-Cache": "Hit from cloudfront" if hit else "Miss from cloudfront",
-        }
+        headers = {**headers, "X-Cache": "Hit from cloudfront" if hit else "Miss from cloudfront"}
+        if hit:
+            headers["Age"] = str(int(time.monotonic() - at))
         return answer(start_response, 200, headers, content)
 
 
