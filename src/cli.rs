@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 
 use crate::settings::raw::RawTrust;
-use crate::settings::Flags;
+use crate::settings::{Flags, Purpose};
 
 /// Publishes a built Mojito container to exactly the S3 keys it may write, and invalidates CloudFront.
 ///
@@ -83,11 +83,12 @@ impl Cli {
             }
             CliCommand::Check { production } => {
                 flags.production = production;
+                flags.purpose = Purpose::Check;
                 Command::Check(flags)
             }
             CliCommand::Policy(arguments) => {
                 flags.production = arguments.production;
-                flags.credentials_optional = true;
+                flags.purpose = Purpose::Policy;
                 let trust = arguments.trust.then_some(RawTrust {
                     bitbucket_workspace: arguments.workspace,
                     bitbucket_repo_owner_uuid: arguments.workspace_uuid,

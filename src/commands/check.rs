@@ -46,6 +46,9 @@ pub(crate) async fn check(flags: Flags, raw: &Raw, console: &Console) -> Result<
         "checking what the credentials can do in {} ({})",
         settings.environment, settings.environment_reason
     ));
+    for warning in &settings.warnings {
+        console.warning(warning);
+    }
     let connecting = Box::pin(connect(&settings, console));
     let aws = match select(stopped.as_mut(), connecting).await {
         Either::Left((signal, _)) => return Ok(stopped_by(signal, false, console)),

@@ -40,6 +40,9 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
         "bucket: s3://{}/{folder} in {}",
         target.bucket, target.region
     ));
+    for warning in &settings.warnings {
+        console.warning(warning);
+    }
     if settings.distributions.is_empty() {
         console.info("CloudFront: nothing will be invalidated, because `DISTRIBUTION_ID` is not set; the CDN serves the old container until its cache expires");
     }

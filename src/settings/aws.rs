@@ -7,9 +7,18 @@ use http::Uri;
 
 use super::ca_bundle;
 use super::names::{parse_account_id, text_newtypes, valid_text};
+use super::pipeline::Build;
 use super::problems::{InvalidSetting, Problems};
 use super::raw::{Raw, RawAws, RawSettings};
 use crate::common::byte_size::ByteSize;
+
+/// The settings that are credentials.
+pub(super) const CREDENTIALS: [&str; 4] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_OIDC_ROLE_ARN",
+];
 
 /// STS's limit for a web identity token, in characters.
 const MAX_TOKEN: usize = 20_000;
@@ -96,6 +105,7 @@ impl AwsSettings {
     pub(crate) fn new(
         problems: &mut Problems,
         raw: &Raw,
+        build: &Build,
         credentials_optional: bool,
     ) -> Option<Self> {
         let account_id = raw.settings.aws_account_id.as_deref();
@@ -109,10 +119,10 @@ impl AwsSettings {
             problems.ok(bundle.map_err(|problem| InvalidSetting::new("AWS_CA_BUNDLE", problem)))
         });
         let credentials = if credentials_optional {
-            let valid = CredentialSource::new(&mut Problems::default(), raw, role);
+            let valid = CredentialSource::new(&mut Problems::default(), raw, build, role);
             valid.unwrap_or_else(|| CredentialSource::default_chain(&raw.aws))
         } else {
-            CredentialSource::new(problems, raw, role)?
+            CredentialSource::new(problems, raw, build, role)?
         };
         let is_custom = raw.aws.aws_endpoint_url.is_some();
         let is_custom_s3 = raw.aws.aws_endpoint_url_s3.is_some();
@@ -152,7 +162,12 @@ fn check_addresses(problems: &mut Problems, raw: &RawAws) {
 
 impl CredentialSource {
     /// `None` if the credentials are invalid, which `problems` then has. A role never falls back to static keys.
-    fn new(problems: &mut Problems, raw: &Raw, role: Option<RoleArn>) -> Option<Self> {
+    fn new(
+        problems: &mut Problems,
+        raw: &Raw,
+        build: &Build,
+        role: Option<RoleArn>,
+    ) -> Option<Self> {
         if raw.settings.aws_oidc_role_arn.is_some() {
             let token = problems.ok(token(raw.build.bitbucket_step_oidc_token.as_deref()))?;
             return role.map(|role| Self::Oidc { role, token });
@@ -173,6 +188,13 @@ impl CredentialSource {
                 "AWS_ACCESS_KEY_ID",
                 "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
             )),
+            (None, None) if build.in_ci && !raw.aws.names_credentials() => {
+                // What is wrong with it is reported already.
+                if raw.unreplaced.contains_key("AWS_OIDC_ROLE_ARN") {
+                    return None;
+                }
+                Err(no_credentials(build))
+            }
             (None, None) => Ok(Self::default_chain(&raw.aws)),
         })
     }
@@ -182,6 +204,38 @@ impl CredentialSource {
             profile: raw.aws_profile.clone(),
         }
     }
+}
+
+impl RawAws {
+    /// Whether a profile, a web identity or a container's role is named. In CI, only these are looked for, so that no run
+    /// uses credentials that nobody meant, such as the role of the machine that the runner is on.
+    fn names_credentials(&self) -> bool {
+        self.aws_profile.is_some()
+            || self.aws_web_identity_token_file.is_some()
+            || self.aws_container_credentials_full_uri.is_some()
+            || self.aws_container_credentials_relative_uri.is_some()
+    }
+}
+
+fn no_credentials(build: &Build) -> InvalidSetting {
+    let place = build.deployment_environment.as_deref().map_or_else(
+        || {
+            "the step has no `deployment:`, so variables of deployment environments are empty here"
+                .to_owned()
+        },
+        |name| {
+            format!(
+                "the step has `deployment: {name}`, so variables of other deployment environments are empty here"
+            )
+        },
+    );
+    InvalidSetting::new(
+        "AWS_ACCESS_KEY_ID",
+        format!(
+            "is not set, and neither is `AWS_OIDC_ROLE_ARN`: set the access key or the role of this environment, and pass it to \
+             the pipe; {place}"
+        ),
+    )
 }
 
 /// The step's OIDC token. It is a secret, so it is never shown.
@@ -211,7 +265,7 @@ fn keys<'a>(problems: &mut Problems, raw: &'a RawSettings) -> [Option<&'a str>; 
         ("AWS_SESSION_TOKEN", &raw.aws_session_token),
     ]
     .map(|(setting, value)| {
-        let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty());
+        let value = value.as_deref();
         if value.is_some_and(|value| !value.bytes().all(|byte| byte.is_ascii_graphic())) {
             problems.push(
                 setting,

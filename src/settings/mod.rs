@@ -7,10 +7,12 @@ pub(crate) mod aws;
 pub(crate) mod ca_bundle;
 pub(crate) mod cache_control;
 pub(crate) mod environment;
+mod misnamed;
 pub(crate) mod names;
 pub(crate) mod pipeline;
 pub(crate) mod problems;
 pub(crate) mod raw;
+mod region;
 pub(crate) mod target;
 pub(crate) mod variables;
 
@@ -38,8 +40,18 @@ const DEFAULT_LOCAL_PATH: &str = "dist/assets/js";
 pub(crate) struct Flags {
     pub(crate) production: bool,
     pub(crate) dry_run: bool,
-    /// Missing or incomplete credentials are accepted.
-    pub(crate) credentials_optional: bool,
+    pub(crate) purpose: Purpose,
+}
+
+/// What the settings are for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    #[default]
+    Publish,
+    /// Nothing is published.
+    Check,
+    /// Nothing is published, and missing or incomplete credentials are accepted.
+    Policy,
 }
 
 /// What a run is to do.
@@ -66,6 +78,8 @@ pub(crate) struct Settings {
     pub(crate) validate: bool,
     pub(crate) dry_run: bool,
     pub(crate) aws: AwsSettings,
+    /// What is probably a mistake.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Settings {
@@ -79,7 +93,8 @@ impl Settings {
         profile_region: Option<&str>,
     ) -> Result<Self, Vec<InvalidSetting>> {
         let mut problems = Problems::default();
-        match Self::collect(&mut problems, flags, raw, config, profile_region) {
+        let settings = Self::collect(&mut problems, flags, raw, config, profile_region);
+        match settings {
             Some(settings) if problems.0.is_empty() => Ok(settings),
             _ => Err(problems.0),
         }
@@ -95,8 +110,15 @@ impl Settings {
     ) -> Option<Self> {
         let build = Build::new(&raw.build);
         let variables = &raw.settings;
+        let mut warnings = Vec::new();
+        let in_pipe = build.storage_dir.is_some();
+        misnamed::check(&raw.variables, in_pipe, problems, &mut warnings);
+        let dry_run = variables.dry_run.as_deref();
+        let dry_run = problems.boolean("DRY_RUN", dry_run, false) || flags.dry_run;
+        let publishes = flags.purpose == Purpose::Publish && !dry_run;
         let environment = variables.environment.as_deref();
-        let environment = problems.ok(environment::resolve(flags.production, environment, &build));
+        let environment = environment::resolve(flags.production, environment, &build, publishes);
+        let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
         let target = Target::new(problems, raw, known, config, profile_region);
         let distributions = distributions(problems, raw);
@@ -108,17 +130,21 @@ impl Settings {
         let wait = boolean("WAIT", &variables.wait, false);
         let only_newer = boolean("ONLY_NEWER", &variables.only_newer, false);
         let validate = boolean("VALIDATE", &variables.validate, true);
-        let dry_run = boolean("DRY_RUN", &variables.dry_run, false) || flags.dry_run;
         // Its value was needed earlier (`Raw::debug`).
         boolean("DEBUG", &variables.debug, false);
-        check_only_newer(problems, only_newer, &build);
+        if only_newer && flags.purpose == Purpose::Publish {
+            check_only_newer(problems, &build);
+        }
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
         let max_size = variables.max_size.as_deref();
         let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
         let public_url = problems.url("PUBLIC_URL", variables.public_url.as_deref(), is_base);
-        let aws = AwsSettings::new(problems, raw, flags.credentials_optional);
+        let previews = flags.purpose == Purpose::Publish && dry_run && build.pull_request.is_some();
+        let credentials_optional = previews || flags.purpose == Purpose::Policy;
+        let aws = AwsSettings::new(problems, raw, &build, credentials_optional);
+        check_unreplaced(problems, raw, &build, credentials_optional);
         let local_path = variables.local_path.as_deref();
         let (environment, environment_reason) = environment?;
         Some(Self {
@@ -138,6 +164,7 @@ impl Settings {
             validate,
             dry_run,
             aws: aws?,
+            warnings,
         })
     }
 
@@ -162,12 +189,39 @@ impl Settings {
     }
 }
 
-fn check_only_newer(problems: &mut Problems, only_newer: bool, build: &Build) {
-    if only_newer && build.number().is_none() {
+fn check_only_newer(problems: &mut Problems, build: &Build) {
+    if build.number().is_none() {
         problems.push(
             "ONLY_NEWER",
             "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
              hand",
+        );
+    }
+}
+
+/// Replaces what was found out about settings that hold the name of a variable in place of its value.
+fn check_unreplaced(problems: &mut Problems, raw: &Raw, build: &Build, credentials_optional: bool) {
+    let deployment = build.deployment_environment.as_deref();
+    let place = match deployment {
+        _ if !build.in_ci => "in double quotes or none, a shell replaces it by the value".to_owned(),
+        Some(name) => format!(
+            "define it for the deployment environment `{name}` (Repository settings > Deployments) or for all steps \
+             (Repository settings > Repository variables)"
+        ),
+        None => "define it in Repository settings > Repository variables; the step has no `deployment:`, so it gets no \
+                 variables of a deployment environment"
+            .to_owned(),
+    };
+    for (setting, reference) in &raw.unreplaced {
+        if credentials_optional && aws::CREDENTIALS.contains(&setting.as_str()) {
+            continue;
+        }
+        problems.0.retain(|problem| !problem.is_of(setting));
+        problems.push(
+            setting,
+            format!(
+                "contains the text `${reference}` itself, as no variable `{reference}` is defined here: {place}"
+            ),
         );
     }
 }

@@ -203,13 +203,6 @@ pub(crate) fn public_url_of(public_url: &Uri, path: &CdnPath) -> String {
     format!("{}{path}", public_url.to_string().trim_end_matches('/'))
 }
 
-/// On failure, what is expected of a region.
-pub(crate) fn parse_region(region: &str) -> Result<String, &'static str> {
-    let is_valid = region.split('-').count() >= 3
-        && !region.contains(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-'));
-    valid_text(is_valid, region, "a region such as `ap-southeast-2`")
-}
-
 /// On failure, what is expected of an account ID.
 pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
     let is_valid = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());

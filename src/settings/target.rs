@@ -1,11 +1,10 @@
 //! What is published where: containers, bucket, folders and region, from variables or from Mojito's `config.js`.
 
 use super::environment::Environment;
-use super::names::{
-    parse_region, BucketName, CdnPath, ContainerName, ObjectKey, Prefix, Variant, MAX_PATHS,
-};
+use super::names::{BucketName, CdnPath, ContainerName, ObjectKey, Prefix, Variant, MAX_PATHS};
 use super::problems::{InvalidSetting, Problems};
 use super::raw::Raw;
+use super::region;
 use crate::mojito::config_js::{self, ConfigJs, Unknown};
 
 /// Containers of one run, so that one invalidation covers all of them; each is held in memory until it is uploaded.
@@ -193,14 +192,14 @@ impl Sources<'_> {
             (None, None) => None,
         };
         if let Some((setting, region)) = known {
-            return self.problems.parse(setting, region, parse_region);
+            return self.problems.parse(setting, region, region::parse);
         }
         let missing =
             "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region; set it to the bucket's region, \
              such as `ap-southeast-2`";
         let region = self.get("s3Region", "AWS_DEFAULT_REGION", missing)?;
         let setting = in_config("s3Region");
-        self.problems.parse(&setting, &region, parse_region)
+        self.problems.parse(&setting, &region, region::parse)
     }
 
     /// Adds the problem with the whole of `config.js`, once for all values that were needed.

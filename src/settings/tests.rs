@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::raw::{RawAws, RawBuild, RawSettings, RawTrust};
-use serde_aux::serde_introspection::serde_introspect;
 
+use super::variables::names_of;
 use super::*;
 use crate::common::testing::rows;
 
@@ -195,12 +195,6 @@ fn pipe_yml() -> BTreeMap<&'static str, Option<&'static str>> {
     entries.collect()
 }
 
-/// The names of the variables that a struct reads.
-fn variables_of<T: for<'de> serde::Deserialize<'de>>() -> Vec<String> {
-    let names = serde_introspect::<T>();
-    names.iter().map(|name| name.to_uppercase()).collect()
-}
-
 /// A place has the names that are read, and no others.
 #[track_caller]
 fn assert_same<'a>(place: &str, names: impl IntoIterator<Item = &'a str>, read: &[String]) {
@@ -215,13 +209,13 @@ fn assert_same<'a>(place: &str, names: impl IntoIterator<Item = &'a str>, read: 
 
 #[test]
 fn pipe_yml_and_the_readme_list_the_settings_that_are_read() {
-    let settings = variables_of::<RawSettings>();
+    let settings = names_of::<RawSettings>();
     assert!(settings.len() > 20);
     assert_same("pipe.yml", pipe_yml().into_keys(), &settings);
     assert_same("README's YAML block", readme_yaml().into_keys(), &settings);
     let [own, of_aws] = readme_tables().map(|rows| rows.into_iter().flat_map(|(names, _)| names));
     assert_same("README's table of variables", own, &settings);
-    let mut aws = variables_of::<RawAws>();
+    let mut aws = names_of::<RawAws>();
     // Only the SDK reads it.
     aws.push("NO_PROXY".to_owned());
     assert_same("README's table of AWS's variables", of_aws, &aws);
@@ -290,7 +284,7 @@ proptest::proptest! {
     fn whatever_the_variables_hold_the_keys_stay_in_their_folder(
         values in proptest::collection::vec(
             (
-                proptest::sample::select([variables_of::<RawSettings>(), variables_of::<RawBuild>(), variables_of::<RawTrust>()].concat()),
+                proptest::sample::select([names_of::<RawSettings>(), names_of::<RawBuild>(), names_of::<RawTrust>()].concat()),
                 "[ -~]{0,12}|[a-z./%*-]{0,20}|\\PC{0,8}",
             ),
             1..5,
