@@ -217,6 +217,7 @@ mod tests {
              VALIDTAE           | VALIDATE
              AWS_DEFAULT_REGOIN | AWS_DEFAULT_REGION
              AWS_PROFIL         | AWS_PROFILE
+             DISTRIBUTION       | DISTRIBUTION_ID
              CLOUDFRONT_DISTRIBUTION_ID | DISTRIBUTION_ID",
         ) {
             is_taken_for(name, setting, true);
@@ -239,8 +240,7 @@ mod tests {
              AWS_SECRET_KEY      | AWS_SECRET_ACCESS_KEY
              AWS_ACCESS_KEY      | AWS_ACCESS_KEY_ID
              Debug               | DEBUG
-             WAITS               | WAIT
-             DISTRIBUTION        | DISTRIBUTION_ID",
+             WAITS               | WAIT",
         ) {
             is_taken_for(name, setting, true);
             assert_eq!(said(name, false), "");

@@ -120,7 +120,7 @@ impl Settings {
         let environment = environment::resolve(flags.production, environment, &build, publishes);
         let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
-        let target = Target::new(problems, raw, known, config, profile_region);
+        let target = Target::new(problems, &mut warnings, raw, known, config, profile_region);
         let distributions = distributions(problems, raw);
         let mut boolean = |setting, value: &Option<String>, default| {
             problems.boolean(setting, value.as_deref(), default)

@@ -29,6 +29,7 @@ impl Target {
     /// `profile_region` is the region of AWS's profile, the last resort for the bucket's region.
     pub(crate) fn new(
         problems: &mut Problems,
+        warnings: &mut Vec<String>,
         raw: &Raw,
         environment: Option<Environment>,
         config: ConfigJs,
@@ -36,6 +37,7 @@ impl Target {
     ) -> Option<Self> {
         let mut sources = Sources {
             problems,
+            warnings,
             raw,
             environment,
             config,
@@ -107,6 +109,7 @@ fn check_limits(
 /// Where the values come from. A problem with `config.js` matters only if one of its values is needed.
 struct Sources<'a> {
     problems: &'a mut Problems,
+    warnings: &'a mut Vec<String>,
     raw: &'a Raw,
     environment: Option<Environment>,
     config: ConfigJs,
@@ -119,7 +122,16 @@ impl Sources<'_> {
     /// problems.
     fn get(&mut self, key: &str, variable: &'static str, missing: &str) -> Option<String> {
         match self.config.get(key) {
-            Ok(Some(value)) => return Some(value.to_owned()),
+            Ok(Some(value)) => {
+                if let Some(place) = self.config.repeated(key) {
+                    let problem = format!(
+                        "is there more than once; the last one counts, as in Node\n{place}"
+                    );
+                    let warning = InvalidSetting::lines(&in_config(key), &problem);
+                    self.warnings.push(warning.to_string());
+                }
+                return Some(value.to_owned());
+            }
             Ok(None) => self.problems.push(variable, missing),
             Err(Unknown::File) => self.unknown.push(variable),
             Err(Unknown::Value(problem)) => {

@@ -89,8 +89,8 @@ fn the_region_of_the_profile_is_refused_where_config_js_may_name_one() {
     for [config, start] in rows(
         "module.exports = {                 | `config.js` cannot be read:
          module.exports = { s3Region: f() } | `config.js s3Region` is computed
-         module.exports = { s3Region: 2 }   | `config.js s3Region` is not a string
-         module.exports = { ...f() }        | `config.js s3Region` is computed",
+         module.exports = { s3Region: 2 }   | `config.js s3Region` is a number
+         module.exports = { ...f() }        | `config.js s3Region` may be set by this",
     ) {
         let problems = with_config(config, &["AWS_DEFAULT_REGION"]).unwrap_err();
         let end = ", or set `AWS_DEFAULT_REGION`";
@@ -111,8 +111,8 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
     case(
         "module.exports = f()",
         &all,
-        "`config.js` cannot be read: expected one `module.exports = {...}`, after declarations if any\n \
-         --> config.js:1:1\n  |\n1 | module.exports = f()\n  | ^^^^^^^^^^^^^^^^^^^^\n\
+        "`config.js` cannot be read: what it exports is computed, and it is only parsed, never run\n \
+         --> config.js:1:18\n  |\n1 | module.exports = f()\n  |                  ^^^\n\
          fix it, or set `CONTAINER_NAME` and `S3_BUCKET` and `AWS_DEFAULT_REGION`",
     );
     case(
@@ -121,7 +121,7 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
         "`config.js containerName` is computed, but this file is only parsed, never run\n \
          --> config.js:2:18\n  |\n2 |   containerName: f(),\n  |                  ^^^\n\
          write it as a plain string, or set `CONTAINER_NAME`\n\
-         `config.js s3BucketDev` is not a string\n \
+         `config.js s3BucketDev` is a number, expected a string\n \
          --> config.js:3:16\n  |\n3 |   s3BucketDev: 7,\n  |                ^\n\
          write it as a plain string, or set `S3_BUCKET`",
     );

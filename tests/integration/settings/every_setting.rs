@@ -17,7 +17,7 @@ fn nonsense_is_refused_by_the_name_of_the_setting_and_shown_without_control_char
 
 #[test]
 fn empty_variables_count_as_unset() {
-    let mut case = Case::with_profile("default").in_bitbucket("BITBUCKET_TAG", "v1");
+    let mut case = Case::with_profile("default").arg("--production");
     case.allow_on_container(&["s3:PutObject"]);
     let config = format!(
         "module.exports = {{ containerName: 'mojito', s3BucketPRD: '{}/js', s3Region: '{}' }}",
@@ -29,9 +29,12 @@ fn empty_variables_count_as_unset() {
         "AWS_CONFIG_FILE",
         "AWS_MAX_ATTEMPTS",
         "BITBUCKET_BRANCH",
+        "BITBUCKET_BUILD_NUMBER",
         "BITBUCKET_DEPLOYMENT_ENVIRONMENT",
         "BITBUCKET_PIPE_STORAGE_DIR",
         "BITBUCKET_PR_ID",
+        "BITBUCKET_TAG",
+        "CI",
         "CONTAINER_NAME_COUNT",
         "DISTRIBUTION_ID_COUNT",
         "NO_COLOR",
