@@ -66,6 +66,10 @@ pub(crate) async fn resolve(
             let source = format!("{source}, access key {}", key_suffix(&resolved));
             (resolved, source)
         }
+        CredentialSource::None => {
+            let reason = "in CI, only credentials that a variable names are used";
+            return Err(ConnectError::NoCredentials(reason.to_owned(), REMEDY));
+        }
     })
 }
 
@@ -110,10 +114,11 @@ fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectErr
     };
     let profile = profile.map(|profile| format!(" (`AWS_PROFILE` is `{profile}`)"));
     let reason = reason + &profile.unwrap_or_default();
-    let remedy = "in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN` (variables of other \
-                      deployment environments are empty here); locally, set `AWS_PROFILE` or run `aws sso login`";
-    ConnectError::NoCredentials(reason, remedy)
+    ConnectError::NoCredentials(reason, REMEDY)
 }
+
+const REMEDY: &str = "in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN` (variables of other \
+                      deployment environments are empty here); locally, set `AWS_PROFILE` or run `aws sso login`";
 
 /// The end of the access key ID, enough to tell keys apart. Anything that is not an ID, such as a secret pasted in its
 /// place, is not shown at all.

@@ -49,6 +49,8 @@ pub(crate) enum CredentialSource {
     DefaultChain {
         profile: Option<String>,
     },
+    /// None are set. In CI, nothing else is looked for.
+    None,
 }
 
 /// `BITBUCKET_STEP_OIDC_TOKEN`. It cannot be printed.
@@ -120,7 +122,7 @@ impl AwsSettings {
         });
         let credentials = if credentials_optional {
             let valid = CredentialSource::new(&mut Problems::default(), raw, build, role);
-            valid.unwrap_or_else(|| CredentialSource::default_chain(&raw.aws))
+            valid.unwrap_or_else(|| CredentialSource::unset(raw, build))
         } else {
             CredentialSource::new(problems, raw, build, role)?
         };
@@ -188,32 +190,29 @@ impl CredentialSource {
                 "AWS_ACCESS_KEY_ID",
                 "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
             )),
-            (None, None) if build.in_ci && !raw.aws.names_credentials() => {
-                // What is wrong with it is reported already.
-                if raw.unreplaced.contains_key("AWS_OIDC_ROLE_ARN") {
-                    return None;
+            (None, None) => match Self::unset(raw, build) {
+                // What is wrong with the role is reported already.
+                Self::None if !raw.unreplaced.contains_key("AWS_OIDC_ROLE_ARN") => {
+                    Err(no_credentials(build))
                 }
-                Err(no_credentials(build))
-            }
-            (None, None) => Ok(Self::default_chain(&raw.aws)),
+                source => Ok(source),
+            },
         })
     }
 
-    fn default_chain(raw: &RawAws) -> Self {
-        Self::DefaultChain {
-            profile: raw.aws_profile.clone(),
+    /// Without keys and a role: the default chain, in CI only where a profile, a web identity or a container's role is named.
+    /// So no build uses credentials that nobody meant, such as the role of the machine that the runner is on.
+    fn unset(raw: &Raw, build: &Build) -> Self {
+        let raw = &raw.aws;
+        let is_named = raw.aws_profile.is_some()
+            || raw.aws_web_identity_token_file.is_some()
+            || raw.aws_container_credentials_full_uri.is_some()
+            || raw.aws_container_credentials_relative_uri.is_some();
+        if build.in_ci && !is_named {
+            return Self::None;
         }
-    }
-}
-
-impl RawAws {
-    /// Whether a profile, a web identity or a container's role is named. In CI, only these are looked for, so that no run
-    /// uses credentials that nobody meant, such as the role of the machine that the runner is on.
-    fn names_credentials(&self) -> bool {
-        self.aws_profile.is_some()
-            || self.aws_web_identity_token_file.is_some()
-            || self.aws_container_credentials_full_uri.is_some()
-            || self.aws_container_credentials_relative_uri.is_some()
+        let profile = raw.aws_profile.clone();
+        Self::DefaultChain { profile }
     }
 }
 

@@ -76,16 +76,21 @@ pub(crate) fn resolve(
         None if production_flag => (Environment::Production, "`--production`".to_owned()),
         None => of_pipeline(build, publishes).map_err(invalid)?,
     };
+    // How a contradiction starts.
+    let decided = match variable {
+        Some((_, name)) => format!("is `{name}`"),
+        None => format!("would be {environment} ({reason})"),
+    };
     match (&build.deployment_environment, &build.pull_request) {
         (Some(deployment), _) if of_deployment(deployment).is_some_and(|of| of != environment) => {
             Err(invalid(format!(
-                "would be {environment} ({reason}), but the step has `deployment: {deployment}`; \
+                "{decided}, but the step has `deployment: {deployment}`; \
                  make them agree, or the wrong site would change"
             )))
         }
         (_, Some(id)) if publishes && environment == Environment::Production => {
             Err(invalid(format!(
-                "would be production ({reason}), but this is a build of pull request {id}, which is never published there; \
+                "{decided}, but this is a build of pull request {id}, which is never published there; \
                  {PREVIEW}"
             )))
         }

@@ -202,26 +202,28 @@ fn check_only_newer(problems: &mut Problems, build: &Build) {
 /// Replaces what was found out about settings that hold the name of a variable in place of its value.
 fn check_unreplaced(problems: &mut Problems, raw: &Raw, build: &Build, credentials_optional: bool) {
     let deployment = build.deployment_environment.as_deref();
-    let place = match deployment {
-        _ if !build.in_ci => "in double quotes or none, a shell replaces it by the value".to_owned(),
+    let why = |reference: &str| {
+        match deployment {
+        _ if !build.in_ci => "the shell did not replace it; use double quotes, or none".to_owned(),
         Some(name) => format!(
-            "define it for the deployment environment `{name}` (Repository settings > Deployments) or for all steps \
-             (Repository settings > Repository variables)"
+            "no variable `{reference}` is defined here; define it for the deployment environment `{name}` (Repository settings > \
+             Deployments), or for the whole repository (Repository variables)"
         ),
-        None => "define it in Repository settings > Repository variables; the step has no `deployment:`, so it gets no \
-                 variables of a deployment environment"
-            .to_owned(),
+        None => format!(
+            "no variable `{reference}` is defined here; define it for the repository (Repository settings > Repository \
+             variables), as a step without `deployment:` gets no variables of deployment environments"
+        ),
+    }
     };
     for (setting, reference) in &raw.unreplaced {
         if credentials_optional && aws::CREDENTIALS.contains(&setting.as_str()) {
             continue;
         }
         problems.0.retain(|problem| !problem.is_of(setting));
+        let why = why(reference);
         problems.push(
             setting,
-            format!(
-                "contains the text `${reference}` itself, as no variable `{reference}` is defined here: {place}"
-            ),
+            format!("contains the text `${reference}` itself: {why}"),
         );
     }
 }
