@@ -50,14 +50,14 @@ pub(super) fn check(
     warnings: &mut Vec<String>,
 ) {
     let settings = names();
-    let is_setting = |name: &str| settings.iter().any(|setting| setting == name);
+    let settings: Vec<Name> = settings.iter().map(|name| Name::new(name)).collect();
     let given: BTreeSet<&str> = variables
         .names()
         .map(|name| variable_of(variables, name))
         .collect();
     for name in given {
         let is_list = LISTS.contains(&name);
-        if is_setting(name) {
+        if settings.iter().any(|setting| setting.text == name) {
             if in_pipe && !is_list && !variables.is_set(name) {
                 problems.push(name, "takes one value, and not a list");
             }
@@ -119,7 +119,7 @@ fn is_of_the_system(name: &str, variables: &Variables) -> bool {
 }
 
 /// The setting that a name is probably meant to be.
-fn meant<'a>(name: &str, settings: &'a [String], in_pipe: bool) -> Option<&'a str> {
+fn meant<'a>(name: &str, settings: &[Name<'a>], in_pipe: bool) -> Option<&'a str> {
     // Elsewhere, most of these mean something else.
     let is_other = |(other, setting): &&(&str, &str)| {
         *other == name && (in_pipe || *setting == "DISTRIBUTION_ID")
@@ -127,48 +127,74 @@ fn meant<'a>(name: &str, settings: &'a [String], in_pipe: bool) -> Option<&'a st
     if let Some((_, setting)) = OTHER_NAMES.iter().find(is_other) {
         return Some(setting);
     }
-    let letters = letters(name);
-    let settings = settings.iter().map(String::as_str);
-    let near = settings.filter_map(|setting| {
-        let distance = osa_distance(&letters, &self::letters(setting));
-        let is_near = tolerance(setting, in_pipe).is_some_and(|most| distance <= most)
-            || (in_pipe && shares_words(name, setting));
-        (is_near && !setting.ends_with("_PROXY")).then_some((distance, setting))
+    let name = Name::new(name);
+    let near = settings.iter().filter_map(|setting| {
+        let distance = name.distance(setting, in_pipe)?;
+        (!setting.text.ends_with("_PROXY")).then_some((distance, setting.text))
     });
     near.min_by_key(|(distance, _)| *distance)
         .map(|(_, setting)| setting)
 }
 
-/// How many letters of a setting's name may differ. `None` if only the name itself counts.
-fn tolerance(setting: &str, in_pipe: bool) -> Option<usize> {
-    let length = letters(setting).len();
-    match length {
-        _ if in_pipe => Some((length + 2) / 4),
-        12.. if !setting.starts_with("AWS_") => Some(2),
-        8.. => Some(1),
-        6.. if setting.contains('_') => Some(1),
-        // `debug`, `wait` and the like mean something else elsewhere.
-        _ => None,
+/// The name of a variable or a setting.
+struct Name<'a> {
+    text: &'a str,
+    /// Without what people write differently: case, `_` and `-`.
+    letters: String,
+}
+
+impl<'a> Name<'a> {
+    fn new(text: &'a str) -> Self {
+        let letters = text.chars().filter(char::is_ascii_alphanumeric);
+        let letters = letters.map(|letter| letter.to_ascii_uppercase()).collect();
+        Self { text, letters }
     }
-}
 
-/// Whether a name has all words of a setting and others (`AWS_S3_BUCKET`), or the longer part of them (`DISTRIBUTION`).
-fn shares_words(name: &str, setting: &str) -> bool {
-    let words = |text: &str| -> BTreeSet<String> {
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric());
-        words.map(str::to_ascii_uppercase).collect()
-    };
-    let (given, wanted) = (words(name), words(setting));
-    // AWS's tools have longer names of their own, such as `AWS_ACCOUNT_ID_ENDPOINT_MODE`.
-    let has_more = wanted.len() > 1 && !setting.starts_with("AWS_") && given.is_superset(&wanted);
-    let is_part = given.is_subset(&wanted) && 2 * letters(name).len() >= letters(setting).len();
-    has_more || is_part
-}
+    /// How many letters differ from those of a setting that may be meant. `None` if it is too far away.
+    fn distance(&self, setting: &Self, in_pipe: bool) -> Option<usize> {
+        let most = setting.tolerance(in_pipe);
+        // A look at the lengths is enough for most of what an environment holds.
+        let may_be_near = |most| self.letters.len().abs_diff(setting.letters.len()) <= most;
+        let is_candidate = most.is_some_and(may_be_near);
+        let shares_words = in_pipe && self.shares_words(setting);
+        if !is_candidate && !shares_words {
+            return None;
+        }
+        let distance = osa_distance(&self.letters, &setting.letters);
+        (shares_words || most.is_some_and(|most| distance <= most)).then_some(distance)
+    }
 
-/// A name without what people write differently: case, `_` and `-`.
-fn letters(name: &str) -> String {
-    let letters = name.chars().filter(char::is_ascii_alphanumeric);
-    letters.map(|letter| letter.to_ascii_uppercase()).collect()
+    /// How many letters of this setting's name may differ. `None` if it must be exact.
+    fn tolerance(&self, in_pipe: bool) -> Option<usize> {
+        let length = self.letters.len();
+        match length {
+            _ if in_pipe => Some((length + 2) / 4),
+            12.. if !self.text.starts_with("AWS_") => Some(2),
+            8.. => Some(1),
+            6.. if self.text.contains('_') => Some(1),
+            // `debug`, `wait` and the like mean something else elsewhere.
+            _ => None,
+        }
+    }
+
+    /// Whether the name has all words of a setting and others (`AWS_S3_BUCKET`), or the longer part of them
+    /// (`DISTRIBUTION`).
+    fn shares_words(&self, setting: &Self) -> bool {
+        let (given, wanted) = (self.words(), setting.words());
+        let contains =
+            |words: &[&str], word: &str| words.iter().any(|it| it.eq_ignore_ascii_case(word));
+        // AWS's tools have longer names of their own, such as `AWS_ACCOUNT_ID_ENDPOINT_MODE`.
+        let may_have_more = wanted.len() > 1 && !setting.text.starts_with("AWS_");
+        let is_longer_part = 2 * self.letters.len() >= setting.letters.len();
+        (may_have_more && wanted.iter().all(|word| contains(&given, word)))
+            || (is_longer_part && given.iter().all(|word| contains(&wanted, word)))
+    }
+
+    fn words(&self) -> Vec<&'a str> {
+        self.text
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .collect()
+    }
 }
 
 #[cfg(test)]
