@@ -12,14 +12,6 @@ use super::problems::{InvalidSetting, Problems};
 use super::raw::{Raw, RawAws, RawSettings};
 use crate::common::byte_size::ByteSize;
 
-/// The settings that are credentials.
-pub(super) const CREDENTIALS: [&str; 4] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_OIDC_ROLE_ARN",
-];
-
 /// STS's limit for a web identity token, in characters.
 const MAX_TOKEN: usize = 20_000;
 

@@ -31,13 +31,18 @@ const INVALIDATED: &str =
     "exactly what is published is invalidated, and `CDN_PREFIX` is its folder in the URL";
 
 /// What other tools, or people in a hurry, call a setting.
-const OTHER_NAMES: [(&str, &str); 8] = [
+const OTHER_NAMES: [(&str, &str); 13] = [
     ("AWS_CF_DISTRIBUTION", "DISTRIBUTION_ID"),
+    ("BUCKET_NAME", "S3_BUCKET"),
+    ("CDN_URL", "PUBLIC_URL"),
     ("CF_DISTRIBUTION_ID", "DISTRIBUTION_ID"),
+    ("CLOUDFRONT_DISTRIBUTION", "DISTRIBUTION_ID"),
     ("CLOUDFRONT_DISTRIBUTION_ID", "DISTRIBUTION_ID"),
     ("DEST_DIR", "S3_PREFIX"),
     ("ENV", "ENVIRONMENT"),
     ("EXPIRES", "CACHE_CONTROL"),
+    ("LOCAL_DIR", "LOCAL_PATH"),
+    ("S3_PATH", "S3_PREFIX"),
     ("SOURCE_DIR", "LOCAL_PATH"),
     ("STAGE", "ENVIRONMENT"),
 ];
@@ -152,7 +157,7 @@ impl<'a> Name<'a> {
 
     /// How many letters differ from those of a setting that may be meant. `None` if it is too far away.
     fn distance(&self, setting: &Self, in_pipe: bool) -> Option<usize> {
-        let most = setting.tolerance(in_pipe);
+        let most = self.tolerance(setting, in_pipe);
         // A look at the lengths is enough for most of what an environment holds.
         let may_be_near = |most| self.letters.len().abs_diff(setting.letters.len()) <= most;
         let is_candidate = most.is_some_and(may_be_near);
@@ -164,14 +169,16 @@ impl<'a> Name<'a> {
         (shares_words || most.is_some_and(|most| distance <= most)).then_some(distance)
     }
 
-    /// How many letters of this setting's name may differ. `None` if it must be exact.
-    fn tolerance(&self, in_pipe: bool) -> Option<usize> {
-        let length = self.letters.len();
+    /// How many letters may differ from those of a setting. `None` if the name must be exact.
+    fn tolerance(&self, setting: &Self, in_pipe: bool) -> Option<usize> {
+        let length = setting.letters.len();
+        let is_long =
+            length >= 12 || (length >= 9 && self.letters.get(..4) == setting.letters.get(..4));
         match length {
             _ if in_pipe => Some((length + 2) / 4),
-            12.. if !self.text.starts_with("AWS_") => Some(2),
+            _ if is_long && !setting.text.starts_with("AWS_") => Some(2),
             8.. => Some(1),
-            6.. if self.text.contains('_') => Some(1),
+            6.. if setting.text.contains('_') => Some(1),
             // `debug`, `wait` and the like mean something else elsewhere.
             _ => None,
         }
@@ -181,8 +188,9 @@ impl<'a> Name<'a> {
     /// (`DISTRIBUTION`).
     fn shares_words(&self, setting: &Self) -> bool {
         let (given, wanted) = (self.words(), setting.words());
-        let contains =
-            |words: &[&str], word: &str| words.iter().any(|it| it.eq_ignore_ascii_case(word));
+        let singular = |word: &'a str| word.trim_end_matches(['S', 's']);
+        let is_same = |a: &'a str, b: &'a str| singular(a).eq_ignore_ascii_case(singular(b));
+        let contains = |words: &[&'a str], word: &'a str| words.iter().any(|it| is_same(it, word));
         // AWS's tools have longer names of their own, such as `AWS_ACCOUNT_ID_ENDPOINT_MODE`.
         let may_have_more = wanted.len() > 1 && !setting.text.starts_with("AWS_");
         let is_longer_part = 2 * self.letters.len() >= setting.letters.len();
@@ -240,6 +248,7 @@ mod tests {
              PUBLIC_URI         | PUBLIC_URL
              CONTAINERS_NAMES   | CONTAINER_NAME
              ENVIROMENT         | ENVIRONMENT
+             ONLY_NEWEST        | ONLY_NEWER
              VALIDTAE           | VALIDATE
              AWS_DEFAULT_REGOIN | AWS_DEFAULT_REGION
              AWS_PROFIL         | AWS_PROFILE
@@ -254,8 +263,10 @@ mod tests {
     #[test]
     fn in_a_pipe_a_name_need_not_be_as_close() {
         for [name, setting] in rows(
-            "ONLY_NEWEST         | ONLY_NEWER
+            "CONTAINERS          | CONTAINER_NAME
              CONTAINER           | CONTAINER_NAME
+             NEWER_ONLY          | ONLY_NEWER
+             BUCKET_NAME         | S3_BUCKET
              BUCKET              | S3_BUCKET
              AWS_S3_BUCKET       | S3_BUCKET
              S3_BUCKET_NAME      | S3_BUCKET
@@ -282,7 +293,7 @@ mod tests {
                       AWS_CONTAINER_AUTHORIZATION_TOKEN AWS_EC2_METADATA_DISABLED AWS_RETRY_MODE AWS_SDK_LOAD_CONFIG AWS_PAGER \
                       AWS_STS_REGIONAL_ENDPOINTS AWS_ROLE_SESSION_NAME AWS_USE_FIPS_ENDPOINT SSL_CERT_FILE RUST_LOG \
                       WAIT_FOR_IT DEBUG_COLORS KEY NAME URL ID";
-        let of_developers = "GOPROXY GOPATH GOROOT NODE_ENV NODE_PATH ACLOCAL_PATH MANPATH INFOPATH LIBRARY_PATH CONDA_PREFIX \
+        let of_developers = "GOPROXY GOPATH GOROOT NODE_ENV NODE_PATH ACLOCAL_PATH MANPATH INFOPATH LIBRARY_PATH LOCPATH CONDA_PREFIX \
                              debug wait acl DEBUG_MODE NPM_CONFIG_PREFIX npm_config_local_prefix LS_COLORS EDITOR PAGER \
                              DISPLAY XDG_SESSION_ID XDG_DATA_DIRS VIRTUAL_ENV JAVA_HOME SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS \
                              DOCKER_BUILDKIT COMPOSE_PROJECT_NAME CONTAINER_ID TERM_SESSION_ID CLOUDSDK_CONFIG ENV STAGE \

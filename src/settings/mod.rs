@@ -14,6 +14,7 @@ pub(crate) mod problems;
 pub(crate) mod raw;
 mod region;
 pub(crate) mod target;
+mod unreplaced;
 pub(crate) mod variables;
 
 use std::path::PathBuf;
@@ -50,8 +51,19 @@ pub(crate) enum Purpose {
     Publish,
     /// Nothing is published.
     Check,
-    /// Nothing is published, and missing or incomplete credentials are accepted.
+    /// Nothing is published.
     Policy,
+}
+
+impl Purpose {
+    /// Whether missing credentials are accepted. A dry run of a pull request does without.
+    fn credentials_optional(self, dry_run: bool, build: &Build) -> bool {
+        match self {
+            Self::Publish => dry_run && build.pull_request.is_some(),
+            Self::Check => false,
+            Self::Policy => true,
+        }
+    }
 }
 
 /// What a run is to do.
@@ -115,8 +127,8 @@ impl Settings {
         misnamed::check(&raw.variables, in_pipe, problems, &mut warnings);
         let dry_run = variables.dry_run.as_deref();
         let dry_run = problems.boolean("DRY_RUN", dry_run, false) || flags.dry_run;
-        let publishes = flags.purpose == Purpose::Publish && !dry_run;
         let environment = variables.environment.as_deref();
+        let publishes = flags.purpose == Purpose::Publish && !dry_run;
         let environment = environment::resolve(flags.production, environment, &build, publishes);
         let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
@@ -132,17 +144,14 @@ impl Settings {
         let validate = boolean("VALIDATE", &variables.validate, true);
         // Its value was needed earlier (`Raw::debug`).
         boolean("DEBUG", &variables.debug, false);
-        if only_newer && flags.purpose == Purpose::Publish {
-            check_only_newer(problems, &build);
-        }
+        check_only_newer(problems, only_newer, flags.purpose, &build);
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
         let max_size = variables.max_size.as_deref();
         let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
         let public_url = problems.url("PUBLIC_URL", variables.public_url.as_deref(), is_base);
-        let previews = flags.purpose == Purpose::Publish && dry_run && build.pull_request.is_some();
-        let credentials_optional = previews || flags.purpose == Purpose::Policy;
+        let credentials_optional = flags.purpose.credentials_optional(dry_run, &build);
         let aws = AwsSettings::new(problems, raw, &build, credentials_optional);
         check_unreplaced(problems, raw, &build, credentials_optional);
         let local_path = variables.local_path.as_deref();
@@ -189,8 +198,9 @@ impl Settings {
     }
 }
 
-fn check_only_newer(problems: &mut Problems, build: &Build) {
-    if build.number().is_none() {
+/// `check` and `policy` are also about what a build will need.
+fn check_only_newer(problems: &mut Problems, only_newer: bool, purpose: Purpose, build: &Build) {
+    if only_newer && purpose == Purpose::Publish && build.number().is_none() {
         problems.push(
             "ONLY_NEWER",
             "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
@@ -216,7 +226,7 @@ fn check_unreplaced(problems: &mut Problems, raw: &Raw, build: &Build, credentia
     }
     };
     for (setting, reference) in &raw.unreplaced {
-        if credentials_optional && aws::CREDENTIALS.contains(&setting.as_str()) {
+        if credentials_optional && unreplaced::CREDENTIALS.contains(&setting.as_str()) {
             continue;
         }
         problems.0.retain(|problem| !problem.is_of(setting));

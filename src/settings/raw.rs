@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::unreplaced;
 use super::variables::{names_of, Variables};
 
 /// The environment, as far as it matters here. It is read once, when the program starts.
@@ -28,7 +29,7 @@ impl Raw {
     }
 
     fn read(mut variables: Variables) -> Self {
-        let unreplaced = variables.take_unreplaced(&names());
+        let unreplaced = unreplaced::take(&mut variables, &names());
         Self {
             unreplaced,
             settings: variables.read(),

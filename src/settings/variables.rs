@@ -52,26 +52,17 @@ impl Variables {
         self.0.contains_key(name)
     }
 
-    /// Takes out the variables of `names`, or elements of such lists, that hold the name of a variable in place of its value,
-    /// such as `$BUCKET`: nothing replaced it, as that variable is not defined. The result has that name for each.
-    pub(super) fn take_unreplaced(&mut self, names: &[String]) -> BTreeMap<String, String> {
-        let mut unreplaced = BTreeMap::new();
-        self.0.retain(|name, value| {
-            let is_setting =
-                names.contains(name) || LISTS.iter().any(|list| element_of(list, name).is_some());
-            let Some(reference) = reference(value).filter(|_| is_setting) else {
-                return true;
-            };
-            // Passwords may contain a `$`.
-            let is_secret = name.ends_with("_PROXY") || SECRETS.contains(&name.as_str());
-            let is_whole = [format!("${reference}"), format!("${{{reference}}}")].contains(value);
-            let is_kept = is_secret && !is_whole;
-            if !is_kept {
-                unreplaced.insert(name.clone(), reference.to_owned());
-            }
-            is_kept
+    /// Takes out the variables for which `extract` has a result.
+    pub(super) fn take<T>(
+        &mut self,
+        extract: impl Fn(&str, &str) -> Option<T>,
+    ) -> BTreeMap<String, T> {
+        let mut taken = BTreeMap::new();
+        self.0.retain(|name, value| match extract(name, value) {
+            Some(extracted) => taken.insert(name.clone(), extracted).is_some(),
+            None => true,
         });
-        unreplaced
+        taken
     }
 
     /// Reads a struct of optional text. Its fields are the names of variables in lower case.
@@ -134,15 +125,8 @@ impl Variables {
 /// The settings that are lists.
 pub(super) const LISTS: [&str; 2] = ["CONTAINER_NAME", "DISTRIBUTION_ID"];
 
-/// The settings that are secrets, or next to them.
-const SECRETS: [&str; 3] = [
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-];
-
 /// The index of the element of a list that a variable is.
-fn element_of(list: &str, name: &str) -> Option<usize> {
+pub(super) fn element_of(list: &str, name: &str) -> Option<usize> {
     name.strip_prefix(list)?.strip_prefix('_')?.parse().ok()
 }
 
@@ -172,20 +156,6 @@ fn array_form(name: &str, values: &[&str]) -> String {
     }
     let array = array.join(", ");
     format!("a list as `{variables}`, in a pipe `{name}: [{array}]`")
-}
-
-/// The name of the variable that a value refers to, as in `$NAME` or `${NAME}`.
-fn reference(value: &str) -> Option<&str> {
-    let references = value.split('$').skip(1).filter_map(|rest| {
-        let braced = rest.strip_prefix('{');
-        let rest = braced.unwrap_or(rest);
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
-        let is_closed = braced.is_none() || after.starts_with(['}', ':']);
-        let is_name = !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit());
-        (is_name && is_closed).then_some(name)
-    });
-    references.into_iter().next()
 }
 
 /// The names of the variables that a struct reads.
@@ -308,35 +278,6 @@ mod tests {
         for value in ["a", "it's", "größe", "a]"] {
             let list = Variables::from_iter([("NAME", value)]).list("NAME");
             assert_eq!(list.unwrap(), [value]);
-        }
-    }
-
-    #[test]
-    fn a_reference_that_nothing_replaced_is_taken_out() {
-        #[track_caller]
-        fn case(name: &str, value: &str, expected: Option<&str>) {
-            let mut variables = Variables::from_iter([(name, value)]);
-            let taken = variables.take_unreplaced(
-                &["BUCKET", "HTTPS_PROXY", "AWS_SECRET_ACCESS_KEY"].map(str::to_owned),
-            );
-            assert_eq!(
-                taken.get(name).map(String::as_str),
-                expected,
-                "{name}={value}"
-            );
-            assert_eq!(variables.is_set(name), expected.is_none(), "{name}={value}");
-        }
-        case("BUCKET", "$BUCKET", Some("BUCKET"));
-        case("BUCKET", "${NAME_2}", Some("NAME_2"));
-        case("BUCKET", "$NAME/js", Some("NAME"));
-        case("BUCKET", "https://${HOST:-a}/", Some("HOST"));
-        case("DISTRIBUTION_ID_1", "$ID", Some("ID"));
-        case("AWS_SECRET_ACCESS_KEY", "$SECRET", Some("SECRET"));
-        case("AWS_SECRET_ACCESS_KEY", "a$SECRET", None);
-        case("HTTPS_PROXY", "http://user:pa$word@proxy", None);
-        case("OTHER", "$OTHER", None);
-        for value in ["a", "$", "$1", "${", "${a", "a$", "$$", "${}"] {
-            case("BUCKET", value, None);
         }
     }
 }
