@@ -8,7 +8,7 @@ use crate::exit;
 use crate::report::console::Stream;
 use crate::settings::help;
 use crate::settings::raw::RawTrust;
-use crate::settings::Flags;
+use crate::settings::{Flags, Purpose};
 
 /// Publishes a built Mojito container to S3 and invalidates CloudFront
 #[derive(Debug, Parser)]
@@ -125,11 +125,12 @@ impl Cli {
             }
             CliCommand::Check { production } => {
                 flags.production = production;
+                flags.purpose = Purpose::Check;
                 Command::Check(flags)
             }
             CliCommand::Policy(arguments) => {
                 flags.production = arguments.production;
-                flags.credentials_optional = true;
+                flags.purpose = Purpose::Policy;
                 let variables = RawTrust {
                     bitbucket_workspace: arguments.workspace,
                     bitbucket_repo_owner_uuid: arguments.workspace_uuid,

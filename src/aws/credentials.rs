@@ -49,7 +49,7 @@ impl CredentialOrigin {
                 (CredentialKind::Role, Some(role.to_string()), None, None)
             }
             CredentialSource::Keys(_) => (CredentialKind::AccessKey, None, None, key),
-            CredentialSource::DefaultChain { profile: None } => {
+            CredentialSource::DefaultChain { profile: None } | CredentialSource::None => {
                 (CredentialKind::DefaultChain, None, None, key)
             }
             CredentialSource::DefaultChain { profile } => {
@@ -121,6 +121,10 @@ pub(crate) async fn resolve(
         CredentialSource::DefaultChain { profile } => {
             from_default_chain(profile.as_deref(), config).await?
         }
+        CredentialSource::None => {
+            let reason = "in CI, only credentials that a variable names are used";
+            return Err(ConnectError::NoCredentials(reason.to_owned(), REMEDY));
+        }
     })
 }
 
@@ -165,10 +169,11 @@ fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectErr
     };
     let profile = profile.map(|profile| format!(" (`AWS_PROFILE` is `{profile}`)"));
     let reason = reason + &profile.unwrap_or_default();
-    let remedy = "in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN` (variables of other \
-                      deployment environments are empty here); locally, set `AWS_PROFILE` or run `aws sso login`";
-    ConnectError::NoCredentials(reason, remedy)
+    ConnectError::NoCredentials(reason, REMEDY)
 }
+
+const REMEDY: &str = "in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN` (variables of other \
+                      deployment environments are empty here); locally, set `AWS_PROFILE` or run `aws sso login`";
 
 /// The end of the access key ID. Anything that is not an ID, such as a secret pasted in its place, is not shown at all.
 fn end_of_key_id(credentials: &Credentials) -> Option<String> {

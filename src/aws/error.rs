@@ -4,7 +4,6 @@
 
 use std::error::Error as StdError;
 use std::fmt::{self, Display, Formatter};
-use std::iter::successors;
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -12,6 +11,7 @@ use serde::Serialize;
 
 use super::error_kind::AwsErrorKind;
 use super::response_limit::TooLarge;
+use super::unknown_host::{chain, UnknownHost};
 use crate::common::printable::{sanitize_message, MAX_MESSAGE};
 
 /// A request to AWS that failed for good.
@@ -54,8 +54,11 @@ impl AwsError {
         let region = header("x-amz-bucket-region");
         let has_body = body.is_some_and(|body| !body.is_empty());
         let lacks_code = code.is_none() && has_body && !matches!(status, Some(301 | 307));
+        let unknown = chain(error).find_map(<dyn StdError>::downcast_ref::<UnknownHost>);
         // No response from AWS is too large.
-        let kind = if lacks_code || chain(error).any(<dyn StdError>::is::<TooLarge>) {
+        let kind = if let Some(unknown) = unknown {
+            AwsErrorKind::UnknownHost(unknown.region().map(str::to_owned))
+        } else if lacks_code || chain(error).any(<dyn StdError>::is::<TooLarge>) {
             AwsErrorKind::NotAws
         } else {
             AwsErrorKind::of(action, code.as_deref(), status, &message, region)
@@ -151,13 +154,6 @@ pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
     let id = headers.get("x-amz-request-id");
     let id = id.or_else(|| headers.get("x-amzn-requestid"));
     id.map(sanitize_message)
-}
-
-/// The error and its sources.
-fn chain<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    successors(Some(error), |&error| error.source())
 }
 
 /// The error's source chain as text, without the repetition that wrapping causes.

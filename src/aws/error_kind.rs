@@ -30,6 +30,8 @@ pub(crate) enum AwsErrorKind {
     /// The role's trust policy does not cover the step.
     TrustRefused,
     TooManyInvalidations,
+    /// With the region that is part of the host's name.
+    UnknownHost(Option<String>),
     UnknownKey,
     Unreachable,
     WrongRegion(#[serde(skip)] Option<String>),
@@ -135,6 +137,8 @@ impl AwsErrorKind {
             Self::DeniedElsewhere(remedy) | Self::Refused(remedy) => (*remedy).into(),
             Self::Throttled => "AWS throttled every attempt: re-run in a few minutes".into(),
             Self::TooManyInvalidations => "the distribution has too many invalidations in progress (the limit is 3,000 paths): re-run in a few minutes".into(),
+            Self::UnknownHost(Some(region)) => format!("the region `{region}` may not exist: check `AWS_DEFAULT_REGION`, or `s3Region` in `config.js`; if it does, check the network's DNS and re-run"),
+            Self::UnknownHost(None) => "check any `AWS_ENDPOINT_URL` and the network's DNS, then re-run".into(),
             Self::UnknownKey => "AWS does not recognize this access key: check `AWS_ACCESS_KEY_ID` of this deployment environment, and whether the key was deleted or deactivated".into(),
             Self::Unreachable => "AWS was unreachable or did not respond: check the network, `HTTPS_PROXY` and any `AWS_ENDPOINT_URL`, then re-run".into(),
             Self::WrongRegion(Some(region)) => format!("the bucket is in another region: set `AWS_DEFAULT_REGION` to `{region}`"),

@@ -8,7 +8,8 @@ use serde_json::{json, Value};
 use super::error::AwsError;
 use super::error_kind::AwsErrorKind;
 use crate::common::byte_size::with_separators;
-use crate::settings::names::{partition_of, BucketName, DistributionId, ObjectKey, Prefix};
+use crate::settings::names::{BucketName, DistributionId, ObjectKey, Prefix};
+use crate::settings::region::partition_of;
 use crate::settings::Settings;
 
 /// STS's limit for a session policy, in characters.

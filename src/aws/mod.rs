@@ -15,6 +15,7 @@ pub(crate) mod response_limit;
 pub(crate) mod s3;
 pub(crate) mod sts;
 pub(crate) mod trust_policy;
+mod unknown_host;
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;

@@ -12,6 +12,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use thiserror::Error;
 
+use super::unknown_host::UnknownHost;
 use crate::common::byte_size::ByteSize;
 use crate::container::MAX_FILE;
 
@@ -37,9 +38,11 @@ struct LimitedConnector(SharedHttpConnector);
 impl HttpConnector for LimitedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let max_success = max_success(&request);
+        let uri = request.uri().to_owned();
         let response = self.0.call(request);
         HttpConnectorFuture::new(async move {
-            let mut response = response.await?;
+            let named = |error| UnknownHost::named(error, &uri);
+            let mut response = response.await.map_err(named)?;
             let is_success = response.status().is_success();
             let limit = if is_success { max_success } else { MAX_MESSAGE };
             let body = std::mem::replace(response.body_mut(), SdkBody::taken());

@@ -41,7 +41,7 @@ enum Access {
 pub(crate) async fn check(flags: Flags, raw: &Raw, console: &Console) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let mut stopped = pin!(signals.received());
-    let settings = loaded::settings(flags, raw).await?;
+    let settings = loaded::settings(flags, raw, console).await?;
     console.info(&format!(
         "checking what the credentials can do in {} ({})",
         settings.environment, settings.environment_reason

@@ -5,12 +5,22 @@ use std::path::Path;
 use super::error::Error;
 use crate::aws::config;
 use crate::mojito::config_js::ConfigJs;
+use crate::report::console::Console;
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
-/// Loads and validates the settings.
-pub(crate) async fn settings(flags: Flags, raw: &Raw) -> Result<Settings, Error> {
+/// Loads and validates the settings, and warns of what is probably a mistake.
+pub(crate) async fn settings(
+    flags: Flags,
+    raw: &Raw,
+    console: &Console,
+) -> Result<Settings, Error> {
     let config = ConfigJs::read(Path::new("."));
     let profile_region = config::profile_region().await;
-    Settings::new(flags, raw, config, profile_region.as_deref()).map_err(Error::Settings)
+    let settings = Settings::new(flags, raw, config, profile_region.as_deref());
+    let settings = settings.map_err(Error::Settings)?;
+    for warning in &settings.warnings {
+        console.warning(warning);
+    }
+    Ok(settings)
 }

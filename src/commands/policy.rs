@@ -18,9 +18,9 @@ use crate::aws::sts;
 use crate::aws::trust_policy::{TrustFlags, TrustPolicy};
 use crate::exit::Exit;
 use crate::report::console::Console;
-use crate::settings::names::GOVCLOUD;
 use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::Raw;
+use crate::settings::region::GOVCLOUD;
 use crate::settings::{Flags, Settings};
 
 /// How long to wait for the identity.
@@ -49,7 +49,7 @@ async fn print(
     raw: &Raw,
     console: &Console,
 ) -> Result<(), Error> {
-    let settings = loaded::settings(flags, raw).await?;
+    let settings = loaded::settings(flags, raw, console).await?;
     let trust = trust
         .map(|flags| TrustPolicy::new(flags, &raw.trust))
         .transpose()

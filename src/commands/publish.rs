@@ -36,7 +36,7 @@ pub(crate) async fn publish(
         " ",
         env!("CARGO_PKG_VERSION")
     ));
-    let settings = loaded::settings(flags, raw).await?;
+    let settings = loaded::settings(flags, raw, console).await?;
     let https = Https::new(settings.aws.ca_bundle.as_deref());
     let sdk_config = config::load(&settings, https.client()).await;
     let preconnect = (!settings.dry_run).then(|| {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::excerpt::excerpt;
 use super::experiment::Value;
-use super::script::{self, Exports, SyntaxErrorKind};
+use super::script::{self, Exports, Property, SyntaxErrorKind};
 use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
 
@@ -86,13 +86,24 @@ impl ConfigJs {
             return Ok(None);
         };
         let problem = match &property.value {
-            Some(Value::Text(text)) => return Ok(Some(text.as_str()).filter(|it| !it.is_empty())),
-            Some(Value::Null) => return Ok(None),
-            Some(Value::Number(_) | Value::Boolean(_)) => "is not a string",
-            None => "is computed, but this file is only parsed, never run",
+            Ok(Value::Text(text)) => return Ok(Some(text.trim()).filter(|it| !it.is_empty())),
+            Ok(Value::Null) => return Ok(None),
+            Ok(Value::Number(_)) => "is a number, expected a string",
+            Ok(Value::Boolean(_)) => "is `true` or `false`, expected a string",
+            Err(problem) => problem,
         };
-        let shown = excerpt(Path::new(FILE), &self.source, property.place.clone());
+        let shown = self.excerpt(property);
         Err(Unknown::Value(format!("{problem}\n{shown}")))
+    }
+
+    /// Where the value of a key is that counts, if it has several.
+    pub(crate) fn repeated(&self, key: &str) -> Option<String> {
+        let property = self.exports.get(key).filter(|it| it.is_repeated)?;
+        Some(self.excerpt(property))
+    }
+
+    fn excerpt(&self, property: &Property) -> String {
+        excerpt(Path::new(FILE), &self.source, property.place.clone())
     }
 }
 
@@ -151,7 +162,7 @@ mod tests {
             "f: function () { return this.a }, g() { exports.a = 1 }, h: () => `${a}`,",
         ] {
             let source = format!(
-                "'use strict'; const a = require('a'), f = (b) => b; let {{ c }} = a;\n\
+                "'use strict'; require('dotenv').config(); function g() {{}} const a = require('a'), f = (b) => b; let {{ c }} = a;\n\
                  module.exports = {{ {others} containerName: 'mojito', n: -1.5e3, deep: {{ a: f() }} }};"
             );
             assert_eq!(name(&source).as_deref(), Some("mojito"), "{others}");
@@ -194,14 +205,30 @@ mod tests {
             let expected = Unknown::Value(format!("{problem}\n{place}"));
             assert_eq!(config.get("containerName"), Err(expected));
         }
-        case("containerName: 7", "7", "is not a string");
-        case("containerName: !0", "!0", "is not a string");
+        case("containerName: 7", "7", "is a number, expected a string");
+        case("containerName: 7n", "7n", "is a number, expected a string");
+        let boolean = "is `true` or `false`, expected a string";
+        case("containerName: !0", "!0", boolean);
+        case(
+            "containerName: ['b']",
+            "['b']",
+            "is an array, expected a string",
+        );
+        case("containerName: {}", "{}", "is an object, expected a string");
+        let function = "is a function, expected a string";
+        case("containerName() {}", "() {}", function);
+        case("containerName: () => 1", "() => 1", function);
+        case("containerName: class {}", "class {}", function);
+        case(
+            "containerName: /b/",
+            "/b/",
+            "is a regular expression, expected a string",
+        );
         let computed = "is computed, but this file is only parsed, never run";
-        for value in "process.env.NAME;'a' + b;`a${b}`;['b'];{}".split(';') {
+        for value in "process.env.NAME;'a' + b;`a${b}`;f('b');a || 'b'".split(';') {
             case(&format!("containerName: {value}"), value, computed);
         }
         case("containerName", "containerName", computed);
-        case("containerName() {}", "() {}", computed);
         case(
             "containerName: 'b', get containerName() {}",
             "() {}",
@@ -212,56 +239,99 @@ mod tests {
             "(c) {}",
             computed,
         );
-        case("containerName: 'b', ...base", "...base", computed);
-        case("containerName: 'b', [key]: 'c'", "[key]: 'c'", computed);
-        case("...base", "...base", computed);
-        case("__proto__: base", "__proto__: base", computed);
+        let others = "may be set by this, but this file is only parsed, never run";
+        case("containerName: 'b', ...base", "...base", others);
+        case("containerName: 'b', [key]: 'c'", "[key]: 'c'", others);
+        case("...base", "...base", others);
+        case("__proto__: base", "__proto__: base", others);
         case(
             "...base, __proto__: null, name: 'b'",
             "__proto__: null",
-            computed,
+            others,
         );
     }
 
     #[test]
     fn a_file_that_does_anything_else_is_an_error_at_that_place() {
         #[track_caller]
-        fn case(source: &str, place: &str) {
+        fn case(source: &str, problem: &str, place: &str) {
             let config = ConfigJs::parse(source);
             assert_eq!(config.get("containerName"), Err(Unknown::File), "{source}");
-            let problem = config.problem().unwrap();
+            let expected = format!("cannot be read: {problem}");
             let place = format!("\n --> config.js:{place}\n");
-            let is_shown = problem.starts_with("cannot be read: ") && problem.contains(&place);
-            assert!(is_shown, "{source}: {problem}");
+            let shown = config.problem().unwrap();
+            let is_shown = shown.starts_with(&expected) && shown.contains(&place);
+            assert!(is_shown, "{source}: {shown}");
         }
-        case("", "1:1");
-        case("const a = 1;", "1:13");
-        let others = "module.exports = Object.assign({}, { containerName: 'a' }) | module.exports = a | \
-                      module.exports += {} | module.exports.containerName = 'a' | module.export = {} | modul.exports = {} | \
-                      module[exports] = {} | exports = module.exports = {} | if (a) module.exports = {} | \
-                      require('a')(module); module.exports = {} | export default { containerName: 'a' }";
+        let none = "it has no `module.exports = {...}`\n";
+        case("", none, "1:1");
+        case("const a = 1;", none, "1:13");
+        let others = "module.exports += {} | module.exports.containerName = 'a' | module.export = {} | modul.exports = {} | \
+                      module[exports] = {} | exports = module.exports = {} | exports.a = 1 | if (a) module.exports = {}";
         for source in others.split(" | ") {
-            case(source, "1:1");
+            case(source, none, "1:1");
+        }
+        let computed = "what it exports is computed, and it is only parsed, never run\n";
+        for exported in
+            "Object.assign({}, { containerName: 'a' }) | a | f() | exports = {}".split(" | ")
+        {
+            case(&format!("module.exports = {exported}"), computed, "1:18");
         }
         let plain = "module.exports = { containerName: 'a' };\n";
-        case(
-            &format!("{plain}module.exports.containerName = 'b';"),
-            "2:1",
-        );
-        case(&format!("{plain}module.exports = {{}};"), "2:1");
-        case(&format!("{plain}const a = 1;"), "2:1");
+        let after = "only comments may follow `module.exports = {...}`";
+        for other in [
+            "module.exports.containerName = 'b'",
+            "module.exports = {}",
+            "const a = 1",
+            "f()",
+        ] {
+            case(&format!("{plain}{other};"), after, "2:1");
+        }
         // Code that could change the exports later, or shadow a name.
-        case(&format!("const a = module; {plain}"), "1:11");
+        let change = "this may change what is exported\n";
+        case(&format!("const a = module; {plain}"), change, "1:11");
+        case(&format!("require('a')(module); {plain}"), change, "1:14");
         let later = "() => { module.exports.containerName = 'b' }";
-        case(&format!("module.exports = {{ a: b({later}) }};"), "1:33");
-        case(&format!("var module = {{}}; {plain}"), "1:5");
-        case(&format!("var undefined = 'a'; {plain}"), "1:5");
+        case(
+            &format!("module.exports = {{ a: b({later}) }};"),
+            change,
+            "1:33",
+        );
+        case(&format!("var module = {{}}; {plain}"), change, "1:5");
+        case(&format!("var undefined = 'a'; {plain}"), change, "1:5");
         // Code that Node rejects too.
-        case("module.exports = { containerName: 'a'", "1:38");
-        case("module.exports = { containerName: 'a }", "1:35");
-        case(&format!("{plain}let a, a;"), "2:5");
-        case("module.exports = { containerName: 'a' /* open", "1:39");
-        case("\\", "1:2");
+        let module = "export default { containerName: 'a' }";
+        case(module, "Cannot use export statement", "1:1");
+        case(
+            "module.exports = { containerName: 'a'",
+            "Expected `}`",
+            "1:38",
+        );
+        case(
+            "module.exports = { containerName: 'a }",
+            "Unterminated string",
+            "1:35",
+        );
+        case(
+            &format!("{plain}let a, a;"),
+            "Identifier `a` has already",
+            "2:5",
+        );
+        case(
+            "module.exports = { containerName: 'a' /* open",
+            "Unterminated",
+            "1:39",
+        );
+        case("\\", "Invalid", "1:2");
+    }
+
+    #[test]
+    fn a_key_that_is_repeated_is_shown_where_it_counts() {
+        let config = ConfigJs::parse("module.exports = {\n  a: 'b',\n  c: 'd',\n  a: 'e',\n};");
+        assert_eq!(config.get("a"), Ok(Some("e")));
+        let place = " --> config.js:4:6\n  |\n4 |   a: 'e',\n  |      ^^^";
+        assert_eq!(config.repeated("a").as_deref(), Some(place));
+        assert_eq!(config.repeated("c"), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use http::Uri;
 
 use super::ca_bundle;
 use super::names::{parse_account_id, text_newtypes, valid_text};
+use super::pipeline::Build;
 use super::problems::{InvalidSetting, Problems};
 use super::raw::{Raw, RawAws, RawSettings};
 use crate::common::byte_size::ByteSize;
@@ -40,6 +41,8 @@ pub(crate) enum CredentialSource {
     DefaultChain {
         profile: Option<String>,
     },
+    /// None are set. In CI, nothing else is looked for.
+    None,
 }
 
 /// `BITBUCKET_STEP_OIDC_TOKEN`. It cannot be printed.
@@ -96,6 +99,7 @@ impl AwsSettings {
     pub(crate) fn new(
         problems: &mut Problems,
         raw: &Raw,
+        build: &Build,
         credentials_optional: bool,
     ) -> Option<Self> {
         let account_id = raw.settings.aws_account_id.as_deref();
@@ -109,10 +113,10 @@ impl AwsSettings {
             problems.ok(bundle.map_err(|problem| InvalidSetting::new("AWS_CA_BUNDLE", problem)))
         });
         let credentials = if credentials_optional {
-            let valid = CredentialSource::new(&mut Problems::default(), raw, role);
-            valid.unwrap_or_else(|| CredentialSource::default_chain(&raw.aws))
+            let valid = CredentialSource::new(&mut Problems::default(), raw, build, role);
+            valid.unwrap_or_else(|| CredentialSource::unset(raw, build))
         } else {
-            CredentialSource::new(problems, raw, role)?
+            CredentialSource::new(problems, raw, build, role)?
         };
         let is_custom = raw.aws.aws_endpoint_url.is_some();
         let is_custom_s3 = raw.aws.aws_endpoint_url_s3.is_some();
@@ -152,7 +156,12 @@ fn check_addresses(problems: &mut Problems, raw: &RawAws) {
 
 impl CredentialSource {
     /// `None` if the credentials are invalid, which `problems` then has. A role never falls back to static keys.
-    fn new(problems: &mut Problems, raw: &Raw, role: Option<RoleArn>) -> Option<Self> {
+    fn new(
+        problems: &mut Problems,
+        raw: &Raw,
+        build: &Build,
+        role: Option<RoleArn>,
+    ) -> Option<Self> {
         if raw.settings.aws_oidc_role_arn.is_some() {
             let token = problems.ok(token(raw.build.bitbucket_step_oidc_token.as_deref()))?;
             return role.map(|role| Self::Oidc { role, token });
@@ -173,15 +182,51 @@ impl CredentialSource {
                 "AWS_ACCESS_KEY_ID",
                 "is not set, but `AWS_SECRET_ACCESS_KEY` is; set both",
             )),
-            (None, None) => Ok(Self::default_chain(&raw.aws)),
+            (None, None) => match Self::unset(raw, build) {
+                // What is wrong with the role is reported already.
+                Self::None if !raw.unreplaced.contains_key("AWS_OIDC_ROLE_ARN") => {
+                    Err(no_credentials(build))
+                }
+                source => Ok(source),
+            },
         })
     }
 
-    fn default_chain(raw: &RawAws) -> Self {
-        Self::DefaultChain {
-            profile: raw.aws_profile.clone(),
+    /// Without keys and a role: the default chain, in CI only where a profile, a web identity or a container's role is named.
+    /// So no build uses credentials that nobody meant, such as the role of the machine that the runner is on.
+    fn unset(raw: &Raw, build: &Build) -> Self {
+        let raw = &raw.aws;
+        let is_named = raw.aws_profile.is_some()
+            || raw.aws_web_identity_token_file.is_some()
+            || raw.aws_container_credentials_full_uri.is_some()
+            || raw.aws_container_credentials_relative_uri.is_some();
+        if build.in_ci && !is_named {
+            return Self::None;
         }
+        let profile = raw.aws_profile.clone();
+        Self::DefaultChain { profile }
     }
+}
+
+fn no_credentials(build: &Build) -> InvalidSetting {
+    let place = build.deployment_environment.as_deref().map_or_else(
+        || {
+            "the step has no `deployment:`, so variables of deployment environments are empty here"
+                .to_owned()
+        },
+        |name| {
+            format!(
+                "the step has `deployment: {name}`, so variables of other deployment environments are empty here"
+            )
+        },
+    );
+    InvalidSetting::new(
+        "AWS_ACCESS_KEY_ID",
+        format!(
+            "is not set, and neither is `AWS_OIDC_ROLE_ARN`: set the access key or the role of this environment, and pass it to \
+             the pipe; {place}"
+        ),
+    )
 }
 
 /// The step's OIDC token. It is a secret, so it is never shown.
@@ -211,7 +256,7 @@ fn keys<'a>(problems: &mut Problems, raw: &'a RawSettings) -> [Option<&'a str>; 
         ("AWS_SESSION_TOKEN", &raw.aws_session_token),
     ]
     .map(|(setting, value)| {
-        let value = value.as_deref().map(str::trim).filter(|value| !value.is_empty());
+        let value = value.as_deref();
         if value.is_some_and(|value| !value.bytes().all(|byte| byte.is_ascii_graphic())) {
             problems.push(
                 setting,

@@ -64,64 +64,95 @@ impl Display for Environment {
 
 /// Decides the environment. The reason is a phrase for the log.
 ///
-/// The flag beats the variable, which beats the pipeline's tag or branch. None may contradict the step's `deployment:`.
+/// Flag, variable and the step's `deployment:` must agree. Where neither flag nor variable is given, the pipeline decides.
+/// `publishes` is false for what writes nothing: a dry run, `check` and `policy`.
 pub(crate) fn resolve(
     production_flag: bool,
     variable: Option<&str>,
     build: &Build,
+    publishes: bool,
 ) -> Result<(Environment, String), InvalidSetting> {
-    let (environment, reason) = if production_flag {
-        (Environment::Production, "`--production`".to_owned())
-    } else if let Some(name) = variable {
-        let environment = Environment::from_name(name).ok_or_else(|| {
-            InvalidSetting::value(
-                "ENVIRONMENT",
-                name,
-                "`production` or `development` (`staging` means development)",
-            )
-        })?;
-        (environment, format!("`ENVIRONMENT` is `{name}`"))
-    } else {
-        of_pipeline(build)?
+    let invalid = |problem: String| InvalidSetting::new("ENVIRONMENT", problem);
+    let variable = variable.map(parse).transpose()?;
+    let (environment, reason) = match variable {
+        Some((Environment::Development, name)) if production_flag => {
+            return Err(invalid(format!(
+                "is `{name}`, but `--production` is given; use only one of them"
+            )));
+        }
+        Some((environment, name)) => (environment, format!("`ENVIRONMENT` is `{name}`")),
+        None if production_flag => (Environment::Production, "`--production`".to_owned()),
+        None => of_pipeline(build, publishes).map_err(invalid)?,
     };
-    match build.deployment_environment.as_deref() {
-        Some(deployment) if of_deployment(deployment).is_some_and(|of| of != environment) => {
-            Err(InvalidSetting::new(
-                "ENVIRONMENT",
-                format!(
-                    "would be {environment} ({reason}), but the step has `deployment: {deployment}`; \
-                     make them agree, or the wrong site would change"
-                ),
-            ))
+    // How a contradiction starts.
+    let decided = match variable {
+        Some((_, name)) => format!("is `{name}`"),
+        None => format!("would be {environment} ({reason})"),
+    };
+    match (&build.deployment_environment, &build.pull_request) {
+        (Some(deployment), _) if of_deployment(deployment).is_some_and(|of| of != environment) => {
+            Err(invalid(format!(
+                "{decided}, but the step has `deployment: {deployment}`; \
+                 make them agree, or the wrong site would change"
+            )))
+        }
+        (_, Some(id)) if publishes && environment == Environment::Production => {
+            Err(invalid(format!(
+                "{decided}, but this is a build of pull request {id}, which is never published there; \
+                 {PREVIEW}"
+            )))
         }
         _ => Ok((environment, reason)),
     }
 }
 
-fn of_pipeline(build: &Build) -> Result<(Environment, String), InvalidSetting> {
+/// What may be done with a pull request.
+const PREVIEW: &str =
+    "set `DRY_RUN` to `true` to preview it, or `ENVIRONMENT` to `development` to publish it to development";
+
+fn parse(name: &str) -> Result<(Environment, &str), InvalidSetting> {
+    let expected = "`production` or `development` (`staging` means development)";
+    let environment = Environment::from_name(name);
+    let environment =
+        environment.ok_or_else(|| InvalidSetting::value("ENVIRONMENT", name, expected))?;
+    Ok((environment, name))
+}
+
+/// What the pipeline is for: a tag, the development branch, or else the step's `deployment:`.
+fn of_pipeline(build: &Build, publishes: bool) -> Result<(Environment, String), String> {
+    let deployment = build.deployment_environment.as_deref();
+    let deployed = deployment.and_then(|name| Some((of_deployment(name)?, name)));
+    let deployed = deployed.map(|(of, name)| (of, format!("`deployment: {name}`")));
     let branch = build.branch.as_deref();
-    let problem = match (&build.tag, &build.pull_request, branch) {
-        (Some(tag), _, _) => return Ok((Environment::Production, format!("tag `{tag}`"))),
-        (None, Some(id), _) => {
-            format!("is a build of pull request {id}, which is not published automatically")
+    match (&build.tag, &build.pull_request, branch, deployed) {
+        (Some(tag), ..) => Ok((Environment::Production, format!("tag `{tag}`"))),
+        (None, Some(id), ..) if publishes => Err(format!(
+            "is not set, and this is a build of pull request {id}; {PREVIEW}"
+        )),
+        (None, None, Some(branch @ ("develop" | "development")), _) => {
+            Ok((Environment::Development, format!("branch `{branch}`")))
         }
-        (None, None, Some(branch @ ("develop" | "development"))) => {
-            return Ok((Environment::Development, format!("branch `{branch}`")));
-        }
-        (None, None, Some(branch)) => format!(
-            "is a build of branch `{branch}`: only a tag (production) and the branch `develop` or `development` \
-             (development) are published automatically"
-        ),
-        (None, None, None) if build.in_ci => "build in CI has neither a tag nor a branch".to_owned(),
-        (None, None, None) => {
+        (.., Some(deployed)) => Ok(deployed),
+        (None, Some(id), _, None) => Ok((
+            Environment::Production,
+            format!("preview of pull request {id}"),
+        )),
+        (None, None, None, None) if !build.in_ci => {
             let reason = "by hand, without `--production`".to_owned();
-            return Ok((Environment::Development, reason));
+            Ok((Environment::Development, reason))
         }
-    };
-    Err(InvalidSetting::new(
-        "ENVIRONMENT",
-        format!("is not set, and this {problem}; set `ENVIRONMENT` to `production` or `development` to publish it"),
-    ))
+        (None, None, branch, None) => {
+            let what = branch.map_or_else(
+                || "a build without a tag or a branch".to_owned(),
+                |branch| format!("a build of branch `{branch}`"),
+            );
+            Err(format!(
+                "is not set, and this is {what}: only a tag (production), the branch `develop` or `development` (development) \
+                 and a step with `deployment: production`, `staging` or `test` say where to publish; set `ENVIRONMENT` to \
+                 `production` or `development`"
+            ))
+        }
+    }
 }
 
 /// What a step's `deployment:` means. It may have any name; only Bitbucket's own four have a meaning here.
@@ -142,25 +173,35 @@ mod tests {
             .split(' ')
             .filter_map(|it| it.split_once('='))
             .collect();
-        let (flag, variable) = (given.contains("--production"), raw.settings.environment);
-        match resolve(flag, variable.as_deref(), &Build::new(&raw.build)) {
+        let (flag, publishes) = (given.contains("--production"), !given.contains("DRY_RUN"));
+        let (variable, build) = (raw.settings.environment, Build::new(&raw.build));
+        match resolve(flag, variable.as_deref(), &build, publishes) {
             Ok((environment, reason)) => format!("{environment}: {reason}"),
             Err(error) => error.to_string(),
         }
     }
 
     #[test]
-    fn the_environment_comes_from_flag_variable_and_pipeline_in_this_order() {
+    fn the_environment_comes_from_flag_or_variable_or_else_the_pipeline() {
         for [given, expected] in rows(
             "                                        | development: by hand, without `--production`
              --production                            | production: `--production`
-             --production ENVIRONMENT=development    | production: `--production`
+             --production ENVIRONMENT=production     | production: `ENVIRONMENT` is `production`
              ENVIRONMENT=PRODUCTION                  | production: `ENVIRONMENT` is `PRODUCTION`
              ENVIRONMENT=staging                     | development: `ENVIRONMENT` is `staging`
              CI=true BITBUCKET_TAG=v1                | production: tag `v1`
              CI=true BITBUCKET_BRANCH=develop        | development: branch `develop`
              BITBUCKET_BRANCH=development BITBUCKET_DEPLOYMENT_ENVIRONMENT=staging | development: branch `development`
              BITBUCKET_BRANCH=develop BITBUCKET_DEPLOYMENT_ENVIRONMENT=test | development: branch `develop`
+             BITBUCKET_BRANCH=master BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | production: `deployment: production`
+             BITBUCKET_BRANCH=master BITBUCKET_DEPLOYMENT_ENVIRONMENT=Staging | development: `deployment: Staging`
+             BITBUCKET_BRANCH=hotfix BITBUCKET_DEPLOYMENT_ENVIRONMENT=test | development: `deployment: test`
+             CI=true BITBUCKET_DEPLOYMENT_ENVIRONMENT=development | development: `deployment: development`
+             BITBUCKET_BRANCH=develop BITBUCKET_PR_ID=7 DRY_RUN=true | production: preview of pull request 7
+             BITBUCKET_PR_ID=7 DRY_RUN=true BITBUCKET_DEPLOYMENT_ENVIRONMENT=staging | development: `deployment: staging`
+             BITBUCKET_PR_ID=7 DRY_RUN=true ENVIRONMENT=development | development: `ENVIRONMENT` is `development`
+             BITBUCKET_PR_ID=7 DRY_RUN=true ENVIRONMENT=production | production: `ENVIRONMENT` is `production`
+             BITBUCKET_PR_ID=7 ENVIRONMENT=development | development: `ENVIRONMENT` is `development`
              ENVIRONMENT=production BITBUCKET_BRANCH=master BITBUCKET_DEPLOYMENT_ENVIRONMENT=Production | production: `ENVIRONMENT` is `production`
              ENVIRONMENT=development BITBUCKET_TAG=v1 BITBUCKET_DEPLOYMENT_ENVIRONMENT=Europe | development: `ENVIRONMENT` is `development`",
         ) {
@@ -172,9 +213,17 @@ mod tests {
     fn contradictions_and_builds_without_an_environment_are_refused() {
         for [given, expected] in rows(
             "ENVIRONMENT=prod | is `prod`, expected `production` or `development`
-             CI=true | has neither a tag nor a branch
-             BITBUCKET_BRANCH=develop BITBUCKET_PR_ID=7 | a build of pull request 7
-             BITBUCKET_BRANCH=master BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | a build of branch `master`
+             CI=true | a build without a tag or a branch
+             --production ENVIRONMENT=staging | is `staging`, but `--production` is given; use only one of them
+             BITBUCKET_BRANCH=develop BITBUCKET_PR_ID=7 | set `DRY_RUN` to `true` to preview it
+             BITBUCKET_PR_ID=7 BITBUCKET_DEPLOYMENT_ENVIRONMENT=staging | a build of pull request 7; set `DRY_RUN`
+             BITBUCKET_PR_ID=7 BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | a build of pull request 7; set `DRY_RUN`
+             BITBUCKET_PR_ID=7 ENVIRONMENT=production | pull request 7, which is never published there
+             BITBUCKET_PR_ID=7 --production | pull request 7, which is never published there
+             BITBUCKET_PR_ID=7 ENVIRONMENT=development BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | `deployment: production`
+             BITBUCKET_PR_ID=7 DRY_RUN=true ENVIRONMENT=staging BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | `deployment: production`
+             BITBUCKET_BRANCH=master | a build of branch `master`
+             BITBUCKET_BRANCH=master BITBUCKET_DEPLOYMENT_ENVIRONMENT=Europe | a build of branch `master`
              BITBUCKET_TAG=v1 BITBUCKET_DEPLOYMENT_ENVIRONMENT=staging | `deployment: staging`
              BITBUCKET_BRANCH=develop BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | `deployment: production`
              --production BITBUCKET_DEPLOYMENT_ENVIRONMENT=test | `deployment: test`
@@ -183,6 +232,8 @@ mod tests {
             let problem = decide(given);
             assert!(problem.starts_with("`ENVIRONMENT` "), "{given}: {problem}");
             assert!(problem.contains(expected), "{given}: {problem}");
+            let invites = problem.contains("to `production`");
+            assert!(!invites || !given.contains("PR_ID"), "{given}: {problem}");
         }
     }
 }

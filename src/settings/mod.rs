@@ -8,11 +8,14 @@ pub(crate) mod ca_bundle;
 pub(crate) mod cache_control;
 pub(crate) mod environment;
 pub(crate) mod help;
+mod misnamed;
 pub(crate) mod names;
 pub(crate) mod pipeline;
 pub(crate) mod problems;
 pub(crate) mod raw;
+pub(crate) mod region;
 pub(crate) mod target;
+mod unreplaced;
 pub(crate) mod variables;
 
 use std::path::PathBuf;
@@ -23,10 +26,11 @@ use http::Uri;
 use self::aws::AwsSettings;
 use self::cache_control::CacheControl;
 use self::environment::Environment;
-use self::names::{partition_of, DistributionId, ObjectKey, Variant, GOVCLOUD};
+use self::names::{DistributionId, ObjectKey, Variant};
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
 use self::raw::Raw;
+use self::region::{partition_of, GOVCLOUD};
 use self::target::Target;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::config_js::ConfigJs;
@@ -39,8 +43,29 @@ const DEFAULT_LOCAL_PATH: &str = "dist/assets/js";
 pub(crate) struct Flags {
     pub(crate) production: bool,
     pub(crate) dry_run: bool,
-    /// Missing or incomplete credentials are accepted.
-    pub(crate) credentials_optional: bool,
+    pub(crate) purpose: Purpose,
+}
+
+/// What the settings are for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    #[default]
+    Publish,
+    /// Nothing is published.
+    Check,
+    /// Nothing is published.
+    Policy,
+}
+
+impl Purpose {
+    /// Whether missing credentials are accepted. A dry run of a pull request does without.
+    fn credentials_optional(self, dry_run: bool, build: &Build) -> bool {
+        match self {
+            Self::Publish => dry_run && build.pull_request.is_some(),
+            Self::Check => false,
+            Self::Policy => true,
+        }
+    }
 }
 
 /// What a run is to do.
@@ -67,6 +92,8 @@ pub(crate) struct Settings {
     pub(crate) validate: bool,
     pub(crate) dry_run: bool,
     pub(crate) aws: AwsSettings,
+    /// What is probably a mistake.
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Settings {
@@ -80,7 +107,8 @@ impl Settings {
         profile_region: Option<&str>,
     ) -> Result<Self, Vec<InvalidSetting>> {
         let mut problems = Problems::default();
-        match Self::collect(&mut problems, flags, raw, config, profile_region) {
+        let settings = Self::collect(&mut problems, flags, raw, config, profile_region);
+        match settings {
             Some(settings) if problems.0.is_empty() => Ok(settings),
             _ => Err(problems.0),
         }
@@ -96,10 +124,17 @@ impl Settings {
     ) -> Option<Self> {
         let build = Build::new(&raw.build);
         let variables = &raw.settings;
+        let mut warnings = Vec::new();
+        let in_pipe = build.storage_dir.is_some();
+        misnamed::check(&raw.variables, in_pipe, problems, &mut warnings);
+        let dry_run = variables.dry_run.as_deref();
+        let dry_run = problems.boolean("DRY_RUN", dry_run, false) || flags.dry_run;
         let environment = variables.environment.as_deref();
-        let environment = problems.ok(environment::resolve(flags.production, environment, &build));
+        let publishes = flags.purpose == Purpose::Publish && !dry_run;
+        let environment = environment::resolve(flags.production, environment, &build, publishes);
+        let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
-        let target = Target::new(problems, raw, known, config, profile_region);
+        let target = Target::new(problems, &mut warnings, raw, known, config, profile_region);
         let distributions = distributions(problems, raw);
         check_partition(problems, target.as_ref(), &distributions);
         let mut boolean = |setting, value: &Option<String>, default| {
@@ -110,17 +145,18 @@ impl Settings {
         let wait = boolean("WAIT", &variables.wait, false);
         let only_newer = boolean("ONLY_NEWER", &variables.only_newer, false);
         let validate = boolean("VALIDATE", &variables.validate, true);
-        let dry_run = boolean("DRY_RUN", &variables.dry_run, false) || flags.dry_run;
         // Its value was needed earlier (`Raw::debug`).
         boolean("DEBUG", &variables.debug, false);
-        check_only_newer(problems, only_newer, &build);
+        check_only_newer(problems, only_newer, flags.purpose, &build);
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
         let max_size = variables.max_size.as_deref();
         let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
         let public_url = problems.url("PUBLIC_URL", variables.public_url.as_deref(), is_base);
-        let aws = AwsSettings::new(problems, raw, flags.credentials_optional);
+        let credentials_optional = flags.purpose.credentials_optional(dry_run, &build);
+        let aws = AwsSettings::new(problems, raw, &build, credentials_optional);
+        check_unreplaced(problems, raw, &build, credentials_optional);
         let local_path = variables.local_path.as_deref();
         let (environment, environment_reason) = environment?;
         Some(Self {
@@ -140,6 +176,7 @@ impl Settings {
             validate,
             dry_run,
             aws: aws?,
+            warnings,
         })
     }
 
@@ -164,8 +201,9 @@ impl Settings {
     }
 }
 
-fn check_only_newer(problems: &mut Problems, only_newer: bool, build: &Build) {
-    if only_newer && build.number().is_none() {
+/// `check` and `policy` are also about what a build will need.
+fn check_only_newer(problems: &mut Problems, only_newer: bool, purpose: Purpose, build: &Build) {
+    if only_newer && purpose == Purpose::Publish && build.number().is_none() {
         problems.push(
             "ONLY_NEWER",
             "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
@@ -190,6 +228,35 @@ fn check_partition(
                 "is set, but the bucket's region `{region}` is in AWS GovCloud, which has no CloudFront: leave it empty, and \
                  invalidate with credentials of the account that has the distribution"
             ),
+        );
+    }
+}
+
+/// Replaces what was found out about settings that hold the name of a variable in place of its value.
+fn check_unreplaced(problems: &mut Problems, raw: &Raw, build: &Build, credentials_optional: bool) {
+    let deployment = build.deployment_environment.as_deref();
+    let why = |reference: &str| {
+        match deployment {
+        _ if !build.in_ci => "the shell did not replace it; use double quotes, or none".to_owned(),
+        Some(name) => format!(
+            "no variable `{reference}` is defined here; define it for the deployment environment `{name}` (Repository settings > \
+             Deployments), or for the whole repository (Repository variables)"
+        ),
+        None => format!(
+            "no variable `{reference}` is defined here; define it for the repository (Repository settings > Repository \
+             variables), as a step without `deployment:` gets no variables of deployment environments"
+        ),
+    }
+    };
+    for (setting, reference) in &raw.unreplaced {
+        if credentials_optional && unreplaced::CREDENTIALS.contains(&setting.as_str()) {
+            continue;
+        }
+        problems.0.retain(|problem| !problem.is_of(setting));
+        let why = why(reference);
+        problems.push(
+            setting,
+            format!("contains the text `${reference}` itself: {why}"),
         );
     }
 }

@@ -203,29 +203,6 @@ pub(crate) fn public_url_of(public_url: &Uri, path: &CdnPath) -> String {
     format!("{}{path}", public_url.to_string().trim_end_matches('/'))
 }
 
-/// On failure, what is expected of a region.
-pub(crate) fn parse_region(region: &str) -> Result<String, &'static str> {
-    let is_valid = region.split('-').count() >= 3
-        && !region.contains(|c| !matches!(c, 'a'..='z' | '0'..='9' | '-'));
-    valid_text(is_valid, region, "a region such as `ap-southeast-2`")
-}
-
-/// The partition of AWS that a region is in, as in ARNs.
-pub(crate) fn partition_of(region: &str) -> &'static str {
-    let partitions = [
-        ("cn-", "aws-cn"),
-        ("us-gov-", GOVCLOUD),
-        ("eusc-", "aws-eusc"),
-    ];
-    let partition = partitions
-        .iter()
-        .find(|(start, _)| region.starts_with(start));
-    partition.map_or("aws", |(_, partition)| partition)
-}
-
-/// The partition without CloudFront.
-pub(crate) const GOVCLOUD: &str = "aws-us-gov";
-
 /// On failure, what is expected of an account ID.
 pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
     let is_valid = id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_digit());
@@ -288,18 +265,6 @@ mod tests {
             let prefix = Prefix::parse(folder).unwrap();
             assert_eq!(ObjectKey::new(&prefix, file).as_str(), key);
             assert_eq!(CdnPath::new(&prefix, file).as_str(), path);
-        }
-    }
-
-    #[test]
-    fn a_region_is_in_its_partition() {
-        for [region, partition] in rows(
-            "ap-southeast-2 | aws
-             cn-northwest-1 | aws-cn
-             us-gov-east-1  | aws-us-gov
-             eusc-de-east-1 | aws-eusc",
-        ) {
-            assert_eq!(partition_of(region), partition);
         }
     }
 

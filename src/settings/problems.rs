@@ -24,6 +24,11 @@ impl InvalidSetting {
         }
     }
 
+    /// Whether the problem is this setting's.
+    pub(super) fn is_of(&self, setting: &str) -> bool {
+        self.setting == setting
+    }
+
     /// A problem of several lines, such as one with an excerpt of a file.
     pub(crate) fn lines(setting: &str, problem: &str) -> Self {
         let lines: Vec<String> = problem.lines().map(sanitize_message).collect();
@@ -55,13 +60,14 @@ impl Problems {
     }
 
     /// Parses a value. The parser's error is what it expects.
-    pub(crate) fn parse<T>(
+    pub(crate) fn parse<T, E: AsRef<str>>(
         &mut self,
         setting: &str,
         value: &str,
-        parse: impl FnOnce(&str) -> Result<T, &'static str>,
+        parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        self.ok(parse(value).map_err(|expected| InvalidSetting::value(setting, value, expected)))
+        let invalid = |expected: E| InvalidSetting::value(setting, value, expected.as_ref());
+        self.ok(parse(value).map_err(invalid))
     }
 
     /// Parses a value if it is set.

@@ -3,9 +3,12 @@
 //! This is the only list of them; nothing else in the program reads the environment. Unit tests hold `pipe.yml` and the
 //! README to it.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
-use super::variables::Variables;
+use super::unreplaced;
+use super::variables::{names_of, Variables};
 
 /// The environment, as far as it matters here. It is read once, when the program starts.
 pub(crate) struct Raw {
@@ -13,8 +16,10 @@ pub(crate) struct Raw {
     pub(crate) aws: RawAws,
     pub(crate) build: RawBuild,
     pub(crate) trust: RawTrust,
-    /// For the settings that are lists.
+    /// For the settings that are lists, and for names that are none.
     pub(super) variables: Variables,
+    /// The settings whose value is the name of a variable that is not defined, and that name. They count as unset.
+    pub(super) unreplaced: BTreeMap<String, String>,
 }
 
 impl Raw {
@@ -23,8 +28,10 @@ impl Raw {
         Self::read(Variables::of_process())
     }
 
-    fn read(variables: Variables) -> Self {
+    fn read(mut variables: Variables) -> Self {
+        let unreplaced = unreplaced::take(&mut variables, &names());
         Self {
+            unreplaced,
             settings: variables.read(),
             aws: variables.read(),
             build: variables.read(),
@@ -55,6 +62,11 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Raw {
     fn from_iter<T: IntoIterator<Item = (&'a str, &'a str)>>(variables: T) -> Self {
         Self::read(variables.into_iter().collect())
     }
+}
+
+/// The names of all settings, those of AWS's tools last.
+pub(super) fn names() -> Vec<String> {
+    [names_of::<RawSettings>(), names_of::<RawAws>()].concat()
 }
 
 /// The settings of `pipe.yml`, in its order.
@@ -98,6 +110,9 @@ pub(crate) struct RawAws {
     pub(crate) aws_endpoint_url_cloudfront: Option<String>,
     pub(crate) aws_endpoint_url_sts: Option<String>,
     pub(crate) aws_profile: Option<String>,
+    pub(crate) aws_web_identity_token_file: Option<String>,
+    pub(crate) aws_container_credentials_full_uri: Option<String>,
+    pub(crate) aws_container_credentials_relative_uri: Option<String>,
     pub(crate) https_proxy: Option<String>,
     pub(crate) aws_ca_bundle: Option<String>,
 }

@@ -1,11 +1,10 @@
 //! What is published where: containers, bucket, folders and region, from variables or from Mojito's `config.js`.
 
 use super::environment::Environment;
-use super::names::{
-    parse_region, BucketName, CdnPath, ContainerName, ObjectKey, Prefix, Variant, MAX_PATHS,
-};
+use super::names::{BucketName, CdnPath, ContainerName, ObjectKey, Prefix, Variant, MAX_PATHS};
 use super::problems::{InvalidSetting, Problems};
 use super::raw::Raw;
+use super::region;
 use crate::mojito::config_js::{self, ConfigJs, Unknown};
 
 /// Containers of one run, so that one invalidation covers all of them; each is held in memory until it is uploaded.
@@ -30,6 +29,7 @@ impl Target {
     /// `profile_region` is the region of AWS's profile, the last resort for the bucket's region.
     pub(crate) fn new(
         problems: &mut Problems,
+        warnings: &mut Vec<String>,
         raw: &Raw,
         environment: Option<Environment>,
         config: ConfigJs,
@@ -37,6 +37,7 @@ impl Target {
     ) -> Option<Self> {
         let mut sources = Sources {
             problems,
+            warnings,
             raw,
             environment,
             config,
@@ -108,6 +109,7 @@ fn check_limits(
 /// Where the values come from. A problem with `config.js` matters only if one of its values is needed.
 struct Sources<'a> {
     problems: &'a mut Problems,
+    warnings: &'a mut Vec<String>,
     raw: &'a Raw,
     environment: Option<Environment>,
     config: ConfigJs,
@@ -120,7 +122,16 @@ impl Sources<'_> {
     /// problems.
     fn get(&mut self, key: &str, variable: &'static str, missing: &str) -> Option<String> {
         match self.config.get(key) {
-            Ok(Some(value)) => return Some(value.to_owned()),
+            Ok(Some(value)) => {
+                if let Some(place) = self.config.repeated(key) {
+                    let problem = format!(
+                        "is there more than once; the last one counts, as in Node\n{place}"
+                    );
+                    let warning = InvalidSetting::lines(&in_config(key), &problem);
+                    self.warnings.push(warning.to_string());
+                }
+                return Some(value.to_owned());
+            }
             Ok(None) => self.problems.push(variable, missing),
             Err(Unknown::File) => self.unknown.push(variable),
             Err(Unknown::Value(problem)) => {
@@ -193,14 +204,14 @@ impl Sources<'_> {
             (None, None) => None,
         };
         if let Some((setting, region)) = known {
-            return self.problems.parse(setting, region, parse_region);
+            return self.problems.parse(setting, region, region::parse);
         }
         let missing =
             "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region; set it to the bucket's region, \
              such as `ap-southeast-2`";
         let region = self.get("s3Region", "AWS_DEFAULT_REGION", missing)?;
         let setting = in_config("s3Region");
-        self.problems.parse(&setting, &region, parse_region)
+        self.problems.parse(&setting, &region, region::parse)
     }
 
     /// Adds the problem with the whole of `config.js`, once for all values that were needed.

@@ -1,8 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::raw::{RawAws, RawBuild, RawSettings, RawTrust};
-use serde_aux::serde_introspection::serde_introspect;
 
+use super::variables::names_of;
 use super::*;
 use crate::common::testing::rows;
 
@@ -89,8 +89,8 @@ fn the_region_of_the_profile_is_refused_where_config_js_may_name_one() {
     for [config, start] in rows(
         "module.exports = {                 | `config.js` cannot be read:
          module.exports = { s3Region: f() } | `config.js s3Region` is computed
-         module.exports = { s3Region: 2 }   | `config.js s3Region` is not a string
-         module.exports = { ...f() }        | `config.js s3Region` is computed",
+         module.exports = { s3Region: 2 }   | `config.js s3Region` is a number
+         module.exports = { ...f() }        | `config.js s3Region` may be set by this",
     ) {
         let problems = with_config(config, &["AWS_DEFAULT_REGION"]).unwrap_err();
         let end = ", or set `AWS_DEFAULT_REGION`";
@@ -111,8 +111,8 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
     case(
         "module.exports = f()",
         &all,
-        "`config.js` cannot be read: expected one `module.exports = {...}`, after declarations if any\n \
-         --> config.js:1:1\n  |\n1 | module.exports = f()\n  | ^^^^^^^^^^^^^^^^^^^^\n\
+        "`config.js` cannot be read: what it exports is computed, and it is only parsed, never run\n \
+         --> config.js:1:18\n  |\n1 | module.exports = f()\n  |                  ^^^\n\
          fix it, or set `CONTAINER_NAME` and `S3_BUCKET` and `AWS_DEFAULT_REGION`",
     );
     case(
@@ -121,7 +121,7 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
         "`config.js containerName` is computed, but this file is only parsed, never run\n \
          --> config.js:2:18\n  |\n2 |   containerName: f(),\n  |                  ^^^\n\
          write it as a plain string, or set `CONTAINER_NAME`\n\
-         `config.js s3BucketDev` is not a string\n \
+         `config.js s3BucketDev` is a number, expected a string\n \
          --> config.js:3:16\n  |\n3 |   s3BucketDev: 7,\n  |                ^\n\
          write it as a plain string, or set `S3_BUCKET`",
     );
@@ -195,12 +195,6 @@ fn pipe_yml() -> BTreeMap<&'static str, Option<&'static str>> {
     entries.collect()
 }
 
-/// The names of the variables that a struct reads.
-fn variables_of<T: for<'de> serde::Deserialize<'de>>() -> Vec<String> {
-    let names = serde_introspect::<T>();
-    names.iter().map(|name| name.to_uppercase()).collect()
-}
-
 /// A place has the names that are read, and no others.
 #[track_caller]
 fn assert_same<'a>(place: &str, names: impl IntoIterator<Item = &'a str>, read: &[String]) {
@@ -215,13 +209,13 @@ fn assert_same<'a>(place: &str, names: impl IntoIterator<Item = &'a str>, read: 
 
 #[test]
 fn pipe_yml_the_readme_and_the_help_list_the_settings_that_are_read() {
-    let settings = variables_of::<RawSettings>();
+    let settings = names_of::<RawSettings>();
     assert!(settings.len() > 20);
     assert_same("pipe.yml", pipe_yml().into_keys(), &settings);
     assert_same("README's YAML block", readme_yaml().into_keys(), &settings);
     let [own, of_aws] = readme_tables().map(|rows| rows.into_iter().flat_map(|(names, _)| names));
     assert_same("README's table of variables", own, &settings);
-    let mut aws = variables_of::<RawAws>();
+    let mut aws = names_of::<RawAws>();
     // Only the SDK reads it.
     aws.push("NO_PROXY".to_owned());
     assert_same("README's table of AWS's variables", of_aws, &aws);
@@ -294,7 +288,7 @@ proptest::proptest! {
     fn whatever_the_variables_hold_the_keys_stay_in_their_folder(
         values in proptest::collection::vec(
             (
-                proptest::sample::select([variables_of::<RawSettings>(), variables_of::<RawBuild>(), variables_of::<RawTrust>()].concat()),
+                proptest::sample::select([names_of::<RawSettings>(), names_of::<RawBuild>(), names_of::<RawTrust>()].concat()),
                 "[ -~]{0,12}|[a-z./%*-]{0,20}|\\PC{0,8}",
             ),
             1..5,

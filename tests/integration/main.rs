@@ -20,6 +20,7 @@ mod mojito {
     mod script;
 }
 mod settings {
+    mod environment;
     mod every_setting;
     mod refusals;
 }

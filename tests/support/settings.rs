@@ -33,8 +33,14 @@ pub(crate) fn names_of_aws() -> Vec<&'static str> {
 /// For each setting, a case in which it has this invalid value, and how the refusal must name it.
 pub(crate) fn each_set_to(value: &str) -> impl Iterator<Item = (Case, String)> + '_ {
     let names = names().into_iter().chain(names_of_aws());
-    // These two are AWS's alone, and may have any value.
-    let names = names.filter(|name| !matches!(*name, "AWS_PROFILE" | "NO_PROXY"));
+    // These are AWS's alone, and may have any value.
+    let is_validated = |name: &&str| {
+        !matches!(
+            *name,
+            "AWS_PROFILE" | "AWS_WEB_IDENTITY_TOKEN_FILE" | "NO_PROXY"
+        ) && !name.starts_with("AWS_CONTAINER_")
+    };
+    let names = names.filter(is_validated);
     names.map(move |name| {
         let case = Case::production().env(name, value);
         match name {

@@ -22,7 +22,7 @@ use oxc_span::{GetSpan, SourceType, Span};
 use self::bounds::parse_within_limits;
 use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::Normalizer;
-pub(crate) use self::module_exports::{read_exports, Exports};
+pub(crate) use self::module_exports::{read_exports, Exports, Property};
 use self::parse::{assigned, parse};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::{BuildInfo, Experiment};

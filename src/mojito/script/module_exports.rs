@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use oxc_allocator::Allocator;
-use oxc_ast::ast::{Expression, ObjectExpression, Program, Statement};
+use oxc_ast::ast::{
+    Expression, ObjectExpression, ObjectProperty, ObjectPropertyKind, Program, PropertyKind,
+    Statement,
+};
 use oxc_ast::AstKind;
 use oxc_semantic::{AstNode, Semantic};
 use oxc_span::{GetSpan, SourceType, Span};
@@ -25,10 +28,12 @@ pub(crate) struct Exports {
 
 #[derive(Debug)]
 pub(crate) struct Property {
-    /// `None` if it is computed.
-    pub(crate) value: Option<Value>,
+    /// The value, or why it is none that can be used: a phrase for a message.
+    pub(crate) value: Result<Value, &'static str>,
     /// The byte range that sets it.
     pub(crate) place: Range<usize>,
+    /// Whether the same name has another value before this one, which does not count.
+    pub(crate) is_repeated: bool,
 }
 
 impl Exports {
@@ -40,22 +45,25 @@ impl Exports {
     fn new(object: &ObjectExpression) -> Self {
         let mut exports = Self::default();
         for property in &object.properties {
-            let new = |value, span| Property {
+            let new = |value, span, is_repeated| Property {
                 value,
                 place: range(span),
+                is_repeated,
             };
-            let computed = new(None, property.span());
+            let unknown = new(Err(SET_BY_OTHERS), property.span(), false);
             match known_property(property) {
                 // Own properties take precedence over the prototype's.
-                Some((name, _)) if name == "__proto__" => exports.others = Some(computed),
+                Some((name, _)) if name == "__proto__" => exports.others = Some(unknown),
                 Some((name, value)) => {
-                    let property = new(constant(value), value.span());
+                    let constant = constant(value).ok_or_else(|| problem(property, value));
+                    let is_repeated = exports.properties.contains_key(&*name);
+                    let property = new(constant, value.span(), is_repeated);
                     exports.properties.insert(name, property);
                 }
                 // May override every property before it, but none after it.
                 None => {
                     exports.properties.clear();
-                    exports.others = Some(computed);
+                    exports.others = Some(unknown);
                 }
             }
         }
@@ -63,29 +71,56 @@ impl Exports {
     }
 }
 
-/// Reads a module that consists of declarations, if any, and one `module.exports = {...}`.
+const COMPUTED: &str = "is computed, but this file is only parsed, never run";
+const SET_BY_OTHERS: &str = "may be set by this, but this file is only parsed, never run";
+
+/// Why a value that is not a constant cannot be used.
+fn problem(property: &ObjectPropertyKind, value: &Expression) -> &'static str {
+    let is_accessor = |it: &ObjectProperty| it.kind != PropertyKind::Init;
+    match value.without_parentheses() {
+        _ if property.as_property().is_some_and(is_accessor) => COMPUTED,
+        Expression::ArrayExpression(_) => "is an array, expected a string",
+        Expression::ObjectExpression(_) => "is an object, expected a string",
+        Expression::ArrowFunctionExpression(_)
+        | Expression::ClassExpression(_)
+        | Expression::FunctionExpression(_) => "is a function, expected a string",
+        Expression::BigIntLiteral(_) => "is a number, expected a string",
+        Expression::RegExpLiteral(_) => "is a regular expression, expected a string",
+        _ => COMPUTED,
+    }
+}
+
+/// Reads a module that consists of one `module.exports = {...}`, after declarations and calls if any.
 pub(crate) fn read_exports(text: &str) -> Result<Exports, SyntaxError> {
     parse_within_limits(text, |text| {
         let allocator = Allocator::default();
         let (program, semantic) = parse(&allocator, text, SourceType::cjs())?;
         let exported = exported(program, &semantic);
-        let expected = "expected one `module.exports = {...}`, after declarations if any";
-        let error = |span| SyntaxError::new(expected.to_owned(), span, SyntaxErrorKind::Script);
+        let error = |(problem, span): (&str, Span)| {
+            SyntaxError::new(problem.to_owned(), span, SyntaxErrorKind::Script)
+        };
         exported.map(Exports::new).map_err(error)
     })
 }
 
-/// The exported object, or the span of anything else that the module does.
+/// The exported object, or why it is not known and the place of that.
 fn exported<'a>(
     program: &'a Program<'a>,
     semantic: &Semantic,
-) -> Result<&'a ObjectExpression<'a>, Span> {
-    let is_declaration = |it: &&Statement| matches!(it, Statement::VariableDeclaration(_));
-    let mut statements = program.body.iter().skip_while(is_declaration);
-    let statement = statements.next().ok_or(Span::empty(program.span.end))?;
-    let (module, object) = exports_assigned(statement).ok_or(statement.span())?;
+) -> Result<&'a ObjectExpression<'a>, (&'static str, Span)> {
+    let no_exports = "it has no `module.exports = {...}`";
+    let mut statements = program.body.iter().skip_while(|it| is_harmless(it));
+    let end = Span::empty(program.span.end);
+    let statement = statements.next().ok_or((no_exports, end))?;
+    let (module, exported) = exports_assigned(statement).ok_or((no_exports, statement.span()))?;
+    let Expression::ObjectExpression(object) = exported else {
+        let problem = "what it exports is computed, and it is only parsed, never run";
+        return Err((problem, exported.span()));
+    };
     if let Some(other) = statements.next() {
-        return Err(other.span());
+        let problem =
+            "only comments may follow `module.exports = {...}`, as other code may change it";
+        return Err((problem, other.span()));
     }
     // Other uses of `module` could change the exports, and a declaration could shadow `undefined`.
     let is_forbidden = |kind: &AstKind| match kind {
@@ -95,11 +130,26 @@ fn exported<'a>(
     };
     let mut kinds = semantic.nodes().iter().map(AstNode::kind);
     let forbidden = kinds.find(is_forbidden);
-    forbidden.map_or(Ok(object), |kind| Err(kind.span()))
+    let problem = "this may change what is exported";
+    forbidden.map_or(Ok(object), |kind| Err((problem, kind.span())))
 }
 
-/// The object of `module.exports = {...}`, and the span of its `module`.
-fn exports_assigned<'a>(statement: &'a Statement<'a>) -> Option<(Span, &'a ObjectExpression<'a>)> {
+/// Whether a statement before the exports leaves them alone, unless it names `module`. A call such as
+/// `require('dotenv').config()` does.
+fn is_harmless(statement: &Statement) -> bool {
+    match statement {
+        Statement::ClassDeclaration(_)
+        | Statement::FunctionDeclaration(_)
+        | Statement::VariableDeclaration(_) => true,
+        Statement::ExpressionStatement(it) => {
+            matches!(it.expression, Expression::CallExpression(_))
+        }
+        _ => false,
+    }
+}
+
+/// What is assigned to `module.exports`, and the span of its `module`.
+fn exports_assigned<'a>(statement: &'a Statement<'a>) -> Option<(Span, &'a Expression<'a>)> {
     let Statement::ExpressionStatement(statement) = statement else {
         return None;
     };
@@ -109,14 +159,8 @@ fn exports_assigned<'a>(statement: &'a Statement<'a>) -> Option<(Span, &'a Objec
     };
     let member = assigned(assignment)?;
     let module = member.object().without_parentheses();
-    match assignment.right.without_parentheses() {
-        Expression::ObjectExpression(object)
-            if assignment.operator.is_assign()
-                && module.is_specific_id("module")
-                && member.static_property_name() == Some("exports") =>
-        {
-            Some((module.span(), object))
-        }
-        _ => None,
-    }
+    let is_exports = assignment.operator.is_assign()
+        && module.is_specific_id("module")
+        && member.static_property_name() == Some("exports");
+    is_exports.then(|| (module.span(), assignment.right.without_parentheses()))
 }

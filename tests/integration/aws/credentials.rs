@@ -185,7 +185,6 @@ fn a_metadata_service_that_does_not_respond_is_tried_once() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let case = Case::with_profile("unused")
         .unset("AWS_EC2_METADATA_DISABLED")
-        .env("CI", "true")
         .env(
             "AWS_EC2_METADATA_SERVICE_ENDPOINT",
             &format!("http://{}", listener.local_addr().unwrap()),

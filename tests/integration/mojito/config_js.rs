@@ -85,3 +85,101 @@ fn a_file_that_cannot_be_read_is_reported_once_with_every_variable_to_set() {
         ],
     );
 }
+
+#[test]
+fn a_value_of_the_wrong_type_is_shown_with_what_it_is_and_the_variable_to_set() {
+    for (value, problem) in [
+        ("['mojito']", "is an array, expected a string"),
+        ("7", "is a number, expected a string"),
+        ("{ name: 'mojito' }", "is an object, expected a string"),
+        ("() => 'mojito'", "is a function, expected a string"),
+        (
+            "f('mojito')",
+            "is computed, but this file is only parsed, never run",
+        ),
+    ] {
+        let config_js =
+            format!("// Ours.\n\nmodule.exports = {{\n    containerName: {value},\n}};\n");
+        refused(
+            &Case::production()
+                .unset("CONTAINER_NAME")
+                .file("config.js", config_js),
+            &[
+                &format!("✖ `config.js containerName` {problem}\n   --> config.js:4:20\n"),
+                &format!("4 |     containerName: {value},"),
+                "or set `CONTAINER_NAME`\n",
+            ],
+        );
+    }
+}
+
+#[test]
+fn what_else_a_file_does_is_shown_in_its_place() {
+    for (config_js, problem, place) in [
+        (
+            "\nexports.containerName = 'mojito';\n",
+            "it has no `module.exports = {...}`",
+            "2:1",
+        ),
+        (
+            "\nmodule.exports = load('mojito');\n",
+            "what it exports is computed",
+            "2:18",
+        ),
+        (
+            "module.exports = {};\n\nchange(exports);\n",
+            "only comments may follow",
+            "3:1",
+        ),
+    ] {
+        let case = Case::production()
+            .unset("CONTAINER_NAME")
+            .file("config.js", config_js);
+        refused(
+            &case,
+            &[
+                &format!("✖ `config.js` cannot be read: {problem}"),
+                &format!(" --> config.js:{place}\n"),
+                "fix it, or set `CONTAINER_NAME`\n",
+            ],
+        );
+    }
+}
+
+#[test]
+fn of_a_repeated_key_the_last_counts_as_in_node_with_a_warning() {
+    let config_js = "module.exports = {\n  containerName: 'old',\n  s3Region: 'a',\n  containerName: 'mojito',\n};\n";
+    let case = Case::production()
+        .unset("CONTAINER_NAME")
+        .file("config.js", config_js);
+    let ended = case.run().exits(0);
+    let ended = ended.contains("WARNING: `config.js containerName` is there more than once; the last one counts, as in Node\n");
+    ended
+        .contains(" --> config.js:4:18\n")
+        .contains("4 |   containerName: 'mojito',");
+    let unwanted = case.env("CONTAINER_NAME", "mojito");
+    unwanted.run().exits(0).does_not_contain("WARNING");
+}
+
+#[test]
+fn a_file_that_is_nested_too_deeply_is_refused() {
+    let nested = |depth| {
+        format!(
+            "module.exports = {{\n  containerName: 'mojito',\n  other: {}{}\n}};",
+            "[".repeat(depth),
+            "]".repeat(depth)
+        )
+    };
+    let case = |depth| {
+        let case = Case::production().unset("CONTAINER_NAME");
+        case.file("config.js", nested(depth))
+    };
+    case(5_000).run().exits(0);
+    refused(
+        &case(10_000),
+        &[
+            "✖ `config.js` cannot be read: more than 10000 brackets are open at once\n",
+            "fix it, or set `CONTAINER_NAME`",
+        ],
+    );
+}

@@ -348,6 +348,29 @@ fn an_address_that_nobody_listens_at_is_a_failure_with_its_cause() {
 }
 
 #[test]
+fn a_host_that_cannot_be_found_is_named_with_the_region_that_is_part_of_it() {
+    let of_region = "http://s3.ap-west-9.amazonaws.invalid";
+    Case::production()
+        .env("AWS_ENDPOINT_URL_S3", of_region)
+        .run()
+        .exits(3)
+        .contains("the host `s3.ap-west-9.amazonaws.invalid` cannot be found: dns error: ")
+        .contains("what to do: the region `ap-west-9` may not exist: check `AWS_DEFAULT_REGION`, or `s3Region` in `config.js`");
+    let (case, address) = Unreachable::NoSuchHost.address(Case::production());
+    case.env("AWS_ENDPOINT_URL_S3", &address)
+        .run()
+        .exits(3)
+        .contains("the host `nobody.invalid` cannot be found")
+        .contains("what to do: check any `AWS_ENDPOINT_URL` and the network's DNS");
+    let case = Case::production().env("HTTPS_PROXY", "http://nobody.invalid");
+    case.env("AWS_ENDPOINT_URL_S3", "https://s3.example.com")
+        .run()
+        .exits(3)
+        .does_not_contain("the host `s3.example.com` cannot be found")
+        .contains("check the network, `HTTPS_PROXY`");
+}
+
+#[test]
 fn what_passes_is_tried_again() {
     for (method, path, status, body) in [
         ("PUT", "/js/mojito.js", 503, SLOW_DOWN.to_owned()),

@@ -17,7 +17,7 @@ fn nonsense_is_refused_by_the_name_of_the_setting_and_shown_without_control_char
 
 #[test]
 fn empty_variables_count_as_unset() {
-    let mut case = Case::with_profile("default").in_bitbucket("BITBUCKET_TAG", "v1");
+    let mut case = Case::with_profile("default").arg("--production");
     case.allow_on_container(&["s3:PutObject"]);
     let config = format!(
         "module.exports = {{ containerName: 'mojito', s3BucketPRD: '{}/js', s3Region: '{}' }}",
@@ -29,9 +29,12 @@ fn empty_variables_count_as_unset() {
         "AWS_CONFIG_FILE",
         "AWS_MAX_ATTEMPTS",
         "BITBUCKET_BRANCH",
+        "BITBUCKET_BUILD_NUMBER",
         "BITBUCKET_DEPLOYMENT_ENVIRONMENT",
         "BITBUCKET_PIPE_STORAGE_DIR",
         "BITBUCKET_PR_ID",
+        "BITBUCKET_TAG",
+        "CI",
         "CONTAINER_NAME_COUNT",
         "DISTRIBUTION_ID_COUNT",
         "NO_COLOR",
@@ -42,4 +45,54 @@ fn empty_variables_count_as_unset() {
     case.run().exits(0);
     assert_eq!(case.keys(), ["js/mojito.js"]);
     assert_eq!(case.objects()[0].headers["cache-control"], CACHE_CONTROL);
+}
+
+#[test]
+fn a_variable_that_is_not_defined_is_named_whatever_setting_it_was_for() {
+    let names = names().into_iter().chain(names_of_aws());
+    for name in names.filter(|name| *name != "NO_PROXY") {
+        for (value, deployment, place) in [
+            (
+                "$NO_SUCH_NAME",
+                "production",
+                "for the deployment environment `production`",
+            ),
+            (
+                "${NO_SUCH_NAME}",
+                "",
+                "Repository settings > Repository variables",
+            ),
+        ] {
+            let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
+            let case = case
+                .env("BITBUCKET_DEPLOYMENT_ENVIRONMENT", deployment)
+                .env(name, value);
+            let ended = case.run().exits(2).contains(place);
+            let ended = ended.contains(&format!(
+                "✖ `{name}` contains the text `$NO_SUCH_NAME` itself: "
+            ));
+            ended.contains("no variable `NO_SUCH_NAME` is defined here");
+            assert!(case.requests().is_empty(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn blanks_at_the_ends_of_a_value_do_not_count() {
+    let mut case = Case::with_profile("acme").env("AWS_PROFILE", "acme");
+    case = case
+        .env("DRY_RUN", "False")
+        .env("PRETTY", "FALSE")
+        .list("CONTAINER_NAME", &["mojito", ""]);
+    let set: Vec<(String, String)> = case.environment().clone().into_iter().collect();
+    for (name, value) in set {
+        case = case.env(&name, &format!("\t{value} \n"));
+    }
+    for name in names() {
+        if !case.environment().contains_key(name) && name != "CONTAINER_NAME" {
+            case = case.env(name, " \t");
+        }
+    }
+    case.run().exits(0).contains("profile `acme`");
+    assert_eq!(case.keys(), ["js/mojito.js"]);
 }

@@ -176,10 +176,15 @@ fn a_build_without_a_clear_environment_is_refused() {
     case(
         "BITBUCKET_BRANCH",
         "master",
-        "production",
+        "Europe",
         "set `ENVIRONMENT` to `production` or `development`",
     );
-    case("BITBUCKET_BRANCH", "", "", "has neither a tag nor a branch");
+    case(
+        "BITBUCKET_BRANCH",
+        "",
+        "",
+        "a build without a tag or a branch",
+    );
     case("BITBUCKET_TAG", "v1", "staging", "`deployment: staging`");
     case(
         "BITBUCKET_BRANCH",
@@ -187,6 +192,155 @@ fn a_build_without_a_clear_environment_is_refused() {
         "production",
         "`deployment: production`",
     );
+}
+
+#[test]
+fn a_flag_and_a_variable_that_contradict_each_other_are_refused_by_every_command() {
+    for command in ["publish", "check", "policy"] {
+        let case = Case::development().env("ENVIRONMENT", "development");
+        let case = case.arg(command).arg("--production");
+        let problem = "`ENVIRONMENT` is `development`, but `--production` is given";
+        case.run().exits(2).contains(problem);
+        assert!(case.requests().is_empty());
+    }
+}
+
+#[test]
+fn a_pull_request_is_never_published_to_production_and_nobody_is_invited_to() {
+    for (environment, deployment) in [("", ""), ("", "production"), ("production", "production")] {
+        let case = Case::production()
+            .in_bitbucket("BITBUCKET_PR_ID", "7")
+            .env("BITBUCKET_BRANCH", "develop")
+            .env("ENVIRONMENT", environment)
+            .env("BITBUCKET_DEPLOYMENT_ENVIRONMENT", deployment);
+        let ended = case.run().exits(2).contains("a build of pull request 7");
+        let ended = ended.contains("set `DRY_RUN` to `true` to preview it");
+        ended.does_not_contain("to `production`");
+        assert!(case.requests().is_empty());
+    }
+}
+
+#[test]
+fn a_misnamed_setting_is_refused_in_a_pipe_with_the_name_that_is_meant() {
+    #[track_caller]
+    fn case(name: &str, advice: &str) {
+        let case = Case::production().storing_results().env(name, "true");
+        let remedy = format!("is not a setting of mojito-publish; {advice}");
+        refused(case, name, &remedy);
+    }
+    case("DRYRUN", "did you mean `DRY_RUN`?");
+    case("ONLY_NEWEST", "did you mean `ONLY_NEWER`?");
+    case(
+        "CLOUDFRONT_DISTRIBUTION_ID",
+        "did you mean `DISTRIBUTION_ID`?",
+    );
+    case("PATHS", "exactly what is published is invalidated");
+    case("DELETE_FLAG", "nothing is ever deleted");
+    case("EXTRA_ARGS", "the AWS CLI is not used; remove it");
+    let list = Case::production().storing_results();
+    refused(
+        list.list("DISTRIBUTION_IDS", &["E1A2B3C4D5E6F7", "E1A2B3C4D5E6F8"]),
+        "DISTRIBUTION_IDS",
+        "did you mean `DISTRIBUTION_ID`?",
+    );
+}
+
+#[test]
+fn a_misnamed_setting_is_warned_of_outside_a_pipe() {
+    for command in ["publish", "check"] {
+        let case = Case::production().arg(command).env("DRYRUN", "true");
+        let ended = case.run();
+        ended.contains(
+            "WARNING: `DRYRUN` is not a setting of mojito-publish; did you mean `DRY_RUN`?",
+        );
+    }
+    let of_others = Case::production()
+        .env("GOPROXY", "direct")
+        .env("DEBUG_COLORS", "1");
+    of_others.run().exits(0).does_not_contain("WARNING");
+}
+
+#[test]
+fn what_bitbucket_passes_to_a_pipe_is_no_misnamed_setting() {
+    let case = Case::production().in_bitbucket("BITBUCKET_TAG", "v1");
+    let case = case.storing_results().env("DRY_RUN", "false");
+    let case = [
+        "HOME",
+        "HOSTNAME",
+        "TERM",
+        "DOCKER_HOST",
+        "PIPELINES_JWT_TOKEN",
+        "BITBUCKET_CLONE_DIR",
+        "http_proxy_off",
+    ]
+    .into_iter()
+    .fold(case, |case, name| case.env(name, "/"));
+    case.run().exits(0).does_not_contain("not a setting");
+}
+
+#[test]
+fn a_list_by_hand_is_refused_with_its_right_form() {
+    for value in [
+        "E1A2B3C4D5E6F7 E1A2B3C4D5E6F8",
+        "[\"E1A2B3C4D5E6F7\",\"E1A2B3C4D5E6F8\"]",
+    ] {
+        refused(
+            Case::production().env("DISTRIBUTION_ID", value),
+            "DISTRIBUTION_ID",
+            "`DISTRIBUTION_ID_COUNT=2 DISTRIBUTION_ID_0=E1A2B3C4D5E6F7 DISTRIBUTION_ID_1=E1A2B3C4D5E6F8`",
+        );
+    }
+    refused(
+        Case::production().env("CONTAINER_NAME", "shop, blog"),
+        "CONTAINER_NAME",
+        "in a pipe `CONTAINER_NAME: ['shop', 'blog']`",
+    );
+    refused(
+        Case::production()
+            .unset("DISTRIBUTION_ID")
+            .env("DISTRIBUTION_ID_0", "E1A2B3C4D5E6F7"),
+        "DISTRIBUTION_ID",
+        "set `DISTRIBUTION_ID_COUNT`",
+    );
+}
+
+#[test]
+fn a_mistyped_region_is_refused_with_the_one_that_is_meant() {
+    for region in [
+        "ap-southeast2",
+        "ap-sotheast-2",
+        "AP-SOUTHEAST-2",
+        "ap-southeast-2b",
+    ] {
+        let case = Case::production().env("AWS_DEFAULT_REGION", region);
+        refused(case, "AWS_DEFAULT_REGION", "did you mean `ap-southeast-2`?");
+    }
+}
+
+#[test]
+fn a_build_without_named_credentials_is_refused_together_with_all_else_that_is_wrong() {
+    for arguments in [&[][..], &["--dry-run"], &["check"]] {
+        let case = Case::with_profile("default").in_bitbucket("BITBUCKET_TAG", "v1");
+        let case = case
+            .env("WAIT", "yes")
+            .env("BITBUCKET_DEPLOYMENT_ENVIRONMENT", "production");
+        let case = arguments.iter().fold(case, |case, it| case.arg(it));
+        let ended = case
+            .run()
+            .exits(2)
+            .contains("2 settings are missing or invalid");
+        let ended = ended
+            .contains("`WAIT` is `yes`")
+            .contains("`AWS_ACCESS_KEY_ID` is not set, and neither is `AWS_OIDC_ROLE_ARN`");
+        ended.contains("the step has `deployment: production`");
+        assert!(case.requests().is_empty());
+    }
+}
+
+#[test]
+fn a_profile_that_is_named_is_used_in_ci() {
+    let case = Case::with_profile("default").in_bitbucket("BITBUCKET_TAG", "v1");
+    case.env("AWS_PROFILE", "default").run().exits(0);
 }
 
 #[test]
