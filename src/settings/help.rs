@@ -78,13 +78,16 @@ pub(crate) const SETTINGS_OF_AWS: [(&str, &str); 11] = [
     ("AWS_PROFILE", "the profile in AWS's configuration"),
     (
         "AWS_WEB_IDENTITY_TOKEN_FILE",
-        "a runner's token for its role (Kubernetes)",
+        "a runner's token for its role",
     ),
     (
         "AWS_CONTAINER_CREDENTIALS_FULL_URI",
         "where a runner gets its role's keys",
     ),
-    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "the same, on ECS"),
+    (
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "the same, where a runner is on ECS",
+    ),
     ("AWS_ENDPOINT_URL", "a custom endpoint of all services"),
     ("AWS_ENDPOINT_URL_S3", "a custom endpoint of S3"),
     (

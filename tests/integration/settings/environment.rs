@@ -57,7 +57,7 @@ fn a_pull_request_previews_production_without_credentials() {
         .env("AWS_ACCESS_KEY_ID", "$AWS_ACCESS_KEY_ID")
         .env("AWS_SECRET_ACCESS_KEY", "${AWS_SECRET_ACCESS_KEY}");
     let ended = undefined.run().exits(0);
-    ended.contains("to development (`ENVIRONMENT` is `development`, ");
+    ended.contains("to development (`ENVIRONMENT` is `development`)");
     undefined.assert_nothing_written();
 }
 
