@@ -21,7 +21,7 @@ fn mojitos_own_pipeline_publishes_by_the_deployment_of_its_steps() {
         let case = Case::development()
             .in_bitbucket("BITBUCKET_BRANCH", "next")
             .env("BITBUCKET_DEPLOYMENT_ENVIRONMENT", deployment);
-        let reason = format!("to development (`deployment: {deployment}`, ");
+        let reason = format!("to development (`deployment: {deployment}`)");
         case.run().exits(0).contains(&reason);
         assert_eq!(case.keys(), ["jsdev/mojito.js", "jsdev/mojito.pretty.js"]);
     }
