@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use tracing::{debug, enabled, Level};
+
 use super::error::Error;
 use crate::aws::config;
 use crate::mojito::config_js::ConfigJs;
 use crate::report::console::Console;
+use crate::settings::effective::effective;
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
@@ -21,6 +24,11 @@ pub(crate) async fn settings(
     let settings = settings.map_err(Error::Settings)?;
     for warning in &settings.warnings {
         console.warning(warning);
+    }
+    if enabled!(Level::DEBUG) {
+        for setting in effective(&settings, raw) {
+            debug!("{setting}");
+        }
     }
     Ok(settings)
 }

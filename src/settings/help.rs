@@ -70,7 +70,10 @@ pub(crate) const SETTINGS: [(&str, &str); 24] = [
         "DRY_RUN",
         "`true`: say what would happen, and write nothing",
     ),
-    ("DEBUG", "`true`: log every request and its response"),
+    (
+        "DEBUG",
+        "`true`: log the settings in effect, and every response",
+    ),
 ];
 
 /// The settings that every AWS tool has.

@@ -6,6 +6,7 @@
 pub(crate) mod aws;
 pub(crate) mod ca_bundle;
 pub(crate) mod cache_control;
+pub(crate) mod effective;
 pub(crate) mod environment;
 pub(crate) mod help;
 mod misnamed;
@@ -14,6 +15,7 @@ pub(crate) mod pipeline;
 pub(crate) mod problems;
 pub(crate) mod raw;
 pub(crate) mod region;
+mod source;
 pub(crate) mod target;
 mod unreplaced;
 pub(crate) mod variables;

@@ -5,6 +5,7 @@ use super::names::{BucketName, CdnPath, ContainerName, ObjectKey, Prefix, Varian
 use super::problems::{InvalidSetting, Problems};
 use super::raw::Raw;
 use super::region;
+use super::source::Source;
 use crate::mojito::config_js::{self, ConfigJs, Unknown};
 
 /// Containers of one run, so that one invalidation covers all of them; each is held in memory until it is uploaded.
@@ -21,6 +22,16 @@ pub(crate) struct Target {
     pub(crate) cdn_prefix: Prefix,
     /// The bucket's region.
     pub(crate) region: String,
+    pub(crate) sources: TargetSources,
+}
+
+/// Where the values of a target come from.
+#[derive(Debug)]
+pub(crate) struct TargetSources {
+    pub(crate) containers: Source,
+    pub(crate) bucket: Source,
+    pub(crate) prefix: Source,
+    pub(crate) region: Source,
 }
 
 impl Target {
@@ -43,20 +54,26 @@ impl Target {
             config,
             unknown: Vec::new(),
         };
-        let containers = sources.containers();
-        let (bucket, bucket_prefix) = sources.bucket().unwrap_or_default();
+        let (containers, of_containers) = sources.containers();
+        let (of_bucket, bucket, bucket_prefix) = sources.bucket();
         let problems = &mut *sources.problems;
-        let prefix = match (&raw.settings.s3_prefix, bucket_prefix) {
-            (Some(prefix), _) => problems.parse("S3_PREFIX", prefix, Prefix::parse),
-            (None, Some(prefix)) => Some(prefix),
-            (None, None) => environment.map(Environment::default_prefix),
+        let (prefix, of_prefix) = match (&raw.settings.s3_prefix, bucket_prefix) {
+            (Some(prefix), _) => {
+                let prefix = problems.parse("S3_PREFIX", prefix, Prefix::parse);
+                (prefix, Source::Variable("S3_PREFIX"))
+            }
+            (None, Some(prefix)) => (Some(prefix), of_bucket.clone()),
+            (None, None) => (
+                environment.map(Environment::default_prefix),
+                Source::Default,
+            ),
         };
         let cdn_prefix = match &raw.settings.cdn_prefix {
             Some(prefix) => problems.parse("CDN_PREFIX", prefix, Prefix::parse),
             None => prefix.clone(),
         };
         check_limits(problems, &containers, prefix.as_ref(), cdn_prefix.as_ref());
-        let region = sources.region(profile_region);
+        let (of_region, region) = sources.region(profile_region);
         sources.report();
         Some(Self {
             containers,
@@ -64,6 +81,12 @@ impl Target {
             prefix: prefix?,
             cdn_prefix: cdn_prefix?,
             region: region?,
+            sources: TargetSources {
+                containers: of_containers,
+                bucket: of_bucket,
+                prefix: of_prefix,
+                region: of_region,
+            },
         })
     }
 }
@@ -120,14 +143,15 @@ struct Sources<'a> {
 impl Sources<'_> {
     /// A value of `config.js` that is needed, as `variable` is not set. If it is invalid or missing, that is added to the
     /// problems.
-    fn get(&mut self, key: &str, variable: &'static str, missing: &str) -> Option<String> {
+    fn get(&mut self, key: &'static str, variable: &'static str, missing: &str) -> Option<String> {
         match self.config.get(key) {
             Ok(Some(value)) => {
                 if let Some(place) = self.config.repeated(key) {
                     let problem = format!(
                         "is there more than once; the last one counts, as in Node\n{place}"
                     );
-                    let warning = InvalidSetting::lines(&in_config(key), &problem);
+                    let warning =
+                        InvalidSetting::lines(&Source::ConfigJs(key).to_string(), &problem);
                     self.warnings.push(warning.to_string());
                 }
                 return Some(value.to_owned());
@@ -136,82 +160,87 @@ impl Sources<'_> {
             Err(Unknown::File) => self.unknown.push(variable),
             Err(Unknown::Value(problem)) => {
                 let problem = format!("{problem}\nwrite it as a plain string, or set `{variable}`");
-                let invalid = InvalidSetting::lines(&in_config(key), &problem);
+                let invalid = InvalidSetting::lines(&Source::ConfigJs(key).to_string(), &problem);
                 self.problems.0.push(invalid);
             }
         }
         None
     }
 
-    fn containers(&mut self) -> Vec<ContainerName> {
+    fn containers(&mut self) -> (Vec<ContainerName>, Source) {
+        let mut source = Source::Variable("CONTAINER_NAME");
         let names = self.raw.variables.list("CONTAINER_NAME");
         let Some(mut names) = self.problems.ok(names) else {
-            return Vec::new();
+            return (Vec::new(), source);
         };
-        let mut setting = "CONTAINER_NAME".to_owned();
         if names.is_empty() {
             let missing =
                 "is not set, and there is no `config.js` with a `containerName`; set it, or run this in the root of the Mojito \
                  repository";
             names.extend(self.get("containerName", "CONTAINER_NAME", missing));
-            setting = in_config("containerName");
+            source = Source::ConfigJs("containerName");
         }
+        let setting = source.to_string();
         let parse = |name: &String| self.problems.parse(&setting, name, ContainerName::parse);
-        names.iter().filter_map(parse).collect()
+        (names.iter().filter_map(parse).collect(), source)
     }
 
     /// `BUCKET`, or `BUCKET/PREFIX` as in Mojito's `config.js`.
-    fn bucket(&mut self) -> Option<(Option<BucketName>, Option<Prefix>)> {
-        let (setting, value) = if let Some(bucket) = &self.raw.settings.s3_bucket {
-            ("S3_BUCKET".to_owned(), bucket.clone())
-        } else {
-            let key = match self.environment? {
-                Environment::Production => "s3BucketPRD",
-                Environment::Development => "s3BucketDev",
-            };
-            let missing = format!(
-                "is not set, and there is no `config.js` with an `{key}`; set it to `BUCKET` or `BUCKET/PREFIX`"
-            );
-            (in_config(key), self.get(key, "S3_BUCKET", &missing)?)
+    fn bucket(&mut self) -> (Source, Option<BucketName>, Option<Prefix>) {
+        let source = match (&self.raw.settings.s3_bucket, self.environment) {
+            (None, Some(Environment::Production)) => Source::ConfigJs("s3BucketPRD"),
+            (None, Some(Environment::Development)) => Source::ConfigJs("s3BucketDev"),
+            _ => Source::Variable("S3_BUCKET"),
         };
+        let value = match source {
+            Source::ConfigJs(key) => {
+                let missing = format!(
+                    "is not set, and there is no `config.js` with an `{key}`; set it to `BUCKET` or `BUCKET/PREFIX`"
+                );
+                self.get(key, "S3_BUCKET", &missing)
+            }
+            _ => self.raw.settings.s3_bucket.clone(),
+        };
+        let Some(value) = value else {
+            return (source, None, None);
+        };
+        let setting = source.to_string();
         if value.contains("//") || value.starts_with("arn:") {
             let expected = "`BUCKET` or `BUCKET/PREFIX`, without `s3://`, and not an ARN";
             let invalid = InvalidSetting::value(&setting, &value, expected);
             self.problems.0.push(invalid);
-            return None;
+            return (source, None, None);
         }
         let (name, folder) = value.split_once('/').unwrap_or((&value, ""));
         let bucket = self.problems.parse(&setting, name, BucketName::parse);
         let folder = Some(folder).filter(|folder| !folder.is_empty());
         let prefix = self.problems.optional(&setting, folder, Prefix::parse);
-        Some((bucket, prefix))
+        (source, bucket, prefix)
     }
 
-    fn region(&mut self, profile_region: Option<&str>) -> Option<String> {
+    fn region(&mut self, profile_region: Option<&str>) -> (Source, Option<String>) {
         let variables = &self.raw.settings;
-        let known = match (&variables.aws_default_region, &variables.aws_region) {
-            (Some(region), _) => Some(("AWS_DEFAULT_REGION", region.as_str())),
-            (None, Some(region)) => Some(("AWS_REGION", region.as_str())),
-            // Only where `config.js` certainly names none.
-            (None, None)
-                if self
-                    .config
-                    .get("s3Region")
-                    .is_ok_and(|region| region.is_none()) =>
-            {
-                profile_region.map(|region| ("region of the AWS profile", region))
-            }
-            (None, None) => None,
+        // Only where `config.js` certainly names none.
+        let has_none = |config: &ConfigJs| config.get("s3Region").is_ok_and(|it| it.is_none());
+        let (source, region) = if let Some(region) = &variables.aws_default_region {
+            (Source::Variable("AWS_DEFAULT_REGION"), Some(region.clone()))
+        } else if let Some(region) = &variables.aws_region {
+            (Source::Variable("AWS_REGION"), Some(region.clone()))
+        } else if let Some(region) = profile_region.filter(|_| has_none(&self.config)) {
+            (Source::Profile, Some(region.to_owned()))
+        } else {
+            let missing =
+                "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region; set it to the bucket's \
+                 region, such as `ap-southeast-2`";
+            let region = self.get("s3Region", "AWS_DEFAULT_REGION", missing);
+            (Source::ConfigJs("s3Region"), region)
         };
-        if let Some((setting, region)) = known {
-            return self.problems.parse(setting, region, region::parse);
-        }
-        let missing =
-            "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region; set it to the bucket's region, \
-             such as `ap-southeast-2`";
-        let region = self.get("s3Region", "AWS_DEFAULT_REGION", missing)?;
-        let setting = in_config("s3Region");
-        self.problems.parse(&setting, &region, region::parse)
+        let parse = |region: String| {
+            self.problems
+                .parse(&source.to_string(), &region, region::parse)
+        };
+        let region = region.and_then(parse);
+        (source, region)
     }
 
     /// Adds the problem with the whole of `config.js`, once for all values that were needed.
@@ -223,9 +252,4 @@ impl Sources<'_> {
             self.problems.0.push(invalid);
         }
     }
-}
-
-/// How messages call a value of `config.js`.
-fn in_config(key: &str) -> String {
-    format!("{} {key}", config_js::FILE)
 }

@@ -452,6 +452,19 @@ fn the_debug_log_has_a_line_for_every_response_and_no_secret() {
         let lines = ended.output.lines().filter(|line| line.contains(&response));
         assert_eq!(lines.count(), times, "{response}:\n{}", ended.output);
     }
+    for setting in [
+        "S3_PREFIX: js (default)",
+        "AWS_SECRET_ACCESS_KEY: (secret) (variable)",
+        "ENVIRONMENT: production (variable)",
+    ] {
+        let ending = format!(" s DEBUG {setting}");
+        let mut lines = ended.output.lines();
+        assert!(
+            lines.any(|line| line.ends_with(&ending)),
+            "{setting}:\n{}",
+            ended.output
+        );
+    }
     let retried = ended
         .output
         .lines()
