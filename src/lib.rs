@@ -54,7 +54,7 @@ use crate::settings::raw::Raw;
 
 /// Runs the program with the arguments and the environment of the process, and ends it.
 ///
-/// The exit code is 0 to 5; the README describes them.
+/// The exit code is 0 to 6; the README describes them.
 pub fn main() -> ! {
     let raw = Raw::of_process();
     secrets::register(raw.secrets());

@@ -1,4 +1,4 @@
-//! Uploads an object to S3, with a checksum and optional preconditions.
+//! Requests to S3: uploads an object, with a checksum and optional preconditions, and shows whether S3 can be reached.
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
@@ -8,7 +8,7 @@ use aws_sdk_s3::Client;
 use super::attempts::Attempts;
 use super::error::AwsError;
 use crate::container::object::Object;
-use crate::settings::names::s3_uri;
+use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
 
 /// The metadata key that identifies the run that stored an object, by the caller reference of its invalidations.
@@ -34,6 +34,20 @@ impl Precondition {
                 .map_or(Self::None, |etag| Self::Unchanged(etag.to_owned())),
         }
     }
+}
+
+/// Reads the first byte of a key, to see whether S3 is reached with these credentials. That it denies access, or has no such
+/// key, is for the caller to judge.
+pub(crate) async fn get_first_byte(
+    client: &Client,
+    settings: &Settings,
+    key: &ObjectKey,
+) -> Result<(), AwsError> {
+    let bucket = &settings.target.bucket;
+    let request = client.get_object().bucket(bucket.as_str());
+    let response = request.key(key.as_str()).range("bytes=0-0").send().await;
+    response.map_err(|error| AwsError::new("s3:GetObject", s3_uri(bucket, key), &error))?;
+    Ok(())
 }
 
 /// Uploads an object. S3 stores it only if it matches the SHA-256 that is sent with it.

@@ -1,13 +1,16 @@
 //! Uploads the containers, and finds out what that changes for visitors.
 
-use futures_util::future::join;
+use std::pin::pin;
+use std::time::Duration;
 
-use super::compare::{already_reported, Comparison, Sources};
+use futures_util::future::join;
+use tokio::time::timeout;
+
+use super::compare::{already_reported, Comparison, Read, Sources};
 use super::event::Event;
-use super::only_newer;
+use super::only_newer::{self, NotReplaced};
 use super::publisher::Publisher;
 use super::state::Upload;
-use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
 use crate::aws::s3::{self, Precondition};
 use crate::container::object::{Container, Object};
@@ -16,6 +19,10 @@ use crate::settings::Settings;
 /// How many containers are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms they keep one
 /// processor busy, and more are not faster.
 const MAX_CONCURRENT_UPLOADS: usize = 64;
+
+/// How much later than the read of the live container the upload that replaces it starts, unless S3 responds before. The two
+/// take different ways through S3, which may otherwise read what was just uploaded.
+const HEAD_START: Duration = Duration::from_millis(10);
 
 /// The connections to S3 that a publish with these settings needs.
 pub(crate) fn connections(settings: &Settings) -> Wanted {
@@ -28,8 +35,8 @@ pub(crate) fn connections(settings: &Settings) -> Wanted {
 /// Uploads every container: `NAME.pretty.js` first, then `NAME.js`, which pages load, if that succeeded.
 pub(crate) async fn upload(publisher: &Publisher<'_>) {
     let run = publisher.run;
-    let (aws, https, settings) = (publisher.aws, publisher.https, publisher.settings());
-    let comparison = &Comparison::new(Ok(aws), https, settings, Some(&run.caller_reference));
+    let (aws, cdn, settings) = (publisher.aws, publisher.cdn, publisher.settings());
+    let comparison = &Comparison::new(Ok(aws), cdn, settings, Some(&run.caller_reference));
     let containers = &run.plan.containers;
     Sources::for_each(containers, MAX_CONCURRENT_UPLOADS, |container, sources| {
         publish_container(publisher, comparison, sources, container)
@@ -43,19 +50,28 @@ pub(crate) async fn upload(publisher: &Publisher<'_>) {
 async fn publish_container(
     publisher: &Publisher<'_>,
     comparison: &Comparison<'_>,
-    sources: Sources,
+    mut sources: Sources,
     container: &Container,
 ) -> (Sources, ()) {
-    let connections = publisher.preconnect;
-    let compare = compare(publisher, comparison, sources, container);
-    let upload = upload_container(publisher, container);
-    let (sources, uploaded) = if Comparison::reads_s3_meanwhile(publisher.settings()) {
-        connections.s3().await;
-        join(compare, upload).await
-    } else {
-        let sources = compare.await;
-        connections.s3().await;
-        (sources, upload.await)
+    let uploaded = {
+        let mut read = pin!(comparison.read(container, &mut sources));
+        let upload = upload_container(publisher, container);
+        if Comparison::reads_s3_meanwhile(publisher.settings()) {
+            publisher.preconnect.s3().await;
+            let first = timeout(HEAD_START, read.as_mut()).await;
+            let compare = async {
+                let read = match first {
+                    Ok(read) => read,
+                    Err(_) => read.await,
+                };
+                compare(publisher, comparison, read, container).await;
+            };
+            join(compare, upload).await.1
+        } else {
+            compare(publisher, comparison, read.await, container).await;
+            publisher.preconnect.s3().await;
+            upload.await
+        }
     };
     for object in uploaded {
         publisher.emit(&Event::Uploaded(object));
@@ -66,10 +82,10 @@ async fn publish_container(
 async fn compare(
     publisher: &Publisher<'_>,
     comparison: &Comparison<'_>,
-    sources: Sources,
+    read: Read,
     container: &Container,
-) -> Sources {
-    let (sources, changes) = comparison.compare(container, sources).await;
+) {
+    let changes = comparison.changes(container, read).await;
     let already_reported = already_reported(&changes, publisher.run.state().changes.values());
     publisher.emit(&Event::Compared {
         container,
@@ -78,7 +94,6 @@ async fn compare(
     });
     let state = &mut publisher.run.state();
     state.changes.insert(container.name.clone(), changes);
-    sources
 }
 
 /// Uploads the objects of a container in their order, and returns those that are stored.
@@ -92,8 +107,12 @@ async fn upload_container<'a>(
         if !run.start_upload(&object.key) {
             break;
         }
-        if let Err(error) = put(publisher, object).await {
-            run.set_upload(&object.key, Upload::Failed(error));
+        if let Err(problem) = put(publisher, object).await {
+            let upload = match problem {
+                NotReplaced::Superseded(build) => Upload::Superseded(build),
+                NotReplaced::Failed(error) => Upload::Failed(error),
+            };
+            run.set_upload(&object.key, upload);
             break;
         }
         run.set_upload(&object.key, Upload::Uploaded);
@@ -102,12 +121,12 @@ async fn upload_container<'a>(
     uploaded
 }
 
-async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), AwsError> {
+async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), NotReplaced> {
     let (client, settings) = (&publisher.aws.s3, publisher.settings());
-    let run = &publisher.run.caller_reference;
     if settings.only_newer {
-        only_newer::put_if_newer(client, settings, run, object).await
-    } else {
-        s3::put_object(client, settings, run, object, &Precondition::None).await
+        return only_newer::put_if_newer(publisher, object).await;
     }
+    let run = &publisher.run.caller_reference;
+    let put = s3::put_object(client, settings, run, object, &Precondition::None);
+    Ok(put.await?)
 }

@@ -2,14 +2,13 @@
 
 use super::console::Console;
 use super::tables;
-use crate::aws::iam_policy::missing_statement;
 use crate::aws::sts::Identity;
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::first_ten;
 use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::publish::compare::NotCompared;
-use crate::publish::event::{Event, NotCompleted};
+use crate::publish::event::Event;
 use crate::publish::plan::Plan;
 use crate::publish::run::Run;
 use crate::settings::names::{s3_uri, CdnPath};
@@ -120,10 +119,10 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
         Event::InvalidationCompleted(distribution, id) => {
             console.success(&format!("invalidation {id} of {distribution} completed"));
         }
-        Event::NotWatched(distribution, id, why) => console.warning(&format!(
-            "not known whether invalidation {id} of {distribution} completed; it continues by itself\n{}",
-            not_completed(why, run)
-        )),
+        Event::NoConditionalWrites => console.warning(
+            "this S3 endpoint ignores the conditions of a write (`If-Match`): of two builds that publish at the same moment, \
+             the older one may remain in spite of `ONLY_NEWER`",
+        ),
         Event::VerificationPending {
             url,
             last_seen,
@@ -135,21 +134,6 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
         Event::Verified(url) => verified(run, url, console),
         Event::Identified(Identity { arn, account_id }) => {
             console.info(&format!("identity: {arn} in account {account_id}"));
-        }
-    }
-}
-
-fn not_completed(why: &NotCompleted, run: &Run) -> String {
-    match why {
-        NotCompleted::After(time) => {
-            format!("still in progress after {} minutes", time.as_secs() / 60)
-        }
-        NotCompleted::Error(error) => {
-            let permissions = run.state().permissions(&run.plan);
-            let statement = missing_statement(std::iter::once(&**error), &permissions);
-            let statement = statement.map(|it| format!("\n{}", it.pretty()));
-            let statement = statement.unwrap_or_default();
-            format!("{error}\n{}{statement}", error.remedy())
         }
     }
 }

@@ -109,10 +109,17 @@ impl<'a> RunResult<'a> {
         }
     }
 
-    pub(crate) fn dry_run(plan: &'a Plan, state: &'a RunState) -> Self {
+    /// `error` is why a publish would fail.
+    pub(crate) fn dry_run(
+        plan: &'a Plan,
+        exit: Exit,
+        error: Option<String>,
+        state: &'a RunState,
+    ) -> Self {
         Self {
             dry_run: true,
-            ..Self::planned(plan, Exit::Published, state)
+            error,
+            ..Self::planned(plan, exit, state)
         }
     }
 

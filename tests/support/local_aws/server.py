@@ -241,6 +241,10 @@ worlds = {}
 numbers = itertools.count(1)
 
 
+# By which CloudFront's answers are known.
+CLOUDFRONT_HEADERS = {"Via": "1.1 1a2b3c.cloudfront.net (CloudFront)", "X-Amz-Cf-Id": "TESTREQUEST"}
+
+
 class World:
     """What one test or demo works in."""
 
@@ -252,6 +256,10 @@ class World:
         self.aws, self.cdn = Traffic(), Traffic()
         self.edge_cache = {}
         self.edge_is_stale = False
+        self.edge_headers = CLOUDFRONT_HEADERS
+        # What a store that is not AWS's does otherwise: it ignores the conditions of a write, or drops these headers.
+        self.ignores_conditions = False
+        self.drops_headers = []
         self.lock = threading.Lock()
         self.uploads = threading.Lock()
         s3.create_bucket(self.bucket, REGION)
@@ -323,9 +331,16 @@ class World:
         if path == "/" or path.startswith("/2020-05-31/"):
             return with_flat_errors(environ, start)
         if method == "PUT":
+            if self.ignores_conditions:
+                environ.pop("HTTP_IF_MATCH", None)
+                environ.pop("HTTP_IF_NONE_MATCH", None)
             # S3 checks an upload's condition and stores it in one; moto lets another upload in between.
             with self.uploads:
-                return application(environ, start)
+                parts = application(environ, start)
+                stored = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
+                for header in self.drops_headers if stored else []:
+                    stored.metadata.pop(header, None)
+                return parts
         return application(environ, start)
 
     def respond_as_edge(self, environ, start_response):
@@ -333,7 +348,11 @@ class World:
         path = environ["RAW_URI"].split("?")[0]
         entry = {"method": environ["REQUEST_METHOD"], "path": path, "via": 0}
         self.cdn.arrives(entry)
-        parts = self.answer_as_edge(path, start_response)
+
+        def start(status, headers):
+            return start_response(status, headers + list(self.edge_headers.items()))
+
+        parts = self.answer_as_edge(path, start)
         self.cdn.has_effect(entry)
         return until_sent(parts, lambda: self.cdn.is_answered(entry))
 
@@ -562,6 +581,20 @@ def set_edge_stale(world, stale):
     world.edge_is_stale = stale
 
 
+def set_edge_headers(world, headers):
+    """Of another CDN in CloudFront's place."""
+    world.edge_headers = headers
+
+
+def set_store(world, ignores_conditions=False, drops_headers=()):
+    world.ignores_conditions, world.drops_headers = ignores_conditions, drops_headers
+
+
+def edge_requests(world):
+    with world.cdn.changed:
+        return [dict(entry) for entry in world.cdn.requests]
+
+
 def make_administrator(world):
     """Keys of somebody who may do everything, as whoever sets up an account must."""
     name = f"administrator-{world.number}"
@@ -678,6 +711,7 @@ COMMANDS = {
     command.__name__: command
     for command in (
         set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
+        set_edge_headers, set_store, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )

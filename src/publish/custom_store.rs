@@ -1,0 +1,88 @@
+//! What is checked of a store that is not AWS's, at a custom endpoint, as it may lack what a publish relies on.
+
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+
+use super::event::Event;
+use super::publisher::Publisher;
+use super::state::{Mismatch, Verification};
+use crate::aws::error::AwsError;
+use crate::aws::error_kind::AwsErrorKind;
+use crate::aws::s3::{self, Precondition};
+use crate::common::printable::sanitize;
+use crate::container::object::Object;
+use crate::settings::names::s3_uri;
+
+/// Whether it is to be found out if the store heeds preconditions.
+pub(super) fn is_unexplored(publisher: &Publisher<'_>) -> bool {
+    let is_custom = publisher.settings().aws.custom_s3_endpoint;
+    is_custom && publisher.run.state().conditional_writes.is_none()
+}
+
+/// Uploads an object on a condition that cannot hold. A store that heeds preconditions refuses it. One that ignores them has
+/// the object then, as it would have from the upload that comes next, so this does no harm.
+pub(super) async fn put_impossible(
+    publisher: &Publisher<'_>,
+    object: &Object,
+) -> Result<(), AwsError> {
+    let (settings, run) = (publisher.settings(), publisher.run);
+    let impossible = Precondition::Unchanged("\"none\"".to_owned());
+    let client = &publisher.aws.s3;
+    let put = s3::put_object(client, settings, &run.caller_reference, object, &impossible).await;
+    match &put {
+        Ok(()) => {
+            run.state().conditional_writes = Some(false);
+            publisher.emit(&Event::NoConditionalWrites);
+        }
+        Err(error) if matches!(error.kind, AwsErrorKind::Changed | AwsErrorKind::NoSuchKey) => {
+            run.state().conditional_writes = Some(true);
+        }
+        // The upload itself reports it better.
+        Err(_) => {}
+    }
+    put
+}
+
+/// Checks the headers that the store keeps with a container that was published, where the credentials may read it.
+///
+/// One container shows it for all. Nothing waits for it but the end of the run.
+pub(super) async fn check_headers(publisher: &Publisher<'_>) {
+    let (settings, run) = (publisher.settings(), publisher.run);
+    let scripts = run.published_scripts();
+    let (true, Some(object)) = (settings.aws.custom_s3_endpoint, scripts.first()) else {
+        return;
+    };
+    let head = publisher.aws.s3.head_object();
+    let head = head.bucket(settings.target.bucket.as_str());
+    let Ok(stored) = head.key(object.key.as_str()).send().await else {
+        return;
+    };
+    if let Some(phrase) = difference(&stored, settings.cache_control.as_str()) {
+        let uri = s3_uri(&settings.target.bucket, &object.key);
+        let mismatch = Mismatch {
+            phrase,
+            answered: true,
+        };
+        run.set_verification(&uri, Verification::Failed(mismatch));
+    }
+}
+
+/// The first header that was not kept.
+fn difference(stored: &HeadObjectOutput, cache_control: &str) -> Option<String> {
+    let headers = [
+        (
+            "Content-Encoding",
+            stored.content_encoding(),
+            Object::CONTENT_ENCODING,
+        ),
+        ("Content-Type", stored.content_type(), Object::CONTENT_TYPE),
+        ("Cache-Control", stored.cache_control(), cache_control),
+    ];
+    let mut headers = headers.into_iter();
+    let (name, kept, sent) = headers.find(|(_, kept, sent)| *kept != Some(sent))?;
+    let kept = kept.map_or("drops".to_owned(), |it| {
+        format!("returns `{}` as", sanitize(it))
+    });
+    Some(format!(
+        "the store {kept} its {name}, which was sent as `{sent}`"
+    ))
+}
