@@ -1,5 +1,7 @@
 //! Requests to S3: uploads an object, with a checksum and optional preconditions, and shows whether S3 can be reached.
 
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
@@ -36,18 +38,20 @@ impl Precondition {
     }
 }
 
-/// Reads the first byte of a key, to see whether S3 is reached with these credentials. That it denies access, or has no such
-/// key, is for the caller to judge.
+/// The headers of what a key holds, with its first byte. Unlike HEAD's, an error has a code.
 pub(crate) async fn get_first_byte(
     client: &Client,
     settings: &Settings,
     key: &ObjectKey,
-) -> Result<(), AwsError> {
+) -> Result<GetObjectOutput, AwsError> {
     let bucket = &settings.target.bucket;
     let request = client.get_object().bucket(bucket.as_str());
-    let response = request.key(key.as_str()).range("bytes=0-0").send().await;
-    response.map_err(|error| AwsError::new("s3:GetObject", s3_uri(bucket, key), &error))?;
-    Ok(())
+    let request = request.key(key.as_str()).range("bytes=0-0").customize();
+    // Again once only, as somebody waits for no more than to know.
+    let twice = RetryConfig::standard().with_max_attempts(2);
+    let twice = aws_sdk_s3::config::Builder::new().retry_config(twice);
+    let response = request.config_override(twice).send().await;
+    response.map_err(|error| AwsError::new("s3:GetObject", s3_uri(bucket, key), &error))
 }
 
 /// Uploads an object. S3 stores it only if it matches the SHA-256 that is sent with it.

@@ -3,6 +3,7 @@
 //! It reads what is published now, if the credentials allow it, and writes nothing.
 
 use aws_config::SdkConfig;
+use tokio::time::timeout;
 
 use super::error::Error;
 use crate::aws::error::AwsError;
@@ -10,7 +11,7 @@ use crate::aws::iam_policy::Permissions;
 use crate::aws::{self, s3, Aws};
 use crate::exit::Exit;
 use crate::publish::cdn::{self, Cdn};
-use crate::publish::compare::{already_reported, Comparison};
+use crate::publish::compare::{already_reported, Comparison, READ_TIMEOUT};
 use crate::publish::only_newer::{self, NotReplaced};
 use crate::publish::plan::Plan;
 use crate::publish::state::{RunState, Upload};
@@ -119,8 +120,10 @@ async fn failure(
     let settings = &plan.settings;
     let fails = |error: &AwsError| error.kind.fails_every_request();
     let key = &plan.objects().next()?.key;
-    let read = s3::get_first_byte(&aws.s3, settings, key).await;
-    if let Some(error) = read.err().filter(fails) {
+    let read = timeout(READ_TIMEOUT, s3::get_first_byte(&aws.s3, settings, key)).await;
+    // A response that is late may still come to a publish.
+    let error = read.ok().and_then(Result::err);
+    if let Some(error) = error.filter(fails) {
         return Some(described(&error));
     }
     if !settings.only_newer {

@@ -25,9 +25,10 @@ use crate::container::served::ServedContainer;
 use crate::settings::names::public_url_of;
 use crate::settings::problems::InvalidSetting;
 
-/// The headers of other caches than CloudFront that do not add themselves to `Via`.
-const OTHER_CACHES: [&str; 5] = [
+/// The headers of caches that add themselves neither to `Via` nor to `X-Cache`.
+const OTHER_CACHES: [&str; 6] = [
     "akamai-grn",
+    "cdn-cache",
     "cf-ray",
     "x-azure-ref",
     "x-served-by",
@@ -116,30 +117,26 @@ pub(crate) async fn get(
     fetch(connector, request("GET", url)?, size, timeout).await
 }
 
-/// Whether a cache that an invalidation reaches is what answers at a URL, and no other is in front of it.
+/// Whether a cache that no invalidation reaches answers at a URL: another than CloudFront, or one in front of it.
 ///
 /// It requests a file that nobody loads, beside the one of the URL, since a cache keeps what it has been asked for.
-pub(crate) async fn is_cloudfront(
+pub(crate) async fn has_other_cache(
     connector: &dyn HttpConnector,
     url: &str,
     timeout: Duration,
 ) -> Result<bool, String> {
     let request = request("HEAD", &format!("{url}.none"))?;
     let (_, response) = fetch(connector, request, ByteSize(0), timeout).await?;
-    let has = |name: &str, word: &str| {
-        let value = response.header(name).unwrap_or_default();
-        value.to_ascii_lowercase().contains(word)
-    };
+    Ok(is_from_other_cache(|name| response.header(name)))
+}
+
+fn is_from_other_cache<'a>(header: impl Fn(&str) -> Option<&'a str>) -> bool {
+    let is_cloudfront = |value: &str| value.to_ascii_lowercase().contains("cloudfront");
     // Each proxy adds itself at the end of `Via`.
-    let via = response.header("via").unwrap_or_default();
-    let nearest = via.rsplit(',').next().unwrap_or_default();
-    let nearest_is_other = !via.is_empty() && !nearest.to_ascii_lowercase().contains("cloudfront");
-    let has_cloudfront = has("via", "cloudfront")
-        || has("x-cache", "cloudfront")
-        || response.header("x-amz-cf-id").is_some();
-    let mut others = OTHER_CACHES.iter();
-    let has_other = others.any(|name| response.header(name).is_some());
-    Ok(has_cloudfront && !nearest_is_other && !has_other)
+    let via = header("via").and_then(|via| via.rsplit(',').next());
+    let mut named = [via, header("x-cache")].into_iter().flatten();
+    named.any(|value| !is_cloudfront(value))
+        || OTHER_CACHES.iter().any(|name| header(name).is_some())
 }
 
 fn request(method: &str, url: &str) -> Result<HttpRequest, String> {
@@ -186,5 +183,41 @@ pub(crate) async fn content(body: SdkBody, limit: ByteSize) -> Result<Bytes, Str
         Ok(content) => Ok(content.to_bytes()),
         Err(error) if error.is::<TooLarge>() => Err(error.to_string()),
         Err(error) => Err(format!("the response broke off: {}", causes(&*error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::testing::rows;
+
+    #[test]
+    fn a_cache_that_no_invalidation_reaches_is_known_by_its_headers() {
+        for [headers, expected] in rows(
+            "                                                               |
+             server: AmazonS3                                               |
+             via: 1.1 a.cloudfront.net (CloudFront)                         |
+             x-cache: Error from cloudfront                                 |
+             via: 1.1 a.cloudfront.net (CloudFront), cf-ray: 8a1            | other
+             via: 1.1 a.cloudfront.net (CloudFront); 1.1 varnish            | other
+             x-cache: HIT                                                   | other
+             via: 1.1 google                                                | other",
+        ) {
+            let headers = headers.split(", ").filter_map(|it| it.split_once(": "));
+            let headers: Vec<_> = headers
+                .map(|(name, it)| (name, it.replace(';', ",")))
+                .collect();
+            let header = |wanted: &str| {
+                let mut headers = headers.iter();
+                let found = headers.find(|(name, _)| *name == wanted);
+                found.map(|(_, value)| value.as_str())
+            };
+            let other = if is_from_other_cache(header) {
+                "other"
+            } else {
+                ""
+            };
+            assert_eq!(other, expected, "{headers:?}");
+        }
     }
 }

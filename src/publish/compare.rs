@@ -28,20 +28,21 @@ use crate::settings::names::s3_uri;
 use crate::settings::Settings;
 
 /// How long to wait for each source of a container.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many containers a dry run compares at the same time.
 const MAX_CONCURRENT: usize = 16;
 
-const NOT_CLOUDFRONT: &str = "`PUBLIC_URL` was not requested, as another cache than CloudFront, \
-    which no invalidation reaches, might keep the old container";
+const OTHER_CACHE: &str =
+    "`PUBLIC_URL` was not requested, as another cache than CloudFront answers there, \
+    which would keep the old container";
 
 /// What containers are compared with, and where it is read.
 pub(crate) struct Comparison<'a> {
     /// The CDN, or why it is not requested.
     cdn: Result<&'a Cdn, ReadError>,
-    /// Whether an invalidation reaches what answers at the CDN's address, or why that is not known.
-    is_cloudfront: OnceCell<Result<(), ReadError>>,
+    /// Whether an invalidation reaches what the CDN caches, or why that is not known.
+    may_request_cdn: OnceCell<Result<(), ReadError>>,
     /// S3, or why it is not requested.
     s3: Result<&'a Aws, ReadError>,
     settings: &'a Settings,
@@ -201,7 +202,7 @@ impl<'a> Comparison<'a> {
         };
         Self {
             cdn,
-            is_cloudfront: OnceCell::new(),
+            may_request_cdn: OnceCell::new(),
             s3,
             settings,
             caller_reference,
@@ -285,15 +286,15 @@ impl<'a> Comparison<'a> {
 
     async fn read_cdn(&self, cdn: &Cdn, object: &Object) -> Result<ServedContainer, ReadError> {
         let (connector, url, timeout) = (&cdn.connector, cdn.url(object), 2 * READ_TIMEOUT);
-        let is_cloudfront = async {
-            match cdn::is_cloudfront(connector, &url, timeout).await {
-                Ok(true) => Ok(()),
-                Ok(false) => Err(ReadError::NotRequested(NOT_CLOUDFRONT.to_owned())),
+        let may_request = async {
+            match cdn::has_other_cache(connector, &url, timeout).await {
+                Ok(false) => Ok(()),
+                Ok(true) => Err(ReadError::NotRequested(OTHER_CACHE.to_owned())),
                 Err(problem) => Err(ReadError::Other(problem)),
             }
         };
-        let is_cloudfront = self.is_cloudfront.get_or_init(|| is_cloudfront).await;
-        is_cloudfront.clone()?;
+        let may_request = self.may_request_cdn.get_or_init(|| may_request).await;
+        may_request.clone()?;
         let response = cdn::get(connector, &url, object.size, timeout).await;
         let (status, served) = response.map_err(ReadError::Other)?;
         Err(ReadError::Other(match status {
@@ -325,7 +326,7 @@ pub(crate) fn already_reported<'a>(
 }
 
 /// The session of a role is limited to what the run needs.
-fn may_read_s3(settings: &Settings) -> bool {
+pub(super) fn may_read_s3(settings: &Settings) -> bool {
     settings.only_newer || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })
 }
 

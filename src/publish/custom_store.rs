@@ -1,7 +1,9 @@
 //! What is checked of a store that is not AWS's, at a custom endpoint, as it may lack what a publish relies on.
 
-use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use tokio::time::timeout;
 
+use super::compare::{may_read_s3, READ_TIMEOUT};
 use super::event::Event;
 use super::publisher::Publisher;
 use super::state::{Mismatch, Verification};
@@ -44,16 +46,16 @@ pub(super) async fn put_impossible(
 
 /// Checks the headers that the store keeps with a container that was published, where the credentials may read it.
 ///
-/// One container shows it for all. Nothing waits for it but the end of the run.
+/// One container shows it for all. Nothing waits for it but the end of the run, and not for long.
 pub(super) async fn check_headers(publisher: &Publisher<'_>) {
     let (settings, run) = (publisher.settings(), publisher.run);
     let scripts = run.published_scripts();
-    let (true, Some(object)) = (settings.aws.custom_s3_endpoint, scripts.first()) else {
+    let may_read = settings.aws.custom_s3_endpoint && may_read_s3(settings);
+    let (true, Some(object)) = (may_read, scripts.first()) else {
         return;
     };
-    let head = publisher.aws.s3.head_object();
-    let head = head.bucket(settings.target.bucket.as_str());
-    let Ok(stored) = head.key(object.key.as_str()).send().await else {
+    let read = s3::get_first_byte(&publisher.aws.s3, settings, &object.key);
+    let Ok(Ok(stored)) = timeout(READ_TIMEOUT, read).await else {
         return;
     };
     if let Some(phrase) = difference(&stored, settings.cache_control.as_str()) {
@@ -67,7 +69,7 @@ pub(super) async fn check_headers(publisher: &Publisher<'_>) {
 }
 
 /// The first header that was not kept.
-fn difference(stored: &HeadObjectOutput, cache_control: &str) -> Option<String> {
+fn difference(stored: &GetObjectOutput, cache_control: &str) -> Option<String> {
     let headers = [
         (
             "Content-Encoding",

@@ -33,16 +33,15 @@ pub(crate) async fn publish(publisher: &Publisher<'_>) {
     let work = Box::pin(async {
         upload::upload(publisher).await;
         publisher.run.expect_verification();
-        publisher.preconnect.cloudfront().await;
-        join(
-            invalidate::invalidate(publisher),
-            custom_store::check_headers(publisher),
-        )
-        .await;
-        if settings.wait {
-            invalidate::wait(publisher).await;
-        }
-        verify::verify(publisher).await;
+        let rest = async {
+            publisher.preconnect.cloudfront().await;
+            invalidate::invalidate(publisher).await;
+            if settings.wait {
+                invalidate::wait(publisher).await;
+            }
+            verify::verify(publisher).await;
+        };
+        join(rest, custom_store::check_headers(publisher)).await;
     });
     let identity = pin!(async {
         if settings.aws.can_call_sts {

@@ -31,7 +31,7 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
     }
     let lines = [headline(plan, outcome)]
         .into_iter()
-        .chain(published(plan, &outcome.state))
+        .chain(published(plan, outcome))
         .chain(last_seen(outcome))
         .chain(not_published(plan, outcome))
         .chain(superseded(plan, &outcome.state))
@@ -132,6 +132,9 @@ fn state(plan: &Plan, outcome: &Outcome) -> String {
     match outcome.exit {
         Exit::Published => published,
         Exit::NotInvalidated => format!("{published}, but CloudFront was not invalidated"),
+        Exit::NotVerified if state.verifications.keys().any(|url| is_store(plan, url)) => {
+            format!("{published}, but the store did not keep its headers")
+        }
         Exit::NotVerified if verifications.any(Verification::is_known_to_differ) => {
             format!("{published}, but visitors do not get it yet")
         }
@@ -172,11 +175,15 @@ fn duration(elapsed: Duration) -> String {
 }
 
 /// What visitors get from now on, and what changes for them.
-fn published(plan: &Plan, state: &RunState) -> Vec<String> {
+fn published(plan: &Plan, outcome: &Outcome) -> Vec<String> {
+    let state = &outcome.state;
     let published = in_state(plan, state, ContainerState::Published);
     let mut lines = Vec::new();
     let objects = published.iter().filter_map(|it| it.minified());
-    if let Some(public_url) = &plan.settings.public_url {
+    let public_url = plan.settings.public_url.as_ref();
+    // Else they come with what was seen there.
+    let public_url = public_url.filter(|_| last_seen(outcome).is_empty());
+    if let Some(public_url) = public_url {
         let urls = objects.map(|object| public_url_of(public_url, &object.cdn_path));
         lines.extend(urls.take(MAX_LISTED));
     }

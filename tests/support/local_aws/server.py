@@ -213,7 +213,8 @@ class Gate:
         self.is_open = False
 
     def matches(self, entry):
-        return (self.methods is None or entry["method"] in self.methods) and self.path in entry["path"] and self.via in (None, entry["via"])
+        # A write on a condition that cannot hold finds out whether conditions are heeded; it is part of no order.
+        return not entry.get("is_impossible") and (self.methods is None or entry["method"] in self.methods) and self.path in entry["path"] and self.via in (None, entry["via"])
 
     def finds(self, requests, entry):
         if not self.until_read:
@@ -295,6 +296,7 @@ class World:
             "authorization": environ.get("HTTP_AUTHORIZATION", ""),
             "security_token": environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""),
             "body": body.decode("utf-8", "replace") if method == "POST" else "",
+            "is_impossible": environ.get("HTTP_IF_MATCH") == '"none"',
         }
         self.aws.arrives(entry)
 
