@@ -6,10 +6,11 @@ use tokio::time::timeout;
 use super::compare::{may_read_s3, READ_TIMEOUT};
 use super::event::Event;
 use super::publisher::Publisher;
+use super::run::Run;
 use super::state::{Mismatch, Verification};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
-use crate::aws::s3::{self, Precondition};
+use crate::aws::s3::{self, Precondition, CALLER_REFERENCE};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::settings::names::s3_uri;
@@ -58,6 +59,9 @@ pub(super) async fn check_headers(publisher: &Publisher<'_>) {
     let Ok(Ok(stored)) = timeout(READ_TIMEOUT, read).await else {
         return;
     };
+    if !is_of(object, run, &stored) {
+        return;
+    }
     if let Some(phrase) = difference(&stored, settings.cache_control.as_str()) {
         let uri = s3_uri(&settings.target.bucket, &object.key);
         let mismatch = Mismatch {
@@ -66,6 +70,16 @@ pub(super) async fn check_headers(publisher: &Publisher<'_>) {
         };
         run.set_verification(&uri, Verification::Failed(mismatch));
     }
+}
+
+/// Whether this is what the run stored. A store may drop the metadata as well, and then has an object of this size.
+fn is_of(object: &Object, run: &Run, stored: &GetObjectOutput) -> bool {
+    let metadata = stored.metadata();
+    if let Some(reference) = metadata.and_then(|metadata| metadata.get(CALLER_REFERENCE)) {
+        return *reference == run.caller_reference;
+    }
+    let range = stored.content_range().unwrap_or_default();
+    range.ends_with(&format!("/{}", object.compressed_size().0))
 }
 
 /// The first header that was not kept.
