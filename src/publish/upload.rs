@@ -1,5 +1,6 @@
 //! Uploads the containers, and finds out what that changes for visitors.
 
+use std::future::Future;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -53,22 +54,15 @@ async fn publish_container(
     mut sources: Sources,
     container: &Container,
 ) -> (Sources, ()) {
+    let upload = Box::pin(upload_container(publisher, container));
     let uploaded = {
-        let mut read = pin!(comparison.read(container, &mut sources));
-        let upload = upload_container(publisher, container);
+        let read = Box::pin(comparison.read(container, &mut sources));
+        let compare = |read| compare(publisher, comparison, read, container);
         if Comparison::reads_s3_meanwhile(publisher.settings()) {
             publisher.preconnect.s3().await;
-            let first = timeout(HEAD_START, read.as_mut()).await;
-            let compare = async {
-                let read = match first {
-                    Ok(read) => read,
-                    Err(_) => read.await,
-                };
-                compare(publisher, comparison, read, container).await;
-            };
-            join(compare, upload).await.1
+            with_head_start(read, compare, upload).await
         } else {
-            compare(publisher, comparison, read.await, container).await;
+            compare(read.await).await;
             publisher.preconnect.s3().await;
             upload.await
         }
@@ -77,6 +71,24 @@ async fn publish_container(
         publisher.emit(&Event::Uploaded(object));
     }
     (sources, ())
+}
+
+/// Uploads while `read` and then `compare` go on, but first gives `read` its head start.
+async fn with_head_start<R, C: Future, U: Future>(
+    read: impl Future<Output = R>,
+    compare: impl FnOnce(R) -> C,
+    upload: U,
+) -> U::Output {
+    let mut read = pin!(read);
+    let first = timeout(HEAD_START, read.as_mut()).await;
+    let compare = async {
+        let read = match first {
+            Ok(read) => read,
+            Err(_) => read.await,
+        };
+        compare(read).await;
+    };
+    join(compare, upload).await.1
 }
 
 async fn compare(
@@ -129,4 +141,35 @@ async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), NotReplac
     let run = &publisher.run.caller_reference;
     let put = s3::put_object(client, settings, run, object, &Precondition::None);
     Ok(put.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use tokio::time::{sleep, Instant};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_starts_when_the_read_has_ended_or_its_head_start_is_over() {
+        async fn case(read_takes: u64, starts_after: u64) {
+            let started = Instant::now();
+            let read = async {
+                sleep(Duration::from_millis(read_takes)).await;
+                started.elapsed().as_millis()
+            };
+            let mut compared_after = None;
+            let compare = |read| {
+                compared_after = Some(read);
+                ready(())
+            };
+            let upload = async { started.elapsed().as_millis() };
+            let uploaded_after = with_head_start(read, compare, upload).await;
+            assert_eq!(uploaded_after, starts_after.into());
+            assert_eq!(compared_after, Some(read_takes.into()));
+        }
+        case(4, 4).await;
+        case(100, 10).await;
+    }
 }

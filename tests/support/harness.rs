@@ -68,8 +68,6 @@ pub(crate) struct Request {
     pub(crate) status: Option<u16>,
     /// The answer is sent, or cannot be.
     pub(crate) answered: bool,
-    /// How many others were answered when it arrived.
-    pub(crate) after: usize,
 }
 
 /// How a run ended.

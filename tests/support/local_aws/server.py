@@ -183,7 +183,6 @@ class Traffic:
         """Logs a request, and returns when no gate holds it any more."""
         entry.update(status=None, answered=False)
         with self.changed:
-            entry["after"] = sum(request["answered"] for request in self.requests)
             self.requests.append(entry)
             self.held(entry, "request")
 
