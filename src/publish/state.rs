@@ -204,6 +204,12 @@ impl RunState {
         errors.chain(&self.wait_errors)
     }
 
+    /// Why `WAIT` did not see a distribution's invalidation completed.
+    pub(crate) fn wait_error(&self, of: &DistributionId) -> Option<&AwsError> {
+        let mut errors = self.wait_errors.iter();
+        errors.find(|error| error.resource == of.as_str())
+    }
+
     /// The distributions that still serve the old container.
     pub(crate) fn not_invalidated(&self) -> Vec<&DistributionId> {
         let invalidations = self.invalidations.iter();

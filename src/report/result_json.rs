@@ -137,7 +137,7 @@ impl<'a> RunResult<'a> {
                     distribution_id,
                     status: invalidation,
                     ids: invalidation.ids(),
-                    error: invalidation.error(),
+                    error: invalidation.error().or(state.wait_error(distribution_id)),
                 })
                 .collect(),
             verifications: verifications
