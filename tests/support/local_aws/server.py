@@ -117,7 +117,7 @@ put_object_of_moto = S3Response.put_object
 
 def put_object_on_its_conditions(response):
     """The stores of some worlds ignore the conditions of a write, which are signed all the same."""
-    if any(world.bucket == response.bucket_name and world.ignores_conditions for world in worlds.values()):
+    if any(world.bucket == response.bucket_name and world.ignores_conditions for world in list(worlds.values())):
         response.headers = {name: value for name, value in response.headers.items() if name not in ("If-Match", "If-None-Match")}
     return put_object_of_moto(response)
 
