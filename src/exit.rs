@@ -17,8 +17,10 @@ pub(crate) enum Exit {
     NotPublished = 3,
     /// Published, but at least one distribution was not invalidated.
     NotInvalidated = 4,
-    /// Published and invalidated, but the public URL did not serve it in time.
+    /// Published and invalidated, but the public URL did not serve it in time, or `WAIT` did not see the invalidation completed.
     NotVerified = 5,
+    /// With `ONLY_NEWER`: a newer build is live, and was not replaced.
+    Superseded = 6,
 }
 
 /// Each exit code, in a line.

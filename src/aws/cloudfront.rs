@@ -20,6 +20,9 @@ const MAX_ID: usize = 100;
 /// A new invalidation must wait for an earlier one to complete, which takes seconds to minutes.
 const BUSY_DELAYS: [f64; 7] = [5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0];
 
+/// The action that shows whether an invalidation has completed.
+pub(crate) const GET_INVALIDATION: &str = "cloudfront:GetInvalidation";
+
 /// Creates an invalidation and returns its ID.
 ///
 /// Safe to retry: the same caller reference with the same paths returns the same invalidation.
@@ -71,8 +74,8 @@ pub(crate) async fn is_completed(
     let distribution = distribution.as_str();
     let request = client.get_invalidation().distribution_id(distribution);
     let response = request.id(id).send().await;
-    let response = response
-        .map_err(|error| AwsError::new("cloudfront:GetInvalidation", distribution, &error))?;
+    let response =
+        response.map_err(|error| AwsError::new(GET_INVALIDATION, distribution, &error))?;
     let status = response.invalidation().map(Invalidation::status);
     Ok(status.is_some_and(|status| status.eq_ignore_ascii_case("completed")))
 }

@@ -90,7 +90,7 @@ impl AwsError {
         }
     }
 
-    /// A request that this program refuses to send. Re-running does not help.
+    /// What this program itself finds wrong, with its own remedy.
     pub(crate) fn refused(
         action: &'static str,
         resource: impl Into<String>,

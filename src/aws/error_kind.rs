@@ -118,6 +118,22 @@ impl AwsErrorKind {
         }
     }
 
+    /// Whether any other request to S3 fails for the same reason, whatever it may do.
+    pub(crate) fn fails_every_request(&self) -> bool {
+        matches!(
+            self,
+            Self::ClockSkew
+                | Self::ExpiredSession
+                | Self::NoSuchBucket
+                | Self::NotAws
+                | Self::UnknownKey
+                | Self::Unreachable
+                | Self::WrongRegion(_)
+                | Self::WrongSecret
+                | Self::WrongToken
+        )
+    }
+
     /// What to do about it.
     pub(crate) fn remedy(&self, action: &str) -> String {
         match self {

@@ -9,14 +9,26 @@
 use std::fs;
 
 use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::pool::{Client, ConnectionPool};
+use aws_smithy_http_client::pool::{
+    Client, ConnectionEvent, ConnectionEventListener, ConnectionPool,
+};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
-use aws_smithy_http_client::Connector;
-use aws_smithy_runtime_api::client::http::{SharedHttpClient, SharedHttpConnector};
+use aws_smithy_runtime::client::auth::no_auth::{NoAuthScheme, NO_AUTH_SCHEME_ID};
+use aws_smithy_runtime::client::identity::no_auth::NoAuthIdentityResolver;
+use aws_smithy_runtime::client::identity::IdentityCache;
+use aws_smithy_runtime::client::orchestrator::endpoints::StaticUriEndpointResolver;
+use aws_smithy_runtime::client::retries::strategy::NeverRetryStrategy;
+use aws_smithy_runtime_api::client::auth::static_resolver::StaticAuthSchemeOptionResolver;
+use aws_smithy_runtime_api::client::http::{
+    HttpClient, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use tokio::sync::watch;
 
 use super::debug_log::{logged, logged_connector};
+use super::error::causes;
 use super::preconnect::ConnectionCounter;
 use super::response_limit::limited;
 use crate::settings::ca_bundle::push_pem;
@@ -37,15 +49,7 @@ impl Https {
         let only = |bundle| TrustStore::empty().with_pem_certificate(bundle);
         let trusted = ca_bundle.map_or_else(roots, only);
         let connections = ConnectionCounter::default();
-        let pool = ConnectionPool::builder()
-            .event_listener(connections.clone())
-            .proxy_config(ProxyConfig::from_env())
-            .sleep_impl(TokioSleep::new())
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(context(trusted))
-            .build_https()
-            .expect("a pool without limits is always valid");
-        let pool = Client::new(&pool).expect("a pool without partitions has an anonymous one");
+        let pool = pool(connections.clone(), trusted);
         Self {
             ca_bundle: ca_bundle.map(str::to_owned),
             pool,
@@ -53,24 +57,78 @@ impl Https {
         }
     }
 
-    /// A connector for requests to hosts other than AWS.
-    pub(crate) fn connector(&self) -> SharedHttpConnector {
+    /// A connector for requests to a host other than AWS, and how its first connection goes.
+    pub(crate) fn connector(&self) -> (SharedHttpConnector, FirstConnection) {
         let trusted = self.ca_bundle.iter().fold(roots(), |roots, bundle| {
             roots.with_pem_certificate(bundle.as_str())
         });
-        let connector = Connector::builder()
-            .proxy_config(ProxyConfig::from_env())
-            .sleep_impl(TokioSleep::new())
-            .tls_provider(Provider::Rustls(CryptoMode::Ring))
-            .tls_context(context(trusted))
-            .build();
-        logged_connector(SharedHttpConnector::new(connector))
+        let first = FirstConnection::default();
+        let pool = pool(first.clone(), trusted);
+        let settings = HttpConnectorSettings::default();
+        let connector = pool.http_connector(&settings, &components());
+        (logged_connector(connector), first)
     }
 
     /// The client for the AWS SDK.
     pub(crate) fn client(&self) -> SharedHttpClient {
         logged(limited(SharedHttpClient::new(self.pool.clone())))
     }
+}
+
+/// How the first connection goes: open, or the error.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FirstConnection(watch::Sender<Option<Result<(), String>>>);
+
+impl FirstConnection {
+    /// Waits until it is open, or cannot be opened.
+    pub(crate) async fn ended(&self) -> Result<(), String> {
+        let mut ended = self.0.subscribe();
+        // It cannot fail while `self` has the sender.
+        let ended = ended.wait_for(Option::is_some).await;
+        ended.map_or(Ok(()), |it| it.clone().unwrap_or(Ok(())))
+    }
+}
+
+impl ConnectionEventListener for FirstConnection {
+    fn on_event(&self, event: &ConnectionEvent<'_>) {
+        let ended = match event {
+            ConnectionEvent::Opened(_) => Ok(()),
+            ConnectionEvent::EstablishmentFailed(failed) => {
+                let error = failed.error();
+                Err(error.source().map_or_else(|| error.to_string(), causes))
+            }
+            _ => return,
+        };
+        self.0.send_modify(|first| {
+            first.get_or_insert(ended);
+        });
+    }
+}
+
+fn pool(listener: impl ConnectionEventListener, trusted: TrustStore) -> Client {
+    let pool = ConnectionPool::builder()
+        .event_listener(listener)
+        .proxy_config(ProxyConfig::from_env())
+        .sleep_impl(TokioSleep::new())
+        .tls_provider(Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context(trusted))
+        .build_https()
+        .expect("a pool without limits is always valid");
+    Client::new(&pool).expect("a pool without partitions has an anonymous one")
+}
+
+/// What a connector must be given, although it uses none of these.
+fn components() -> RuntimeComponents {
+    let nowhere = StaticUriEndpointResolver::uri("http://localhost");
+    RuntimeComponents::builder("connector")
+        .with_auth_scheme(NoAuthScheme::new())
+        .with_auth_scheme_option_resolver(Some(StaticAuthSchemeOptionResolver::new(Vec::new())))
+        .with_endpoint_resolver(Some(nowhere))
+        .with_identity_cache(Some(IdentityCache::no_cache()))
+        .with_identity_resolver(NO_AUTH_SCHEME_ID, NoAuthIdentityResolver::new())
+        .with_retry_strategy(Some(NeverRetryStrategy::new()))
+        .build()
+        .expect("nothing that is required is missing")
 }
 
 fn context(trusted: TrustStore) -> TlsContext {

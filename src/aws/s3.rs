@@ -1,5 +1,7 @@
-//! Uploads an object to S3, with a checksum and optional preconditions.
+//! Requests to S3: uploads an object, with a checksum and optional preconditions, and shows whether S3 can be reached.
 
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
@@ -8,7 +10,7 @@ use aws_sdk_s3::Client;
 use super::attempts::Attempts;
 use super::error::AwsError;
 use crate::container::object::Object;
-use crate::settings::names::s3_uri;
+use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
 
 /// The metadata key that identifies the run that stored an object, by the caller reference of its invalidations.
@@ -34,6 +36,22 @@ impl Precondition {
                 .map_or(Self::None, |etag| Self::Unchanged(etag.to_owned())),
         }
     }
+}
+
+/// The headers of what a key holds, with its first byte. Unlike HEAD's, an error has a code.
+pub(crate) async fn get_first_byte(
+    client: &Client,
+    settings: &Settings,
+    key: &ObjectKey,
+) -> Result<GetObjectOutput, AwsError> {
+    let bucket = &settings.target.bucket;
+    let request = client.get_object().bucket(bucket.as_str());
+    let request = request.key(key.as_str()).range("bytes=0-0").customize();
+    // Again once only, as somebody waits for no more than to know.
+    let twice = RetryConfig::standard().with_max_attempts(2);
+    let twice = aws_sdk_s3::config::Builder::new().retry_config(twice);
+    let response = request.config_override(twice).send().await;
+    response.map_err(|error| AwsError::new("s3:GetObject", s3_uri(bucket, key), &error))
 }
 
 /// Uploads an object. S3 stores it only if it matches the SHA-256 that is sent with it.

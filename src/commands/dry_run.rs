@@ -1,66 +1,148 @@
-//! `--dry-run`: shows the plan, and what it would change.
+//! `--dry-run`: shows the plan, and what it would change, and ends as the publish would, as far as that can be known.
 //!
 //! It reads what is published now, if the credentials allow it, and writes nothing.
 
 use aws_config::SdkConfig;
+use tokio::time::timeout;
 
 use super::error::Error;
 use crate::aws::credentials::ConnectError;
-use crate::aws::https::Https;
+use crate::aws::error::AwsError;
 use crate::aws::iam_policy::Permissions;
-use crate::aws::{self, Aws};
+use crate::aws::{self, s3, Aws};
 use crate::exit::Exit;
-use crate::publish::compare::{already_reported, Comparison};
-use crate::publish::only_newer;
+use crate::publish::cdn::{self, Cdn};
+use crate::publish::compare::{already_reported, Comparison, READ_TIMEOUT};
+use crate::publish::only_newer::{self, NotReplaced};
 use crate::publish::plan::Plan;
-use crate::publish::state::RunState;
+use crate::publish::state::{RunState, Upload};
 use crate::report::console::Console;
-use crate::report::result_json::RunResult;
-use crate::report::{progress, result_file, tables};
+use crate::report::result_json::{ErrorResult, RunResult};
+use crate::report::{progress, result_file, summary, tables};
+use crate::settings::aws::CredentialSource;
+
+/// Why a publish would fail, as the last thing that is printed.
+const WOULD_FAIL: &str = "dry run: nothing was written; a publish would fail for this reason";
 
 /// Shows what a publish would do.
 pub(crate) async fn dry_run(
     plan: &Plan,
-    https: &Https,
+    cdn: Option<&Cdn>,
     config: SdkConfig,
     console: &Console,
 ) -> Result<Exit, Error> {
+    let reached = cdn::reached(cdn).await;
+    reached.map_err(|problem| Error::Settings(vec![problem]))?;
     for line in tables::plan(plan) {
         console.info(&line);
     }
-    let permissions = Permissions::of(&plan.settings);
-    let aws = aws::connect(&plan.settings, config, Some(&permissions)).await;
+    let aws = connect(plan, config).await;
     let aws = aws.as_ref();
-    let readable = aws.map_err(ConnectError::summary);
-    let comparison = Comparison::new(readable, https, &plan.settings, None);
-    let all_changes = comparison.all(&plan.containers).await;
+    let readable = aws.map_err(|problem| problem.summary.clone());
     let mut state = RunState::new(plan);
+    state.credentials = aws.ok().map(|aws| aws.credentials.clone());
+    compare(plan, cdn, readable, &mut state, console).await;
+    let would_fail = match aws {
+        Ok(aws) => failure(plan, aws, &mut state, console).await,
+        Err(_) => None,
+    };
+    let not_connected = aws.err().and_then(|it| it.failure.as_ref());
+    let would_fail = would_fail.as_ref().or(not_connected);
+    let superseded = summary::superseded(plan, &state);
+    let exit = if let Some(reason) = would_fail {
+        console.failure(&format!("{reason}\n{WOULD_FAIL}"));
+        Exit::NotPublished
+    } else if superseded.is_empty() {
+        console.success("dry run: nothing was written");
+        Exit::Published
+    } else {
+        let lines = superseded.join("\n");
+        console.warning(&format!(
+            "dry run: nothing was written, nor would it be\n{lines}"
+        ));
+        Exit::Superseded
+    };
+    let error = would_fail.map(ErrorResult::of_connect);
+    let result = RunResult::dry_run(plan, exit, error, &state);
+    result_file::write(&plan.settings.build, result, console);
+    Ok(exit)
+}
+
+/// Why AWS is not called.
+struct NotConnected {
+    summary: String,
+    /// Unless the publish is not what these credentials are for.
+    failure: Option<ConnectError>,
+}
+
+/// A pull request's build without credentials shows what it would change for visitors, and calls nothing of AWS.
+async fn connect(plan: &Plan, config: SdkConfig) -> Result<Aws, NotConnected> {
+    let settings = &plan.settings;
+    let has_none = matches!(settings.aws.credentials, CredentialSource::None);
+    if has_none && settings.build.pull_request.is_some() {
+        return Err(NotConnected {
+            summary: "S3 was not requested, as this pull request's build has no credentials"
+                .to_owned(),
+            failure: None,
+        });
+    }
+    let permissions = Permissions::of(settings);
+    let connected = aws::connect(settings, config, Some(&permissions)).await;
+    connected.map_err(|error| NotConnected {
+        summary: error.summary(),
+        failure: Some(error),
+    })
+}
+
+/// Shows what a publish would change for visitors.
+async fn compare(
+    plan: &Plan,
+    cdn: Option<&Cdn>,
+    aws: Result<&Aws, String>,
+    state: &mut RunState,
+    console: &Console,
+) {
+    let comparison = Comparison::new(aws, cdn, &plan.settings, None);
+    let all_changes = comparison.all(&plan.containers).await;
     for (container, changes) in plan.containers.iter().zip(all_changes) {
         let already_reported = already_reported(&changes, state.changes.values());
         progress::changes(plan, container, &changes, already_reported, console);
         state.changes.insert(container.name.clone(), changes);
     }
-    if let (Ok(aws), true) = (aws, plan.settings.only_newer) {
-        refusals(plan, aws, console).await;
-    }
-    console.success("dry run: nothing was written");
-    state.credentials = aws.ok().map(|aws| aws.credentials.clone());
-    let result = RunResult::dry_run(plan, &state);
-    result_file::write(&plan.settings.build, result, console);
-    Ok(Exit::Published)
 }
 
-/// Shows what `ONLY_NEWER` would refuse to replace.
-async fn refusals(plan: &Plan, aws: &Aws, console: &Console) {
+/// Why a publish would fail, as far as S3 shows it to who reads. Notes in `state` what `ONLY_NEWER` would not replace.
+async fn failure(
+    plan: &Plan,
+    aws: &Aws,
+    state: &mut RunState,
+    console: &Console,
+) -> Option<ConnectError> {
+    let settings = &plan.settings;
+    let fails = |error: &AwsError| error.kind.fails_every_request();
+    let key = &plan.objects().next()?.key;
+    let read = timeout(READ_TIMEOUT, s3::get_first_byte(&aws.s3, settings, key)).await;
+    // A response that is late may still come to a publish.
+    let error = read.ok().and_then(Result::err);
+    if let Some(error) = error.filter(fails) {
+        return Some(error.into());
+    }
+    if !settings.only_newer {
+        return None;
+    }
     for object in plan.objects() {
-        match only_newer::head_unless_newer(&aws.s3, &plan.settings, object).await {
+        match only_newer::head_unless_newer(&aws.s3, settings, object).await {
             Ok(None) => console.info(&format!(
                 "{} does not exist yet, or these credentials may not read its build number (`s3:GetObject`), \
                  and `ONLY_NEWER` would refuse to replace it",
                 object.key
             )),
             Ok(_) => {}
-            Err(error) => console.warning(&format!("it would be refused: {error}")),
+            Err(NotReplaced::Superseded(build)) => {
+                state.uploads.insert(object.key.clone(), Upload::Superseded(build));
+            }
+            Err(NotReplaced::Failed(error)) => return Some(error.into()),
         }
     }
+    None
 }

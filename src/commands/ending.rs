@@ -60,8 +60,9 @@ impl Ending {
                 return self.report(run, Some(signal));
             }
             let exit = Exit::NotPublished;
-            self.console
-                .failure(&format!("stopped by {signal}\n{STATE}"));
+            self.console.failure(&format!(
+                "stopped by {signal}: {STATE}\nnext: re-run, which is safe at any time"
+            ));
             self.store(RunResult::early(&self.build, exit, None, Some(signal)));
             exit
         })

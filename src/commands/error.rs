@@ -34,10 +34,7 @@ impl Error {
         match self {
             Self::Settings(_) => ErrorResult::new("invalid_settings", self.to_string()),
             Self::Container(_) => ErrorResult::new("invalid_files", self.to_string()),
-            Self::Connect(ConnectError::NoCredentials(reason, remedy)) => {
-                ErrorResult::new("no_credentials", reason).with_remedy(*remedy)
-            }
-            Self::Connect(ConnectError::Aws(error)) => ErrorResult::of_aws(error),
+            Self::Connect(error) => ErrorResult::of_connect(error),
             Self::Output(_) => ErrorResult::new("cannot_write", self.to_string()),
             Self::Start(_) => ErrorResult::new("cannot_start", self.to_string()),
         }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::join;
+
 use super::dry_run;
 use super::ending::Ending;
 use super::error::Error;
@@ -13,10 +15,11 @@ use crate::aws::preconnect::Preconnect;
 use crate::aws::{self, config};
 use crate::container;
 use crate::exit::Exit;
+use crate::publish::cdn::Cdn;
 use crate::publish::plan::Plan;
 use crate::publish::publisher::Publisher;
 use crate::publish::run::Run;
-use crate::publish::{self, upload};
+use crate::publish::{self, cdn, upload};
 use crate::report::console::Console;
 use crate::report::progress;
 use crate::settings::raw::Raw;
@@ -38,6 +41,8 @@ pub(crate) async fn publish(
     ));
     let settings = loaded::settings(flags, raw, console).await?;
     let https = Https::new(settings.aws.ca_bundle.as_deref());
+    let cdn = settings.public_url.as_ref();
+    let cdn = cdn.map(|public_url| Cdn::start(&https, public_url));
     let sdk_config = config::load(&settings, https.client()).await;
     let preconnect = (!settings.dry_run).then(|| {
         let wanted = upload::connections(&settings);
@@ -52,17 +57,20 @@ pub(crate) async fn publish(
     };
     progress::opening(&plan, console);
     let Some(preconnect) = preconnect else {
-        return dry_run::dry_run(&plan, &https, sdk_config, console).await;
+        return dry_run::dry_run(&plan, cdn.as_ref(), sdk_config, console).await;
     };
 
     let run = ending.start(Run::new(plan, started));
     let permissions = Permissions::of(&run.plan.settings);
-    let aws = aws::connect(&run.plan.settings, sdk_config, Some(&permissions)).await?;
+    let connect = aws::connect(&run.plan.settings, sdk_config, Some(&permissions));
+    let (reached, aws) = join(cdn::reached(cdn.as_ref()), connect).await;
+    reached.map_err(|problem| Error::Settings(vec![problem]))?;
+    let aws = aws?;
     console.info(&format!("credentials: {}", aws.credentials));
     run.state().credentials = Some(aws.credentials.clone());
     publish::publish(&Publisher {
         aws: &aws,
-        https: &https,
+        cdn: cdn.as_ref(),
         preconnect: &preconnect,
         run,
         listener: &|event| progress::report(event, run, console),

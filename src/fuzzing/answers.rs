@@ -28,7 +28,7 @@ use crate::container::changes::Changes;
 use crate::container::gzip::Gzip;
 use crate::container::object::Object;
 use crate::publish::compare;
-use crate::publish::only_newer;
+use crate::publish::only_newer::{self, NotReplaced};
 use crate::report::tables;
 use crate::settings::aws::{RoleArn, Token};
 use crate::settings::names::Variant;
@@ -214,7 +214,12 @@ impl World {
     /// Then replaces the object that was found.
     async fn head_unless_newer(&self) -> Result<(), AwsError> {
         let client = &self.aws.s3;
-        let found = only_newer::head_unless_newer(client, &self.settings, &self.object).await?;
+        let found = only_newer::head_unless_newer(client, &self.settings, &self.object).await;
+        let found = match found {
+            Ok(found) => found,
+            Err(NotReplaced::Superseded(_)) => return Ok(()),
+            Err(NotReplaced::Failed(error)) => return Err(error),
+        };
         let precondition = Precondition::of(found.as_ref());
         self.put_object(&self.aws, &precondition).await
     }

@@ -1,19 +1,111 @@
 //! Fetches a container from the site's public address as a visitor's browser does.
+//!
+//! A connection is opened during earlier work, as to AWS, so that an address that cannot be reached is refused before anything
+//! is sent.
 
+use std::pin::pin;
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::HttpConnector;
+use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
+use futures_util::future::{select, BoxFuture, FutureExt, Shared};
+use http::Uri;
 use http_body_util::BodyExt;
 use tokio::time::{timeout_at, Instant};
 
+use crate::aws::config::CONNECT_TIMEOUT;
 use crate::aws::error::causes;
+use crate::aws::https::{FirstConnection, Https};
 use crate::aws::response_limit::{limited_body, TooLarge};
 use crate::common::byte_size::ByteSize;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
+use crate::settings::names::public_url_of;
+use crate::settings::problems::InvalidSetting;
+
+/// The headers of caches that add themselves neither to `Via` nor to `X-Cache`.
+const OTHER_CACHES: [&str; 6] = [
+    "akamai-grn",
+    "cdn-cache",
+    "cf-ray",
+    "x-azure-ref",
+    "x-served-by",
+    "x-varnish",
+];
+
+/// The site's public address, and a connection to it that is being opened.
+pub(crate) struct Cdn {
+    pub(crate) connector: SharedHttpConnector,
+    public_url: Uri,
+    /// Ends with the error if it cannot be opened.
+    opening: Shared<BoxFuture<'static, Result<(), String>>>,
+}
+
+impl Cdn {
+    /// Starts to open a connection.
+    pub(crate) fn start(https: &Https, public_url: &Uri) -> Self {
+        let (connector, first) = https.connector();
+        let opening = open(connector.clone(), public_url.clone(), first);
+        let opening = tokio::spawn(tokio::time::timeout(CONNECT_TIMEOUT, opening));
+        // Only an error is a proof: who is slow may still respond to visitors.
+        let opening = opening.map(|opened| match opened {
+            Ok(Ok(opened)) => opened,
+            _ => Ok(()),
+        });
+        Self {
+            connector,
+            public_url: public_url.clone(),
+            opening: opening.boxed().shared(),
+        }
+    }
+
+    /// The URL that visitors get an object from.
+    pub(crate) fn url(&self, object: &Object) -> String {
+        public_url_of(&self.public_url, &object.cdn_path)
+    }
+}
+
+/// Waits for the connection, where there is a CDN. That it cannot be opened is a wrong setting.
+pub(crate) async fn reached(cdn: Option<&Cdn>) -> Result<(), InvalidSetting> {
+    let Some(Cdn {
+        opening,
+        public_url,
+        ..
+    }) = cdn
+    else {
+        return Ok(());
+    };
+    opening.clone().await.map_err(|problem| {
+        let problem = format!("is `{public_url}`, which cannot be reached: {problem}");
+        InvalidSetting::new("PUBLIC_URL", problem)
+    })
+}
+
+/// Opens a connection and sends nothing, by a request that is abandoned then. Should it be sent after all, it is a bare `HEAD /`.
+async fn open(
+    connector: SharedHttpConnector,
+    public_url: Uri,
+    first: FirstConnection,
+) -> Result<(), String> {
+    let mut parts = public_url.into_parts();
+    parts.path_and_query = None;
+    let request = request(
+        "HEAD",
+        &format!(
+            "{}://{}/",
+            parts.scheme.map_or_else(String::new, |it| it.to_string()),
+            parts
+                .authority
+                .map_or_else(String::new, |it| it.to_string()),
+        ),
+    )?;
+    let sent = async { connector.call(request).await.map(drop) };
+    // The order matters: once both are ready, the request must not be polled further.
+    select(pin!(first.ended()), pin!(sent)).await;
+    first.ended().await
+}
 
 /// The HTTP status and what is served. `size` is the uncompressed size of the expected container. On failure, a phrase about it.
 pub(crate) async fn get(
@@ -22,13 +114,50 @@ pub(crate) async fn get(
     size: ByteSize,
     timeout: Duration,
 ) -> Result<(u16, ServedContainer), String> {
-    let deadline = Instant::now() + timeout;
-    let limit = ServedContainer::limit(size);
+    fetch(connector, request("GET", url)?, size, timeout).await
+}
+
+/// Whether a cache that no invalidation reaches answers at a URL: another than CloudFront, or one in front of it.
+///
+/// It requests a file that nobody loads, beside the one of the URL, since a cache keeps what it has been asked for.
+pub(crate) async fn has_other_cache(
+    connector: &dyn HttpConnector,
+    url: &str,
+    timeout: Duration,
+) -> Result<bool, String> {
+    let request = request("HEAD", &format!("{url}.none"))?;
+    let (_, response) = fetch(connector, request, ByteSize(0), timeout).await?;
+    Ok(is_from_other_cache(|name| response.header(name)))
+}
+
+fn is_from_other_cache<'a>(header: impl Fn(&str) -> Option<&'a str>) -> bool {
+    let is_cloudfront = |value: &str| value.to_ascii_lowercase().contains("cloudfront");
+    // Each proxy adds itself at the end of `Via`.
+    let via = header("via").and_then(|via| via.rsplit(',').next());
+    let mut named = [via, header("x-cache")].into_iter().flatten();
+    named.any(|value| !is_cloudfront(value))
+        || OTHER_CACHES.iter().any(|name| header(name).is_some())
+}
+
+fn request(method: &str, url: &str) -> Result<HttpRequest, String> {
     let mut request = HttpRequest::get(url).map_err(|error| causes(&error))?;
+    request.set_method(method).map_err(|error| causes(&error))?;
     let user_agent = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
     let headers = request.headers_mut();
     headers.insert("accept-encoding", Object::CONTENT_ENCODING);
     headers.insert("user-agent", user_agent);
+    Ok(request)
+}
+
+async fn fetch(
+    connector: &dyn HttpConnector,
+    request: HttpRequest,
+    size: ByteSize,
+    timeout: Duration,
+) -> Result<(u16, ServedContainer), String> {
+    let deadline = Instant::now() + timeout;
+    let limit = ServedContainer::limit(size);
+    let url = request.uri().to_owned();
     let mut response = timeout_at(deadline, connector.call(request))
         .await
         .map_err(|_| format!("no response within {} s", timeout.as_secs()))?
@@ -44,7 +173,7 @@ pub(crate) async fn get(
         }
         Ok(content) => content?,
     };
-    let served = ServedContainer::new(url, response.headers().iter(), content, limit);
+    let served = ServedContainer::new(&url, response.headers().iter(), content, limit);
     Ok((status, served))
 }
 
@@ -54,5 +183,41 @@ pub(crate) async fn content(body: SdkBody, limit: ByteSize) -> Result<Bytes, Str
         Ok(content) => Ok(content.to_bytes()),
         Err(error) if error.is::<TooLarge>() => Err(error.to_string()),
         Err(error) => Err(format!("the response broke off: {}", causes(&*error))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::testing::rows;
+
+    #[test]
+    fn a_cache_that_no_invalidation_reaches_is_known_by_its_headers() {
+        for [headers, expected] in rows(
+            "                                                               |
+             server: AmazonS3                                               |
+             via: 1.1 a.cloudfront.net (CloudFront)                         |
+             x-cache: Error from cloudfront                                 |
+             via: 1.1 a.cloudfront.net (CloudFront), cf-ray: 8a1            | other
+             via: 1.1 a.cloudfront.net (CloudFront); 1.1 varnish            | other
+             x-cache: HIT                                                   | other
+             via: 1.1 google                                                | other",
+        ) {
+            let headers = headers.split(", ").filter_map(|it| it.split_once(": "));
+            let headers: Vec<_> = headers
+                .map(|(name, it)| (name, it.replace(';', ",")))
+                .collect();
+            let header = |wanted: &str| {
+                let mut headers = headers.iter();
+                let found = headers.find(|(name, _)| *name == wanted);
+                found.map(|(_, value)| value.as_str())
+            };
+            let other = if is_from_other_cache(header) {
+                "other"
+            } else {
+                ""
+            };
+            assert_eq!(other, expected, "{headers:?}");
+        }
     }
 }

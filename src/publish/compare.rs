@@ -1,44 +1,48 @@
 //! Compares each container with the one that visitors get now, before it is replaced.
 //!
 //! If that container cannot be read, the log has the reason and the publish continues. It is read from the CDN before the upload.
-//! From S3 it is read during the upload, over a connection of its own, to save a round trip to the bucket's region. S3 may then
-//! return what this run has just uploaded, which its caller reference shows.
+//! From S3 it is read during the upload, over a connection of its own, to save a round trip to the bucket's region. The read has
+//! a head start. If S3 returns what this run has just uploaded all the same, its caller reference shows that.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
-use aws_smithy_runtime_api::client::http::SharedHttpConnector;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use http::Uri;
 use thiserror::Error;
+use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
-use super::cdn;
+use super::cdn::{self, Cdn};
 use super::parsers::Parsers;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
-use crate::aws::https::Https;
 use crate::aws::s3::CALLER_REFERENCE;
 use crate::aws::Aws;
 use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::container::served::ServedContainer;
 use crate::settings::aws::CredentialSource;
-use crate::settings::names::{public_url_of, s3_uri};
+use crate::settings::names::s3_uri;
 use crate::settings::Settings;
 
 /// How long to wait for each source of a container.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many containers a dry run compares at the same time.
 const MAX_CONCURRENT: usize = 16;
 
+const OTHER_CACHE: &str =
+    "`PUBLIC_URL` was not requested, as another cache than CloudFront answers there, \
+    which would keep the old container";
+
 /// What containers are compared with, and where it is read.
 pub(crate) struct Comparison<'a> {
     /// The CDN, or why it is not requested.
-    cdn: Result<(SharedHttpConnector, &'a Uri), ReadError>,
+    cdn: Result<&'a Cdn, ReadError>,
+    /// Whether an invalidation reaches what the CDN caches, or why that is not known.
+    may_request_cdn: OnceCell<Result<(), ReadError>>,
     /// S3, or why it is not requested.
     s3: Result<&'a Aws, ReadError>,
     settings: &'a Settings,
@@ -107,6 +111,9 @@ pub(crate) struct NotCompared {
     cdn: ReadError,
     s3: ReadError,
 }
+
+/// The live container, or why it could not be read.
+pub(crate) type Read = Result<ServedContainer, NotCompared>;
 
 impl NotCompared {
     /// Whether only a permission was missing in S3, so that `PUBLIC_URL` would help.
@@ -177,17 +184,17 @@ impl<'a> Comparison<'a> {
     /// `aws` may be the reason why S3 cannot be requested.
     pub(crate) fn new(
         aws: Result<&'a Aws, String>,
-        https: &'a Https,
+        cdn: Option<&'a Cdn>,
         settings: &'a Settings,
         caller_reference: Option<&'a str>,
     ) -> Self {
-        let cdn = match &settings.public_url {
+        let cdn = match cdn {
             None => Err(ReadError::NoPublicUrl),
             // The CDN would cache the old container, and nothing would invalidate it.
             Some(_) if settings.distributions.is_empty() => Err(ReadError::NotRequested(
                 "`PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set".to_owned(),
             )),
-            Some(public_url) => Ok((https.connector(), public_url)),
+            Some(cdn) => Ok(cdn),
         };
         let s3 = match aws {
             Ok(_) if !may_read_s3(settings) => Err(ReadError::NotInSession),
@@ -195,6 +202,7 @@ impl<'a> Comparison<'a> {
         };
         Self {
             cdn,
+            may_request_cdn: OnceCell::new(),
             s3,
             settings,
             caller_reference,
@@ -210,54 +218,39 @@ impl<'a> Comparison<'a> {
 
     /// What publishing each container would change, in their order.
     pub(crate) async fn all(&self, containers: &[Container]) -> Vec<Result<Changes, NotCompared>> {
-        Sources::for_each(containers, MAX_CONCURRENT, |container, sources| {
-            self.compare(container, sources)
-        })
+        Sources::for_each(
+            containers,
+            MAX_CONCURRENT,
+            async |container, mut sources| {
+                let read = self.read(container, &mut sources).await;
+                (sources, self.changes(container, read).await)
+            },
+        )
         .await
     }
 
-    /// What publishing a container changes, or why that is not known, with what is then known of the sources.
-    pub(crate) async fn compare(
+    /// What publishing a container changes compared with what was read, or why that is not known.
+    pub(crate) async fn changes(
         &self,
         container: &Container,
-        mut sources: Sources,
-    ) -> (Sources, Result<Changes, NotCompared>) {
-        let object = container
-            .minified()
-            .expect("every container has a `NAME.js`");
-        let changes = match self.read(object, &mut sources).await {
-            Ok(served) => Ok(self.changes(served, container, object).await),
-            Err(not_compared) => Err(not_compared),
-        };
-        (sources, changes)
-    }
-
-    async fn changes(
-        &self,
-        served: ServedContainer,
-        container: &Container,
-        object: &Object,
-    ) -> Changes {
+        read: Read,
+    ) -> Result<Changes, NotCompared> {
+        let served = read?;
         let parse = || {
             let _ = served.script();
             served
         };
         let served = self.parsers.run(parse).await;
-        let cache_control = &self.settings.cache_control;
-        Changes::between(&served, container.script.as_ref(), object, cache_control)
+        let (script, cache_control) = (container.script.as_ref(), &self.settings.cache_control);
+        let changes = Changes::between(&served, script, of(container), cache_control);
+        Ok(changes)
     }
 
-    /// From the CDN if possible, else from S3.
-    async fn read(
-        &self,
-        object: &Object,
-        sources: &mut Sources,
-    ) -> Result<ServedContainer, NotCompared> {
+    /// Reads the live container, from the CDN if possible, else from S3. `sources` then has what is known of the two.
+    pub(crate) async fn read(&self, container: &Container, sources: &mut Sources) -> Read {
+        let object = of(container);
         let of_cdn = match &self.cdn {
-            Ok((connector, public_url)) => {
-                let read = from_cdn(connector, public_url, object);
-                sources.cdn.read(read).await
-            }
+            Ok(cdn) => sources.cdn.read(self.read_cdn(cdn, object)).await,
             Err(error) => Err(error.clone()),
         };
         let cdn = match of_cdn {
@@ -272,7 +265,7 @@ impl<'a> Comparison<'a> {
             Err(error) => Err(error.clone()),
         };
         match of_s3 {
-            Ok(served) if self.is_of_this_run(&served) => Err(ReadError::Other(
+            Ok(served) if self.is_of_this_run(&served, object) => Err(ReadError::Other(
                 "it returned what this run had just uploaded".to_owned(),
             )),
             of_s3 => of_s3,
@@ -280,10 +273,44 @@ impl<'a> Comparison<'a> {
         .map_err(|s3| NotCompared { cdn, s3 })
     }
 
-    fn is_of_this_run(&self, served: &ServedContainer) -> bool {
-        let run = served.header(&format!("x-amz-meta-{CALLER_REFERENCE}"));
-        run.is_some() && run == self.caller_reference
+    /// A store may drop the reference. Then the same bytes may be what this run has just uploaded.
+    fn is_of_this_run(&self, served: &ServedContainer, object: &Object) -> bool {
+        let Some(reference) = self.caller_reference else {
+            return false;
+        };
+        match served.header(&format!("x-amz-meta-{CALLER_REFERENCE}")) {
+            Some(run) => run == reference,
+            None => served.body == object.body,
+        }
     }
+
+    async fn read_cdn(&self, cdn: &Cdn, object: &Object) -> Result<ServedContainer, ReadError> {
+        let (connector, url, timeout) = (&cdn.connector, cdn.url(object), 2 * READ_TIMEOUT);
+        let may_request = async {
+            match cdn::has_other_cache(connector, &url, timeout).await {
+                Ok(false) => Ok(()),
+                Ok(true) => Err(ReadError::NotRequested(OTHER_CACHE.to_owned())),
+                Err(problem) => Err(ReadError::Other(problem)),
+            }
+        };
+        let may_request = self.may_request_cdn.get_or_init(|| may_request).await;
+        may_request.clone()?;
+        let response = cdn::get(connector, &url, object.size, timeout).await;
+        let (status, served) = response.map_err(ReadError::Other)?;
+        Err(ReadError::Other(match status {
+            200 => return Ok(served),
+            // Without permission to list the bucket, S3 responds 403 for what does not exist.
+            403 | 404 => format!("HTTP {status}, as where nothing is published yet"),
+            _ => format!("HTTP {status}{}", served.redirects_to()),
+        }))
+    }
+}
+
+/// The object that pages load.
+fn of(container: &Container) -> &Object {
+    container
+        .minified()
+        .expect("every container has a `NAME.js`")
 }
 
 /// Whether a container that was not compared needs no line in the log, as another one had the same reason.
@@ -299,24 +326,8 @@ pub(crate) fn already_reported<'a>(
 }
 
 /// The session of a role is limited to what the run needs.
-fn may_read_s3(settings: &Settings) -> bool {
+pub(super) fn may_read_s3(settings: &Settings) -> bool {
     settings.only_newer || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })
-}
-
-async fn from_cdn(
-    connector: &SharedHttpConnector,
-    public_url: &Uri,
-    object: &Object,
-) -> Result<ServedContainer, ReadError> {
-    let url = public_url_of(public_url, &object.cdn_path);
-    let response = cdn::get(connector, &url, object.size, 2 * READ_TIMEOUT).await;
-    let (status, served) = response.map_err(ReadError::Other)?;
-    Err(ReadError::Other(match status {
-        200 => return Ok(served),
-        // Without permission to list the bucket, S3 responds 403 for what does not exist.
-        403 | 404 => format!("HTTP {status}, as where nothing is published yet"),
-        _ => format!("HTTP {status}{}", served.redirects_to()),
-    }))
 }
 
 pub(crate) async fn from_s3(

@@ -26,8 +26,8 @@ pub(crate) enum Event<'a> {
     /// After the duration, the invalidation is not completed.
     InvalidationPending(&'a DistributionId, &'a str, Duration),
     InvalidationCompleted(&'a DistributionId, &'a str),
-    /// The invalidation continues, but its completion was not seen.
-    NotWatched(&'a DistributionId, &'a str, &'a NotCompleted),
+    /// The store ignores preconditions, so that `ONLY_NEWER` cannot win a race.
+    NoConditionalWrites,
     /// Visitors do not get the new container yet.
     VerificationPending {
         url: &'a str,
@@ -38,13 +38,4 @@ pub(crate) enum Event<'a> {
     Verified(&'a str),
     /// Whose credentials these are.
     Identified(&'a Identity),
-}
-
-/// Why an invalidation was not seen to be completed.
-#[derive(Debug)]
-pub(crate) enum NotCompleted {
-    /// It was still in progress after this time.
-    After(Duration),
-    /// Its state could not be requested.
-    Error(Box<AwsError>),
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::event::{Event, NotCompleted};
+use super::event::Event;
 use super::publisher::Publisher;
 use super::state::Invalidation;
-use crate::aws::cloudfront;
+use crate::aws::cloudfront::{self, GET_INVALIDATION};
 use crate::aws::error::AwsError;
 use crate::settings::names::{CdnPath, DistributionId};
 
@@ -63,7 +63,7 @@ async fn invalidate_in(
     Ok(ids)
 }
 
-/// Waits until CloudFront has completed the invalidations. If that is not seen, it is a warning.
+/// Waits until CloudFront has completed the invalidations. If that is not seen, the run is not verified.
 pub(crate) async fn wait(publisher: &Publisher<'_>) {
     let run = publisher.run;
     let invalidations = run.state().invalidations.clone();
@@ -72,8 +72,8 @@ pub(crate) async fn wait(publisher: &Publisher<'_>) {
             return;
         };
         for id in ids {
-            if let Err(why) = &wait_for(publisher, distribution, id).await {
-                publisher.emit(&Event::NotWatched(distribution, id, why));
+            if let Err(error) = wait_for(publisher, distribution, id).await {
+                run.state().wait_errors.push(error);
                 return;
             }
             publisher.emit(&Event::InvalidationCompleted(distribution, id));
@@ -87,17 +87,22 @@ async fn wait_for(
     publisher: &Publisher<'_>,
     distribution: &DistributionId,
     id: &str,
-) -> Result<(), NotCompleted> {
+) -> Result<(), AwsError> {
     let started = Instant::now();
     let mut pause = FIRST_POLL;
     loop {
-        let completed = cloudfront::is_completed(&publisher.aws.cloudfront, distribution, id).await;
-        if completed.map_err(|error| NotCompleted::Error(Box::new(error)))? {
+        if cloudfront::is_completed(&publisher.aws.cloudfront, distribution, id).await? {
             return Ok(());
         }
         let waited = started.elapsed();
         if waited > WAIT_TIMEOUT {
-            return Err(NotCompleted::After(WAIT_TIMEOUT));
+            let minutes = WAIT_TIMEOUT.as_secs() / 60;
+            return Err(AwsError::refused(
+                GET_INVALIDATION,
+                distribution.as_str(),
+                format!("invalidation {id} is still in progress after {minutes} min"),
+                "it continues by itself: see its status in CloudFront's console, or re-run",
+            ));
         }
         publisher.emit(&Event::InvalidationPending(distribution, id, waited));
         tokio::time::sleep(pause).await;

@@ -2,6 +2,7 @@
 
 pub(crate) mod cdn;
 pub(crate) mod compare;
+mod custom_store;
 pub(crate) mod event;
 pub(crate) mod invalidate;
 pub(crate) mod only_newer;
@@ -17,7 +18,7 @@ pub(crate) mod verify;
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{select, Either};
+use futures_util::future::{join, select, Either};
 
 use self::event::Event;
 use self::publisher::Publisher;
@@ -32,12 +33,15 @@ pub(crate) async fn publish(publisher: &Publisher<'_>) {
     let work = Box::pin(async {
         upload::upload(publisher).await;
         publisher.run.expect_verification();
-        publisher.preconnect.cloudfront().await;
-        invalidate::invalidate(publisher).await;
-        if settings.wait {
-            invalidate::wait(publisher).await;
-        }
-        verify::verify(publisher).await;
+        let rest = async {
+            publisher.preconnect.cloudfront().await;
+            invalidate::invalidate(publisher).await;
+            if settings.wait {
+                invalidate::wait(publisher).await;
+            }
+            verify::verify(publisher).await;
+        };
+        join(rest, custom_store::check_headers(publisher)).await;
     });
     let identity = pin!(async {
         if settings.aws.can_call_sts {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::Client;
 
+use super::custom_store;
+use super::publisher::Publisher;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::s3::{self, Precondition, CALLER_REFERENCE};
@@ -21,16 +23,30 @@ const MAX_RACES: usize = 10;
 /// The delay after a conflict (409): S3 is still processing another upload, which may be this one's previous attempt.
 const CONFLICT_DELAY: Duration = Duration::from_secs(1);
 
+/// Why an object was not replaced.
+#[derive(Debug)]
+pub(crate) enum NotReplaced {
+    /// This newer build's is live.
+    Superseded(u64),
+    Failed(AwsError),
+}
+
+impl From<AwsError> for NotReplaced {
+    fn from(error: AwsError) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// Uploads an object unless a newer build's is there.
 ///
 /// If a response is lost, the SDK retries and finds the object of its own first attempt: it is uploaded if what is stored is of
 /// this run. If the outcome of any attempt is unknown, it is unknown in the error.
 pub(crate) async fn put_if_newer(
-    client: &Client,
-    settings: &Settings,
-    caller_reference: &str,
+    publisher: &Publisher<'_>,
     object: &Object,
-) -> Result<(), AwsError> {
+) -> Result<(), NotReplaced> {
+    let (client, settings) = (&publisher.aws.s3, publisher.settings());
+    let caller_reference = &publisher.run.caller_reference;
     let (mut outcome_unknown, mut absent, mut races) = (false, 0, 0);
     let put = async {
         loop {
@@ -39,6 +55,12 @@ pub(crate) async fn put_if_newer(
             let run = metadata.and_then(|metadata| metadata.get(CALLER_REFERENCE));
             if run.is_some_and(|run| run == caller_reference) {
                 return Ok(());
+            }
+            if custom_store::is_unexplored(publisher) {
+                match custom_store::put_impossible(publisher, object).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => outcome_unknown |= error.outcome_unknown,
+                }
             }
             absent += usize::from(live.is_none());
             let precondition = Precondition::of(live.as_ref());
@@ -51,28 +73,31 @@ pub(crate) async fn put_if_newer(
             match error.kind {
                 // It exists, but HEAD has twice responded as if it did not, as S3 does without the permission.
                 AwsErrorKind::Changed if absent == 2 && error.status == Some(412) => {
-                    return Err(AwsError {
+                    return Err(NotReplaced::Failed(AwsError {
                         kind: AwsErrorKind::AccessDenied,
                         ..AwsError::unexpected(
                             "s3:GetObject",
                             error.resource,
                             "the object exists, but its build number may not be read",
                         )
-                    });
+                    }));
                 }
                 AwsErrorKind::Changed if races < MAX_RACES => {
                     if error.status == Some(409) {
                         tokio::time::sleep(CONFLICT_DELAY).await;
                     }
                 }
-                _ => return Err(error),
+                _ => return Err(NotReplaced::Failed(error)),
             }
         }
     };
-    let result: Result<(), AwsError> = put.await;
-    result.map_err(|error| AwsError {
-        outcome_unknown,
-        ..error
+    let result: Result<(), NotReplaced> = put.await;
+    result.map_err(|problem| match problem {
+        NotReplaced::Failed(error) => NotReplaced::Failed(AwsError {
+            outcome_unknown,
+            ..error
+        }),
+        superseded @ NotReplaced::Superseded(_) => superseded,
     })
 }
 
@@ -81,7 +106,7 @@ pub(crate) async fn head_unless_newer(
     client: &Client,
     settings: &Settings,
     object: &Object,
-) -> Result<Option<HeadObjectOutput>, AwsError> {
+) -> Result<Option<HeadObjectOutput>, NotReplaced> {
     let address = s3_uri(&settings.target.bucket, &object.key);
     let response = client
         .head_object()
@@ -98,7 +123,7 @@ pub(crate) async fn head_unless_newer(
                 AwsErrorKind::AccessDenied | AwsErrorKind::NoSuchKey => Ok(None),
                 // A response to HEAD has no code; the upload's will have one.
                 _ if error.code.is_none() && matches!(error.status, Some(300..500)) => Ok(None),
-                _ => Err(error),
+                _ => Err(error.into()),
             };
         }
     };
@@ -107,12 +132,7 @@ pub(crate) async fn head_unless_newer(
     let own = settings.build.number();
     if let (Some(stored), Some(own)) = (stored, own) {
         if stored > own && !settings.build.is_rerun {
-            return Err(AwsError::refused(
-                "s3:PutObject",
-                address,
-                format!("build {stored} is live, which is newer than this build {own}"),
-                "nothing, if the newer build is wanted; to go back to this one, run its step again in Bitbucket (a re-run is not held back)",
-            ));
+            return Err(NotReplaced::Superseded(stored));
         }
     }
     Ok(Some(live))

@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use super::state::{RunState, Upload};
+use super::plan::Plan;
+use super::state::{ContainerState, RunState};
 use crate::exit::Exit;
 
 /// How a run ended.
@@ -18,12 +19,13 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     pub(super) fn new(
+        plan: &Plan,
         state: RunState,
         stopped_by: Option<&'static str>,
         elapsed: Duration,
     ) -> Self {
         Self {
-            exit: exit(&state),
+            exit: exit(plan, &state),
             stopped_by,
             elapsed,
             state,
@@ -31,17 +33,24 @@ impl Outcome {
     }
 }
 
-fn exit(state: &RunState) -> Exit {
-    if !state.uploads.values().all(Upload::is_done) {
+/// Of several reasons, the one that most needs somebody to act. That a newer build is live needs nobody.
+fn exit(plan: &Plan, state: &RunState) -> Exit {
+    use ContainerState::{NotPublished, Published, Superseded, Unknown};
+    let any = |wanted: &[ContainerState]| {
+        let mut states = plan.containers.iter().map(|it| state.container(it));
+        states.any(|it| wanted.contains(&it))
+    };
+    let mut verifications = state.verifications.values();
+    if any(&[NotPublished, Unknown]) {
         Exit::NotPublished
-    } else if !state.not_invalidated().is_empty() {
+    } else if any(&[Published]) && !state.not_invalidated().is_empty() {
         Exit::NotInvalidated
-    } else if state
-        .verifications
-        .values()
-        .any(|it| it.problem().is_some())
+    } else if verifications.any(|it| it.problem().is_some())
+        || plan.settings.wait && state.is_invalidating()
     {
         Exit::NotVerified
+    } else if any(&[Superseded]) {
+        Exit::Superseded
     } else {
         Exit::Published
     }

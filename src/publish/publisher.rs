@@ -1,8 +1,8 @@
 //! What the steps of a publish share.
 
+use super::cdn::Cdn;
 use super::event::Event;
 use super::run::Run;
-use crate::aws::https::Https;
 use crate::aws::preconnect::Preconnect;
 use crate::aws::Aws;
 use crate::settings::Settings;
@@ -10,7 +10,8 @@ use crate::settings::Settings;
 /// The clients, the run, and the listener for events.
 pub(crate) struct Publisher<'a> {
     pub(crate) aws: &'a Aws,
-    pub(crate) https: &'a Https,
+    /// If `PUBLIC_URL` is set.
+    pub(crate) cdn: Option<&'a Cdn>,
     pub(crate) preconnect: &'a Preconnect,
     pub(crate) run: &'a Run,
     pub(crate) listener: &'a dyn Fn(&Event),

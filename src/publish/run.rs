@@ -35,8 +35,14 @@ impl Run {
     /// Ends the run: from now on, nothing is sent, and how it ended is final. Only the first call has an effect.
     pub(crate) fn end(&self, stopped_by: Option<&'static str>) -> &Outcome {
         let state = self.state();
-        self.outcome
-            .get_or_init(|| Outcome::new(state.clone(), stopped_by, self.started.elapsed()))
+        self.outcome.get_or_init(|| {
+            Outcome::new(
+                &self.plan,
+                state.clone(),
+                stopped_by,
+                self.started.elapsed(),
+            )
+        })
     }
 
     /// How it ended, if it has.

@@ -25,6 +25,8 @@ pub(crate) enum Upload {
     #[serde(rename = "unknown")]
     InFlight,
     Uploaded,
+    /// Not replaced, as `ONLY_NEWER` found the object of this newer build.
+    Superseded(#[serde(skip)] u64),
     Failed(#[serde(skip)] AwsError),
 }
 
@@ -43,6 +45,14 @@ impl Upload {
     /// Whether the object may be stored, although no response confirmed it.
     pub(crate) fn is_unknown(&self) -> bool {
         matches!(self, Self::InFlight) || self.error().is_some_and(|it| it.outcome_unknown)
+    }
+
+    /// The newer build that is live.
+    pub(crate) fn superseded_by(&self) -> Option<u64> {
+        match self {
+            Self::Superseded(build) => Some(*build),
+            _ => None,
+        }
     }
 }
 
@@ -83,21 +93,39 @@ impl Invalidation {
 pub(crate) enum Verification {
     /// Not yet, with what the last poll got.
     Pending {
-        last_seen: Option<String>,
+        last_seen: Option<Mismatch>,
     },
     Verified,
     /// With what was served instead at the deadline.
-    Failed(String),
+    Failed(Mismatch),
+}
+
+/// Why a poll did not get the published container.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Mismatch {
+    pub(crate) phrase: String,
+    /// Whether there was a response, so that it is known what visitors get.
+    pub(crate) answered: bool,
 }
 
 impl Verification {
+    fn mismatch(&self) -> Option<&Mismatch> {
+        match self {
+            Self::Pending { last_seen } => last_seen.as_ref(),
+            Self::Verified => None,
+            Self::Failed(mismatch) => Some(mismatch),
+        }
+    }
+
     /// What visitors get instead of the new container, as far as is known.
     pub(crate) fn problem(&self) -> Option<&str> {
-        match self {
-            Self::Pending { last_seen } => Some(last_seen.as_deref().unwrap_or("no response yet")),
-            Self::Verified => None,
-            Self::Failed(problem) => Some(problem),
-        }
+        let problem = self.mismatch().map_or("no response yet", |it| &it.phrase);
+        (*self != Self::Verified).then_some(problem)
+    }
+
+    /// Whether visitors were seen to get something else.
+    pub(crate) fn is_known_to_differ(&self) -> bool {
+        self.mismatch().is_some_and(|it| it.answered)
     }
 }
 
@@ -108,6 +136,10 @@ pub(crate) struct RunState {
     pub(crate) identity: Option<Identity>,
     pub(crate) uploads: BTreeMap<ObjectKey, Upload>,
     pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,
+    /// Whether a store other than AWS's heeds the conditions of a write. `None` as long as that is unknown.
+    pub(crate) conditional_writes: Option<bool>,
+    /// Why `WAIT` did not see an invalidation completed.
+    pub(crate) wait_errors: Vec<AwsError>,
     /// What changes for visitors, by container, or why that is not known.
     pub(crate) changes: BTreeMap<ContainerName, Result<Changes, NotCompared>>,
     /// By public URL. Empty until the uploads are done.
@@ -122,6 +154,8 @@ pub(crate) enum ContainerState {
     Published,
     NotPublished,
     Unknown,
+    /// A newer build's container is live.
+    Superseded,
 }
 
 impl RunState {
@@ -152,15 +186,29 @@ impl RunState {
         match minified.and_then(|object| self.uploads.get(&object.key)) {
             Some(Upload::Uploaded) => ContainerState::Published,
             Some(upload) if upload.is_unknown() => ContainerState::Unknown,
+            _ if self.superseded_by(container).is_some() => ContainerState::Superseded,
             _ => ContainerState::NotPublished,
         }
     }
 
-    /// The errors of the uploads and of the invalidations.
+    /// The newer build because of which `ONLY_NEWER` did not replace a container.
+    pub(crate) fn superseded_by(&self, container: &Container) -> Option<u64> {
+        let uploads = container.objects.iter().map(|it| &self.uploads[&it.key]);
+        uploads.filter_map(Upload::superseded_by).max()
+    }
+
+    /// The errors of the uploads, of the invalidations and of waiting for them.
     pub(crate) fn errors(&self) -> impl Iterator<Item = &AwsError> {
         let invalidations = self.invalidations.iter();
         let uploads = self.uploads.values().filter_map(Upload::error);
-        uploads.chain(invalidations.filter_map(|(_, it)| it.error()))
+        let errors = uploads.chain(invalidations.filter_map(|(_, it)| it.error()));
+        errors.chain(&self.wait_errors)
+    }
+
+    /// Why `WAIT` did not see a distribution's invalidation completed.
+    pub(crate) fn wait_error(&self, of: &DistributionId) -> Option<&AwsError> {
+        let mut errors = self.wait_errors.iter();
+        errors.find(|error| error.resource == of.as_str())
     }
 
     /// The distributions that still serve the old container.
@@ -175,6 +223,12 @@ impl RunState {
         let mut invalidations = self.invalidations.iter();
         !self.invalidations.is_empty()
             && invalidations.all(|(_, it)| matches!(it, Invalidation::Completed(_)))
+    }
+
+    /// Whether CloudFront has yet to complete an invalidation, as far as is known.
+    pub(crate) fn is_invalidating(&self) -> bool {
+        let mut invalidations = self.invalidations.iter();
+        invalidations.any(|(_, it)| matches!(it, Invalidation::InProgress(_)))
     }
 
     /// Whether one of `not_invalidated` may have been invalidated after all, as CloudFront did not respond.

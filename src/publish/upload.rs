@@ -1,13 +1,17 @@
 //! Uploads the containers, and finds out what that changes for visitors.
 
-use futures_util::future::join;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
 
-use super::compare::{already_reported, Comparison, Sources};
+use futures_util::future::join;
+use tokio::time::timeout;
+
+use super::compare::{already_reported, Comparison, Read, Sources};
 use super::event::Event;
-use super::only_newer;
+use super::only_newer::{self, NotReplaced};
 use super::publisher::Publisher;
 use super::state::Upload;
-use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
 use crate::aws::s3::{self, Precondition};
 use crate::container::object::{Container, Object};
@@ -16,6 +20,10 @@ use crate::settings::Settings;
 /// How many containers are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms they keep one
 /// processor busy, and more are not faster.
 const MAX_CONCURRENT_UPLOADS: usize = 64;
+
+/// How much later than the read of the live container the upload that replaces it starts, unless S3 responds before. The two
+/// take different ways through S3, which may otherwise read what was just uploaded.
+const HEAD_START: Duration = Duration::from_millis(10);
 
 /// The connections to S3 that a publish with these settings needs.
 pub(crate) fn connections(settings: &Settings) -> Wanted {
@@ -28,8 +36,8 @@ pub(crate) fn connections(settings: &Settings) -> Wanted {
 /// Uploads every container: `NAME.pretty.js` first, then `NAME.js`, which pages load, if that succeeded.
 pub(crate) async fn upload(publisher: &Publisher<'_>) {
     let run = publisher.run;
-    let (aws, https, settings) = (publisher.aws, publisher.https, publisher.settings());
-    let comparison = &Comparison::new(Ok(aws), https, settings, Some(&run.caller_reference));
+    let (aws, cdn, settings) = (publisher.aws, publisher.cdn, publisher.settings());
+    let comparison = &Comparison::new(Ok(aws), cdn, settings, Some(&run.caller_reference));
     let containers = &run.plan.containers;
     Sources::for_each(containers, MAX_CONCURRENT_UPLOADS, |container, sources| {
         publish_container(publisher, comparison, sources, container)
@@ -43,19 +51,21 @@ pub(crate) async fn upload(publisher: &Publisher<'_>) {
 async fn publish_container(
     publisher: &Publisher<'_>,
     comparison: &Comparison<'_>,
-    sources: Sources,
+    mut sources: Sources,
     container: &Container,
 ) -> (Sources, ()) {
-    let connections = publisher.preconnect;
-    let compare = compare(publisher, comparison, sources, container);
-    let upload = upload_container(publisher, container);
-    let (sources, uploaded) = if Comparison::reads_s3_meanwhile(publisher.settings()) {
-        connections.s3().await;
-        join(compare, upload).await
-    } else {
-        let sources = compare.await;
-        connections.s3().await;
-        (sources, upload.await)
+    let upload = Box::pin(upload_container(publisher, container));
+    let uploaded = {
+        let read = Box::pin(comparison.read(container, &mut sources));
+        let compare = |read| compare(publisher, comparison, read, container);
+        if Comparison::reads_s3_meanwhile(publisher.settings()) {
+            publisher.preconnect.s3().await;
+            with_head_start(read, compare, upload).await
+        } else {
+            compare(read.await).await;
+            publisher.preconnect.s3().await;
+            upload.await
+        }
     };
     for object in uploaded {
         publisher.emit(&Event::Uploaded(object));
@@ -63,13 +73,31 @@ async fn publish_container(
     (sources, ())
 }
 
+/// Uploads while `read` and then `compare` go on, but first gives `read` its head start.
+async fn with_head_start<R, C: Future, U: Future>(
+    read: impl Future<Output = R>,
+    compare: impl FnOnce(R) -> C,
+    upload: U,
+) -> U::Output {
+    let mut read = pin!(read);
+    let first = timeout(HEAD_START, read.as_mut()).await;
+    let compare = async {
+        let read = match first {
+            Ok(read) => read,
+            Err(_) => read.await,
+        };
+        compare(read).await;
+    };
+    join(compare, upload).await.1
+}
+
 async fn compare(
     publisher: &Publisher<'_>,
     comparison: &Comparison<'_>,
-    sources: Sources,
+    read: Read,
     container: &Container,
-) -> Sources {
-    let (sources, changes) = comparison.compare(container, sources).await;
+) {
+    let changes = comparison.changes(container, read).await;
     let already_reported = already_reported(&changes, publisher.run.state().changes.values());
     publisher.emit(&Event::Compared {
         container,
@@ -78,7 +106,6 @@ async fn compare(
     });
     let state = &mut publisher.run.state();
     state.changes.insert(container.name.clone(), changes);
-    sources
 }
 
 /// Uploads the objects of a container in their order, and returns those that are stored.
@@ -92,8 +119,12 @@ async fn upload_container<'a>(
         if !run.start_upload(&object.key) {
             break;
         }
-        if let Err(error) = put(publisher, object).await {
-            run.set_upload(&object.key, Upload::Failed(error));
+        if let Err(problem) = put(publisher, object).await {
+            let upload = match problem {
+                NotReplaced::Superseded(build) => Upload::Superseded(build),
+                NotReplaced::Failed(error) => Upload::Failed(error),
+            };
+            run.set_upload(&object.key, upload);
             break;
         }
         run.set_upload(&object.key, Upload::Uploaded);
@@ -102,12 +133,43 @@ async fn upload_container<'a>(
     uploaded
 }
 
-async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), AwsError> {
+async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), NotReplaced> {
     let (client, settings) = (&publisher.aws.s3, publisher.settings());
-    let run = &publisher.run.caller_reference;
     if settings.only_newer {
-        only_newer::put_if_newer(client, settings, run, object).await
-    } else {
-        s3::put_object(client, settings, run, object, &Precondition::None).await
+        return only_newer::put_if_newer(publisher, object).await;
+    }
+    let run = &publisher.run.caller_reference;
+    let put = s3::put_object(client, settings, run, object, &Precondition::None);
+    Ok(put.await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::ready;
+
+    use tokio::time::{sleep, Instant};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_starts_when_the_read_has_ended_or_its_head_start_is_over() {
+        async fn case(read_takes: u64, starts_after: u64) {
+            let started = Instant::now();
+            let read = async {
+                sleep(Duration::from_millis(read_takes)).await;
+                started.elapsed().as_millis()
+            };
+            let mut compared_after = None;
+            let compare = |read| {
+                compared_after = Some(read);
+                ready(())
+            };
+            let upload = async { started.elapsed().as_millis() };
+            let uploaded_after = with_head_start(read, compare, upload).await;
+            assert_eq!(uploaded_after, starts_after.into());
+            assert_eq!(compared_after, Some(read_takes.into()));
+        }
+        case(4, 4).await;
+        case(100, 10).await;
     }
 }

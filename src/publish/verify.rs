@@ -14,14 +14,13 @@ use super::cdn;
 use super::event::Event;
 use super::parsers::Parsers;
 use super::publisher::Publisher;
-use super::state::Verification;
+use super::state::{Mismatch, Verification};
 use crate::aws::s3::CALLER_REFERENCE;
 use crate::container::gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
 use crate::container::MAX_FILE;
 use crate::settings::cache_control::CacheControl;
-use crate::settings::names::public_url_of;
 
 /// How many containers are verified at the same time.
 const MAX_CONCURRENT: usize = 16;
@@ -64,8 +63,8 @@ enum Origin {
     Unknown,
 }
 
-/// A response that is not the published object: a short phrase about its status and headers, and the content to examine, if any.
-type Mismatch = (String, Option<ServedContainer>);
+/// A poll that did not get the published object: a short phrase about status and headers, and the content to examine, if any.
+type FailedPoll = (Mismatch, Option<ServedContainer>);
 
 impl<'a> Verifier<'a> {
     /// The timeout begins now.
@@ -84,27 +83,27 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    /// Polls until the published object is served. On failure, a phrase about what is served instead.
+    /// Polls until the published object is served. On failure, what is served instead.
     ///
     /// `on_wait` is called after each poll but the last, with what is served and the time since the first poll.
     async fn wait_for(
         &self,
         url: &str,
         object: &Object,
-        on_wait: impl Fn(&str, Duration),
-    ) -> Result<(), String> {
+        on_wait: impl Fn(&Mismatch, Duration),
+    ) -> Result<(), Mismatch> {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            let Err((phrase, content)) = self.poll(url, object).await else {
+            let Err((mismatch, content)) = self.poll(url, object).await else {
                 return Ok(());
             };
             // The last poll starts at the deadline.
             let left = self.left();
             if left.is_zero() {
-                return Err(self.explain(phrase, content, object).await);
+                return Err(self.explain(mismatch, content, object).await);
             }
-            on_wait(&phrase, started.elapsed());
+            on_wait(&mismatch, started.elapsed());
             tokio::time::sleep(pause.min(left)).await;
             pause = (pause * 2).min(MAX_PAUSE);
         }
@@ -114,34 +113,38 @@ impl<'a> Verifier<'a> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    async fn poll(&self, url: &str, object: &Object) -> Result<(), Mismatch> {
+    async fn poll(&self, url: &str, object: &Object) -> Result<(), FailedPoll> {
         let left = self.left();
         let timeout = left.clamp(MIN_RESPONSE_TIMEOUT, MAX_RESPONSE_TIMEOUT);
         let response = cdn::get(self.connector, url, object.size, timeout).await;
-        let (status, served) = response.map_err(|phrase| (phrase, None))?;
+        let mismatch = |phrase, answered| Mismatch { phrase, answered };
+        let (status, served) = response.map_err(|phrase| (mismatch(phrase, false), None))?;
         self.compare(status, &served, object).map_err(|phrase| {
             let phrase = with_cache(&phrase, &served);
             let is_other = status == 200 && served.body != object.body;
-            (phrase, is_other.then_some(served))
+            (mismatch(phrase, true), is_other.then_some(served))
         })
     }
 
     /// Examines what is served, as far as time permits.
     async fn explain(
         &self,
-        phrase: String,
+        mismatch: Mismatch,
         content: Option<ServedContainer>,
         object: &Object,
-    ) -> String {
+    ) -> Mismatch {
         let Some(served) = content else {
-            return phrase;
+            return mismatch;
         };
         let published = object.body.clone();
         let origin = self.origin(&served);
         let describe = move || with_cache(&describe(&served, &published, origin), &served);
         let parse = self.parsers.run(describe);
         let parsed = timeout_at(self.deadline + PARSE_TIMEOUT, parse).await;
-        parsed.unwrap_or(phrase)
+        Mismatch {
+            phrase: parsed.unwrap_or(mismatch.phrase),
+            answered: true,
+        }
     }
 
     /// Whether a response is the published object, to the byte. On failure, a phrase that needs no parsing.
@@ -242,24 +245,23 @@ fn with_detail(phrase: &str, separator: &str, detail: &str) -> String {
 /// Waits until visitors get every new container, if `PUBLIC_URL` is set.
 pub(crate) async fn verify(publisher: &Publisher<'_>) {
     let (settings, run) = (publisher.settings(), publisher.run);
-    let Some(public_url) = &settings.public_url else {
+    let Some(cdn) = publisher.cdn else {
         return;
     };
-    let connector = publisher.https.connector();
     let timeout = timeout(run.state().all_invalidations_completed());
     let (cache_control, caller_reference) = (&settings.cache_control, &run.caller_reference);
-    let verifier = &Verifier::start(&connector, cache_control, caller_reference, timeout);
+    let verifier = &Verifier::start(&cdn.connector, cache_control, caller_reference, timeout);
     stream::iter(run.published_scripts())
         .map(|object| async move {
-            let url = public_url_of(public_url, &object.cdn_path);
-            let on_wait = |last_seen: &str, waited: Duration| {
+            let url = cdn.url(object);
+            let on_wait = |last_seen: &Mismatch, waited: Duration| {
                 let pending = Verification::Pending {
-                    last_seen: Some(last_seen.to_owned()),
+                    last_seen: Some(last_seen.clone()),
                 };
                 run.set_verification(&url, pending);
                 publisher.emit(&Event::VerificationPending {
                     url: &url,
-                    last_seen,
+                    last_seen: &last_seen.phrase,
                     waited,
                 });
             };
@@ -268,7 +270,7 @@ pub(crate) async fn verify(publisher: &Publisher<'_>) {
                     run.set_verification(&url, Verification::Verified);
                     publisher.emit(&Event::Verified(&url));
                 }
-                Err(problem) => run.set_verification(&url, Verification::Failed(problem)),
+                Err(mismatch) => run.set_verification(&url, Verification::Failed(mismatch)),
             }
         })
         .buffer_unordered(MAX_CONCURRENT)
@@ -384,11 +386,12 @@ mod tests {
         let started = Instant::now();
         let verifier = Verifier::start(&cdn, &cache_control, RUN, timeout(true));
         let waits = RefCell::new(Vec::new());
-        let on_wait = |phrase: &str, waited: Duration| {
+        let on_wait = |mismatch: &Mismatch, waited: Duration| {
             let mut waits = waits.borrow_mut();
-            waits.push((phrase.to_owned(), waited.as_millis()));
+            waits.push((mismatch.phrase.clone(), waited.as_millis()));
         };
         let result = verifier.wait_for(URL, &object, on_wait).await;
+        let result = result.map_err(|mismatch| mismatch.phrase);
         (result, started.elapsed().as_millis(), waits.take())
     }
 

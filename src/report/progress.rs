@@ -1,7 +1,6 @@
 //! The log of a run: what it is going to do, what that changes, and a line for each event.
 
 use super::console::Console;
-use super::denied;
 use super::tables;
 use crate::aws::sts::Identity;
 use crate::common::byte_size::ByteSize;
@@ -9,7 +8,7 @@ use crate::common::layout::first_ten;
 use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::publish::compare::NotCompared;
-use crate::publish::event::{Event, NotCompleted};
+use crate::publish::event::Event;
 use crate::publish::plan::Plan;
 use crate::publish::run::Run;
 use crate::settings::names::{s3_uri, CdnPath};
@@ -125,10 +124,10 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
         Event::InvalidationCompleted(distribution, id) => {
             console.success(&format!("invalidation {id} of {distribution} completed"));
         }
-        Event::NotWatched(distribution, id, why) => console.warning(&format!(
-            "not known whether invalidation {id} of {distribution} completed; it continues by itself\n{}",
-            not_completed(why, run)
-        )),
+        Event::NoConditionalWrites => console.warning(
+            "this S3 endpoint ignores the conditions of a write (`If-Match`): of two builds that publish at the same moment, \
+             the older one may remain in spite of `ONLY_NEWER`",
+        ),
         Event::VerificationPending {
             url,
             last_seen,
@@ -140,18 +139,6 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
         Event::Verified(url) => verified(run, url, console),
         Event::Identified(Identity { arn, account_id }) => {
             console.info(&format!("identity: {arn} in account {account_id}"));
-        }
-    }
-}
-
-fn not_completed(why: &NotCompleted, run: &Run) -> String {
-    match why {
-        NotCompleted::After(time) => {
-            format!("still in progress after {} minutes", time.as_secs() / 60)
-        }
-        NotCompleted::Error(error) => {
-            let remedy = denied::remedy(error, &run.plan, &run.state());
-            format!("{error}\n{remedy}")
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::console::Console;
 use super::denied;
-use crate::aws::credentials::CredentialOrigin;
+use crate::aws::credentials::{ConnectError, CredentialOrigin};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::sts::Identity;
@@ -134,19 +134,22 @@ impl<'a> ErrorResult<'a> {
         }
     }
 
-    pub(crate) fn with_remedy(self, remedy: impl Into<String>) -> Self {
-        Self {
-            remedy: Some(remedy.into()),
-            ..self
-        }
-    }
-
-    pub(crate) fn of_aws(error: &'a AwsError) -> Self {
+    fn of_aws(error: &'a AwsError) -> Self {
         Self {
             kind: ErrorKind::Aws(&error.kind),
             code: error.code.as_deref(),
             message: error.to_string(),
             remedy: Some(error.remedy()),
+        }
+    }
+
+    pub(crate) fn of_connect(error: &'a ConnectError) -> Self {
+        match error {
+            ConnectError::NoCredentials(reason, remedy) => Self {
+                remedy: Some((*remedy).to_owned()),
+                ..Self::new("no_credentials", reason)
+            },
+            ConnectError::Aws(error) => Self::of_aws(error),
         }
     }
 
@@ -197,10 +200,17 @@ impl<'a> RunResult<'a> {
         }
     }
 
-    pub(crate) fn dry_run(plan: &'a Plan, state: &'a RunState) -> Self {
+    /// `error` is why a publish would fail.
+    pub(crate) fn dry_run(
+        plan: &'a Plan,
+        exit: Exit,
+        error: Option<ErrorResult<'a>>,
+        state: &'a RunState,
+    ) -> Self {
         Self {
             dry_run: true,
-            ..Self::planned(plan, Exit::Published, state)
+            error,
+            ..Self::planned(plan, exit, state)
         }
     }
 
@@ -217,7 +227,10 @@ impl<'a> RunResult<'a> {
                     distribution_id,
                     status: invalidation,
                     ids: invalidation.ids(),
-                    error: invalidation.error().map(in_result),
+                    error: invalidation
+                        .error()
+                        .or(state.wait_error(distribution_id))
+                        .map(in_result),
                 })
                 .collect(),
             verifications: verifications

@@ -18,31 +18,31 @@ use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
 use crate::publish::state::{ContainerState, RunState, Verification};
 use crate::publish::verify;
-use crate::settings::names::public_url_of;
+use crate::settings::names::{public_url_of, s3_uri};
 
 /// Prints how a run ended.
 pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
-    match outcome.stopped_by {
-        // Only a wait was cut short.
-        Some(signal) if outcome.exit == Exit::Published => {
-            console.warning(&format!("stopped by {signal} while waiting"));
-        }
-        Some(signal) => console.failure(&format!("stopped by {signal}")),
-        None => {}
+    if let (Some(signal), Exit::Published) = (outcome.stopped_by, outcome.exit) {
+        console.warning(&format!("stopped by {signal}, after everything was done"));
     }
     errors(plan, &outcome.state, console);
-    not_verified(&outcome.state, console);
+    if outcome.stopped_by.is_none() {
+        not_verified(plan, &outcome.state, console);
+    }
     let lines = [headline(plan, outcome)]
         .into_iter()
-        .chain(published(plan, &outcome.state))
-        .chain(not_published(plan, &outcome.state))
+        .chain(published(plan, outcome))
+        .chain(last_seen(outcome))
+        .chain(not_published(plan, outcome))
+        .chain(superseded(plan, &outcome.state))
         .chain(not_invalidated(plan, &outcome.state))
         .chain(next(outcome));
     let text = lines.collect::<Vec<_>>().join("\n");
-    if outcome.exit == Exit::Published {
-        console.success(&text);
-    } else {
-        console.failure(&text);
+    match outcome.exit {
+        Exit::Published => console.success(&text),
+        // Nothing failed, and nothing is to be done.
+        Exit::Superseded => console.warning(&text),
+        _ => console.failure(&text),
     }
 }
 
@@ -75,39 +75,92 @@ fn errors(plan: &Plan, state: &RunState, console: &Console) {
     }
 }
 
-fn not_verified(state: &RunState, console: &Console) {
+fn not_verified(plan: &Plan, state: &RunState, console: &Console) {
     let timeout = verify::timeout(state.all_invalidations_completed());
     for (url, verification) in &state.verifications {
         let Some(problem) = verification.problem() else {
             continue;
         };
+        if is_store(plan, url) {
+            console.failure(&format!(
+                "{url}: {problem}\n\
+                 what to do: have the store keep the headers of an upload; browsers cannot read the container without them"
+            ));
+            continue;
+        }
         let within = match verification {
             Verification::Failed(_) => format!(" within {} s", timeout.as_secs()),
             _ => String::new(),
         };
+        let failure = if verification.is_known_to_differ() {
+            "did not serve the new container"
+        } else {
+            "could not be checked"
+        };
         console.failure(&format!(
-            "{url} did not serve the new container{within}: {problem}\n\
+            "{url} {failure}{within}: {problem}\n\
              what to do: check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, that `DISTRIBUTION_ID` is its \
              distribution, and that the CDN changes neither content nor headers"
         ));
     }
 }
 
+/// Whether this is the object in the bucket, rather than what visitors get.
+fn is_store(plan: &Plan, url: &str) -> bool {
+    let mut objects = plan.objects();
+    objects.any(|object| s3_uri(&plan.settings.target.bucket, &object.key) == url)
+}
+
 fn headline(plan: &Plan, outcome: &Outcome) -> String {
-    let environment = plan.settings.environment;
     let time = duration(outcome.elapsed);
-    match outcome.exit {
-        Exit::Published => format!("published to {environment} in {time}"),
-        Exit::NotInvalidated => {
-            format!("published to {environment}, but CloudFront was not invalidated (after {time})")
-        }
-        Exit::NotVerified => {
-            format!("published to {environment}, but visitors do not get it yet (after {time})")
-        }
-        Exit::NotPublished | Exit::Refused | Exit::InternalError => {
-            format!("not published to {environment} (after {time})")
-        }
+    let state = state(plan, outcome);
+    match (outcome.exit, outcome.stopped_by) {
+        (Exit::Published, _) => format!("{state} in {time}"),
+        (_, Some(signal)) => format!("stopped by {signal} after {time}: {state}"),
+        (_, None) => format!("{state} (after {time})"),
     }
+}
+
+/// What state things are in.
+fn state(plan: &Plan, outcome: &Outcome) -> String {
+    let (environment, state) = (plan.settings.environment, &outcome.state);
+    let published = format!("published to {environment}");
+    let mut verifications = state.verifications.values();
+    match outcome.exit {
+        Exit::Published => published,
+        Exit::NotInvalidated => format!("{published}, but CloudFront was not invalidated"),
+        Exit::NotVerified if state.verifications.keys().any(|url| is_store(plan, url)) => {
+            format!("{published}, but the store did not keep its headers")
+        }
+        Exit::NotVerified if verifications.any(Verification::is_known_to_differ) => {
+            format!("{published}, but visitors do not get it yet")
+        }
+        Exit::NotVerified if state.verifications.values().any(|it| it.problem().is_some()) => {
+            format!("{published}, but not verified: it is not known what visitors get")
+        }
+        Exit::NotVerified => format!(
+            "{published} and invalidated, but CloudFront was not seen to complete the invalidation, which continues by itself"
+        ),
+        Exit::Superseded => match in_state(plan, state, ContainerState::Published)[..] {
+            [] => format!("not published to {environment}, where a newer build is live"),
+            _ => format!("{published}, except where a newer build is live"),
+        },
+        Exit::NotPublished | Exit::Refused | Exit::InternalError => match only_state(plan, state) {
+            Some(ContainerState::Unknown) => not_known(plan, state),
+            Some(_) if outcome.stopped_by.is_some() => {
+                format!("not published to {environment}; visitors still get the old container")
+            }
+            Some(_) => format!("not published to {environment}"),
+            None => format!("not everything is published to {environment}"),
+        },
+    }
+}
+
+/// The state of all containers, if it is the same.
+fn only_state(plan: &Plan, state: &RunState) -> Option<ContainerState> {
+    let mut states = plan.containers.iter().map(|it| state.container(it));
+    let first = states.next()?;
+    states.all(|it| it == first).then_some(first)
 }
 
 /// Milliseconds up to a second, then seconds with one decimal.
@@ -119,11 +172,15 @@ fn duration(elapsed: Duration) -> String {
 }
 
 /// What visitors get from now on, and what changes for them.
-fn published(plan: &Plan, state: &RunState) -> Vec<String> {
+fn published(plan: &Plan, outcome: &Outcome) -> Vec<String> {
+    let state = &outcome.state;
     let published = in_state(plan, state, ContainerState::Published);
     let mut lines = Vec::new();
     let objects = published.iter().filter_map(|it| it.minified());
-    if let Some(public_url) = &plan.settings.public_url {
+    let public_url = plan.settings.public_url.as_ref();
+    // Else they come with what was seen there.
+    let public_url = public_url.filter(|_| last_seen(outcome).is_empty());
+    if let Some(public_url) = public_url {
         let urls = objects.map(|object| public_url_of(public_url, &object.cdn_path));
         lines.extend(urls.take(MAX_LISTED));
     }
@@ -138,26 +195,66 @@ fn published(plan: &Plan, state: &RunState) -> Vec<String> {
     lines
 }
 
-/// What visitors still get, or may still get.
-fn not_published(plan: &Plan, state: &RunState) -> Vec<String> {
+/// What was seen last where a signal ended the verification.
+fn last_seen(outcome: &Outcome) -> Vec<String> {
+    let verifications = outcome.state.verifications.iter();
+    let seen = verifications.filter(|_| outcome.stopped_by.is_some());
+    let seen = seen.filter_map(|(url, it)| Some(format!("{url}: {}", it.problem()?)));
+    seen.take(MAX_LISTED).collect()
+}
+
+/// What visitors still get, or may still get, unless the headline says so.
+fn not_published(plan: &Plan, outcome: &Outcome) -> Vec<String> {
+    let state = &outcome.state;
     let not_published = in_state(plan, state, ContainerState::NotPublished);
     let unknown = in_state(plan, state, ContainerState::Unknown);
-    let was = if unknown.len() == 1 { "was" } else { "were" };
-    let (old, maybe) = (names(&not_published), names(&unknown));
-    let old = format!("not replaced: {old}; visitors still get the old container");
-    let maybe = format!("not known whether {maybe} {was} replaced: no response from S3");
-    let lines = [(not_published, old), (unknown, maybe)].into_iter();
+    let is_only = only_state(plan, state).is_some();
+    let mut lines = Vec::new();
+    let in_headline = is_only && outcome.stopped_by.is_some();
+    if !(in_headline || not_published.is_empty()) {
+        let names = names(&not_published);
+        lines.push(format!(
+            "not replaced: {names}; visitors still get the old container"
+        ));
+    }
+    if !unknown.is_empty() && !is_only {
+        lines.push(not_known(plan, state));
+    }
     lines
-        .filter(|(containers, _)| !containers.is_empty())
-        .map(|(_, line)| line)
-        .collect()
+}
+
+fn not_known(plan: &Plan, state: &RunState) -> String {
+    let unknown = in_state(plan, state, ContainerState::Unknown);
+    let was = if unknown.len() == 1 { "was" } else { "were" };
+    let names = names(&unknown);
+    format!("not known whether {names} {was} replaced: no response from S3")
+}
+
+/// What `ONLY_NEWER` did not replace, and what is live instead.
+pub(crate) fn superseded(plan: &Plan, state: &RunState) -> Vec<String> {
+    let superseded = in_state(plan, state, ContainerState::Superseded);
+    let Some(build) = superseded
+        .iter()
+        .filter_map(|it| state.superseded_by(it))
+        .max()
+    else {
+        return Vec::new();
+    };
+    let own = plan.settings.build.number().unwrap_or_default();
+    vec![
+        format!(
+            "not replaced: {}; build {build} is live, which is newer than this build {own}",
+            names(&superseded)
+        ),
+        "nothing needs to be done; to go back to this build, re-run its step in Bitbucket, which `ONLY_NEWER` allows".to_owned(),
+    ]
 }
 
 /// Which distributions still serve the old containers, and until when.
 fn not_invalidated(plan: &Plan, state: &RunState) -> Option<String> {
     let distributions = state.not_invalidated();
-    let not_published = in_state(plan, state, ContainerState::NotPublished);
-    if distributions.is_empty() || not_published.len() == plan.containers.len() {
+    let published = in_state(plan, state, ContainerState::Published);
+    if distributions.is_empty() || published.is_empty() {
         return None;
     }
     let ids: Vec<&str> = distributions.iter().map(|id| id.as_str()).collect();
@@ -177,9 +274,12 @@ fn next(outcome: &Outcome) -> Option<String> {
     let is_refusal = |error: &AwsError| matches!(error.kind, AwsErrorKind::Refused(_));
     let mut errors = outcome.state.errors().peekable();
     let only_refused = errors.peek().is_some() && errors.all(is_refusal);
-    let is_done = matches!(outcome.exit, Exit::Published | Exit::NotVerified);
-    (!is_done && !only_refused)
-        .then(|| "next: fix the cause and re-run; re-running is safe".to_owned())
+    match (outcome.exit, outcome.stopped_by) {
+        (Exit::Published | Exit::Superseded, _) | (Exit::NotVerified, None) => None,
+        (_, Some(_)) => Some("next: re-run, which is safe at any time".to_owned()),
+        _ if only_refused => None,
+        _ => Some("next: fix the cause and re-run; re-running is safe".to_owned()),
+    }
 }
 
 fn in_state<'a>(plan: &'a Plan, state: &RunState, wanted: ContainerState) -> Vec<&'a Container> {

@@ -102,7 +102,7 @@ fn the_connection_to_cloudfront_is_opened_during_the_upload_and_used_for_the_inv
     let requests = case.requests();
     let mut methods: Vec<&str> = requests.iter().map(|it| it.method.as_str()).collect();
     methods.sort_unstable();
-    assert_eq!(methods, ["GET", "POST", "POST", "PUT"]);
+    assert_eq!(methods, ["GET", "GET", "POST", "POST", "PUT"]);
 }
 
 #[test]

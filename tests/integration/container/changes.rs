@@ -7,6 +7,7 @@ use snapbox::{assert_data_eq, file};
 
 use crate::support::harness::{Case, Ended};
 use crate::support::sample::{self, Experiment};
+use crate::support::unreachable::Unreachable;
 
 const HERO: Experiment = Experiment {
     id: "w1",
@@ -135,6 +136,24 @@ fn no_upload_waits_for_what_is_read_meanwhile() {
 }
 
 #[test]
+fn a_store_that_drops_metadata_is_not_compared_with_what_was_just_uploaded() {
+    let case = Case::production();
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    let dropped = ["x-amz-meta-caller-reference", "content-encoding"];
+    case.call::<()>("set_store", json!({"drops_headers": dropped}));
+    case.run().exits(5);
+    build(&case, &[HERO], "e");
+    let read = case.hold("GET", "/js/mojito.js");
+    let run = case.start();
+    case.wait_for_responses("PUT", "/js/mojito.js", 2);
+    read.open();
+    run.end()
+        .exits(5)
+        .contains("S3: it returned what this run had just uploaded")
+        .does_not_contain("~ header");
+}
+
+#[test]
 fn of_many_changes_the_last_line_names_ten() {
     let case = Case::production();
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
@@ -256,11 +275,10 @@ fn a_dry_run_writes_nothing_even_with_the_right_to() {
     case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
     let before = case.objects();
     case.run()
-        .exits(0)
+        .exits(6)
         .contains("would upload")
-        .contains("WARNING: it would be refused: ")
-        .contains("build 58 is live, which is newer than this build 57")
-        .contains("dry run: nothing was written");
+        .contains("dry run: nothing was written, nor would it be")
+        .contains("  not replaced: mojito; build 58 is live, which is newer than this build 57\n");
     assert_eq!(case.objects(), before);
     assert!(case.invalidations().is_empty());
     let (mut reads, mut roles) = (0, 0);
@@ -276,14 +294,87 @@ fn a_dry_run_writes_nothing_even_with_the_right_to() {
 }
 
 #[test]
-fn a_dry_run_without_credentials_shows_why_it_does_not_compare() {
+fn a_dry_run_without_credentials_shows_the_plan_and_fails_as_the_publish_would() {
     let case = Case::production()
         .without_credentials()
         .env("DRY_RUN", "true");
     case.run()
+        .exits(3)
+        .contains("would upload")
+        .contains("✖ no credentials found: checked `AWS_ACCESS_KEY_ID`")
+        .contains("dry run: nothing was written; a publish would fail for this reason");
+    assert!(case.requests().is_empty());
+}
+
+#[test]
+fn a_dry_run_fails_with_whatever_no_publish_can_do_with() {
+    let case = || {
+        let case = Case::production().env("DRY_RUN", "true");
+        case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
+        case
+    };
+    let fails = |case: &Case, reason: &str| {
+        case.run()
+            .exits(3)
+            .contains("would upload")
+            .contains(reason)
+            .contains("what to do: ")
+            .contains("a publish would fail for this reason");
+        case.assert_nothing_written();
+    };
+    let unknown = case().env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+    fails(&unknown, "InvalidAccessKeyId (HTTP 403)");
+    let wrong = case().env("AWS_SECRET_ACCESS_KEY", "wrong");
+    fails(&wrong, "SignatureDoesNotMatch (HTTP 403)");
+    let expired = case();
+    let body = "<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>";
+    expired.fault(
+        json!({"method": "GET", "path": "/js/mojito.js", "status": 400, "body": body, "times": 9}),
+    );
+    fails(&expired, "ExpiredToken (HTTP 400)");
+    let nowhere = case().env("S3_BUCKET", "acme-nowhere");
+    fails(&nowhere, "NoSuchBucket (HTTP 404)");
+    let (unreachable, address) = Unreachable::NobodyListens.address(case());
+    let unreachable = unreachable.env("AWS_ENDPOINT_URL_S3", &address);
+    fails(&unreachable, "Connection refused");
+}
+
+#[test]
+fn a_dry_run_with_the_right_to_write_alone_succeeds_and_calls_s3_alone() {
+    let case = Case::production().env("DRY_RUN", "true");
+    let (sts, endpoint) = Unreachable::NobodyListens.address(case);
+    let endpoint_of_s3 = sts.world.endpoint.clone();
+    sts.unset("AWS_ENDPOINT_URL")
+        .env("AWS_ENDPOINT_URL_S3", &endpoint_of_s3)
+        .env("AWS_ENDPOINT_URL_CLOUDFRONT", &endpoint)
+        .run()
         .exits(0)
-        .contains("changes to the live container are not known: `PUBLIC_URL` is not set; no credentials found")
-        .contains("dry run: nothing was written");
+        .contains("✔ dry run: nothing was written");
+}
+
+#[test]
+fn a_dry_run_of_a_pull_request_without_credentials_shows_the_changes_and_sends_nothing_to_aws() {
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge);
+    build(&case, &[HERO], "e");
+    case.run().exits(0);
+    build(&case, &[ramped()], "t");
+    let sent = case.requests().len();
+    // The metadata of an instance would be requested from the same address.
+    let endpoint = case.world.endpoint.clone();
+    let case = case
+        .in_bitbucket("BITBUCKET_BRANCH", "feature/hero")
+        .env("BITBUCKET_PR_ID", "12")
+        .without_credentials()
+        .unset("AWS_EC2_METADATA_DISABLED")
+        .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint)
+        .env("DRY_RUN", "true");
+    case.run()
+        .exits(0)
+        .contains("w1  W1 Hero  10% → 50%")
+        .contains("✔ dry run: nothing was written");
+    assert_eq!(case.requests().len(), sent);
 }
 
 #[test]

@@ -403,7 +403,9 @@ fn what_passes_is_tried_again() {
         let answers: Vec<Option<u16>> = case
             .requests()
             .iter()
-            .filter(|request| request.path != "/" && request.method != "GET")
+            .filter(|request| {
+                matches!(request.method.as_str(), "PUT" | "POST") && request.path != "/"
+            })
             .map(|request| request.status)
             .collect();
         assert_eq!(answers.len(), 3);
@@ -530,9 +532,16 @@ fn with_only_newer_an_older_build_does_not_replace_a_newer_one() {
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
     case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
     case.run()
-        .exits(3)
-        .contains("build 58 is live, which is newer than this build 57")
-        .contains("run its step again in Bitbucket");
+        .exits(6)
+        .contains("WARNING: not published to production, where a newer build is live (after ")
+        .contains("  not replaced: mojito; build 58 is live, which is newer than this build 57\n")
+        .contains(
+            "  nothing needs to be done; to go back to this build, re-run its step in Bitbucket",
+        )
+        .does_not_contain("✖")
+        .does_not_contain("s3:PutObject")
+        .does_not_contain("next: ");
+    assert!(case.invalidations().is_empty());
     assert_eq!(case.objects()[0].body(), b"the old container");
 
     case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
@@ -543,6 +552,42 @@ fn with_only_newer_an_older_build_does_not_replace_a_newer_one() {
     let case = case.env("BITBUCKET_STEP_RUN_NUMBER", "2");
     case.run().exits(0);
     assert_eq!(case.objects()[0].headers["x-amz-meta-build-number"], "57");
+}
+
+#[test]
+fn of_several_containers_one_that_is_superseded_hides_no_failure_and_no_success() {
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true")
+        .list("CONTAINER_NAME", &["mojito", "shop"]);
+    sample::build(case.repository(), "shop");
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
+    // Another container cannot be written.
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    case.run()
+        .exits(3)
+        .contains("not replaced: shop; visitors still get the old container")
+        .contains("not replaced: mojito; build 58 is live");
+    // Another container is not invalidated.
+    let write =
+        json!({"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": "*"});
+    case.set_policy(json!([write]));
+    case.run()
+        .exits(4)
+        .contains("replaced: shop\n")
+        .contains("not replaced: mojito; build 58 is live");
+    // All else is well.
+    case.set_policy(json!([
+        write,
+        case.may_invalidate(&case.world.distribution)
+    ]));
+    case.run()
+        .exits(6)
+        .contains("WARNING: published to production, except where a newer build is live")
+        .contains("replaced: shop\n")
+        .contains("not replaced: mojito; build 58 is live");
+    assert_eq!(case.invalidations()[0].paths, ["/js/shop.js"]);
+    assert_eq!(case.objects()[0].body(), b"the old container");
 }
 
 #[test]

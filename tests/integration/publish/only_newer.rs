@@ -22,6 +22,8 @@ fn behind_proxy(allowed: &[&str]) -> (Case, Proxy) {
         .env("ONLY_NEWER", "true");
     case.allow_on_container(allowed);
     let proxy = Proxy::start(&case.world.endpoint);
+    // The first is on a condition that cannot hold.
+    proxy.breaks(PUT, Fault::Nothing, 1);
     let case = case.env("AWS_ENDPOINT_URL", &proxy.endpoint);
     (case, proxy)
 }
@@ -37,10 +39,10 @@ fn an_upload_that_was_stored_and_lost_its_response_is_no_race() {
         case.run().exits(0).contains("✔ published to production");
         assert!(case.is_published("js/mojito.js"));
         assert_eq!(case.invalidations().len(), 1);
-        // The one that was stored, and the one that met it.
+        // The one on a condition that cannot hold, the one that was stored, and the one that met it.
         let requests = case.requests();
         let uploads = requests.iter().filter(|request| request.method == "PUT");
-        assert_eq!(uploads.count(), 2);
+        assert_eq!(uploads.count(), 3);
     }
 }
 
@@ -81,6 +83,34 @@ fn a_conflict_is_retried_and_suggests_no_permission() {
     proxy.breaks(PUT, Fault::Status(409, "ConditionalRequestConflict"), 2);
     case.run().exits(0);
     assert!(case.is_published("js/mojito.js"));
+}
+
+#[test]
+fn a_store_that_ignores_the_conditions_of_a_write_is_noticed() {
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    let warning = "WARNING: this S3 endpoint ignores the conditions of a write (`If-Match`)";
+    case.run().exits(0).does_not_contain(warning);
+    case.call::<()>("set_store", json!({"ignores_conditions": true}));
+    for stored_before in ["56", "57"] {
+        case.stored_before(
+            "js/mojito.js",
+            json!({"x-amz-meta-build-number": stored_before}),
+        );
+        case.run().exits(0).contains(warning);
+        assert!(case.is_published("js/mojito.js"));
+    }
+    // A newer build that is there already is not replaced all the same, and nothing is tried.
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
+    let uploads = || {
+        let requests = case.requests();
+        requests.iter().filter(|it| it.method == "PUT").count()
+    };
+    let before = uploads();
+    case.run().exits(6);
+    assert_eq!(uploads(), before);
 }
 
 /// The builds that race.
@@ -202,11 +232,10 @@ fn race_in_every_order(stored_before: Option<u64>) -> (usize, usize) {
             refused += 1;
             raced
                 .older
-                .exits(3)
+                .exits(6)
                 .contains(&format!(
-                    "build {NEWER} is live, which is newer than this build {OLDER}"
-                ))
-                .contains("not replaced: mojito; visitors still get the old container");
+                    "not replaced: mojito; build {NEWER} is live, which is newer than this build {OLDER}"
+                ));
         }
         turns = next(raced.turns);
     }

@@ -370,9 +370,9 @@ fn with_wait_and_public_url_it_waits_until_visitors_get_the_container() {
 }
 
 #[test]
-fn waiting_without_the_permission_is_a_warning_that_names_it() {
+fn waiting_without_the_permission_is_not_verified_and_names_it() {
     let case = Case::production().env("WAIT", "true");
-    case.run().exits(0).contains("WARNING: not known whether invalidation [INVALIDATION] of [DISTRIBUTION] completed; it continues by itself").contains(r#"  `WAIT` needs `cloudfront:GetInvalidation`: leave `WAIT` off, or
+    case.run().exits(5).contains("✖ cloudfront:GetInvalidation on [DISTRIBUTION] failed: AccessDenied").contains("✖ published to production and invalidated, but CloudFront was not seen to complete the invalidation, which continues by itself (after ").contains(r#"  what to do: `WAIT` needs `cloudfront:GetInvalidation`: leave `WAIT` off, or
   add this statement to the user or role
   {
     "Sid": "InvalidateContainer",

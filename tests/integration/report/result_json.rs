@@ -205,3 +205,50 @@ fn a_result_of_an_earlier_run_does_not_stay() {
     case.run().exits(0);
     assert_eq!(own(&case)["dry_run"], true);
 }
+
+#[test]
+fn a_superseded_build_is_no_error_in_the_result() {
+    let mut case = with_folders(Case::production().in_bitbucket("BITBUCKET_TAG", "v1"))
+        .env("ONLY_NEWER", "true");
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
+    for dry_run in ["false", "true"] {
+        case = case.env("DRY_RUN", dry_run);
+        case.run().exits(6);
+        let result = own(&case);
+        assert_eq!(
+            (&result["exit"], &result["exit_code"]),
+            (&json!("superseded"), &json!(6))
+        );
+        assert_eq!(result["error"], Value::Null);
+        let container = &result["containers"][0];
+        assert_eq!(container["state"], "superseded");
+        assert_eq!(container["objects"][0]["upload"], "superseded");
+        assert_eq!(container["objects"][0]["error"], Value::Null);
+    }
+}
+
+#[test]
+fn what_a_publish_would_fail_for_is_in_the_result_of_a_dry_run() {
+    let case = with_folders(Case::production().env("AWS_SECRET_ACCESS_KEY", "wrong"));
+    let case = case.arg("--dry-run");
+    case.run().exits(3);
+    let result = own(&case);
+    assert_eq!(result["exit"], "not_published");
+    let error = result["error"]["message"].as_str().unwrap();
+    assert!(error.contains("SignatureDoesNotMatch"), "{error}");
+}
+
+#[test]
+fn why_an_invalidation_was_not_seen_to_complete_is_in_the_result() {
+    let case = with_folders(Case::production().env("WAIT", "true"));
+    case.run().exits(5);
+    let result = own(&case);
+    assert_eq!(result["exit"], "not_verified");
+    let invalidation = &result["invalidations"][0];
+    assert_eq!(invalidation["status"], "in_progress");
+    assert_eq!(
+        invalidation["error"]["action"],
+        "cloudfront:GetInvalidation"
+    );
+}

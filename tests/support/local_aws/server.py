@@ -41,6 +41,7 @@ from moto.core.exceptions import ServiceException
 from moto.iam import access_control
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.responses import S3Response
 from moto.sts.responses import TokenResponse
 from werkzeug.serving import generate_adhoc_ssl_pair, make_server
 
@@ -110,6 +111,18 @@ def unless_unsigned(response, resource="*"):
 
 
 TokenResponse._authenticate_and_authorize_normal_action = unless_unsigned
+
+put_object_of_moto = S3Response.put_object
+
+
+def put_object_on_its_conditions(response):
+    """The stores of some worlds ignore the conditions of a write, which are signed all the same."""
+    if any(world.bucket == response.bucket_name and world.ignores_conditions for world in list(worlds.values())):
+        response.headers = {name: value for name, value in response.headers.items() if name not in ("If-Match", "If-None-Match")}
+    return put_object_of_moto(response)
+
+
+S3Response.put_object = put_object_on_its_conditions
 
 
 def start_invalidation(invalidation, _):
@@ -213,7 +226,8 @@ class Gate:
         self.is_open = False
 
     def matches(self, entry):
-        return (self.methods is None or entry["method"] in self.methods) and self.path in entry["path"] and self.via in (None, entry["via"])
+        # A write on a condition that cannot hold finds out whether conditions are heeded; it is part of no order.
+        return not entry.get("is_impossible") and (self.methods is None or entry["method"] in self.methods) and self.path in entry["path"] and self.via in (None, entry["via"])
 
     def finds(self, requests, entry):
         if not self.until_read:
@@ -241,6 +255,10 @@ worlds = {}
 numbers = itertools.count(1)
 
 
+# By which CloudFront's answers are known.
+CLOUDFRONT_HEADERS = {"Via": "1.1 1a2b3c.cloudfront.net (CloudFront)", "X-Amz-Cf-Id": "TESTREQUEST"}
+
+
 class World:
     """What one test or demo works in."""
 
@@ -252,6 +270,10 @@ class World:
         self.aws, self.cdn = Traffic(), Traffic()
         self.edge_cache = {}
         self.edge_is_stale = False
+        self.edge_headers = CLOUDFRONT_HEADERS
+        # What a store that is not AWS's does otherwise: it ignores the conditions of a write, or drops these headers.
+        self.ignores_conditions = False
+        self.drops_headers = []
         self.lock = threading.Lock()
         self.uploads = threading.Lock()
         s3.create_bucket(self.bucket, REGION)
@@ -287,6 +309,7 @@ class World:
             "authorization": environ.get("HTTP_AUTHORIZATION", ""),
             "security_token": environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""),
             "body": body.decode("utf-8", "replace") if method == "POST" else "",
+            "is_impossible": environ.get("HTTP_IF_MATCH") == '"none"',
         }
         self.aws.arrives(entry)
 
@@ -325,7 +348,11 @@ class World:
         if method == "PUT":
             # S3 checks an upload's condition and stores it in one; moto lets another upload in between.
             with self.uploads:
-                return application(environ, start)
+                parts = application(environ, start)
+                stored = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
+                for header in self.drops_headers if stored else []:
+                    stored.metadata.pop(header, None)
+                return parts
         return application(environ, start)
 
     def respond_as_edge(self, environ, start_response):
@@ -333,7 +360,13 @@ class World:
         path = environ["RAW_URI"].split("?")[0]
         entry = {"method": environ["REQUEST_METHOD"], "path": path, "via": 0}
         self.cdn.arrives(entry)
-        parts = self.answer_as_edge(path, start_response)
+
+        def start(status, headers):
+            return start_response(status, headers + list(self.edge_headers.items()))
+
+        parts = self.answer_as_edge(path, start)
+        if entry["method"] == "HEAD":
+            parts = []
         self.cdn.has_effect(entry)
         return until_sent(parts, lambda: self.cdn.is_answered(entry))
 
@@ -560,6 +593,20 @@ def set_edge_stale(world, stale):
     world.edge_is_stale = stale
 
 
+def set_edge_headers(world, headers):
+    """Of another CDN in CloudFront's place."""
+    world.edge_headers = headers
+
+
+def set_store(world, ignores_conditions=False, drops_headers=()):
+    world.ignores_conditions, world.drops_headers = ignores_conditions, drops_headers
+
+
+def edge_requests(world):
+    with world.cdn.changed:
+        return [dict(entry) for entry in world.cdn.requests]
+
+
 def make_administrator(world):
     """Keys of somebody who may do everything, as whoever sets up an account must."""
     name = f"administrator-{world.number}"
@@ -676,6 +723,7 @@ COMMANDS = {
     command.__name__: command
     for command in (
         set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
+        set_edge_headers, set_store, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )
