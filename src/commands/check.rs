@@ -22,6 +22,7 @@ use crate::aws::sts;
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
 use crate::report::console::Console;
+use crate::report::progress;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
@@ -71,12 +72,9 @@ async fn connect(settings: &Settings, console: &Console) -> Result<Aws, ConnectE
     let https = Https::new(settings.aws.ca_bundle.as_deref());
     let config = config::load(settings, https.client()).await;
     let aws = aws::connect(settings, config, None).await?;
-    console.info(&format!("credentials: {}", aws.credentials));
-    let identity = sts::caller_identity(&aws.config).await?;
-    console.info(&format!(
-        "identity: {} in account {}",
-        identity.arn, identity.account_id
-    ));
+    let identity = sts::caller_identity(&aws.config).await;
+    progress::identified(&aws.credentials, identity.as_ref().ok(), console);
+    identity?;
     Ok(aws)
 }
 

@@ -66,7 +66,6 @@ pub(crate) async fn publish(
     let (reached, aws) = join(cdn::reached(cdn.as_ref()), connect).await;
     reached.map_err(|problem| Error::Settings(vec![problem]))?;
     let aws = aws?;
-    console.info(&format!("credentials: {}", aws.credentials));
     run.state().credentials = Some(aws.credentials.clone());
     publish::publish(&Publisher {
         aws: &aws,

@@ -16,6 +16,8 @@ use crate::settings::cache_control::CacheControl;
 pub(crate) struct Changes {
     /// The live container's URL and build.
     pub(crate) against: String,
+    /// The same for the log: which build it is, or if that is unknown, its URL.
+    pub(crate) live: String,
     /// Whether the live container has the same bytes.
     pub(crate) is_same: bool,
     /// Whether the scripts were compared, not just bytes and headers.
@@ -93,6 +95,9 @@ impl Changes {
         changes.sort_by_key(|change| change.kind);
         Self {
             against: served.to_string(),
+            live: Some(served.details())
+                .filter(|details| !details.is_empty())
+                .unwrap_or_else(|| served.from.clone()),
             is_same,
             scripts_compared: script.is_some(),
             list: changes,

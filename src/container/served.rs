@@ -153,11 +153,20 @@ impl ServedContainer {
         let built_from = info.and_then(|info| info.commit.as_deref());
         let commit = self.header("x-amz-meta-commit").or(built_from);
         let built_at = info.and_then(BuildInfo::built_at);
+        // A build number says more.
+        let built_at = built_at.filter(|_| number.is_none());
         join_known([
             number.map(|number| format!("build {number}")),
             commit.map(|commit| format!("commit {}", pipeline::short(commit))),
             built_at.map(|at| format!("built {at}")),
         ])
+    }
+
+    /// Which build this is, and how old the cached copy. Empty if unknown.
+    pub(crate) fn details(&self) -> String {
+        let provenance = Some(self.provenance()).filter(|it| !it.is_empty());
+        let cached = self.age().map(|age| format!("cached {} ago", period(age)));
+        join_known([provenance, cached])
     }
 
     /// The redirect's target, as a suffix for a message. Empty without a redirect.
@@ -250,10 +259,8 @@ fn is_markup(text: &str) -> bool {
 impl Display for ServedContainer {
     /// The URL and the build: `https://d111.cloudfront.net/js/mojito.js: build 56, commit 1f2e3d4`.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let provenance = Some(self.provenance()).filter(|it| !it.is_empty());
-        let cached = self.age().map(|age| format!("cached {} ago", period(age)));
         f.write_str(&self.from)?;
-        match join_known([provenance, cached]) {
+        match self.details() {
             details if details.is_empty() => Ok(()),
             details => write!(f, ": {details}"),
         }

@@ -90,6 +90,11 @@ pub(crate) enum ReadError {
     TimedOut,
     #[error("these credentials may not read it (`s3:GetObject`), or nothing is published yet")]
     Denied,
+    #[error("HTTP {0}, as where nothing is published yet")]
+    NothingPublished(u16),
+    /// Any other request fails for the same reason, so an upload does.
+    #[error("{0}")]
+    Fatal(String),
     #[error("{0}")]
     Other(String),
 }
@@ -116,6 +121,19 @@ pub(crate) struct NotCompared {
 pub(crate) type Read = Result<ServedContainer, NotCompared>;
 
 impl NotCompared {
+    /// Whether an upload fails for the same reason, which its error explains.
+    pub(crate) fn is_reported_by_the_upload(&self) -> bool {
+        matches!(self.s3, ReadError::Fatal(_))
+    }
+
+    /// The HTTP status by which the CDN shows that it has no such file, as before the first publish.
+    pub(crate) fn nothing_published(&self) -> Option<u16> {
+        match self.cdn {
+            ReadError::NothingPublished(status) => Some(status),
+            _ => None,
+        }
+    }
+
     /// Whether only a permission was missing in S3, so that `PUBLIC_URL` would help.
     pub(crate) fn lacks_public_url(&self) -> bool {
         use ReadError::{Denied, DeniedBefore, NoPublicUrl, NotInSession};
@@ -297,12 +315,12 @@ impl<'a> Comparison<'a> {
         may_request.clone()?;
         let response = cdn::get(connector, &url, object.size, timeout).await;
         let (status, served) = response.map_err(ReadError::Other)?;
-        Err(ReadError::Other(match status {
+        Err(match status {
             200 => return Ok(served),
             // Without permission to list the bucket, S3 responds 403 for what does not exist.
-            403 | 404 => format!("HTTP {status}, as where nothing is published yet"),
-            _ => format!("HTTP {status}{}", served.redirects_to()),
-        }))
+            403 | 404 => ReadError::NothingPublished(status),
+            _ => ReadError::Other(format!("HTTP {status}{}", served.redirects_to())),
+        })
     }
 }
 
@@ -352,6 +370,9 @@ pub(crate) async fn from_s3(
         match error.kind {
             AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => ReadError::Denied,
             AwsErrorKind::NoSuchKey => ReadError::Other("nothing is published yet".to_owned()),
+            ref kind if kind.fails_every_request() => {
+                ReadError::Fatal(error.code.unwrap_or(error.message))
+            }
             _ => ReadError::Other(error.code.unwrap_or(error.message)),
         }
     })?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::compare::NotCompared;
+use crate::aws::credentials::CredentialOrigin;
 use crate::aws::error::AwsError;
 use crate::aws::sts::Identity;
 use crate::container::changes::Changes;
@@ -36,6 +37,6 @@ pub(crate) enum Event<'a> {
     },
     /// Visitors get the new container from this URL.
     Verified(&'a str),
-    /// Whose credentials these are.
-    Identified(&'a Identity),
+    /// Where the credentials come from, and whose they are if STS has said so.
+    Identified(&'a CredentialOrigin, Option<&'a Identity>),
 }

@@ -22,7 +22,7 @@ use futures_util::future::{join, select, Either};
 
 use self::event::Event;
 use self::publisher::Publisher;
-use crate::aws::sts;
+use crate::aws::sts::{self, Identity};
 
 /// How long to wait for the identity after everything else is done.
 const IDENTITY_GRACE: Duration = Duration::from_secs(1);
@@ -43,20 +43,28 @@ pub(crate) async fn publish(publisher: &Publisher<'_>) {
         };
         join(rest, custom_store::check_headers(publisher)).await;
     });
-    let identity = pin!(async {
-        if settings.aws.can_call_sts {
-            let identity = sts::caller_identity(&publisher.aws.config).await;
-            publisher.run.state().identity = identity.ok();
-        }
-    });
+    let identified = |identity: Option<Identity>| {
+        let origin = &publisher.aws.credentials;
+        publisher.emit(&Event::Identified(origin, identity.as_ref()));
+        publisher.run.state().identity = identity;
+    };
+    let identity = pin!(identity(publisher));
     match select(work, identity).await {
         Either::Left(((), identity)) => {
-            let _ = tokio::time::timeout(IDENTITY_GRACE, identity).await;
+            let identity = tokio::time::timeout(IDENTITY_GRACE, identity).await;
+            identified(identity.unwrap_or_default());
         }
-        Either::Right(((), work)) => work.await,
+        Either::Right((identity, work)) => {
+            identified(identity);
+            work.await;
+        }
     }
-    let identity = publisher.run.state().identity.clone();
-    if let Some(identity) = &identity {
-        publisher.emit(&Event::Identified(identity));
+}
+
+/// Whose the credentials are, where STS can say so.
+async fn identity(publisher: &Publisher<'_>) -> Option<Identity> {
+    if !publisher.settings().aws.can_call_sts {
+        return None;
     }
+    sts::caller_identity(&publisher.aws.config).await.ok()
 }

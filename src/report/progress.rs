@@ -2,6 +2,7 @@
 
 use super::console::Console;
 use super::tables;
+use crate::aws::credentials::CredentialOrigin;
 use crate::aws::sts::Identity;
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::first_ten;
@@ -78,21 +79,26 @@ pub(crate) fn changes(
     match changes {
         Ok(changes) if plan.containers.len() > MAX_LISTED && changes.is_nothing() => {}
         Ok(changes) => {
-            let (heading, rows) = tables::changes(changes);
+            let name = (plan.containers.len() > 1).then_some(container.name.as_str());
+            let (heading, rows) = tables::changes(name, changes);
             console.table(&heading, &rows);
         }
         Err(_) if already_reported => {}
         Err(problem) if problem.lacks_public_url() => {
             console.info("tip: set `PUBLIC_URL` to see what changes for visitors");
         }
+        Err(problem) if problem.is_reported_by_the_upload() => {}
         Err(problem) => {
             let of = match plan.containers.len() {
                 1 => String::new(),
-                _ => format!(" of {}", container.name),
+                _ => format!(" {}", container.name),
             };
-            console.info(&format!(
-                "changes to the live container{of} are not known: {problem}"
-            ));
+            console.info(&match problem.nothing_published() {
+                Some(status) => {
+                    format!("no live container{of} to compare with (`PUBLIC_URL`: HTTP {status})")
+                }
+                None => format!("changes to the live container{of} are not known: {problem}"),
+            });
         }
     }
 }
@@ -137,10 +143,18 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
             waited.as_secs()
         )),
         Event::Verified(url) => verified(run, url, console),
-        Event::Identified(Identity { arn, account_id }) => {
-            console.info(&format!("identity: {arn} in account {account_id}"));
-        }
+        Event::Identified(origin, identity) => identified(origin, *identity, console),
     }
+}
+
+/// Where the credentials come from, and whose they are.
+pub(crate) fn identified(
+    origin: &CredentialOrigin,
+    identity: Option<&Identity>,
+    console: &Console,
+) {
+    let arn = identity.map_or_else(String::new, |identity| format!("\n{}", identity.arn));
+    console.info(&format!("credentials: {origin}{arn}"));
 }
 
 /// An object is uploaded: a line for it, or above `MAX_LISTED` the progress of all.

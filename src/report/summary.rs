@@ -7,7 +7,7 @@ use aws_smithy_types::DateTime;
 
 use super::console::Console;
 use super::denied;
-use super::progress::MAX_LISTED;
+use super::progress::{MAX_LISTED, NOTHING_INVALIDATED};
 use super::tables;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
@@ -39,7 +39,12 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
         .chain(next(outcome));
     let text = lines.collect::<Vec<_>>().join("\n");
     match outcome.exit {
-        Exit::Published => console.success(&text),
+        Exit::Published => {
+            console.success(&text);
+            if plan.settings.distributions.is_empty() {
+                console.warning(NOTHING_INVALIDATED);
+            }
+        }
         // Nothing failed, and nothing is to be done.
         Exit::Superseded => console.warning(&text),
         _ => console.failure(&text),
@@ -115,7 +120,9 @@ fn headline(plan: &Plan, outcome: &Outcome) -> String {
     let time = duration(outcome.elapsed);
     let state = state(plan, outcome);
     match (outcome.exit, outcome.stopped_by) {
-        (Exit::Published, _) => format!("{state} in {time}"),
+        (Exit::Published, _) => {
+            format!("{state}{} ({time})", invalidations(&outcome.state))
+        }
         (_, Some(signal)) => format!("stopped by {signal} after {time}: {state}"),
         (_, None) => format!("{state} (after {time})"),
     }
@@ -124,7 +131,7 @@ fn headline(plan: &Plan, outcome: &Outcome) -> String {
 /// What state things are in.
 fn state(plan: &Plan, outcome: &Outcome) -> String {
     let (environment, state) = (plan.settings.environment, &outcome.state);
-    let published = format!("published to {environment}");
+    let published = format!("{} published to {environment}", subject(plan));
     let mut verifications = state.verifications.values();
     match outcome.exit {
         Exit::Published => published,
@@ -153,6 +160,31 @@ fn state(plan: &Plan, outcome: &Outcome) -> String {
             Some(_) => format!("not published to {environment}"),
             None => format!("not everything is published to {environment}"),
         },
+    }
+}
+
+/// What is published: `build 57 (v1.4.0, 1f2e3d4) is`, or by hand the containers.
+fn subject(plan: &Plan) -> String {
+    let build = plan.settings.build.label();
+    match (build, &plan.containers[..]) {
+        (Some(build), _) => format!("{build} is"),
+        (None, [container]) => format!("{} is", container.name),
+        (None, containers) => format!("{} containers are", containers.len()),
+    }
+}
+
+/// What is under way, or done, at CloudFront: `; CloudFront invalidation I2J0 in progress`.
+fn invalidations(state: &RunState) -> String {
+    let mut ids = state.invalidations.iter().flat_map(|(_, it)| it.ids());
+    let progress = if state.is_invalidating() {
+        "in progress"
+    } else {
+        "completed"
+    };
+    match (ids.next(), ids.count()) {
+        (None, _) => String::new(),
+        (Some(id), 0) => format!("; CloudFront invalidation {id} {progress}"),
+        (Some(_), more) => format!("; {} CloudFront invalidations {progress}", more + 1),
     }
 }
 

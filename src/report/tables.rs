@@ -138,9 +138,10 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// A heading, and a row for each change.
-pub(crate) fn changes(changes: &Changes) -> (String, Vec<Row>) {
-    let mut heading = format!("changes to the live container ({}):", changes.against);
+/// A heading, and a row for each change. `name` is the container's, if there are several.
+pub(crate) fn changes(name: Option<&str>, changes: &Changes) -> (String, Vec<Row>) {
+    let name = name.map_or_else(String::new, |name| format!(" {name}"));
+    let mut heading = format!("changes to the live container{name} ({}):", changes.live);
     if changes.is_nothing() {
         heading.push_str(if changes.is_same {
             " none"
@@ -254,7 +255,7 @@ mod tests {
 
     /// The rows of the table.
     fn table(changes: &Changes) -> Vec<String> {
-        let (_, rows) = super::changes(changes);
+        let (_, rows) = super::changes(None, changes);
         rows.into_iter().map(|row| row.text).collect()
     }
 
@@ -338,7 +339,7 @@ mod tests {
         let cache_control = CacheControl::default();
         let changes = Changes::between(&served, None, &object, &cache_control);
         let heading = format!("changes to the live container ({URL}):");
-        assert_eq!(super::changes(&changes).0, heading);
+        assert_eq!(super::changes(None, &changes).0, heading);
         let size = object.compressed_size();
         let expected = [
             "~ header  content-type: text/plain → application/javascript; charset=utf-8",

@@ -87,6 +87,17 @@ impl Build {
         .collect()
     }
 
+    /// What the last line calls the build: `build 57 (v1.4.0, 1f2e3d4)`. `None` by hand.
+    pub(crate) fn label(&self) -> Option<String> {
+        let number = self.build_number.as_ref()?;
+        let version = self.tag.clone().or_else(|| self.branch.clone());
+        let details = join_known([version, self.commit.as_deref().map(short)]);
+        Some(match details.as_str() {
+            "" => format!("build {number}"),
+            _ => format!("build {number} ({details})"),
+        })
+    }
+
     /// A phrase for the log, such as `build 57, commit 1f2e3d4, of acme/site`. `None` by hand.
     pub(crate) fn summary(&self) -> Option<String> {
         let (number, repository) = (self.build_number.as_ref(), self.repository.as_ref());

@@ -195,7 +195,7 @@ fn run_as_bitbucket_runs_a_pipe_it_publishes_development_and_production() {
     let case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
     run(&case, image, &[])
         .exits(0)
-        .contains("✔ published to development");
+        .contains("is published to development");
     assert_eq!(case.keys(), ["jsdev/mojito.js", "jsdev/mojito.pretty.js"]);
     assert_eq!(case.objects()[0].content(), sample::minified("mojito"));
     assert_eq!(case.objects()[1].content(), sample::pretty("mojito"));
@@ -206,7 +206,7 @@ fn run_as_bitbucket_runs_a_pipe_it_publishes_development_and_production() {
         .in_bitbucket("BITBUCKET_TAG", "v1.4.0");
     run(&case, image, &[])
         .exits(0)
-        .contains("✔ published to production");
+        .contains("is published to production");
     assert_eq!(case.keys(), ["js/mojito.js"]);
     assert_eq!(case.objects()[0].content(), sample::minified("mojito"));
 }

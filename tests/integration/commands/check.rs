@@ -25,7 +25,7 @@ fn the_documented_policies_are_right() {
     case.run().exits(0).prints(str![[r#"
 checking what the credentials can do in production (`ENVIRONMENT` is `production`)
 credentials: [KEY]
-identity: [USER] in account 123456789012
+  [USER]
 ✔ can write s3://[BUCKET]/js/mojito.js
 ✔ cannot write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
 ✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
@@ -55,7 +55,7 @@ fn too_little_is_named_with_the_statement_that_is_missing() {
     case.run().exits(3).prints(str![[r#"
 checking what the credentials can do in production (`ENVIRONMENT` is `production`)
 credentials: [KEY]
-identity: [USER] in account 123456789012
+  [USER]
 ✖ missing permission: cannot write s3://[BUCKET]/js/mojito.js
   s3:PutObject on s3://[BUCKET]/js/mojito.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
 ✔ cannot write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
@@ -114,7 +114,7 @@ fn too_much_is_named_key_by_key() {
     case.run().exits(3).prints(str![[r#"
 checking what the credentials can do in production (`ENVIRONMENT` is `production`)
 credentials: [KEY]
-identity: [USER] in account 123456789012
+  [USER]
 ✔ can write s3://[BUCKET]/js/mojito.js
 ✖ excess permission: can write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)
 ✖ excess permission: can write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)

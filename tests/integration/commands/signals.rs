@@ -86,12 +86,13 @@ fn stopped_while_visitors_get_the_old_container_it_is_not_verified() {
         .exits(5)
         .prints(str![[r#"
 [VERSION]
+credentials: [KEY]
+  [USER]
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito: no experiments
 WARNING: mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)
-credentials: [KEY]
-changes to the live container ([EDGE]/js/mojito.js: commit 1f2e3d4, built 2026-11-24 05:00 UTC, cached [..] ago):
+changes to the live container (commit 1f2e3d4, built 2026-11-24 05:00 UTC, cached [..] ago):
   - stops        w1  W1 Größere Schaltfläche  50% → removed
   - removed      w2  W2 Headline              removed; no visitor had it
   ~ shared code  the library or the shared code changed
@@ -99,7 +100,7 @@ changes to the live container ([EDGE]/js/mojito.js: commit 1f2e3d4, built 2026-1
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 20 bytes, 40 bytes compressed
 ✔ created invalidation [INVALIDATION] of [DISTRIBUTION]: /js/mojito.js
 waiting for [EDGE]/js/mojito.js to serve the new container ([..] s): other content is served; cached by CloudFront for [..] (age: [..], x-cache: Hit from cloudfront, via: [..])
-✖ stopped by SIGTERM after [..]: published to production, but visitors do not get it yet
+✖ stopped by SIGTERM after [..]: mojito is published to production, but visitors do not get it yet
   mojito: w1 stops, w2 removed, the shared code changes
   [EDGE]/js/mojito.js: other content is served; cached by CloudFront for [..] (age: [..], x-cache: Hit from cloudfront, via: [..])
   next: re-run, which is safe at any time
@@ -181,7 +182,7 @@ fn stopped_while_the_result_cannot_be_written_it_ends_with_the_right_code() {
     run.end()
         .exits(5)
         .contains("✖ stopped by SIGTERM after ")
-        .contains(": published to production and invalidated, but CloudFront was not seen to complete the invalidation");
+        .contains("is published to production and invalidated, but CloudFront was not seen to complete the invalidation");
     assert!(!results.join("mojito-publish.json").exists());
 }
 

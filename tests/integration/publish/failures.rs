@@ -25,15 +25,15 @@ fn a_failed_pretty_form_leaves_the_container_untouched() {
     case.set_policy(json!([{"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/jsdev/mojito.js", case.world.bucket)}]));
     case.run().exits(3).prints(str![[r#"
 [VERSION]
+credentials: [KEY]
+  [USER]
 publishing container mojito to development (by hand, without `--production`)
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 container mojito: 1 live, 1 staged
   built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
-credentials: [KEY]
 tip: set `PUBLIC_URL` to see what changes for visitors
-identity: [USER] in account 123456789012
 ✖ s3:PutObject on s3://[BUCKET]/jsdev/mojito.pretty.js failed: AccessDenied (HTTP 403): Access Denied (request id [..])
   what to do: first, are these the credentials of development?
     [USER]
@@ -102,16 +102,16 @@ fn a_failed_invalidation_shows_how_long_the_old_container_stays_and_a_rerun_fixe
     case.set_policy(json!([put]));
     case.run().exits(4).prints(str![[r#"
 [VERSION]
+credentials: [KEY]
+  [USER]
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito: 1 live, 1 staged
   built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1
   live    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
-credentials: [KEY]
 tip: set `PUBLIC_URL` to see what changes for visitors
 ✔ uploaded s3://[BUCKET]/js/mojito.js: 1,483 bytes, 807 bytes compressed
-identity: [USER] in account 123456789012
 ✖ cloudfront:CreateInvalidation on [DISTRIBUTION] failed: AccessDenied (HTTP 403): User: [USER] is not authorized to perform: cloudfront:CreateInvalidation (request id [..])
   what to do: first, are these the credentials of production?
     [USER]
@@ -131,7 +131,7 @@ identity: [USER] in account 123456789012
   }
   `mojito-publish policy --production` prints all that the run needs, and
   `mojito-publish check --production` shows what credentials can write
-✖ published to production, but CloudFront was not invalidated (after [..])
+✖ mojito is published to production, but CloudFront was not invalidated (after [..])
   CloudFront still serves the old container from [DISTRIBUTION] until its cache expires, at [..] at the latest (5 min after the upload), if it had the same Cache-Control and unless the distribution's minimum TTL is longer
   next: fix the cause and re-run; re-running is safe
 
@@ -583,7 +583,7 @@ fn of_several_containers_one_that_is_superseded_hides_no_failure_and_no_success(
     ]));
     case.run()
         .exits(6)
-        .contains("WARNING: published to production, except where a newer build is live")
+        .contains("is published to production, except where a newer build is live")
         .contains("replaced: shop\n")
         .contains("not replaced: mojito; build 58 is live");
     assert_eq!(case.invalidations()[0].paths, ["/js/shop.js"]);

@@ -62,7 +62,7 @@ fn each_is_compared_where_s3_may_be_read() {
     let case = case.env("CACHE_CONTROL", "max-age=60");
     case.stores_after_reading("/js/");
     let ended = case.run().exits(0).does_not_contain("are not known");
-    let compared = ended.output.matches("changes to the live container (");
+    let compared = ended.output.matches("changes to the live container site");
     assert_eq!(compared.count(), 12);
 }
 

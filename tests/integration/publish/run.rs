@@ -53,6 +53,8 @@ fn a_push_to_develop_publishes_both_files_to_development() {
     let case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
     case.run().exits(0).prints(str![[r#"
 [VERSION]
+credentials: [KEY]
+  [USER]
 publishing container mojito to development (branch `develop`)
 build 57, commit 1f2e3d4, of acme/site
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
@@ -60,13 +62,11 @@ container mojito: 1 live, 1 staged
   built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1
   [32mlive[0m    █████░░░░░  50%  w1  W1 Größere Schaltfläche  Control / Treatment
   staged                   w2  W2 Headline              Control / Treatment
-credentials: [KEY]
 tip: set `PUBLIC_URL` to see what changes for visitors
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.pretty.js: 2,573 bytes, 968 bytes compressed[0m
 [32m✔ uploaded s3://[BUCKET]/jsdev/mojito.js: 1,483 bytes, 807 bytes compressed[0m
 [32m✔ created invalidation [INVALIDATION] of [DISTRIBUTION]: /jsdev/mojito.pretty.js, /jsdev/mojito.js[0m
-identity: [USER] in account 123456789012
-[32m✔ published to development in [..][0m
+[32m✔ build 57 (develop, 1f2e3d4) is published to development; CloudFront invalidation [INVALIDATION] in progress ([..])[0m
 
 "#]]);
     let mut provenance = PROVENANCE.to_vec();
@@ -372,7 +372,7 @@ fn with_wait_and_public_url_it_waits_until_visitors_get_the_container() {
 #[test]
 fn waiting_without_the_permission_is_not_verified_and_names_it() {
     let case = Case::production().env("WAIT", "true");
-    case.run().exits(5).contains("✖ cloudfront:GetInvalidation on [DISTRIBUTION] failed: AccessDenied").contains("✖ published to production and invalidated, but CloudFront was not seen to complete the invalidation, which continues by itself (after ").contains(r#"  what to do: `WAIT` needs `cloudfront:GetInvalidation`: leave `WAIT` off, or
+    case.run().exits(5).contains("✖ cloudfront:GetInvalidation on [DISTRIBUTION] failed: AccessDenied").contains("is published to production and invalidated, but CloudFront was not seen to complete the invalidation, which continues by itself (after ").contains(r#"  what to do: `WAIT` needs `cloudfront:GetInvalidation`: leave `WAIT` off, or
   add this statement to the user or role
   {
     "Sid": "InvalidateContainer",

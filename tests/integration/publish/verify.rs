@@ -41,7 +41,7 @@ fn a_container_that_takes_long_to_parse_delays_no_poll() {
     let (ended, processor_time) = run.end_measured();
     ended
         .exits(5)
-        .contains(": published to production, but visitors do not get it yet")
+        .contains("is published to production, but visitors do not get it yet")
         .contains("/js/mojito.js: other content is served; cached by CloudFront");
     assert!(processor_time <= PROCESSOR_TIME, "{processor_time:?}");
 }
@@ -60,7 +60,7 @@ fn a_source_that_does_not_respond_is_requested_for_the_first_container_alone() {
         case = case.env("DRY_RUN", dry_run);
         case.run()
             .exits(0)
-            .contains("changes to the live container of mojito are not known: `PUBLIC_URL` is not set; S3: no response within 5 s")
+            .contains("changes to the live container mojito are not known: `PUBLIC_URL` is not set; S3: no response within 5 s")
             .contains("S3: not requested, as it did not respond in time for another container");
         let requests = case.requests();
         let reads = requests.iter().filter(|request| request.method == "GET");
@@ -107,7 +107,7 @@ fn what_visitors_get_is_not_known_where_the_public_url_stops_to_answer() {
     run.end()
         .exits(5)
         .contains(
-            ": published to production, but not verified: it is not known what visitors get\n",
+            "is published to production, but not verified: it is not known what visitors get\n",
         )
         .contains("/js/mojito.js: no response yet\n")
         .does_not_contain("visitors do not get it yet");
@@ -154,7 +154,7 @@ fn a_store_that_drops_a_header_is_not_verified() {
                 "✖ s3://{}/js/mojito.js: the store ",
                 case.world.bucket
             ))
-            .contains("✖ published to production, but the store did not keep its headers");
+            .contains("is published to production, but the store did not keep its headers");
         case.call::<()>("set_store", json!({}));
         case.run().exits(0);
     }
