@@ -91,14 +91,6 @@ pub(crate) enum ConnectError {
     Aws(Box<AwsError>),
 }
 
-impl ConnectError {
-    /// The first line of the message.
-    pub(crate) fn summary(&self) -> String {
-        let message = self.to_string();
-        message.lines().next().unwrap_or_default().to_owned()
-    }
-}
-
 impl From<AwsError> for ConnectError {
     fn from(error: AwsError) -> Self {
         Self::Aws(Box::new(error))

@@ -38,7 +38,7 @@ pub(crate) async fn dry_run(
     }
     let aws = connect(plan, config).await;
     let aws = aws.as_ref();
-    let readable = aws.map_err(|problem| problem.summary.clone());
+    let readable = aws.map_err(|problem| problem.summary.to_owned());
     let mut state = RunState::new(plan);
     state.credentials = aws.ok().map(|aws| aws.credentials.clone());
     compare(plan, cdn, readable, &mut state, console).await;
@@ -70,7 +70,7 @@ pub(crate) async fn dry_run(
 
 /// Why AWS is not called.
 struct NotConnected {
-    summary: String,
+    summary: &'static str,
     /// Unless the publish is not what these credentials are for.
     failure: Option<ConnectError>,
 }
@@ -81,15 +81,14 @@ async fn connect(plan: &Plan, config: SdkConfig) -> Result<Aws, NotConnected> {
     let has_none = matches!(settings.aws.credentials, CredentialSource::None);
     if has_none && settings.build.pull_request.is_some() {
         return Err(NotConnected {
-            summary: "S3 was not requested, as this pull request's build has no credentials"
-                .to_owned(),
+            summary: "S3 was not requested, as this pull request's build has no credentials",
             failure: None,
         });
     }
     let permissions = Permissions::of(settings);
     let connected = aws::connect(settings, config, Some(&permissions)).await;
     connected.map_err(|error| NotConnected {
-        summary: error.summary(),
+        summary: "S3 was not requested, as there are no credentials for it",
         failure: Some(error),
     })
 }

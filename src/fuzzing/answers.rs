@@ -243,7 +243,6 @@ fn assert_error(error: AwsError) {
     assert_printable(&json, 0);
     let error = ConnectError::from(error);
     assert_printable(&error.to_string(), 0);
-    assert_printable(&error.summary(), 0);
 }
 
 thread_local! {

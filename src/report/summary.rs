@@ -135,6 +135,9 @@ fn state(plan: &Plan, outcome: &Outcome) -> String {
     let mut verifications = state.verifications.values();
     match outcome.exit {
         Exit::Published => published,
+        Exit::NotInvalidated if state.may_be_invalidated() => {
+            format!("{published}, but it is not known whether CloudFront was invalidated")
+        }
         Exit::NotInvalidated => format!("{published}, but CloudFront was not invalidated"),
         Exit::NotVerified if state.verifications.keys().any(|url| is_store(plan, url)) => {
             format!("{published}, but the store did not keep its headers")

@@ -1,5 +1,6 @@
 //! What a run waits for in vain, until the time that it waits for it is over.
 
+use std::net::TcpListener;
 use std::thread;
 
 use serde_json::json;
@@ -61,4 +62,18 @@ fn a_cdn_that_keeps_the_old_container_is_not_verified() {
         .contains("published to production, but visitors do not get it yet")
         .contains("check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder");
     assert_eq!(case.objects()[0].headers["x-amz-meta-build-number"], "58");
+}
+
+#[test]
+fn a_public_url_that_is_slow_to_connect_is_not_refused() {
+    // It accepts connections and never speaks TLS.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", silent.local_addr().unwrap());
+    let case = Case::production()
+        .env("PUBLIC_URL", &address)
+        .env("DRY_RUN", "true");
+    case.run()
+        .exits(0)
+        .contains("`PUBLIC_URL`: no response within 5 s")
+        .contains("✔ dry run: nothing was written");
 }

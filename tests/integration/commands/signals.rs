@@ -63,7 +63,7 @@ fn stopped_during_the_invalidation_the_container_is_published() {
     let invalidation = case.hold("POST", "/invalidation");
     stopped(&case, "-TERM", &invalidation)
         .exits(4)
-        .contains("published to production, but CloudFront was not invalidated")
+        .contains("published to production, but it is not known whether CloudFront was invalidated")
         .contains("CloudFront may still serve the old container from ");
     assert_eq!(case.keys(), ["js/mojito.js"]);
 }
