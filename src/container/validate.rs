@@ -110,7 +110,9 @@ fn experiment_warnings(experiments: &[Experiment]) -> Vec<String> {
                 .map(|problem| format!("experiment {id} {problem}")),
         );
         if id != UNKNOWN_ID && !ids.insert(id) {
-            warnings.push(format!("experiment {id} is added twice: visitors get both"));
+            warnings.push(format!(
+                "experiment {id} is added twice, with one cookie for both: the first to activate decides for both; give each its own `id`"
+            ));
         }
     }
     warnings

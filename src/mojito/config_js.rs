@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use super::excerpt::excerpt;
-use super::experiment::Value;
 use super::script::{self, Exports, SyntaxErrorKind};
+use super::value::Value;
 use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
 
@@ -87,8 +87,8 @@ impl ConfigJs {
         };
         let problem = match &property.value {
             Some(Value::Text(text)) => return Ok(Some(text.as_str()).filter(|it| !it.is_empty())),
-            Some(Value::Null) => return Ok(None),
-            Some(Value::Number(_) | Value::Boolean(_)) => "is not a string",
+            Some(Value::Null | Value::Undefined) => return Ok(None),
+            Some(_) => "is not a string",
             None => "is computed, but this file is only parsed, never run",
         };
         let shown = excerpt(Path::new(FILE), &self.source, property.place.clone());

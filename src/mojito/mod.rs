@@ -3,4 +3,7 @@
 pub(crate) mod config_js;
 pub(crate) mod excerpt;
 pub(crate) mod experiment;
+pub(crate) mod recipes;
+pub(crate) mod rules;
 pub(crate) mod script;
+pub(crate) mod value;

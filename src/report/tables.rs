@@ -74,6 +74,7 @@ fn appearance(traffic: &Traffic) -> (f64, &'static str, Style) {
         Traffic::Diverted { .. } => (2.0, "diverted", Style::Notable),
         Traffic::Dynamic => (3.0, "computed", Style::Notable),
         Traffic::Staged => (4.0, "staged", Style::Plain),
+        Traffic::Broken { .. } => (5.0, "broken", Style::Bad),
     }
 }
 
@@ -82,7 +83,7 @@ fn share(traffic: &Traffic) -> (String, String) {
     let (share, text) = match traffic {
         Traffic::Live { share } => (*share, Percent(*share).to_string()),
         Traffic::Diverted { .. } => (1.0, "all".to_owned()),
-        Traffic::Staged | Traffic::Dynamic => return Default::default(),
+        Traffic::Staged | Traffic::Dynamic | Traffic::Broken { .. } => return Default::default(),
     };
     #[expect(
         clippy::cast_possible_truncation,
@@ -100,6 +101,7 @@ fn recipes(experiment: &Experiment) -> String {
     match &experiment.traffic {
         Traffic::Diverted { recipe } => format!("→ {}", experiment.recipe_name(recipe)),
         Traffic::Dynamic => "only running the container would tell who has it".to_owned(),
+        Traffic::Broken { reason } => format!("does not run: {reason}"),
         Traffic::Live { .. } | Traffic::Staged => describe_recipes(&experiment.recipes),
     }
 }
@@ -176,6 +178,7 @@ fn appearance_of_change(kind: ChangeKind) -> (char, &'static str, Style) {
         ChangeKind::Diverts => ('→', "diverts", Style::Notable),
         ChangeKind::Resumes => ('←', "resumes", Style::Good),
         ChangeKind::Stops => ('-', "stops", Style::Bad),
+        ChangeKind::Breaks => ('-', "breaks", Style::Bad),
         ChangeKind::Changes => ('~', "changes", Style::Notable),
         ChangeKind::Renamed => ('~', "renamed", Style::Notable),
         ChangeKind::Staged => ('+', "staged", Style::Notable),

@@ -26,6 +26,7 @@ pub(crate) use self::module_exports::{read_exports, Exports};
 use self::parse::{assigned, parse};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::{BuildInfo, Experiment};
+use crate::mojito::rules::{run_in_order, Library};
 
 /// A valid script.
 #[derive(Clone, Debug)]
@@ -79,13 +80,16 @@ fn read_unbounded(text: &str) -> Result<Script, SyntaxError> {
         }
     }
     let normalizer = Normalizer::new(text, &semantic, left_out);
+    let library = Library::in_script(text);
     let experiments = experiments.into_iter();
+    let mut experiments: Vec<Experiment> = experiments
+        .map(|(object, call)| read_experiment(object, call, library, &normalizer))
+        .collect();
+    run_in_order(&mut experiments);
     Ok(Script {
         is_mojito: is_mojito(&semantic),
         build_info,
-        experiments: experiments
-            .map(|(object, call)| read_experiment(object, call, &normalizer))
-            .collect(),
+        experiments,
         unreadable,
         shared_code: normalizer.hash_of_rest(program.span),
     })
