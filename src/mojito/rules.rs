@@ -81,6 +81,8 @@ impl Written {
             _ => id.clone(),
         };
         let keeps_decisions = match traffic {
+            // The cookie has another name.
+            _ if self.options_are_primitive() => false,
             Traffic::Live { .. } | Traffic::Dynamic => true,
             Traffic::Staged => !self
                 .state(library)
@@ -222,9 +224,14 @@ impl Written {
                 number
             }
         };
-        // `max` turns NaN into 0. NaN does not equal itself, so every build would seem to change it.
-        let share = share.min(1.0).max(0.0);
+        // `max` turns NaN into 0, `clamp` keeps it. NaN does not equal itself, so every build would seem to change it.
+        let share = share.clamp(0.0, 1.0).max(0.0);
         Traffic::Live { share }
+    }
+
+    fn options_are_primitive(&self) -> bool {
+        let options = self.constant("options");
+        options.is_some_and(|it| !matches!(it, Value::Object(_) | Value::Function))
     }
 
     /// Mojito keeps its adapters in `options`, where a test's own or an empty object holds them.
@@ -233,13 +240,14 @@ impl Written {
             None | Some(Value::Object(_) | Value::Function) => false,
             Some(options) if library.is_strict => options.is_truthy(),
             Some(Value::Null | Value::Undefined) => true,
-            // Adapters cannot be set on text or numbers. Mojito throws as soon as it calls one.
-            Some(_) => {
-                let decides =
-                    matches!(self.traffic(library, &mut Vec::new()), Traffic::Live { .. });
-                let rate = self.constant("sampleRate").map_or(1.0, Value::to_number);
-                self.has_no_trigger() || decides && (rate > 0.0 || rate.is_nan())
-            }
+            // Adapters cannot be set on text or numbers. Mojito throws where it calls one: to decide, or to report an error.
+            Some(_) => match self.traffic(library, &mut Vec::new()) {
+                Traffic::Live { .. } => {
+                    let rate = self.constant("sampleRate").map_or(1.0, Value::to_number);
+                    rate > 0.0 || rate.is_nan()
+                }
+                traffic => matches!(traffic, Traffic::Broken { .. }),
+            },
         }
     }
 

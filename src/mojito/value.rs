@@ -52,7 +52,7 @@ impl Value {
     pub(crate) fn to_text(&self) -> String {
         match self {
             Self::Text(text) | Self::Object(text) => text.clone(),
-            Self::Number(number) => number.to_string(),
+            Self::Number(number) => number.to_string().replace("inf", "Infinity"),
             Self::Boolean(boolean) => boolean.to_string(),
             Self::Null => "null".to_owned(),
             Self::Undefined => "undefined".to_owned(),

@@ -9,6 +9,8 @@ mod fingerprint;
 mod module_exports;
 mod parse;
 mod regex;
+#[cfg(test)]
+mod simulation;
 mod syntax_error;
 #[cfg(test)]
 mod tests;

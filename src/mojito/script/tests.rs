@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::bounds::{MAX_DEPTH, MAX_GROUPS};
 use super::*;
-use crate::mojito::experiment::{Part, Recipe, Traffic};
+use crate::mojito::experiment::{Part, Recipe, RecipeShare, Traffic};
 
 const MINIFIED: &str = include_str!("../../../tests/support/sample/mojito.js");
 const PRETTY: &str = include_str!("../../../tests/support/sample/mojito.pretty.js");
@@ -21,7 +21,7 @@ fn recipe(id: &str, name: &str, share: Option<f64>) -> Recipe {
     Recipe {
         id: id.to_owned(),
         name: name.to_owned(),
-        share,
+        share: share.map_or(RecipeShare::Equal, RecipeShare::Exact),
     }
 }
 
