@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::object::Object;
 use super::served::ServedContainer;
 use crate::common::byte_size::ByteSize;
-use crate::mojito::experiment::{Experiment, Part, Percent, Recipe, RecipeShare, Traffic};
+use crate::mojito::experiment::{describe_recipes, Experiment, Part, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
 
@@ -213,14 +213,4 @@ fn content_changes(before: &Experiment, experiment: &Experiment) -> Vec<Change> 
         changes.push(Change::of(experiment, ChangeKind::Renamed, detail));
     }
     changes
-}
-
-/// The recipes, with sample rates if they have them: `Control 25% / Treatment 75%`.
-pub(crate) fn describe_recipes(recipes: &[Recipe]) -> String {
-    let recipe = |recipe: &Recipe| match recipe.share {
-        RecipeShare::Exact(share) => format!("{} {}", recipe.name, Percent(share)),
-        RecipeShare::Equal => recipe.name.clone(),
-        RecipeShare::Dynamic => format!("{} ?", recipe.name),
-    };
-    recipes.iter().map(recipe).collect::<Vec<_>>().join(" / ")
 }

@@ -138,6 +138,16 @@ impl Experiment {
     }
 }
 
+/// The recipes, with sample rates if they have them: `Control 25% / Treatment 75%`.
+pub(crate) fn describe_recipes(recipes: &[Recipe]) -> String {
+    let recipe = |recipe: &Recipe| match recipe.share {
+        RecipeShare::Exact(share) => format!("{} {}", recipe.name, Percent(share)),
+        RecipeShare::Equal => recipe.name.clone(),
+        RecipeShare::Dynamic => format!("{} ?", recipe.name),
+    };
+    recipes.iter().map(recipe).collect::<Vec<_>>().join(" / ")
+}
+
 /// A share from 0 to 1, displayed as `50%` or `12.5%`.
 pub(crate) struct Percent(pub(crate) f64);
 

@@ -127,15 +127,15 @@ impl Recipes {
                     let name = recipe.name();
                     let (problem, remedy) = match &rate {
                         Value::Text(text) => (
-                            format!("'{}' in quotes", sanitize(text)),
+                            format!("a quoted sample rate ('{}')", sanitize(text)),
                             "remove the quotes",
                         ),
-                        _ => ("that is not a number".to_owned(), "write 50% as 0.5"),
+                        _ => (
+                            "a sample rate that is not a number".to_owned(),
+                            "write 50% as 0.5",
+                        ),
                     };
-                    return throw(
-                        format!("has a sample rate {problem} for the recipe `{name}`"),
-                        remedy,
-                    );
+                    return throw(format!("has {problem} for the recipe `{name}`"), remedy);
                 }
             }
         }
@@ -189,7 +189,7 @@ enum Rates {
 
 fn rates(recipes: &[WrittenRecipe]) -> Rates {
     let rates: Vec<Option<Value>> = recipes.iter().map(WrittenRecipe::rate).collect();
-    if rates.iter().flatten().any(Value::is_nullish) {
+    if rates.is_empty() || rates.iter().flatten().any(Value::is_nullish) {
         return Rates::Equal;
     }
     let rates: Option<Vec<f64>> = rates

@@ -26,6 +26,8 @@ pub(crate) const PROPERTIES: &[&str] = &[
 pub(crate) struct Library {
     /// Before 2.3: throws without a name or a trigger function, or where the recipes' sample rates do not add up to 1.
     pub(crate) is_strict: bool,
+    /// From 2.2.3: an error in a trigger function does not stop the later experiments.
+    pub(crate) catches_errors: bool,
     /// From 2.4: throws where only some recipes have a sample rate.
     pub(crate) wants_all_rates: bool,
 }
@@ -38,6 +40,7 @@ impl Library {
             && !text.contains("must be defined for all recipes");
         Self {
             is_strict,
+            catches_errors: !is_strict || text.contains("trigger failed, error"),
             wants_all_rates: !is_before_2_4,
         }
     }
@@ -129,15 +132,28 @@ impl Written {
         if library.is_strict && self.has_no_trigger() {
             return throw("has no trigger function", "give it a `trigger`");
         }
-        let rate = self.constant("sampleRate").map(Value::to_number);
-        if let Some(rate) = rate.filter(|rate| *rate > 1.0) {
+        let rate = self.constant("sampleRate");
+        if let Some(rate) = rate.filter(|rate| rate.to_number() > 1.0) {
             return throw(
                 &format!("has a sample rate of {rate}, which is above 1"),
                 "write 50% as 0.5",
             );
         }
-        self.recipes
-            .throws(library.is_strict, library.wants_all_rates)
+        let throw = self
+            .recipes
+            .throws(library.is_strict, library.wants_all_rates);
+        let fails = || {
+            matches!(
+                self.traffic(library, &mut Vec::new()),
+                Traffic::Broken { .. }
+            )
+        };
+        throw.or_else(|| {
+            (!library.catches_errors && fails()).then(|| Throw {
+                problem: "has a state that is not a text".to_owned(),
+                remedy: "write `live` or `staging`",
+            })
+        })
     }
 
     /// Which visitors get it, where Mojito does not throw. Adds what it ignores to `problems`.

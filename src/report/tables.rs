@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::console::{Row, Style};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, first_ten};
-use crate::container::changes::{describe_recipes, Change, ChangeKind, Changes};
+use crate::container::changes::{Change, ChangeKind, Changes};
 use crate::container::object::{Container, Object};
-use crate::mojito::experiment::{Experiment, Percent, Traffic};
+use crate::mojito::experiment::{describe_recipes, Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::publish::plan::Plan;
 use crate::settings::names::s3_uri;
@@ -234,7 +234,7 @@ mod tests {
     }
 
     fn add(properties: &str) -> String {
-        format!(",Mojito.addTest({{{properties},recipes:{{0:{{name:'Control'}},1:{{name:'Blue',js:function(e){{e.a()}}}}}}}})")
+        format!(",Mojito.addTest({{{properties},recipes:{{0:{{name:'Control'}},1:{{name:'Blue',js:function(e){{e.a()}}}}}},trigger(e){{e.b()}}}})")
     }
 
     const URL: &str = "s3://acme/js/mojito.js";
@@ -295,11 +295,18 @@ mod tests {
         case(None, staged, "+ staged  w1  Hero  new; no visitor has it");
         let removed = "- removed  w1  Hero  removed; no visitor had it";
         case(staged, None, removed);
+        let broken = Some("state:'live',sampleRate:50");
+        case(half, broken, "- stops  w1  Hero  50% → does not run");
+        case(broken, half, "+ starts  w1  Hero  does not run → 50%");
+        case(staged, broken, "- breaks  w1  Hero  staged → does not run");
+        case(broken, staged, "+ staged  w1  Hero  does not run → staged");
+        case(None, broken, "- breaks  w1  Hero  new; does not run");
+        case(broken, None, removed);
     }
 
     #[test]
     fn other_code_recipes_and_names_are_changes() {
-        let properties = "id:'w1',name:'Hero',state:'live',trigger:function(e){e.b()}";
+        let properties = "id:'w1',name:'Hero',state:'live'";
         let old = container(&add(properties));
         let new = old.replace("e.a()", "e.c()");
         between(&old, &new, &["~ changes  w1  Hero  js of `Blue`"]);

@@ -10,6 +10,8 @@ mod module_exports;
 mod parse;
 mod regex;
 #[cfg(test)]
+mod rules_tests;
+#[cfg(test)]
 mod simulation;
 mod syntax_error;
 #[cfg(test)]
