@@ -111,7 +111,7 @@ fn experiment_warnings(experiments: &[Experiment]) -> Vec<String> {
         );
         if id != UNKNOWN_ID && !ids.insert(id) {
             warnings.push(format!(
-                "experiment {id} is added twice, with one cookie for both: the first to activate decides for both; give each its own `id`"
+                "experiment {id} is added twice: where both are live, the first to activate decides for both; give each its own `id`"
             ));
         }
     }
@@ -156,7 +156,7 @@ mod tests {
              VALID Mojito.buildInfo={commitHash:'abc1234'} | mojito was built from commit abc1234, but this pipeline runs for 1f2e3d4c5b6a: check that `dist` comes from this pipeline's build
              Mojito={}                 | mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)
              Mojito.addTest(a)         | mojito has 1 call to `Mojito.addTest` with computed arguments; such experiments are not listed
-             VALID VALID               | experiment w1 is added twice, with one cookie for both: the first to activate decides for both; give each its own `id`
+             VALID VALID               | experiment w1 is added twice: where both are live, the first to activate decides for both; give each its own `id`
              Mojito.addTest({id:'w1'}) | experiment w1 has no recipes: Mojito throws here, so it does not run; give it at least 2",
         ) {
             let text = text.replace("VALID", "Mojito.addTest({id:'w1',recipes:{0:{},1:{}},trigger(){}});");

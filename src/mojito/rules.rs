@@ -84,8 +84,10 @@ impl Written {
             _ => id.clone(),
         };
         let keeps_decisions = match traffic {
-            // The cookie has another name.
-            _ if self.options_are_primitive() => false,
+            // The cookie has another name, or an unknown one.
+            _ if self.options_are_primitive() || self.get("id").is_some_and(Option::is_none) => {
+                false
+            }
             Traffic::Live { .. } | Traffic::Dynamic => true,
             Traffic::Staged => !self
                 .state(library)
@@ -188,36 +190,36 @@ impl Written {
             };
         }
         match divert_to {
-            Some(None) => return Traffic::Dynamic,
-            Some(Some(recipe)) => match self.recipes.contains(&recipe) {
-                None => return Traffic::Dynamic,
-                Some(true) => {
-                    let recipe = sanitize(&recipe);
-                    return Traffic::Diverted { recipe };
+            Divert::Nowhere => self.sampled(problems),
+            Divert::Dynamic => Traffic::Dynamic,
+            Divert::To(recipe) => match self.recipes.contains(&recipe) {
+                None => Traffic::Dynamic,
+                Some(true) => Traffic::Diverted {
+                    recipe: sanitize(&recipe),
+                },
+                Some(false) => {
+                    problems.push(format!(
+                        "has the `divertTo` {}, which Mojito ignores: there is no such recipe",
+                        Value::Text(recipe)
+                    ));
+                    self.sampled(problems)
                 }
-                Some(false) => problems.push(format!(
-                    "has the `divertTo` {}, which Mojito ignores: there is no such recipe",
-                    Value::Text(recipe)
-                )),
             },
-            None => {}
         }
-        self.sampled(problems)
     }
 
-    /// The recipe's id that `divertTo` has: `Some(None)` if it is computed.
-    fn divert_to(&self, problems: &mut Vec<String>) -> Option<Option<String>> {
-        match self.get("divertTo")? {
-            None => Some(None),
-            Some(Value::Text(recipe)) if !recipe.is_empty() => Some(Some(recipe.clone())),
+    fn divert_to(&self, problems: &mut Vec<String>) -> Divert {
+        match self.get("divertTo") {
+            Some(None) => Divert::Dynamic,
+            Some(Some(Value::Text(recipe))) if !recipe.is_empty() => Divert::To(recipe.clone()),
             // A recipe may have the id 0, though Mojito takes the number for nothing.
-            Some(value) if value.is_truthy() || *value == Value::Number(0.0) => {
+            Some(Some(value)) if value.is_truthy() || *value == Value::Number(0.0) => {
                 problems.push(format!(
                     "has the `divertTo` {value}, which Mojito ignores: it must be a recipe's id in quotes"
                 ));
-                None
+                Divert::Nowhere
             }
-            Some(_) => None,
+            _ => Divert::Nowhere,
         }
     }
 
@@ -287,6 +289,13 @@ impl Written {
             }
         }
     }
+}
+
+/// The value of `divertTo`.
+enum Divert {
+    Nowhere,
+    To(String),
+    Dynamic,
 }
 
 /// Mojito compares states in lower case.

@@ -19,9 +19,14 @@ use crate::mojito::value::{Properties, Value};
 const DYNAMIC: &str = "computed parts";
 
 pub(super) fn read_build_info(object: &ObjectExpression) -> BuildInfo {
-    let text = |name| match property(object, name).flatten().and_then(constant) {
-        Some(Value::Text(text)) => Some(sanitize(&text)),
-        _ => None,
+    let text = |name| {
+        let Property::Given(value) = property(object, name) else {
+            return None;
+        };
+        match constant(value) {
+            Some(Value::Text(text)) => Some(sanitize(&text)),
+            _ => None,
+        }
     };
     BuildInfo {
         container: text("container"),
@@ -40,9 +45,9 @@ pub(super) fn read_experiment(
     let mut code = BTreeMap::new();
     let properties = values(object, rules::PROPERTIES, None, normalizer, &mut code);
     let recipes = match property(object, "recipes") {
-        None => Recipes::Nullish,
-        Some(None) => Recipes::Dynamic,
-        Some(Some(recipes)) => read_recipes(recipes, normalizer, &mut code),
+        Property::Missing => Recipes::Nullish,
+        Property::Given(recipes) => read_recipes(recipes, normalizer, &mut code),
+        Property::Dynamic => Recipes::Dynamic,
     };
     if matches!(recipes, Recipes::Dynamic) {
         code.insert(Part::new(None, DYNAMIC), normalizer.hash(object.span));
@@ -194,17 +199,21 @@ pub(super) fn known_property<'a>(
     }
 }
 
-/// The value of the property with that name, of which the last counts. `Some(None)` if it is computed.
-fn property<'a>(
-    object: &'a ObjectExpression<'a>,
-    name: &str,
-) -> Option<Option<&'a Expression<'a>>> {
-    let mut found = None;
+/// The value of a property.
+enum Property<'a> {
+    Missing,
+    Given(&'a Expression<'a>),
+    Dynamic,
+}
+
+/// The property with that name. If there are several, the last one counts.
+fn property<'a>(object: &'a ObjectExpression<'a>, name: &str) -> Property<'a> {
+    let mut found = Property::Missing;
     for property in &object.properties {
         match entry(property) {
-            None => found = Some(None),
-            Some((key, value)) if key == name => found = Some(value),
-            Some(_) => {}
+            Some((key, _)) if key != name => {}
+            Some((_, Some(value))) => found = Property::Given(value),
+            Some((_, None)) | None => found = Property::Dynamic,
         }
     }
     found

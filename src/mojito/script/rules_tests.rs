@@ -176,16 +176,13 @@ fn an_id_that_is_used_twice_leaves_the_later_one_to_chance() {
     let traffic = described(&twice);
     let traffic: Vec<&str> = traffic.iter().map(|it| &*it[0]).collect();
     assert_eq!(traffic, ["10%", "computed by code", "staged"]);
+    let unknown = described(&live("id:x").repeat(2));
+    assert_eq!((&*unknown[0][0], &*unknown[1][0]), ("100%", "100%"));
 }
 
 /// The libraries are known by the messages of their errors.
 #[test]
 fn older_libraries_have_rules_of_their_own() {
-    let before_2_3 = "'Specify a trigger function for this test.';'The sum of all the simple rates must be equal to 1';";
-    let before_2_2_3 = before_2_3;
-    let version_2_2_3 = format!("{before_2_3}'trigger failed, error: ';");
-    let version_2_3 =
-        "'The sum of all the simple rates must be equal to 1';'trigger failed, error: ';";
     #[track_caller]
     fn case(library: &str, properties: &str, traffic: &str, problem: &str) {
         let described = described(&(library.to_owned() + &live(properties)));
@@ -197,6 +194,11 @@ fn older_libraries_have_rules_of_their_own() {
             "{described:?}"
         );
     }
+    let before_2_3 = "'Specify a trigger function for this test.';'The sum of all the simple rates must be equal to 1';";
+    let before_2_2_3 = before_2_3;
+    let version_2_2_3 = format!("{before_2_3}'trigger failed, error: ';");
+    let version_2_3 =
+        "'The sum of all the simple rates must be equal to 1';'trigger failed, error: ';";
     let name = "name:'Hero'";
     case(
         before_2_3,

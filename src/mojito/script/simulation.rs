@@ -42,8 +42,8 @@ impl Js {
     }
 
     fn is_truthy(&self) -> bool {
-        !(self.is_nullish() || [Bool(false), Num(0.0), Text("")].contains(self))
-            && !matches!(self, Num(number) if number.is_nan())
+        let is_nan = matches!(self, Num(number) if number.is_nan());
+        !(is_nan || self.is_nullish() || [Bool(false), Num(0.0), Text("")].contains(self))
     }
 
     fn to_text(&self) -> String {
@@ -117,6 +117,7 @@ impl Js {
 
 /// What became of an experiment for one visitor.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "independent observations")]
 struct Visit {
     /// `activate` ended without an error.
     is_decided: bool,
@@ -220,7 +221,7 @@ fn add_test(
     };
     let mut stored = cookies.get(&cookie).cloned().flatten();
     let is_new = !visit.is_repeated;
-    if is_new && is_live && !(rate <= 0.0) {
+    if is_new && is_live && (rate > 0.0 || rate.is_nan()) {
         if !has_adapters {
             return failed();
         }
@@ -250,18 +251,17 @@ fn choose(recipes: &[(String, Js)], draw: f64) -> Option<String> {
     let rate = |recipe: &Js| recipe.get("sampleRate").clone();
     if recipes.iter().any(|(_, recipe)| rate(recipe).is_nullish()) {
         let part = 1.0 / f64::from(u32::try_from(recipes.len()).unwrap());
-        let mut number = 0;
-        while f64::from(number + 1) <= draw / part {
-            number += 1;
-        }
-        return recipes.get(number as usize).map(|(key, _)| key.clone());
+        let mut numbered = recipes.iter().zip(1_u32..);
+        let chosen = numbered.find(|(_, number)| draw / part < f64::from(*number));
+        return chosen.map(|((key, _), _)| key.clone());
     }
     // Sorted by insertion, where what is not a number is not less than anything.
     let mut ordered: Vec<(&str, f64)> = Vec::new();
     for (key, recipe) in recipes {
         let rate = rate(recipe).to_number();
-        let place = ordered.iter().rposition(|(_, other)| !(rate < *other));
-        ordered.insert(place.map_or(0, |place| place + 1), (key, rate));
+        let higher = ordered.iter().rev().take_while(|(_, other)| rate < *other);
+        let place = ordered.len() - higher.count();
+        ordered.insert(place, (key, rate));
     }
     let mut sum = 0.0;
     for (key, rate) in ordered {
@@ -441,7 +441,7 @@ impl Random {
             Bool(false) => self.pick(&["false", "!1"]).into(),
             Num(number) if number.is_nan() => self.pick(&["NaN", "0/0"]).into(),
             Num(number) if number.is_infinite() => self.pick(&["Infinity", "1/0"]).into(),
-            Num(number) if *number == 1.0 / 3.0 => "1/3".into(),
+            Num(number) if (number * 3.0 - 1.0).abs() < 1e-9 => "1/3".into(),
             Num(number) if self.one_in(2) => number.to_string().replacen("0.", ".", 1),
             Num(number) => number.to_string(),
             Text(text) => {
