@@ -105,6 +105,12 @@ pub(crate) struct Throw {
 }
 
 impl Traffic {
+    pub(crate) fn broken(reason: &str) -> Self {
+        Self::Broken {
+            reason: reason.to_owned(),
+        }
+    }
+
     /// Whether visitors may get the experiment.
     pub(crate) fn reaches_visitors(&self) -> bool {
         !matches!(self, Self::Staged | Self::Broken { .. })

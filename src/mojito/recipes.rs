@@ -1,17 +1,14 @@
 //! The recipes of an experiment: whether Mojito accepts them, and which of its visitors get each.
 
-use std::cmp::Ordering;
-
 use super::experiment::{Percent, Recipe, RecipeShare, Throw, Traffic};
+use super::library::Library;
+use super::shares::{shares_of, NOISE};
 use super::value::{Properties, Value};
 use crate::common::layout::first_ten;
 use crate::common::printable::sanitize;
 
 /// The properties that decide who gets a recipe.
 pub(crate) const PROPERTIES: &[&str] = &["name", "sampleRate"];
-
-/// Sums and shares that differ by less are the same. It hides floating-point noise.
-const NOISE: f64 = 1e-6;
 
 /// The value of `recipes`.
 pub(crate) enum Recipes {
@@ -100,7 +97,7 @@ impl Recipes {
     }
 
     /// Why Mojito throws at them, if it does.
-    pub(crate) fn throws(&self, is_strict: bool, wants_all_rates: bool) -> Option<Throw> {
+    pub(crate) fn throws(&self, library: Library) -> Option<Throw> {
         let throw = |problem: String, remedy| Some(Throw { problem, remedy });
         let nullish = |recipe: &&WrittenRecipe| matches!(&recipe.value, RecipeValue::Constant(it) if it.is_nullish());
         if let Some(recipe) = self.listed().iter().find(nullish) {
@@ -110,51 +107,41 @@ impl Recipes {
                 "give the recipe its properties",
             );
         }
-        let rates = || self.listed().iter().map(|recipe| (recipe, recipe.rate()));
-        let (mut some, mut none, mut sum) = (false, false, Some(0.0));
-        for (recipe, rate) in rates() {
-            let Some(rate) = rate else {
-                sum = None;
-                continue;
-            };
-            none |= rate.is_nullish();
-            some |= !rate.is_nullish();
-            match &rate {
-                Value::Null | Value::Undefined => {}
-                // It adds to a variable without a value, which is never a number. Only text makes it compare the sum.
-                Value::Number(_) | Value::Boolean(_) => sum = sum.map(|sum| sum + rate.to_number()),
-                Value::Text(_) | Value::Object(_) | Value::Function => {
-                    let name = recipe.name();
-                    let (problem, remedy) = match &rate {
-                        Value::Text(text) => (
-                            format!("a quoted sample rate ('{}')", sanitize(text)),
-                            "remove the quotes",
-                        ),
-                        _ => (
-                            "a sample rate that is not a number".to_owned(),
-                            "write 50% as 0.5",
-                        ),
-                    };
-                    return throw(format!("has {problem} for the recipe `{name}`"), remedy);
+        let rates: Vec<Option<Value>> = self.listed().iter().map(WrittenRecipe::rate).collect();
+        // Mojito adds the rates to a variable without a value: numbers never make a number, and it compares only text.
+        for (recipe, rate) in self.listed().iter().zip(&rates) {
+            let (what, remedy) = match rate {
+                Some(Value::Text(text)) => {
+                    let rate = format!("a quoted sample rate ('{}')", sanitize(text));
+                    (rate, "remove the quotes")
                 }
-            }
+                Some(Value::Object(_) | Value::Function) => {
+                    let rate = "a sample rate that is not a number".to_owned();
+                    (rate, "write 50% as 0.5")
+                }
+                _ => continue,
+            };
+            let name = recipe.name();
+            return throw(format!("has {what} for the recipe `{name}`"), remedy);
         }
-        if some && none && wants_all_rates {
+        let has_rate = |rate: &Value| !rate.is_nullish();
+        let some = rates.iter().flatten().any(has_rate);
+        if library.wants_all_rates && some && !rates.iter().flatten().all(has_rate) {
             return throw(
                 "has sample rates for some recipes but not for others".to_owned(),
                 "give one to all or to none",
             );
         }
+        let sum: Option<f64> = rates.iter().map(|rate| rate.as_ref().map(added)).sum();
         #[expect(clippy::float_cmp, reason = "as Mojito compares")]
-        let is_other = sum.is_some_and(|sum| sum != 1.0);
-        if is_strict && some && is_other {
-            let sum = rounded(sum.unwrap_or_default());
-            return throw(
+        let other_sum = sum.filter(|sum| *sum != 1.0);
+        match other_sum {
+            Some(sum) if library.is_strict && some => throw(
                 format!("has recipe sample rates that add up to {sum}"),
                 "make them add up to exactly 1",
-            );
+            ),
+            _ => None,
         }
-        None
     }
 
     /// The recipes with their shares. Visitors who get none, and recipes that get fewer than they should, are a problem.
@@ -176,6 +163,15 @@ impl Recipes {
             problems.extend(lost(written, &rates, &recipes));
         }
         recipes
+    }
+}
+
+/// What a sample rate adds to a sum: nothing if there is none.
+fn added(rate: &Value) -> f64 {
+    if rate.is_nullish() {
+        0.0
+    } else {
+        rate.to_number()
     }
 }
 
@@ -210,55 +206,6 @@ fn equal_shares(recipes: &[WrittenRecipe]) -> Vec<RecipeShare> {
         .iter()
         .map(|recipe| RecipeShare::Exact(share(recipe)))
         .collect()
-}
-
-/// The shares of recipes with these sample rates.
-///
-/// Mojito adds the rates up, from the lowest to the highest. A visitor gets the recipe at which the sum first reaches
-/// the visitor's random number, which is below 1.
-fn shares_of(rates: &[f64]) -> Vec<RecipeShare> {
-    let Some(order) = ascending(rates) else {
-        return vec![RecipeShare::Dynamic; rates.len()];
-    };
-    let mut shares = vec![RecipeShare::Exact(0.0); rates.len()];
-    let (mut sum, mut given) = (0.0, 0.0);
-    for index in order {
-        sum += rates[index];
-        // No random number reaches a sum that is not a number.
-        let reached = if sum > given {
-            f64::min(sum, 1.0)
-        } else {
-            given
-        };
-        let share = reached - given;
-        let is_whole = (share - rates[index]).abs() < NOISE;
-        shares[index] = RecipeShare::Exact(if is_whole { rates[index] } else { share });
-        given = reached;
-    }
-    shares
-}
-
-/// The indices of the rates from the lowest to the highest, equal ones in their order.
-fn ascending(rates: &[f64]) -> Option<Vec<usize>> {
-    /// Where something is not a number, it depends on how the browser sorts, and all sort a few by insertion.
-    const MAX_INSERTIONS: usize = 10;
-    let mut order: Vec<usize> = (0..rates.len()).collect();
-    if !rates.iter().any(|rate| rate.is_nan()) {
-        let compare = |one: &usize, other: &usize| rates[*one].partial_cmp(&rates[*other]);
-        order.sort_by(|one, other| compare(one, other).unwrap_or(Ordering::Equal));
-        return Some(order);
-    }
-    if rates.len() > MAX_INSERTIONS {
-        return None;
-    }
-    for inserted in 1..order.len() {
-        let mut at = inserted;
-        while at > 0 && rates[order[at]] < rates[order[at - 1]] {
-            order.swap(at, at - 1);
-            at -= 1;
-        }
-    }
-    Some(order)
 }
 
 /// A problem if visitors get no recipe, or a recipe gets fewer than its sample rate.
@@ -298,11 +245,7 @@ fn lost(written: &[WrittenRecipe], rates: &Rates, recipes: &[Recipe]) -> Option<
     } else if rates.iter().any(|rate| *rate < 0.0) {
         format!("has a recipe sample rate below 0: {effects}; write 50% as 0.5")
     } else {
-        let sum = rounded(sum);
+        let sum = (sum * 1e6).round() / 1e6;
         format!("has recipe sample rates that add up to {sum}: {effects}; make them add up to 1")
     })
-}
-
-fn rounded(sum: f64) -> f64 {
-    (sum * 1e6).round() / 1e6
 }

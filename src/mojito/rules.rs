@@ -3,9 +3,10 @@
 //! Where it throws, the rest of the container does not run. Where it only catches an error, or ignores a value, the
 //! experiment does something else than it seems to.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::experiment::{Experiment, Part, Throw, Traffic, UNKNOWN_ID};
+use super::library::Library;
 use super::recipes::Recipes;
 use super::value::{Properties, Value};
 use crate::common::printable::sanitize;
@@ -20,31 +21,6 @@ pub(crate) const PROPERTIES: &[&str] = &[
     "trigger",
     "options",
 ];
-
-/// How a version of Mojito's library treats what the versions treat differently.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Library {
-    /// Before 2.3: throws without a name or a trigger function, or where the recipes' sample rates do not add up to 1.
-    pub(crate) is_strict: bool,
-    /// From 2.2.3: an error in a trigger function does not stop the later experiments.
-    pub(crate) catches_errors: bool,
-    /// From 2.4: throws where only some recipes have a sample rate.
-    pub(crate) wants_all_rates: bool,
-}
-
-impl Library {
-    /// The library in the text of a container, by the messages of its errors. Without one, the latest.
-    pub(crate) fn in_script(text: &str) -> Self {
-        let is_strict = text.contains("Specify a trigger function for this test");
-        let is_before_2_4 = text.contains("The sum of all the simple rates must be equal")
-            && !text.contains("must be defined for all recipes");
-        Self {
-            is_strict,
-            catches_errors: !is_strict || text.contains("trigger failed, error"),
-            wants_all_rates: !is_before_2_4,
-        }
-    }
-}
 
 /// An experiment as it is written.
 pub(crate) struct Written {
@@ -70,7 +46,7 @@ impl Written {
         let mut problems = Vec::new();
         let throws = self.throws(library);
         let traffic = match &throws {
-            Some(_) => broken("Mojito throws here"),
+            Some(_) => Traffic::broken("Mojito throws here"),
             None => self.traffic(library, &mut problems),
         };
         let recipes = self.recipes.shared(&traffic, &mut problems);
@@ -141,9 +117,7 @@ impl Written {
                 "write 50% as 0.5",
             );
         }
-        let throw = self
-            .recipes
-            .throws(library.is_strict, library.wants_all_rates);
+        let throw = self.recipes.throws(library);
         let fails = || {
             matches!(
                 self.traffic(library, &mut Vec::new()),
@@ -164,7 +138,7 @@ impl Written {
             problems.push(
                 "has no trigger function, so it never activates; give it a `trigger`".to_owned(),
             );
-            return broken("no trigger function");
+            return Traffic::broken("no trigger function");
         }
         let divert_to = self.divert_to(problems);
         let Some(state) = self.state(library) else {
@@ -186,7 +160,7 @@ impl Written {
             return if is_text {
                 Traffic::Staged
             } else {
-                broken("its state is not a text")
+                Traffic::broken("its state is not a text")
             };
         }
         match divert_to {
@@ -301,43 +275,4 @@ enum Divert {
 /// Mojito compares states in lower case.
 fn is_state(value: &Value, state: &str) -> bool {
     matches!(value, Value::Text(text) if text.eq_ignore_ascii_case(state))
-}
-
-fn broken(reason: &str) -> Traffic {
-    Traffic::Broken {
-        reason: reason.to_owned(),
-    }
-}
-
-/// What the experiments of a container do to each other.
-///
-/// Where Mojito throws, no later one runs. Two live ones with one id have one cookie, so the first decides for both.
-pub(crate) fn run_in_order(experiments: &mut [Experiment]) {
-    let mut stopped_by: Option<String> = None;
-    let mut decided = HashSet::new();
-    let count = experiments.len();
-    for (index, experiment) in experiments.iter_mut().enumerate() {
-        if let Some(Throw { problem, remedy }) = &experiment.throws {
-            let later = count - index - 1;
-            let consequence = match (&stopped_by, later) {
-                (Some(_), _) => "Mojito would throw here too".to_owned(),
-                (None, 0) => "Mojito throws here, so it does not run".to_owned(),
-                (None, 1) => {
-                    "Mojito throws here; it and the experiment after it do not run".to_owned()
-                }
-                (None, _) => format!(
-                    "Mojito throws here; it and the {later} experiments after it do not run"
-                ),
-            };
-            let problem = format!("{problem}: {consequence}; {remedy}");
-            experiment.problems.insert(0, problem);
-        }
-        if let Some(thrower) = &stopped_by {
-            experiment.traffic = broken(&format!("Mojito throws before it, at {thrower}"));
-        } else if experiment.throws.is_some() {
-            stopped_by = Some(experiment.id.clone());
-        } else if experiment.keeps_decisions && !decided.insert(experiment.id.clone()) {
-            experiment.traffic = Traffic::Dynamic;
-        }
-    }
 }

@@ -11,8 +11,9 @@ use oxc_span::{GetSpan, Span};
 use super::fingerprint::Normalizer;
 use crate::common::printable::sanitize;
 use crate::mojito::experiment::{BuildInfo, Experiment, Part};
+use crate::mojito::library::Library;
 use crate::mojito::recipes::{self, RecipeValue, Recipes, WrittenRecipe};
-use crate::mojito::rules::{self, Library, Written};
+use crate::mojito::rules::{self, Written};
 use crate::mojito::value::{Properties, Value};
 
 /// The name of code that is computed when the script runs.

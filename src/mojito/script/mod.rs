@@ -30,7 +30,8 @@ pub(crate) use self::module_exports::{read_exports, Exports};
 use self::parse::{assigned, parse};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::{BuildInfo, Experiment};
-use crate::mojito::rules::{run_in_order, Library};
+use crate::mojito::in_order::run_in_order;
+use crate::mojito::library::Library;
 
 /// A valid script.
 #[derive(Clone, Debug)]
