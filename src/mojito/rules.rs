@@ -52,7 +52,7 @@ impl Written {
         let recipes = self.recipes.shared(&traffic, &mut problems);
         let id = match self.constant("id") {
             None | Some(Value::Null) => UNKNOWN_ID.to_owned(),
-            Some(Value::Text(id)) if id.is_empty() => "''".to_owned(),
+            Some(id) if id.to_text().is_empty() => "''".to_owned(),
             Some(id) => sanitize(&id.to_text()),
         };
         let name = match self.constant("name") {
