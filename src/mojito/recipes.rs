@@ -145,12 +145,17 @@ impl Recipes {
     }
 
     /// The recipes with their shares. Visitors who get none, and recipes that get fewer than they should, are a problem.
-    pub(crate) fn shared(&self, traffic: &Traffic, problems: &mut Vec<String>) -> Vec<Recipe> {
+    pub(crate) fn shared(
+        &self,
+        library: Library,
+        traffic: &Traffic,
+        problems: &mut Vec<String>,
+    ) -> Vec<Recipe> {
         let written = self.listed();
         let rates = rates(written);
         let shares = match &rates {
             Rates::Equal => equal_shares(written),
-            Rates::Exact(rates) => shares_of(rates),
+            Rates::Exact(rates) => shares_of(rates, library),
             Rates::Dynamic => vec![RecipeShare::Dynamic; written.len()],
         };
         let recipes = written.iter().zip(shares).map(|(recipe, share)| Recipe {
@@ -160,7 +165,7 @@ impl Recipes {
         });
         let recipes: Vec<Recipe> = recipes.collect();
         if !matches!(traffic, Traffic::Broken { .. } | Traffic::Diverted { .. }) {
-            problems.extend(lost(written, &rates, &recipes));
+            problems.extend(lost(library, written, &rates, &recipes));
         }
         recipes
     }
@@ -209,7 +214,12 @@ fn equal_shares(recipes: &[WrittenRecipe]) -> Vec<RecipeShare> {
 }
 
 /// A problem if visitors get no recipe, or a recipe gets fewer than its sample rate.
-fn lost(written: &[WrittenRecipe], rates: &Rates, recipes: &[Recipe]) -> Option<String> {
+fn lost(
+    library: Library,
+    written: &[WrittenRecipe],
+    rates: &Rates,
+    recipes: &[Recipe],
+) -> Option<String> {
     if let Some(recipe) = written.iter().find(|recipe| recipe.is_falsy()) {
         let name = recipe.name();
         return Some(format!(
@@ -244,8 +254,10 @@ fn lost(written: &[WrittenRecipe], rates: &Rates, recipes: &[Recipe]) -> Option<
         format!("has a recipe sample rate that is not a number: {effects}; write 50% as 0.5")
     } else if rates.iter().any(|rate| *rate < 0.0) {
         format!("has a recipe sample rate below 0: {effects}; write 50% as 0.5")
+    } else if !library.adds_rates_up {
+        format!("has recipe sample rates that this version of Mojito does not add up: {effects}; upgrade Mojito")
     } else {
-        let sum = (sum * 1e6).round() / 1e6;
+        let sum = Value::Number((sum * 1e6).round() / 1e6);
         format!("has recipe sample rates that add up to {sum}: {effects}; make them add up to 1")
     })
 }

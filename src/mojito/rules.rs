@@ -49,7 +49,7 @@ impl Written {
             Some(_) => Traffic::broken("Mojito throws here"),
             None => self.traffic(library, &mut problems),
         };
-        let recipes = self.recipes.shared(&traffic, &mut problems);
+        let recipes = self.recipes.shared(library, &traffic, &mut problems);
         let id = match self.constant("id") {
             None | Some(Value::Null) => UNKNOWN_ID.to_owned(),
             Some(id) if id.to_text().is_empty() => "''".to_owned(),

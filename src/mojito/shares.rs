@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 
 use super::experiment::RecipeShare;
+use super::library::Library;
 
 /// Sums and shares that differ by less are the same. It hides floating-point noise.
 pub(crate) const NOISE: f64 = 1e-6;
@@ -10,27 +11,49 @@ pub(crate) const NOISE: f64 = 1e-6;
 /// The shares of recipes with these sample rates.
 ///
 /// Mojito adds the rates up, from the lowest to the highest. A visitor gets the recipe at which the sum first reaches
-/// the visitor's random number, which is below 1.
-pub(crate) fn shares_of(rates: &[f64]) -> Vec<RecipeShare> {
+/// the visitor's random number, which is below 1. Version 1 does not add them up: there, the highest rate gets the rest,
+/// and equal ones share what they get.
+pub(crate) fn shares_of(rates: &[f64], library: Library) -> Vec<RecipeShare> {
     let Some(order) = ascending(rates) else {
         return vec![RecipeShare::Dynamic; rates.len()];
     };
-    let mut shares = vec![RecipeShare::Exact(0.0); rates.len()];
+    let mut shares = vec![0.0; rates.len()];
     let (mut sum, mut given) = (0.0, 0.0);
-    for index in order {
-        sum += rates[index];
+    for index in &order {
+        sum = match library.adds_rates_up {
+            true => sum + rates[*index],
+            false if Some(index) == order.last() => 1.0,
+            false => rates[*index],
+        };
         // No random number reaches a sum that is not a number.
         let reached = if sum > given {
             f64::min(sum, 1.0)
         } else {
             given
         };
-        let share = reached - given;
-        let is_whole = (share - rates[index]).abs() < NOISE;
-        shares[index] = RecipeShare::Exact(if is_whole { rates[index] } else { share });
+        shares[*index] = reached - given;
         given = reached;
     }
-    shares
+    if !library.adds_rates_up {
+        share_equally(rates, &order, &mut shares);
+    }
+    let exact = shares.into_iter().zip(rates).map(|(share, rate)| {
+        let is_rate = (share - rate).abs() < NOISE;
+        RecipeShare::Exact(if is_rate { *rate } else { share })
+    });
+    exact.collect()
+}
+
+#[expect(clippy::float_cmp, reason = "as Mojito compares")]
+fn share_equally(rates: &[f64], order: &[usize], shares: &mut [f64]) {
+    for alike in order.chunk_by(|one, other| rates[*one] == rates[*other]) {
+        let sum: f64 = alike.iter().map(|index| shares[*index]).sum();
+        #[expect(clippy::cast_precision_loss, reason = "as JavaScript counts")]
+        let equal = sum / alike.len() as f64;
+        for index in alike {
+            shares[*index] = equal;
+        }
+    }
 }
 
 /// The indices of the rates from the lowest to the highest, equal ones in their order.

@@ -242,4 +242,14 @@ fn older_libraries_have_rules_of_their_own() {
         "does not run",
         "has sample rates for some recipes",
     );
+    let version_1 = format!("{before_2_3}e={{getSameSimpleRateValueRecipes(){{}}}};");
+    let rates = "a:{sampleRate:.5},b:{sampleRate:.25},c:{sampleRate:.25}";
+    let [described] = &described(&(version_1 + &live(&format!("{name},recipes:{{{rates}}}"))))[..]
+    else {
+        panic!();
+    };
+    assert_eq!(described[1], "a 75% / b 12.5% / c 12.5%");
+    assert!(described[2].starts_with(
+        "has recipe sample rates that this version of Mojito does not add up: `a` gets 75%"
+    ));
 }
