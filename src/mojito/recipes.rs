@@ -67,8 +67,13 @@ impl WrittenRecipe {
 impl Recipes {
     /// The keys of a text are its characters.
     pub(crate) fn of_text(text: &str) -> Self {
-        let units = text.encode_utf16().enumerate();
-        let recipes = units.map(|(index, _)| WrittenRecipe {
+        /// Nobody means a longer text, which would take much memory.
+        const MAX_RECIPES: usize = 100;
+        let count = text.encode_utf16().take(MAX_RECIPES + 1).count();
+        if count > MAX_RECIPES {
+            return Self::Dynamic;
+        }
+        let recipes = (0..count).map(|index| WrittenRecipe {
             id: index.to_string(),
             value: RecipeValue::Constant(Value::Text("a".to_owned())),
         });

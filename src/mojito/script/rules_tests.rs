@@ -121,6 +121,7 @@ fn what_is_fine_has_no_warning() {
          divertTo:'1'                            | all get `1`
          divertTo:'1',recipes:[{},{}]            | all get `1`
          divertTo:'1',recipes:{...a}             | computed by code
+         divertTo:'1',recipes:'ab'               | all get `1`
          recipes:{constructor:{},toString:{}}    | 100%
          recipes:{0:{sampleRate:.1},1:{sampleRate:.2},2:{sampleRate:.7}} | 100%
          recipes:{0:{sampleRate:.7},1:{sampleRate:.2},2:{sampleRate:.1}} | 100%
