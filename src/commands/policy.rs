@@ -103,7 +103,10 @@ async fn account_of_caller(settings: &Settings) -> Result<String, Error> {
     };
     let problem = match tokio::time::timeout(IDENTITY_TIMEOUT, identity).await {
         Ok(Ok(identity)) => return Ok(identity.account_id),
-        Ok(Err(error)) => error.summary(),
+        Ok(Err(ConnectError::NoCredentials(reason, _))) => {
+            format!("no credentials found: {reason}")
+        }
+        Ok(Err(ConnectError::Aws(error))) => error.to_string(),
         Err(_) => format!(
             "no response from STS within {} s",
             IDENTITY_TIMEOUT.as_secs()

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::object::Object;
 use super::served::ServedContainer;
 use crate::common::byte_size::ByteSize;
-use crate::mojito::experiment::{Experiment, Part, Percent, Recipe, Traffic};
+use crate::mojito::experiment::{describe_recipes, Experiment, Part, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
 
@@ -48,6 +48,8 @@ pub(crate) enum ChangeKind {
     /// From diverted back to a sample of the visitors.
     Resumes,
     Stops,
+    /// Does not run, and had no visitors before.
+    Breaks,
     /// Code or recipes changed.
     Changes,
     Renamed,
@@ -150,7 +152,7 @@ fn between_scripts(old: &Script, new: &Script) -> Vec<Change> {
     }
     for experiment in removed {
         let (kind, detail) = match experiment.traffic {
-            Traffic::Staged => (
+            Traffic::Staged | Traffic::Broken { .. } => (
                 ChangeKind::RemovedWhileStaged,
                 "removed; no visitor had it".to_owned(),
             ),
@@ -174,11 +176,14 @@ fn between_scripts(old: &Script, new: &Script) -> Vec<Change> {
 
 fn traffic_change(before: Option<&Experiment>, experiment: &Experiment) -> Option<Change> {
     let now = experiment.describe_traffic();
+    let had_visitors = before.is_some_and(|before| before.traffic.reaches_visitors());
     let kind = match (before.map(|before| &before.traffic), &experiment.traffic) {
         (Some(before), now) if before == now => return None,
-        (None, Traffic::Staged) => ChangeKind::Staged,
-        (None | Some(Traffic::Staged), _) => ChangeKind::Starts,
-        (_, Traffic::Staged) => ChangeKind::Stops,
+        (Some(Traffic::Broken { .. }), Traffic::Broken { .. }) => return None,
+        (_, Traffic::Staged | Traffic::Broken { .. }) if had_visitors => ChangeKind::Stops,
+        (_, Traffic::Broken { .. }) => ChangeKind::Breaks,
+        (_, Traffic::Staged) => ChangeKind::Staged,
+        _ if !had_visitors => ChangeKind::Starts,
         (_, Traffic::Diverted { .. }) => ChangeKind::Diverts,
         (Some(Traffic::Diverted { .. }), _) => ChangeKind::Resumes,
         _ => ChangeKind::Ramps,
@@ -186,6 +191,7 @@ fn traffic_change(before: Option<&Experiment>, experiment: &Experiment) -> Optio
     let detail = match before {
         Some(before) => format!("{} → {now}", before.describe_traffic()),
         None if kind == ChangeKind::Staged => "new; no visitor has it".to_owned(),
+        None if kind == ChangeKind::Breaks => format!("new; {now}"),
         None => now,
     };
     Some(Change::of(experiment, kind, detail))
@@ -212,13 +218,4 @@ fn content_changes(before: &Experiment, experiment: &Experiment) -> Vec<Change> 
         changes.push(Change::of(experiment, ChangeKind::Renamed, detail));
     }
     changes
-}
-
-/// The recipes, with sample rates if they have them: `Control 25% / Treatment 75%`.
-pub(crate) fn describe_recipes(recipes: &[Recipe]) -> String {
-    let recipe = |recipe: &Recipe| match recipe.share {
-        Some(share) => format!("{} {}", recipe.name, Percent(share)),
-        None => recipe.name.clone(),
-    };
-    recipes.iter().map(recipe).collect::<Vec<_>>().join(" / ")
 }

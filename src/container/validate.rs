@@ -110,7 +110,9 @@ fn experiment_warnings(experiments: &[Experiment]) -> Vec<String> {
                 .map(|problem| format!("experiment {id} {problem}")),
         );
         if id != UNKNOWN_ID && !ids.insert(id) {
-            warnings.push(format!("experiment {id} is added twice: visitors get both"));
+            warnings.push(format!(
+                "experiment {id} is added twice: where both are live, the first to activate decides for both; give each its own `id`"
+            ));
         }
     }
     warnings
@@ -154,10 +156,10 @@ mod tests {
              VALID Mojito.buildInfo={commitHash:'abc1234'} | mojito was built from commit abc1234, but this pipeline runs for 1f2e3d4c5b6a: check that `dist` comes from this pipeline's build
              Mojito={}                 | mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)
              Mojito.addTest(a)         | mojito has 1 call to `Mojito.addTest` with computed arguments; such experiments are not listed
-             VALID VALID               | experiment w1 is added twice: visitors get both
-             Mojito.addTest({id:'w1'}) | experiment w1 has fewer than 2 recipes: Mojito throws here; later experiments do not run",
+             VALID VALID               | experiment w1 is added twice: where both are live, the first to activate decides for both; give each its own `id`
+             Mojito.addTest({id:'w1'}) | experiment w1 has no recipes: Mojito throws here, so it does not run; give it at least 2",
         ) {
-            let text = text.replace("VALID", "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}});");
+            let text = text.replace("VALID", "Mojito.addTest({id:'w1',recipes:{0:{},1:{}},trigger(){}});");
             assert_eq!(warnings_of(&[&text]).join(" | "), expected, "{text}");
         }
     }
@@ -186,7 +188,7 @@ mod tests {
 
     #[test]
     fn variants_from_different_builds_are_a_warning() {
-        let one = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
+        let one = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}},trigger(){}})";
         let other = one.replace("w1", "w2");
         let expected = "mojito.js and mojito.pretty.js are from different builds: rebuild";
         assert!(warnings_of(&[one, one]).is_empty());

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use super::excerpt::excerpt;
-use super::experiment::Value;
 use super::script::{self, Exports, Property, SyntaxErrorKind};
+use super::value::Value;
 use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
 
@@ -87,9 +87,10 @@ impl ConfigJs {
         };
         let problem = match &property.value {
             Ok(Value::Text(text)) => return Ok(Some(text.trim()).filter(|it| !it.is_empty())),
-            Ok(Value::Null) => return Ok(None),
+            Ok(Value::Null | Value::Undefined) => return Ok(None),
             Ok(Value::Number(_)) => "is a number, expected a string",
             Ok(Value::Boolean(_)) => "is `true` or `false`, expected a string",
+            Ok(Value::Object(_) | Value::Function) => "is not a string",
             Err(problem) => problem,
         };
         let shown = self.excerpt(property);

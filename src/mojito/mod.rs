@@ -3,4 +3,10 @@
 pub(crate) mod config_js;
 pub(crate) mod excerpt;
 pub(crate) mod experiment;
+pub(crate) mod in_order;
+pub(crate) mod library;
+pub(crate) mod recipes;
+pub(crate) mod rules;
 pub(crate) mod script;
+pub(crate) mod shares;
+pub(crate) mod value;

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::console::{Row, Style};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, first_ten};
-use crate::container::changes::{describe_recipes, Change, ChangeKind, Changes};
+use crate::container::changes::{Change, ChangeKind, Changes};
 use crate::container::object::{Container, Object};
-use crate::mojito::experiment::{BuildInfo, Experiment, Percent, Traffic};
+use crate::mojito::experiment::{describe_recipes, BuildInfo, Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::publish::plan::Plan;
 use crate::settings::names::s3_uri;
@@ -74,6 +74,7 @@ fn appearance(traffic: &Traffic) -> (f64, &'static str, Style) {
         Traffic::Diverted { .. } => (2.0, "diverted", Style::Notable),
         Traffic::Dynamic => (3.0, "computed", Style::Notable),
         Traffic::Staged => (4.0, "staged", Style::Plain),
+        Traffic::Broken { .. } => (5.0, "broken", Style::Bad),
     }
 }
 
@@ -82,7 +83,7 @@ fn share(traffic: &Traffic) -> (String, String) {
     let (share, text) = match traffic {
         Traffic::Live { share } => (*share, Percent(*share).to_string()),
         Traffic::Diverted { .. } => (1.0, "all".to_owned()),
-        Traffic::Staged | Traffic::Dynamic => return Default::default(),
+        Traffic::Staged | Traffic::Dynamic | Traffic::Broken { .. } => return Default::default(),
     };
     #[expect(
         clippy::cast_possible_truncation,
@@ -100,6 +101,7 @@ fn recipes(experiment: &Experiment) -> String {
     match &experiment.traffic {
         Traffic::Diverted { recipe } => format!("→ {}", experiment.recipe_name(recipe)),
         Traffic::Dynamic => "only running the container would tell who has it".to_owned(),
+        Traffic::Broken { reason } => format!("does not run: {reason}"),
         Traffic::Live { .. } | Traffic::Staged => describe_recipes(&experiment.recipes),
     }
 }
@@ -177,6 +179,7 @@ fn appearance_of_change(kind: ChangeKind) -> (char, &'static str, Style) {
         ChangeKind::Diverts => ('→', "diverts", Style::Notable),
         ChangeKind::Resumes => ('←', "resumes", Style::Good),
         ChangeKind::Stops => ('-', "stops", Style::Bad),
+        ChangeKind::Breaks => ('-', "breaks", Style::Bad),
         ChangeKind::Changes => ('~', "changes", Style::Notable),
         ChangeKind::Renamed => ('~', "renamed", Style::Notable),
         ChangeKind::Staged => ('+', "staged", Style::Notable),
@@ -232,7 +235,7 @@ mod tests {
     }
 
     fn add(properties: &str) -> String {
-        format!(",Mojito.addTest({{{properties},recipes:{{0:{{name:'Control'}},1:{{name:'Blue',js:function(e){{e.a()}}}}}}}})")
+        format!(",Mojito.addTest({{{properties},recipes:{{0:{{name:'Control'}},1:{{name:'Blue',js:function(e){{e.a()}}}}}},trigger(e){{e.b()}}}})")
     }
 
     const URL: &str = "s3://acme/js/mojito.js";
@@ -293,11 +296,18 @@ mod tests {
         case(None, staged, "+ staged  w1  Hero  new; no visitor has it");
         let removed = "- removed  w1  Hero  removed; no visitor had it";
         case(staged, None, removed);
+        let broken = Some("state:'live',sampleRate:50");
+        case(half, broken, "- stops  w1  Hero  50% → does not run");
+        case(broken, half, "+ starts  w1  Hero  does not run → 50%");
+        case(staged, broken, "- breaks  w1  Hero  staged → does not run");
+        case(broken, staged, "+ staged  w1  Hero  does not run → staged");
+        case(None, broken, "- breaks  w1  Hero  new; does not run");
+        case(broken, None, removed);
     }
 
     #[test]
     fn other_code_recipes_and_names_are_changes() {
-        let properties = "id:'w1',name:'Hero',state:'live',trigger:function(e){e.b()}";
+        let properties = "id:'w1',name:'Hero',state:'live'";
         let old = container(&add(properties));
         let new = old.replace("e.a()", "e.c()");
         between(&old, &new, &["~ changes  w1  Hero  js of `Blue`"]);

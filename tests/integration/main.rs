@@ -17,6 +17,7 @@ mod support;
 
 mod mojito {
     mod config_js;
+    mod experiments;
     mod script;
 }
 mod settings {

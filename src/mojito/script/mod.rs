@@ -9,6 +9,10 @@ mod fingerprint;
 mod module_exports;
 mod parse;
 mod regex;
+#[cfg(test)]
+mod rules_tests;
+#[cfg(test)]
+mod simulation;
 mod syntax_error;
 #[cfg(test)]
 mod tests;
@@ -26,6 +30,8 @@ pub(crate) use self::module_exports::{read_exports, Exports, Property};
 use self::parse::{assigned, parse};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::{BuildInfo, Experiment};
+use crate::mojito::in_order::run_in_order;
+use crate::mojito::library::Library;
 
 /// A valid script.
 #[derive(Clone, Debug)]
@@ -79,13 +85,16 @@ fn read_unbounded(text: &str) -> Result<Script, SyntaxError> {
         }
     }
     let normalizer = Normalizer::new(text, &semantic, left_out);
+    let library = Library::in_script(text);
     let experiments = experiments.into_iter();
+    let mut experiments: Vec<Experiment> = experiments
+        .map(|(object, call)| read_experiment(object, call, library, &normalizer))
+        .collect();
+    run_in_order(&mut experiments);
     Ok(Script {
         is_mojito: is_mojito(&semantic),
         build_info,
-        experiments: experiments
-            .map(|(object, call)| read_experiment(object, call, &normalizer))
-            .collect(),
+        experiments,
         unreadable,
         shared_code: normalizer.hash_of_rest(program.span),
     })

@@ -16,7 +16,7 @@ use super::bounds::parse_within_limits;
 use super::experiments::{constant, known_property};
 use super::parse::{assigned, parse};
 use super::syntax_error::{range, SyntaxError, SyntaxErrorKind};
-use crate::mojito::experiment::Value;
+use crate::mojito::value::Value;
 
 /// What a module exports.
 #[derive(Debug, Default)]

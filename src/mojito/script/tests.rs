@@ -4,10 +4,13 @@ use proptest::prelude::*;
 
 use super::bounds::{MAX_DEPTH, MAX_GROUPS};
 use super::*;
-use crate::mojito::experiment::{Part, Recipe, Traffic};
+use crate::mojito::experiment::{Part, Recipe, RecipeShare, Traffic};
 
 const MINIFIED: &str = include_str!("../../../tests/support/sample/mojito.js");
 const PRETTY: &str = include_str!("../../../tests/support/sample/mojito.pretty.js");
+
+/// What an experiment needs to run.
+const RUNNING: &str = "id:'w1',recipes:{0:{name:'A'},1:{name:'B'}},trigger(e){e.activate()}";
 
 /// Reads an experiment with these properties.
 fn experiment(properties: &str) -> Experiment {
@@ -21,7 +24,7 @@ fn recipe(id: &str, name: &str, share: Option<f64>) -> Recipe {
     Recipe {
         id: id.to_owned(),
         name: name.to_owned(),
-        share,
+        share: share.map_or(RecipeShare::Equal, RecipeShare::Exact),
     }
 }
 
@@ -61,7 +64,7 @@ fn a_value_is_read_in_every_form_that_minifiers_write() {
         (0.0, "null, void 0, -1, 'half', 'NaN', 0/0"),
     ] {
         for rate in rates.split(", ") {
-            let live = experiment(&format!("id:'w1',state:'live',sampleRate:{rate}"));
+            let live = experiment(&format!("{RUNNING},state:'live',sampleRate:{rate}"));
             assert_eq!(live.traffic, Traffic::Live { share }, "{rate}");
         }
     }
@@ -70,12 +73,12 @@ fn a_value_is_read_in_every_form_that_minifiers_write() {
 /// NaN does not equal itself, so every build would seem to ramp it.
 #[test]
 fn a_rate_that_is_not_a_number_is_zero_in_every_build() {
-    let recipes = "recipes:{a:{sampleRate:'x'},b:{sampleRate:.5}}";
+    let recipes = "recipes:{a:{sampleRate:0/0},b:{sampleRate:.5}},trigger(e){e.activate()}";
     let read = || experiment(&format!("id:'w1',state:'live',sampleRate:'half',{recipes}"));
     let live = read();
     assert_eq!(live, read());
     assert_eq!(live.describe_traffic(), "0%");
-    let recipes = [recipe("a", "a", Some(0.0)), recipe("b", "b", Some(0.5))];
+    let recipes = [recipe("a", "a", Some(0.0)), recipe("b", "b", Some(0.0))];
     assert_eq!(live.recipes, recipes);
     let problems = live.problems.concat();
     assert!(problems.contains("sample rate that is not a number"));
@@ -85,8 +88,7 @@ fn a_rate_that_is_not_a_number_is_zero_in_every_build() {
 fn traffic_follows_mojitos_own_rules() {
     #[track_caller]
     fn case(properties: &str, expected: &Traffic) {
-        let recipes = "recipes:{0:{name:'A'},1:{name:'B'}}";
-        let read = experiment(&format!("id:'w1',{recipes},{properties}"));
+        let read = experiment(&format!("{RUNNING},{properties}"));
         assert_eq!(&read.traffic, expected, "{properties}");
     }
     let all = Traffic::Live { share: 1.0 };

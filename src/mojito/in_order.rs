@@ -1,0 +1,50 @@
+//! What the experiments of a container do to each other.
+
+use std::collections::HashSet;
+
+use super::experiment::{Experiment, Throw, Traffic};
+
+/// Runs them one after the other.
+///
+/// Where Mojito throws, no later one runs. Two live ones with one id have one cookie, so the first decides for both.
+pub(crate) fn run_in_order(experiments: &mut [Experiment]) {
+    let mut decided = HashSet::new();
+    // The id of the last one at which Mojito threw, and how many after it do not run.
+    let (mut thrower, mut stopped) = (String::new(), 0_usize);
+    for index in 0..experiments.len() {
+        let is_stopped = stopped > 0;
+        let later = match experiments[index].throws {
+            Some(_) if !is_stopped => count_stopped(&experiments[index..]),
+            _ => 0,
+        };
+        let experiment = &mut experiments[index];
+        stopped = stopped.saturating_sub(1);
+        if let Some(Throw { problem, remedy }) = &experiment.throws {
+            let consequence = match later {
+                _ if is_stopped => "Mojito would throw here too".to_owned(),
+                0 => "Mojito throws here, so it does not run".to_owned(),
+                1 => "Mojito throws here; it and the experiment after it do not run".to_owned(),
+                _ => format!(
+                    "Mojito throws here; it and the {later} experiments after it do not run"
+                ),
+            };
+            let problem = format!("{problem}: {consequence}; {remedy}");
+            experiment.problems.insert(0, problem);
+        }
+        if is_stopped {
+            experiment.traffic = Traffic::broken(&format!("Mojito throws before it, at {thrower}"));
+        } else if experiment.throws.is_some() {
+            thrower.clone_from(&experiment.id);
+            stopped = later;
+        } else if experiment.keeps_decisions && !decided.insert(experiment.id.clone()) {
+            experiment.traffic = Traffic::Dynamic;
+        }
+    }
+}
+
+/// How many experiments after the first of these do not run if Mojito throws at it.
+///
+/// All of them, as nothing catches the error.
+fn count_stopped(experiments: &[Experiment]) -> usize {
+    experiments.len() - 1
+}
