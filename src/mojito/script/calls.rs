@@ -1,0 +1,321 @@
+//! Finds the calls of `Mojito.addTest` that can be read, and counts what else mentions `addTest`.
+//!
+//! A container can add experiments in ways that cannot be read: by another name for `Mojito`, by `call` or `bind`, in code
+//! that is a string. None of them may pass unnoticed.
+
+use oxc_ast::ast::{
+    Argument, AssignmentExpression, CallExpression, Expression, LogicalOperator, MemberExpression,
+    ObjectExpression, PropertyKey,
+};
+use oxc_ast::AstKind;
+use oxc_semantic::{NodeId, Semantic};
+use oxc_span::{GetSpan, Span};
+
+use super::experiments::constant;
+use super::global::{is_global_mojito, Spans};
+use super::parse::assigned;
+use crate::mojito::experiment::Value;
+
+const ADD_TEST: &str = "addTest";
+
+/// A call that adds an experiment, or the assignment of the build info.
+pub(super) struct Found<'a> {
+    /// `None` if it is not one object literal.
+    pub(super) object: Option<&'a ObjectExpression<'a>>,
+    /// The whole call or assignment.
+    pub(super) node: NodeId,
+    pub(super) span: Span,
+    /// The object that it is called on, if that does more: `(Mojito = function(){}())`.
+    pub(super) receiver: Option<Span>,
+}
+
+impl<'a> Found<'a> {
+    fn new(
+        node: NodeId,
+        span: Span,
+        member: &'a MemberExpression<'a>,
+        object: Option<&'a ObjectExpression<'a>>,
+    ) -> Self {
+        let receiver = member.object();
+        Self {
+            object,
+            node,
+            span,
+            receiver: assigns(receiver).then(|| receiver.span()),
+        }
+    }
+
+    /// What adds the experiment, without the receiver.
+    pub(super) fn own(&self) -> Span {
+        let start = self.receiver.map_or(self.span.start, |it| it.end);
+        Span::new(start, self.span.end)
+    }
+}
+
+/// Everything that concerns `addTest` and `buildInfo`.
+#[derive(Default)]
+pub(super) struct Calls<'a> {
+    pub(super) experiments: Vec<Found<'a>>,
+    pub(super) build_info: Vec<Found<'a>>,
+    /// How often `addTest` is mentioned otherwise, apart from its definition and tests for it.
+    pub(super) unreadable: usize,
+    /// Whether `addTest` is defined.
+    pub(super) is_defined: bool,
+}
+
+pub(super) fn calls<'a>(semantic: &Semantic<'a>) -> Calls<'a> {
+    let mut calls = Calls::default();
+    // Strings that mention `addTest`, and those of them that are looked at as a part of something else.
+    let (mut texts, mut looked_at) = (Vec::new(), Vec::new());
+    for node in semantic.nodes() {
+        let id = node.id();
+        match node.kind() {
+            AstKind::CallExpression(call) => {
+                let member = called(call).filter(|it| is_named(it, ADD_TEST));
+                if let Some(member) = member {
+                    let object = only_argument(call);
+                    if object.is_some() && is_global_mojito(member.object(), semantic) {
+                        let found = Found::new(id, call.span, member, object);
+                        calls.experiments.push(found);
+                    } else {
+                        // It counts as shared code, so that a change is noticed.
+                        calls.unreadable += 1;
+                    }
+                }
+            }
+            AstKind::AssignmentExpression(it) => {
+                let Some(member) = assigned(it) else {
+                    continue;
+                };
+                if is_named(member, ADD_TEST) {
+                    calls.is_defined = true;
+                } else if is_named(member, "buildInfo")
+                    && is_global_mojito(member.object(), semantic)
+                {
+                    calls.build_info.push(build_info(id, it, member));
+                }
+            }
+            AstKind::StaticMemberExpression(member) if member.property.name == ADD_TEST => {
+                calls.unreadable += usize::from(is_value(semantic, id));
+            }
+            AstKind::ComputedMemberExpression(member) if is_add_test(&member.expression) => {
+                looked_at.push(member.expression.span());
+                calls.unreadable += usize::from(is_value(semantic, id));
+            }
+            AstKind::ObjectProperty(it) if key_is_add_test(&it.key) => {
+                looked_at.push(it.key.span());
+                calls.is_defined = true;
+            }
+            AstKind::MethodDefinition(it) if key_is_add_test(&it.key) => {
+                looked_at.push(it.key.span());
+                calls.is_defined = true;
+            }
+            AstKind::PropertyDefinition(it) if key_is_add_test(&it.key) => {
+                looked_at.push(it.key.span());
+                calls.is_defined = true;
+            }
+            // Destructuring.
+            AstKind::BindingProperty(it) if key_is_add_test(&it.key) => texts.push(it.key.span()),
+            AstKind::AssignmentTargetPropertyProperty(it) if key_is_add_test(&it.name) => {
+                texts.push(it.name.span());
+            }
+            AstKind::AssignmentTargetPropertyIdentifier(it) if it.binding.name == ADD_TEST => {
+                texts.push(it.span);
+            }
+            // In `with (Mojito)`.
+            AstKind::IdentifierReference(it) if it.name == ADD_TEST => {
+                let reference = semantic.scoping().get_reference(it.reference_id());
+                if reference.symbol_id().is_none() && reference.is_read() {
+                    calls.unreadable += 1;
+                }
+            }
+            AstKind::StringLiteral(text) if mentions_add_test(&text.value) => {
+                if defines(semantic.nodes().parent_kind(id), text.span) {
+                    looked_at.push(text.span);
+                    calls.is_defined = true;
+                }
+                texts.push(text.span);
+            }
+            AstKind::TemplateElement(text)
+                if text.value.cooked.is_some_and(|it| mentions_add_test(&it)) =>
+            {
+                texts.push(text.span);
+            }
+            AstKind::BinaryExpression(it) => {
+                let parent = semantic.nodes().parent_kind(id);
+                if it.operator.is_in() && is_add_test(&it.left) {
+                    looked_at.push(it.left.span());
+                } else if !matches!(parent, AstKind::BinaryExpression(_)) && joins_add_test(it) {
+                    texts.push(it.span);
+                }
+            }
+            _ => {}
+        }
+    }
+    let looked_at = Spans::new(looked_at);
+    // Text in a text counts once.
+    texts.sort_by_key(|text| (text.start, std::cmp::Reverse(text.end)));
+    texts.dedup_by(|inner, outer| outer.contains_inclusive(*inner));
+    let others = texts.iter().filter(|text| !looked_at.hold(**text));
+    calls.unreadable += others.count();
+    calls
+}
+
+fn build_info<'a>(
+    node: NodeId,
+    assignment: &'a AssignmentExpression<'a>,
+    member: &'a MemberExpression<'a>,
+) -> Found<'a> {
+    let object = match assignment.right.without_parentheses() {
+        Expression::ObjectExpression(object) => Some(&**object),
+        _ => None,
+    };
+    Found::new(node, assignment.span, member, object)
+}
+
+/// The argument of the call, if it is one object.
+fn only_argument<'a>(call: &'a CallExpression<'a>) -> Option<&'a ObjectExpression<'a>> {
+    match &call.arguments[..] {
+        [argument] => match argument.as_expression()?.without_parentheses() {
+            Expression::ObjectExpression(object) => Some(object),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The member expression that is called.
+fn called<'a>(call: &'a CallExpression<'a>) -> Option<&'a MemberExpression<'a>> {
+    match call.callee.without_parentheses() {
+        Expression::ChainExpression(chain) => chain.expression.as_member_expression(),
+        expression => expression.as_member_expression(),
+    }
+}
+
+fn is_named(member: &MemberExpression, name: &str) -> bool {
+    match member {
+        MemberExpression::ComputedMemberExpression(it) => {
+            constant(&it.expression) == Some(Value::Text(name.to_owned()))
+        }
+        other => other.static_property_name() == Some(name),
+    }
+}
+
+fn is_add_test(name: &Expression) -> bool {
+    constant(name) == Some(Value::Text(ADD_TEST.to_owned()))
+}
+
+fn key_is_add_test(key: &PropertyKey) -> bool {
+    key.static_name().as_deref() == Some(ADD_TEST) || key.as_expression().is_some_and(is_add_test)
+}
+
+/// Whether a constant of several texts has the word `addTest`.
+fn joins_add_test(sum: &oxc_ast::ast::BinaryExpression) -> bool {
+    let [left, right] = [&sum.left, &sum.right].map(constant);
+    match (sum.operator.as_str(), left, right) {
+        ("+", Some(Value::Text(left)), Some(Value::Text(right))) => {
+            mentions_add_test(&(left + &right))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a text has the word `addTest`.
+fn mentions_add_test(text: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$');
+    text.match_indices(ADD_TEST).any(|(at, _)| {
+        !text[..at].ends_with(is_part) && !text[at + ADD_TEST.len()..].starts_with(is_part)
+    })
+}
+
+/// Whether this is `Object.defineProperty(.., text, ..)`.
+fn defines(parent: AstKind, text: Span) -> bool {
+    let AstKind::CallExpression(call) = parent else {
+        return false;
+    };
+    let is_name = |argument: &Argument| argument.span() == text;
+    called(call).is_some_and(|it| is_named(it, "defineProperty"))
+        && call.arguments.get(1).is_some_and(is_name)
+}
+
+/// Whether the value of a member expression is used: not called, assigned or merely tested for.
+fn is_value(semantic: &Semantic, mut id: NodeId) -> bool {
+    let nodes = semantic.nodes();
+    loop {
+        let span = nodes.kind(id).span();
+        id = nodes.parent_id(id);
+        match nodes.kind(id) {
+            AstKind::ParenthesizedExpression(_) | AstKind::ChainExpression(_) => {}
+            AstKind::CallExpression(call) => {
+                // A call of it is counted by itself.
+                return call.callee.span() != span || called(call).is_none();
+            }
+            AstKind::AssignmentExpression(it) => return it.left.span() != span,
+            AstKind::UnaryExpression(_)
+            | AstKind::IfStatement(_)
+            | AstKind::WhileStatement(_)
+            | AstKind::ExpressionStatement(_) => return false,
+            AstKind::BinaryExpression(it) => return !it.operator.is_equality(),
+            AstKind::LogicalExpression(it)
+                if it.operator == LogicalOperator::And && it.left.span() == span =>
+            {
+                return false;
+            }
+            AstKind::ConditionalExpression(it) if it.test.span() == span => return false,
+            AstKind::SequenceExpression(it)
+                if it.expressions.last().is_none_or(|last| last.span() != span) =>
+            {
+                return false;
+            }
+            AstKind::LogicalExpression(_)
+            | AstKind::ConditionalExpression(_)
+            | AstKind::SequenceExpression(_) => {}
+            _ => return true,
+        }
+    }
+}
+
+/// Whether an expression assigns something, apart from its value.
+fn assigns(expression: &Expression) -> bool {
+    match expression.without_parentheses() {
+        Expression::AssignmentExpression(_) | Expression::CallExpression(_) => true,
+        Expression::SequenceExpression(it) => it.expressions.iter().any(assigns),
+        Expression::LogicalExpression(it) => assigns(&it.left) || assigns(&it.right),
+        Expression::ConditionalExpression(it) => [&it.test, &it.consequent, &it.alternate]
+            .into_iter()
+            .any(assigns),
+        _ => false,
+    }
+}
+
+/// The start of the innermost `try` block that catches what a call throws.
+pub(super) fn caught_by(semantic: &Semantic, call: NodeId) -> Option<u32> {
+    let nodes = semantic.nodes();
+    let mut inner = nodes.kind(call).span();
+    for id in nodes.ancestor_ids(call) {
+        match nodes.kind(id) {
+            AstKind::TryStatement(it) if it.handler.is_some() && it.block.span == inner => {
+                return Some(it.span.start);
+            }
+            AstKind::Function(_) | AstKind::ArrowFunctionExpression(_) if !is_called(nodes, id) => {
+                return None;
+            }
+            _ => {}
+        }
+        inner = nodes.kind(id).span();
+    }
+    None
+}
+
+/// Whether a function is called where it stands.
+fn is_called(nodes: &oxc_semantic::AstNodes, function: NodeId) -> bool {
+    let mut inner = nodes.kind(function).span();
+    for kind in nodes.ancestor_kinds(function) {
+        match kind {
+            AstKind::ParenthesizedExpression(_) => inner = kind.span(),
+            AstKind::CallExpression(call) => return call.callee.span() == inner,
+            _ => return false,
+        }
+    }
+    false
+}
