@@ -198,10 +198,11 @@ mod tests {
 
     #[test]
     fn variants_from_different_builds_are_a_warning() {
-        let one = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
+        let one = "(Mojito=f()).addTest({id:'w1',recipes:{0:{},1:{}}})";
         let other = one.replace("w1", "w2");
         let expected = "mojito.js and mojito.pretty.js are from different builds: rebuild";
-        assert!(warnings_of(&[one, one]).is_empty());
+        let pretty = "Mojito = f();\nMojito.addTest({id:'w1',recipes:{0:{},1:{}}});";
+        assert!(warnings_of(&[pretty, one]).is_empty());
         assert_eq!(warnings_of(&[one, &other]), [expected]);
     }
 }

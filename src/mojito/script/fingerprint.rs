@@ -56,7 +56,11 @@ struct Code(String);
 impl Code {
     fn push(&mut self, text: &str) {
         let is_after_layout = self.0.is_empty() || self.0.ends_with(['\u{1}', '\u{2}', '\u{3}']);
-        let text = if is_after_layout { text.trim_start() } else { text };
+        let text = if is_after_layout {
+            text.trim_start()
+        } else {
+            text
+        };
         if text.starts_with(['}', ')']) {
             self.drop_separator();
         }

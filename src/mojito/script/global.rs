@@ -111,7 +111,8 @@ pub(super) fn use_of_mojito(semantic: &Semantic) -> UseOfMojito {
                 }
                 mentions.push(id.span);
                 let parent = nodes.parent_kind(node.id());
-                is_unguarded |= !matches!(parent, AstKind::UnaryExpression(it) if it.operator.is_typeof());
+                is_unguarded |=
+                    !matches!(parent, AstKind::UnaryExpression(it) if it.operator.is_typeof());
             }
             kind => {
                 let Some(member) = kind.as_member_expression_kind() else {

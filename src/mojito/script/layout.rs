@@ -150,8 +150,7 @@ fn matters(
             AstKind::ExpressionStatement(it) => {
                 matches!(nodes.parent_kind(id), AstKind::FunctionBody(body) if body.span == it.span)
             }
-            AstKind::SequenceExpression(_)
-            | AstKind::ParenthesizedExpression(_) => false,
+            AstKind::SequenceExpression(_) | AstKind::ParenthesizedExpression(_) => false,
             AstKind::LogicalExpression(it) => it.right.span() != span,
             AstKind::ConditionalExpression(it) => it.test.span() == span,
             _ => true,

@@ -12,11 +12,14 @@ mod layout;
 mod module_exports;
 mod parse;
 mod regex;
+mod repair;
 mod syntax_error;
 #[cfg(test)]
 mod tests;
 
 use oxc_allocator::Allocator;
+use oxc_ast::ast::Program;
+use oxc_semantic::Semantic;
 use oxc_span::SourceType;
 
 use self::bounds::parse_within_limits;
@@ -26,6 +29,7 @@ use self::fingerprint::Normalizer;
 use self::global::{use_of_mojito, UseOfMojito};
 pub(crate) use self::module_exports::{read_exports, Exports};
 use self::parse::parse;
+use self::repair::{are_valid, repaired};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
 use crate::mojito::experiment::{BuildInfo, Experiment};
 
@@ -53,28 +57,44 @@ pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
 
 fn read_unbounded(text: &str) -> Result<Script, SyntaxError> {
     let allocator = Allocator::default();
-    let (program, semantic) =
-        parse(&allocator, text, SourceType::script()).map_err(|mut error| {
-            let is_module = || parse(&allocator, text, SourceType::mjs()).is_ok();
-            if error.kind == SyntaxErrorKind::Script && is_module() {
-                error.kind = SyntaxErrorKind::Module;
-            }
-            error
-        })?;
-    let calls = calls(&semantic);
+    match parse(&allocator, text, SourceType::script()) {
+        Ok((program, semantic)) => Ok(script(program, &semantic)),
+        Err(error) => read_repaired(text).ok_or_else(|| as_module(text, error)),
+    }
+}
+
+/// Reads a script that browsers accept and the parser does not.
+fn read_repaired(text: &str) -> Option<Script> {
+    let (repaired, repairs) = repaired(text)?;
+    let allocator = Allocator::default();
+    let (program, semantic) = parse(&allocator, &repaired, SourceType::script()).ok()?;
+    are_valid(&repairs, &semantic).then(|| script(program, &semantic))
+}
+
+/// The error, which says so if the text is a valid module.
+fn as_module(text: &str, mut error: SyntaxError) -> SyntaxError {
+    let is_module = || parse(&Allocator::default(), text, SourceType::mjs()).is_ok();
+    if error.kind == SyntaxErrorKind::Script && is_module() {
+        error.kind = SyntaxErrorKind::Module;
+    }
+    error
+}
+
+fn script<'a>(program: &'a Program<'a>, semantic: &'a Semantic<'a>) -> Script {
+    let calls = calls(semantic);
     let left_out = calls.experiments.iter().chain(&calls.build_info);
-    let normalizer = Normalizer::new(text, &semantic, left_out);
+    let normalizer = Normalizer::new(program.source_text, semantic, left_out);
     let experiment = |call: &Found| {
         let object = call.object?;
         let read = read_experiment(object, call.own(), &normalizer);
-        let caught_by = caught_by(&semantic, call.node);
+        let caught_by = caught_by(semantic, call.node);
         Some(Experiment { caught_by, ..read })
     };
     let experiments: Vec<_> = calls.experiments.iter().filter_map(experiment).collect();
     let build_info = calls.build_info.iter().filter_map(|it| it.object);
-    let use_of_mojito = use_of_mojito(&semantic);
+    let use_of_mojito = use_of_mojito(semantic);
     let adds = !experiments.is_empty() || calls.unreadable > 0;
-    Ok(Script {
+    Script {
         is_mojito: use_of_mojito == UseOfMojito::Sound || calls.is_defined || adds,
         is_unguarded: use_of_mojito == UseOfMojito::Unguarded && !calls.is_defined,
         build_info: build_info.last().map(read_build_info),
@@ -82,5 +102,5 @@ fn read_unbounded(text: &str) -> Result<Script, SyntaxError> {
         unreadable: calls.unreadable,
         defines_add_test: calls.is_defined,
         shared_code: normalizer.hash_of_rest(program.span),
-    })
+    }
 }
