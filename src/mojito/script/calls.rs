@@ -3,12 +3,15 @@
 //! A container can add experiments in ways that cannot be read: by another name for `Mojito`, by `call` or `bind`, in code
 //! that is a string. None of them may pass unnoticed.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
 use oxc_ast::ast::{
-    Argument, AssignmentExpression, CallExpression, Expression, LogicalOperator, MemberExpression,
-    ObjectExpression, PropertyKey,
+    Argument, AssignmentExpression, BinaryExpression, CallExpression, Expression, LogicalOperator,
+    MemberExpression, ObjectExpression, PropertyKey,
 };
 use oxc_ast::AstKind;
-use oxc_semantic::{NodeId, Semantic};
+use oxc_semantic::{AstNodes, NodeId, Semantic};
 use oxc_span::{GetSpan, Span};
 
 use super::experiments::constant;
@@ -65,100 +68,136 @@ pub(super) struct Calls<'a> {
 
 pub(super) fn calls<'a>(semantic: &Semantic<'a>) -> Calls<'a> {
     let mut calls = Calls::default();
-    // Strings that mention `addTest`, and those of them that are looked at as a part of something else.
-    let (mut texts, mut looked_at) = (Vec::new(), Vec::new());
+    let mut names = Names::default();
     for node in semantic.nodes() {
-        let id = node.id();
-        match node.kind() {
+        calls.visit(semantic, node.id(), node.kind());
+        names.visit(semantic, node.id(), node.kind());
+    }
+    calls.is_defined |= !names.definitions.is_empty();
+    calls.unreadable += names.count_others();
+    calls
+}
+
+impl<'a> Calls<'a> {
+    /// What is not shared code, and the receivers in it, which are.
+    pub(super) fn left_out(&self) -> (Vec<Span>, HashMap<Span, NodeId>) {
+        let (mut left_out, mut receivers) = (Vec::new(), HashMap::new());
+        for call in self.experiments.iter().chain(&self.build_info) {
+            left_out.push(call.own());
+            if let Some(receiver) = call.receiver {
+                left_out.push(Span::new(call.span.start, receiver.start));
+                receivers.insert(receiver, call.node);
+            }
+        }
+        (left_out, receivers)
+    }
+
+    fn visit(&mut self, semantic: &Semantic<'a>, id: NodeId, kind: AstKind<'a>) {
+        let is_used = match kind {
             AstKind::CallExpression(call) => {
-                let member = called(call).filter(|it| is_named(it, ADD_TEST));
-                if let Some(member) = member {
-                    let object = only_argument(call);
-                    if object.is_some() && is_global_mojito(member.object(), semantic) {
-                        let found = Found::new(id, call.span, member, object);
-                        calls.experiments.push(found);
-                    } else {
-                        // It counts as shared code, so that a change is noticed.
-                        calls.unreadable += 1;
-                    }
+                let Some(member) = called(call).filter(|it| is_named(it, ADD_TEST)) else {
+                    return;
+                };
+                let object = only_argument(call);
+                let is_read = object.is_some() && is_global_mojito(member.object(), semantic);
+                if is_read {
+                    let found = Found::new(id, call.span, member, object);
+                    self.experiments.push(found);
                 }
+                // It counts as shared code, so that a change is noticed.
+                !is_read
             }
             AstKind::AssignmentExpression(it) => {
-                let Some(member) = assigned(it) else {
-                    continue;
-                };
-                if is_named(member, ADD_TEST) {
-                    calls.is_defined = true;
-                } else if is_named(member, "buildInfo")
-                    && is_global_mojito(member.object(), semantic)
-                {
-                    calls.build_info.push(build_info(id, it, member));
-                }
+                let member = assigned(it);
+                self.is_defined |= member.is_some_and(|it| is_named(it, ADD_TEST));
+                let info = member.filter(|member| {
+                    is_named(member, "buildInfo") && is_global_mojito(member.object(), semantic)
+                });
+                let info = info.map(|member| build_info(id, it, member));
+                self.build_info.extend(info);
+                false
             }
-            AstKind::StaticMemberExpression(member) if member.property.name == ADD_TEST => {
-                calls.unreadable += usize::from(is_value(semantic, id));
+            AstKind::StaticMemberExpression(member) => {
+                member.property.name == ADD_TEST && is_value(semantic, id)
             }
-            AstKind::ComputedMemberExpression(member) if is_add_test(&member.expression) => {
-                looked_at.push(member.expression.span());
-                calls.unreadable += usize::from(is_value(semantic, id));
-            }
-            AstKind::ObjectProperty(it) if key_is_add_test(&it.key) => {
-                looked_at.push(it.key.span());
-                calls.is_defined = true;
-            }
-            AstKind::MethodDefinition(it) if key_is_add_test(&it.key) => {
-                looked_at.push(it.key.span());
-                calls.is_defined = true;
-            }
-            AstKind::PropertyDefinition(it) if key_is_add_test(&it.key) => {
-                looked_at.push(it.key.span());
-                calls.is_defined = true;
-            }
-            // Destructuring.
-            AstKind::BindingProperty(it) if key_is_add_test(&it.key) => texts.push(it.key.span()),
-            AstKind::AssignmentTargetPropertyProperty(it) if key_is_add_test(&it.name) => {
-                texts.push(it.name.span());
-            }
-            AstKind::AssignmentTargetPropertyIdentifier(it) if it.binding.name == ADD_TEST => {
-                texts.push(it.span);
+            AstKind::ComputedMemberExpression(member) => {
+                is_add_test(&member.expression) && is_value(semantic, id)
             }
             // In `with (Mojito)`.
             AstKind::IdentifierReference(it) if it.name == ADD_TEST => {
                 let reference = semantic.scoping().get_reference(it.reference_id());
-                if reference.symbol_id().is_none() && reference.is_read() {
-                    calls.unreadable += 1;
-                }
+                reference.symbol_id().is_none() && reference.is_read()
+            }
+            _ => false,
+        };
+        self.unreadable += usize::from(is_used);
+    }
+}
+
+/// Where `addTest` stands as a key or in a text.
+#[derive(Default)]
+struct Names {
+    all: Vec<Span>,
+    definitions: Vec<Span>,
+    /// What is counted as a member expression or only tests for it.
+    counted: Vec<Span>,
+}
+
+impl Names {
+    fn visit(&mut self, semantic: &Semantic, id: NodeId, kind: AstKind) {
+        let parent = || semantic.nodes().parent_kind(id);
+        match kind {
+            AstKind::ComputedMemberExpression(member) if is_add_test(&member.expression) => {
+                self.counted.push(member.expression.span());
+            }
+            AstKind::ObjectProperty(it) if is_key(&it.key) => self.definitions.push(it.key.span()),
+            AstKind::MethodDefinition(it) if is_key(&it.key) => {
+                self.definitions.push(it.key.span());
+            }
+            AstKind::PropertyDefinition(it) if is_key(&it.key) => {
+                self.definitions.push(it.key.span());
+            }
+            // Destructuring.
+            AstKind::BindingProperty(it) if is_key(&it.key) => self.all.push(it.key.span()),
+            AstKind::AssignmentTargetPropertyProperty(it) if is_key(&it.name) => {
+                self.all.push(it.name.span());
+            }
+            AstKind::AssignmentTargetPropertyIdentifier(it) if it.binding.name == ADD_TEST => {
+                self.all.push(it.span);
             }
             AstKind::StringLiteral(text) if mentions_add_test(&text.value) => {
-                if defines(semantic.nodes().parent_kind(id), text.span) {
-                    looked_at.push(text.span);
-                    calls.is_defined = true;
+                if defines(parent(), text.span) {
+                    self.definitions.push(text.span);
                 }
-                texts.push(text.span);
+                self.all.push(text.span);
             }
             AstKind::TemplateElement(text)
                 if text.value.cooked.is_some_and(|it| mentions_add_test(&it)) =>
             {
-                texts.push(text.span);
+                self.all.push(text.span);
             }
-            AstKind::BinaryExpression(it) => {
-                let parent = semantic.nodes().parent_kind(id);
-                if it.operator.is_in() && is_add_test(&it.left) {
-                    looked_at.push(it.left.span());
-                } else if !matches!(parent, AstKind::BinaryExpression(_)) && joins_add_test(it) {
-                    texts.push(it.span);
-                }
+            AstKind::BinaryExpression(it) if it.operator.is_in() && is_add_test(&it.left) => {
+                self.counted.push(it.left.span());
+            }
+            AstKind::BinaryExpression(it)
+                if !matches!(parent(), AstKind::BinaryExpression(_)) && joins_add_test(it) =>
+            {
+                self.all.push(it.span);
             }
             _ => {}
         }
     }
-    let looked_at = Spans::new(looked_at);
-    // Text in a text counts once.
-    texts.sort_by_key(|text| (text.start, std::cmp::Reverse(text.end)));
-    texts.dedup_by(|inner, outer| outer.contains_inclusive(*inner));
-    let others = texts.iter().filter(|text| !looked_at.hold(**text));
-    calls.unreadable += others.count();
-    calls
+
+    /// How many neither define it nor are counted elsewhere.
+    fn count_others(mut self) -> usize {
+        self.counted.append(&mut self.definitions);
+        let counted = Spans::new(self.counted);
+        // Text in a text counts once.
+        self.all.sort_by_key(|it| (it.start, Reverse(it.end)));
+        self.all
+            .dedup_by(|inner, outer| outer.contains_inclusive(*inner));
+        self.all.iter().filter(|it| !counted.hold(**it)).count()
+    }
 }
 
 fn build_info<'a>(
@@ -205,12 +244,12 @@ fn is_add_test(name: &Expression) -> bool {
     constant(name) == Some(Value::Text(ADD_TEST.to_owned()))
 }
 
-fn key_is_add_test(key: &PropertyKey) -> bool {
+fn is_key(key: &PropertyKey) -> bool {
     key.static_name().as_deref() == Some(ADD_TEST) || key.as_expression().is_some_and(is_add_test)
 }
 
 /// Whether a constant of several texts has the word `addTest`.
-fn joins_add_test(sum: &oxc_ast::ast::BinaryExpression) -> bool {
+fn joins_add_test(sum: &BinaryExpression) -> bool {
     let [left, right] = [&sum.left, &sum.right].map(constant);
     match (sum.operator.as_str(), left, right) {
         ("+", Some(Value::Text(left)), Some(Value::Text(right))) => {
@@ -245,7 +284,6 @@ fn is_value(semantic: &Semantic, mut id: NodeId) -> bool {
         let span = nodes.kind(id).span();
         id = nodes.parent_id(id);
         match nodes.kind(id) {
-            AstKind::ParenthesizedExpression(_) | AstKind::ChainExpression(_) => {}
             AstKind::CallExpression(call) => {
                 // A call of it is counted by itself.
                 return call.callee.span() != span || called(call).is_none();
@@ -267,7 +305,9 @@ fn is_value(semantic: &Semantic, mut id: NodeId) -> bool {
             {
                 return false;
             }
-            AstKind::LogicalExpression(_)
+            AstKind::ParenthesizedExpression(_)
+            | AstKind::ChainExpression(_)
+            | AstKind::LogicalExpression(_)
             | AstKind::ConditionalExpression(_)
             | AstKind::SequenceExpression(_) => {}
             _ => return true,
@@ -308,7 +348,7 @@ pub(super) fn caught_by(semantic: &Semantic, call: NodeId) -> Option<u32> {
 }
 
 /// Whether a function is called where it stands.
-fn is_called(nodes: &oxc_semantic::AstNodes, function: NodeId) -> bool {
+fn is_called(nodes: &AstNodes, function: NodeId) -> bool {
     let mut inner = nodes.kind(function).span();
     for kind in nodes.ancestor_kinds(function) {
         match kind {

@@ -8,10 +8,9 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use oxc_ast::AstKind;
-use oxc_semantic::{Semantic, SymbolId};
+use oxc_semantic::{NodeId, Semantic, SymbolId};
 use oxc_span::{GetSpan, Span};
 
-use super::calls::Found;
 use super::layout::{layout, Layout};
 use super::syntax_error::range;
 
@@ -90,24 +89,13 @@ impl Code {
 }
 
 impl<'a> Normalizer<'a> {
-    /// `calls` add the experiments and the build info, which are no shared code.
-    pub(super) fn new<'b>(
+    /// `left_out` is not shared code. `receivers` are what calls in it are called on, with those calls.
+    pub(super) fn new(
         text: &'a str,
         semantic: &'a Semantic<'a>,
-        calls: impl Iterator<Item = &'b Found<'a>>,
-    ) -> Self
-    where
-        'a: 'b,
-    {
-        let mut left_out = Vec::new();
-        let mut receivers = HashMap::new();
-        for call in calls {
-            left_out.push(call.own());
-            if let Some(receiver) = call.receiver {
-                left_out.push(Span::new(call.span.start, receiver.start));
-                receivers.insert(receiver, call.node);
-            }
-        }
+        mut left_out: Vec<Span>,
+        receivers: &HashMap<Span, NodeId>,
+    ) -> Self {
         left_out.sort_by_key(|hole| (hole.start, hole.end));
         let scoping = semantic.scoping();
         // Minifiers keep the names of globals, unless they are set to `toplevel`.
@@ -139,7 +127,7 @@ impl<'a> Normalizer<'a> {
             .collect();
         let comments = semantic.comments().iter();
         names.extend(comments.map(|comment| (comment.span, Name::Nothing)));
-        let layout = layout(text, semantic, &receivers);
+        let layout = layout(text, semantic, receivers);
         names.extend(layout.map(|(span, it)| (span, it.map_or(Name::Nothing, Name::Layout))));
         names.sort_by_key(|(span, name)| (span.start, span.end, name.rank()));
         Self {

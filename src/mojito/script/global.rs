@@ -1,6 +1,9 @@
 //! Recognises the global `Mojito`, and what a script does with it: whether it is a container at all.
 
-use oxc_ast::ast::{AssignmentOperator, BinaryOperator, Expression, LogicalOperator};
+use oxc_ast::ast::{
+    AssignmentOperator, BinaryOperator, Expression, LogicalOperator, MemberExpression,
+    SimpleAssignmentTarget,
+};
 use oxc_ast::AstKind;
 use oxc_semantic::Semantic;
 use oxc_span::{GetSpan, Span};
@@ -16,18 +19,14 @@ pub(super) fn is_global_mojito(expression: &Expression, semantic: &Semantic) -> 
         Expression::Identifier(id) => id.name == "Mojito",
         Expression::AssignmentExpression(it) => {
             let target = it.left.as_simple_assignment_target();
-            let named = target.and_then(|target| target.get_identifier_name());
+            let named = target.and_then(SimpleAssignmentTarget::get_identifier_name);
             let value_is_kept = matches!(
                 it.operator,
                 AssignmentOperator::Assign
                     | AssignmentOperator::LogicalOr
                     | AssignmentOperator::LogicalNullish
             );
-            let is_target = named == Some("Mojito")
-                || assigned(it).is_some_and(|member| {
-                    member.static_property_name() == Some("Mojito")
-                        && is_window(member.object(), semantic)
-                });
+            let is_target = named == Some("Mojito") || is_property(assigned(it), semantic);
             value_is_kept && (is_target || is_mojito(&it.right))
         }
         Expression::SequenceExpression(it) => it.expressions.last().is_some_and(is_mojito),
@@ -38,16 +37,17 @@ pub(super) fn is_global_mojito(expression: &Expression, semantic: &Semantic) -> 
             is_mojito(&it.consequent) || is_mojito(&it.alternate)
         }
         Expression::ChainExpression(chain) => {
-            let member = chain.expression.as_member_expression();
-            member.is_some_and(|member| {
-                member.static_property_name() == Some("Mojito")
-                    && is_window(member.object(), semantic)
-            })
+            is_property(chain.expression.as_member_expression(), semantic)
         }
-        other => other.as_member_expression().is_some_and(|member| {
-            member.static_property_name() == Some("Mojito") && is_window(member.object(), semantic)
-        }),
+        other => is_property(other.as_member_expression(), semantic),
     }
+}
+
+/// Whether this is `window.Mojito`.
+fn is_property(member: Option<&MemberExpression>, semantic: &Semantic) -> bool {
+    member.is_some_and(|member| {
+        member.static_property_name() == Some("Mojito") && is_window(member.object(), semantic)
+    })
 }
 
 /// Whether this is the window, under any of its names.
@@ -83,49 +83,30 @@ pub(super) fn use_of_mojito(semantic: &Semantic) -> UseOfMojito {
     let (mut guarded, mut mentions) = (Vec::new(), Vec::new());
     // Uses that throw where there is no `Mojito`.
     let mut is_unguarded = false;
-    let nodes = semantic.nodes();
-    for node in nodes {
-        match node.kind() {
-            AstKind::AssignmentExpression(assignment)
-                if assigned(assignment).and_then(|member| member.static_property_name())
-                    == Some("Mojito") =>
-            {
-                return UseOfMojito::Sound;
-            }
-            AstKind::IfStatement(statement) => guarded.push(statement.test.span()),
-            AstKind::WhileStatement(statement) => guarded.push(statement.test.span()),
-            AstKind::ConditionalExpression(expression) => guarded.push(expression.test.span()),
-            AstKind::LogicalExpression(expression) => guarded.push(expression.left.span()),
-            AstKind::TryStatement(it) if it.handler.is_some() => guarded.push(it.block.span),
-            AstKind::CallExpression(call) if call.optional => guarded.push(call.callee.span()),
-            AstKind::BinaryExpression(it)
-                if it.operator == BinaryOperator::In
-                    && constant(&it.left) == Some(Value::Text("Mojito".to_owned())) =>
-            {
-                return UseOfMojito::Sound;
-            }
+    for node in semantic.nodes() {
+        let kind = node.kind();
+        if defines(kind, semantic) {
+            return UseOfMojito::Sound;
+        }
+        guarded.extend(guards(kind));
+        let parent = || semantic.nodes().parent_kind(node.id());
+        match kind {
             AstKind::IdentifierReference(id) if id.name == "Mojito" => {
-                let reference = semantic.scoping().get_reference(id.reference_id());
-                if reference.symbol_id().is_none() && reference.is_write() {
-                    return UseOfMojito::Sound;
-                }
                 mentions.push(id.span);
-                let parent = nodes.parent_kind(node.id());
                 is_unguarded |=
-                    !matches!(parent, AstKind::UnaryExpression(it) if it.operator.is_typeof());
+                    !matches!(parent(), AstKind::UnaryExpression(it) if it.operator.is_typeof());
             }
-            kind => {
-                let Some(member) = kind.as_member_expression_kind() else {
-                    continue;
-                };
-                if member.optional() {
-                    guarded.push(member.object().span());
-                }
-                if member.static_property_name().as_deref() == Some("Mojito") {
-                    mentions.push(kind.span());
-                    is_unguarded |= nodes.parent_kind(node.id()).is_member_expression_kind();
-                }
+            AstKind::StaticMemberExpression(member) if member.property.name == "Mojito" => {
+                mentions.push(member.span);
+                is_unguarded |= parent().is_member_expression_kind();
             }
+            AstKind::ComputedMemberExpression(member)
+                if member.static_property_name().as_deref() == Some("Mojito") =>
+            {
+                mentions.push(member.span);
+                is_unguarded |= parent().is_member_expression_kind();
+            }
+            _ => {}
         }
     }
     let guarded = Spans::new(guarded);
@@ -137,6 +118,39 @@ pub(super) fn use_of_mojito(semantic: &Semantic) -> UseOfMojito {
     } else {
         UseOfMojito::None
     }
+}
+
+/// Whether this assigns the global, or asks whether the window has it.
+fn defines(kind: AstKind, semantic: &Semantic) -> bool {
+    match kind {
+        AstKind::AssignmentExpression(assignment) => {
+            let member = assigned(assignment);
+            member.and_then(MemberExpression::static_property_name) == Some("Mojito")
+        }
+        AstKind::IdentifierReference(id) if id.name == "Mojito" => {
+            let reference = semantic.scoping().get_reference(id.reference_id());
+            reference.symbol_id().is_none() && reference.is_write()
+        }
+        AstKind::BinaryExpression(it) if it.operator == BinaryOperator::In => {
+            constant(&it.left) == Some(Value::Text("Mojito".to_owned()))
+        }
+        _ => false,
+    }
+}
+
+/// Where a use of `Mojito` is a test for it, or does not stop the script.
+fn guards(kind: AstKind) -> Option<Span> {
+    Some(match kind {
+        AstKind::IfStatement(statement) => statement.test.span(),
+        AstKind::WhileStatement(statement) => statement.test.span(),
+        AstKind::ConditionalExpression(expression) => expression.test.span(),
+        AstKind::LogicalExpression(expression) => expression.left.span(),
+        AstKind::TryStatement(it) if it.handler.is_some() => it.block.span,
+        AstKind::CallExpression(call) if call.optional => call.callee.span(),
+        AstKind::StaticMemberExpression(member) if member.optional => member.object.span(),
+        AstKind::ComputedMemberExpression(member) if member.optional => member.object.span(),
+        _ => return None,
+    })
 }
 
 /// Spans, to look up what lies inside one of them.

@@ -82,8 +82,8 @@ fn as_module(text: &str, mut error: SyntaxError) -> SyntaxError {
 
 fn script<'a>(program: &'a Program<'a>, semantic: &'a Semantic<'a>) -> Script {
     let calls = calls(semantic);
-    let left_out = calls.experiments.iter().chain(&calls.build_info);
-    let normalizer = Normalizer::new(program.source_text, semantic, left_out);
+    let (left_out, receivers) = calls.left_out();
+    let normalizer = Normalizer::new(program.source_text, semantic, left_out, &receivers);
     let experiment = |call: &Found| {
         let object = call.object?;
         let read = read_experiment(object, call.own(), &normalizer);
@@ -91,13 +91,13 @@ fn script<'a>(program: &'a Program<'a>, semantic: &'a Semantic<'a>) -> Script {
         Some(Experiment { caught_by, ..read })
     };
     let experiments: Vec<_> = calls.experiments.iter().filter_map(experiment).collect();
-    let build_info = calls.build_info.iter().filter_map(|it| it.object);
+    let mut build_info = calls.build_info.iter().filter_map(|it| it.object);
     let use_of_mojito = use_of_mojito(semantic);
     let adds = !experiments.is_empty() || calls.unreadable > 0;
     Script {
         is_mojito: use_of_mojito == UseOfMojito::Sound || calls.is_defined || adds,
         is_unguarded: use_of_mojito == UseOfMojito::Unguarded && !calls.is_defined,
-        build_info: build_info.last().map(read_build_info),
+        build_info: build_info.next_back().map(read_build_info),
         experiments,
         unreadable: calls.unreadable,
         defines_add_test: calls.is_defined,
