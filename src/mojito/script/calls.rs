@@ -176,8 +176,9 @@ impl Names {
             {
                 self.all.push(text.span);
             }
-            AstKind::BinaryExpression(it) if it.operator.is_in() && is_add_test(&it.left) => {
-                self.counted.push(it.left.span());
+            AstKind::BinaryExpression(it) if it.operator.is_in() => {
+                let is_text = matches!(it.left, Expression::StringLiteral(_));
+                self.counted.extend(is_text.then(|| it.left.span()));
             }
             AstKind::BinaryExpression(it)
                 if !matches!(parent(), AstKind::BinaryExpression(_)) && joins_add_test(it) =>

@@ -8,9 +8,7 @@ use oxc_ast::AstKind;
 use oxc_semantic::Semantic;
 use oxc_span::{GetSpan, Span};
 
-use super::experiments::constant;
 use super::parse::assigned;
-use crate::mojito::experiment::Value;
 
 /// Whether the value of an expression is the global `Mojito`. Minifiers use that of the assignment to it.
 pub(super) fn is_global_mojito(expression: &Expression, semantic: &Semantic) -> bool {
@@ -75,6 +73,8 @@ pub(crate) enum UseOfMojito {
     Sound,
     /// It uses it, and throws where there is none.
     Unguarded,
+    /// It only mentions it, such as in a string.
+    Mentioned,
     /// None of these.
     None,
 }
@@ -83,6 +83,7 @@ pub(super) fn use_of_mojito(semantic: &Semantic) -> UseOfMojito {
     let (mut guarded, mut mentions) = (Vec::new(), Vec::new());
     // Uses that throw where there is no `Mojito`.
     let mut is_unguarded = false;
+    let mut is_text = false;
     for node in semantic.nodes() {
         let kind = node.kind();
         if defines(kind, semantic) {
@@ -106,15 +107,19 @@ pub(super) fn use_of_mojito(semantic: &Semantic) -> UseOfMojito {
                 mentions.push(member.span);
                 is_unguarded |= parent().is_member_expression_kind();
             }
+            AstKind::StringLiteral(text) => is_text |= text.value.contains("Mojito"),
             _ => {}
         }
     }
+    let is_mentioned = is_text || !mentions.is_empty();
     let guarded = Spans::new(guarded);
     let declared = semantic.scoping().get_root_binding("Mojito".into());
     if declared.is_some() || mentions.into_iter().any(|it| guarded.hold(it)) {
         UseOfMojito::Sound
     } else if is_unguarded {
         UseOfMojito::Unguarded
+    } else if is_mentioned {
+        UseOfMojito::Mentioned
     } else {
         UseOfMojito::None
     }
@@ -132,7 +137,7 @@ fn defines(kind: AstKind, semantic: &Semantic) -> bool {
             reference.symbol_id().is_none() && reference.is_write()
         }
         AstKind::BinaryExpression(it) if it.operator == BinaryOperator::In => {
-            constant(&it.left) == Some(Value::Text("Mojito".to_owned()))
+            matches!(&it.left, Expression::StringLiteral(text) if text.value == "Mojito")
         }
         _ => false,
     }

@@ -93,9 +93,15 @@ fn script<'a>(program: &'a Program<'a>, semantic: &'a Semantic<'a>) -> Script {
     let experiments: Vec<_> = calls.experiments.iter().filter_map(experiment).collect();
     let mut build_info = calls.build_info.iter().filter_map(|it| it.object);
     let use_of_mojito = use_of_mojito(semantic);
-    let adds = !experiments.is_empty() || calls.unreadable > 0;
+    // What adds or defines tests may be another library's.
+    let has_tests = calls.is_defined || calls.unreadable > 0 || !experiments.is_empty();
+    let is_mojito = match use_of_mojito {
+        UseOfMojito::Sound => true,
+        UseOfMojito::Unguarded | UseOfMojito::Mentioned => has_tests,
+        UseOfMojito::None => false,
+    };
     Script {
-        is_mojito: use_of_mojito == UseOfMojito::Sound || calls.is_defined || adds,
+        is_mojito,
         is_unguarded: use_of_mojito == UseOfMojito::Unguarded && !calls.is_defined,
         build_info: build_info.next_back().map(read_build_info),
         experiments,

@@ -228,7 +228,7 @@ fn a_container_defines_mojito_or_uses_it() {
                    Object.defineProperty(window,'Mojito',{value:{addTest(){}}})";
     let unguarded = "Mojito.addTest({}) | if(a){Mojito.addTest({})} | window.Mojito.addTest({}) | M=Mojito;M.addTest({}) | \
                      try{Mojito.addTest({})}finally{}";
-    let other = "alert('Mojito') | function f(){var Mojito} | Mojito.options={} | typeof Mojito";
+    let other = "alert('Mojito') | function f(){var Mojito} | Mojito.options={} | typeof Mojito | Modernizr.addTest('a',b) | M={addTest:function(){}}";
     for (texts, expected) in [
         (guarded, (true, false)),
         (unguarded, (true, true)),
