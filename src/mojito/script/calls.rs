@@ -20,6 +20,8 @@ use super::parse::assigned;
 use crate::mojito::experiment::Value;
 
 const ADD_TEST: &str = "addTest";
+/// How far to look for what becomes of a value, as looking further takes quadratic time.
+const MAX_STEPS: usize = 100;
 
 /// A call that adds an experiment, or the assignment of the build info.
 pub(super) struct Found<'a> {
@@ -30,6 +32,8 @@ pub(super) struct Found<'a> {
     pub(super) span: Span,
     /// The object that it is called on, if that does more: `(Mojito = function(){}())`.
     pub(super) receiver: Option<Span>,
+    /// The start of the innermost `try` that catches what it throws.
+    pub(super) caught_by: Option<u32>,
 }
 
 impl<'a> Found<'a> {
@@ -45,6 +49,7 @@ impl<'a> Found<'a> {
             node,
             span,
             receiver: assigns(receiver).then(|| receiver.span()),
+            caught_by: None,
         }
     }
 
@@ -69,8 +74,10 @@ pub(super) struct Calls<'a> {
 pub(super) fn calls<'a>(semantic: &Semantic<'a>) -> Calls<'a> {
     let mut calls = Calls::default();
     let mut names = Names::default();
+    let mut tries = Tries::default();
     for node in semantic.nodes() {
-        calls.visit(semantic, node.id(), node.kind());
+        tries.visit(semantic, node.id(), node.kind());
+        calls.visit(semantic, node.id(), node.kind(), &tries);
         names.visit(semantic, node.id(), node.kind());
     }
     calls.is_defined |= !names.definitions.is_empty();
@@ -92,7 +99,7 @@ impl<'a> Calls<'a> {
         (left_out, receivers)
     }
 
-    fn visit(&mut self, semantic: &Semantic<'a>, id: NodeId, kind: AstKind<'a>) {
+    fn visit(&mut self, semantic: &Semantic<'a>, id: NodeId, kind: AstKind<'a>, tries: &Tries) {
         let is_used = match kind {
             AstKind::CallExpression(call) => {
                 let Some(member) = called(call).filter(|it| is_named(it, ADD_TEST)) else {
@@ -101,8 +108,9 @@ impl<'a> Calls<'a> {
                 let object = only_argument(call);
                 let is_read = object.is_some() && is_global_mojito(member.object(), semantic);
                 if is_read {
+                    let caught_by = tries.innermost();
                     let found = Found::new(id, call.span, member, object);
-                    self.experiments.push(found);
+                    self.experiments.push(Found { caught_by, ..found });
                 }
                 // It counts as shared code, so that a change is noticed.
                 !is_read
@@ -281,7 +289,7 @@ fn defines(parent: AstKind, text: Span) -> bool {
 /// Whether the value of a member expression is used: not called, assigned or merely tested for.
 fn is_value(semantic: &Semantic, mut id: NodeId) -> bool {
     let nodes = semantic.nodes();
-    loop {
+    for _ in 0..MAX_STEPS {
         let span = nodes.kind(id).span();
         id = nodes.parent_id(id);
         match nodes.kind(id) {
@@ -314,6 +322,7 @@ fn is_value(semantic: &Semantic, mut id: NodeId) -> bool {
             _ => return true,
         }
     }
+    true
 }
 
 /// Whether an expression assigns something, apart from its value.
@@ -329,23 +338,35 @@ fn assigns(expression: &Expression) -> bool {
     }
 }
 
-/// The start of the innermost `try` block that catches what a call throws.
-pub(super) fn caught_by(semantic: &Semantic, call: NodeId) -> Option<u32> {
-    let nodes = semantic.nodes();
-    let mut inner = nodes.kind(call).span();
-    for id in nodes.ancestor_ids(call) {
-        match nodes.kind(id) {
-            AstKind::TryStatement(it) if it.handler.is_some() && it.block.span == inner => {
-                return Some(it.span.start);
+/// The blocks around a node that catch, and the functions that run at another time. Each with its end.
+#[derive(Default)]
+struct Tries(Vec<(u32, Option<u32>)>);
+
+impl Tries {
+    /// Nodes come in the order of their start.
+    fn visit(&mut self, semantic: &Semantic, id: NodeId, kind: AstKind) {
+        let start = kind.span().start;
+        while self.0.pop_if(|(end, _)| *end <= start).is_some() {}
+        match kind {
+            AstKind::BlockStatement(block) => {
+                if let AstKind::TryStatement(it) = semantic.nodes().parent_kind(id) {
+                    if it.handler.is_some() && it.block.span == block.span {
+                        self.0.push((block.span.end, Some(it.span.start)));
+                    }
+                }
             }
-            AstKind::Function(_) | AstKind::ArrowFunctionExpression(_) if !is_called(nodes, id) => {
-                return None;
+            AstKind::Function(_) | AstKind::ArrowFunctionExpression(_)
+                if !is_called(semantic.nodes(), id) =>
+            {
+                self.0.push((kind.span().end, None));
             }
             _ => {}
         }
-        inner = nodes.kind(id).span();
     }
-    None
+
+    fn innermost(&self) -> Option<u32> {
+        self.0.last()?.1
+    }
 }
 
 /// Whether a function is called where it stands.

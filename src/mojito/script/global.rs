@@ -56,8 +56,16 @@ fn is_window(expression: &Expression, semantic: &Semantic) -> bool {
             "window" | "self" | "globalThis" | "top" | "parent" | "frames"
         ),
         Expression::ThisExpression(this) => {
-            let mut around = semantic.nodes().ancestor_kinds(this.node_id.get());
-            !around.any(|kind| matches!(kind, AstKind::Function(_) | AstKind::ClassBody(_)))
+            let around = semantic.nodes().ancestor_kinds(this.node_id.get());
+            // Looking further takes quadratic time.
+            let mut around = around.take(100);
+            let end = around.find(|kind| {
+                matches!(
+                    kind,
+                    AstKind::Function(_) | AstKind::ClassBody(_) | AstKind::Program(_)
+                )
+            });
+            matches!(end, Some(AstKind::Program(_)))
         }
         other => other.as_member_expression().is_some_and(|member| {
             matches!(member.static_property_name(), Some("window" | "self"))

@@ -23,7 +23,7 @@ use oxc_semantic::Semantic;
 use oxc_span::SourceType;
 
 use self::bounds::parse_within_limits;
-use self::calls::{calls, caught_by, Found};
+use self::calls::{calls, Found};
 use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::Normalizer;
 use self::global::{use_of_mojito, UseOfMojito};
@@ -87,7 +87,7 @@ fn script<'a>(program: &'a Program<'a>, semantic: &'a Semantic<'a>) -> Script {
     let experiment = |call: &Found| {
         let object = call.object?;
         let read = read_experiment(object, call.own(), &normalizer);
-        let caught_by = caught_by(semantic, call.node);
+        let caught_by = call.caught_by;
         Some(Experiment { caught_by, ..read })
     };
     let experiments: Vec<_> = calls.experiments.iter().filter_map(experiment).collect();

@@ -597,7 +597,14 @@ fn large_input_is_read_in_linear_time() {
     for text in [
         format!("Mojito.addTest({{id:'a',{spreads}}})"),
         format!("!function(){{{functions}{experiments}}}()"),
+        format!("({}Mojito).addTest({{}})", "Mojito||".repeat(50_000)),
+        "Mojito.addTest({})||".repeat(20_000) + "1",
+        "this.Mojito.addTest({})&&".repeat(20_000) + "1",
+        "a.addTest||".repeat(50_000) + "Mojito.addTest({})",
+        "try{".repeat(200) + &"Mojito.addTest({});".repeat(20_000) + &"}catch(a){}".repeat(200),
+        "'a'in ".repeat(50_000) + "Mojito.addTest({})",
     ] {
-        assert!(!read(&text).unwrap().experiments.is_empty());
+        let script = read(&text).unwrap_or_else(|error| panic!("{error:?} in {text:.50}"));
+        assert!(!script.experiments.is_empty());
     }
 }
