@@ -360,6 +360,18 @@ fn renamed_variables_do_not_change_the_hash() {
 }
 
 #[test]
+fn names_of_two_letters_at_the_top_level_are_a_minifiers() {
+    let read = |helper: &str| {
+        let call = "Mojito.addTest({id:'w1',trigger:function(){NAME()}})";
+        let text = format!("function NAME(a){{return a}}{call}").replace("NAME", helper);
+        let script = read(&text).unwrap();
+        (script.shared_code, script.experiments[0].code.clone())
+    };
+    assert_eq!(read("e"), read("tx"));
+    assert_ne!(read("helper"), read("helped"));
+}
+
+#[test]
 fn other_code_has_another_hash() {
     #[track_caller]
     fn case(one: &str, other: &str) {
