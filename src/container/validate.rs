@@ -18,7 +18,7 @@ pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<
     let script = script::read(text).map_err(|error| explain(path, text, &error))?;
     if !script.is_mojito {
         return Err(format!(
-            "is not a Mojito container, as it neither defines `Mojito` nor tests for it: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
+            "is not a Mojito container, as it neither defines `Mojito` nor uses it: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
         ));
     }
     let info = script.build_info.as_ref();
@@ -68,15 +68,10 @@ pub(crate) fn warnings(name: &ContainerName, scripts: &[Script], build: &Build) 
     };
     let mut warnings = Vec::new();
     warnings.extend(other_commit(name, script, build));
-    let count = script.unreadable;
-    if count > 0 {
-        let calls = if count == 1 { "call" } else { "calls" };
+    warnings.extend(not_read(name, script));
+    if script.is_unguarded {
         warnings.push(format!(
-            "{name} has {count} {calls} to `Mojito.addTest` with computed arguments; such experiments are not listed"
-        ));
-    } else if script.experiments.is_empty() {
-        warnings.push(format!(
-            "{name} has no experiments; this is fine if they were removed on purpose (`nuke.lock`)"
+            "{name} uses `Mojito`, but neither defines it nor tests for it: it throws where a page has no other container"
         ));
     }
     warnings.extend(experiment_warnings(&script.experiments));
@@ -86,6 +81,19 @@ pub(crate) fn warnings(name: &ContainerName, scripts: &[Script], build: &Build) 
         ));
     }
     warnings
+}
+
+/// A warning about experiments that cannot be read, or that are not there.
+fn not_read(name: &ContainerName, script: &Script) -> Option<String> {
+    Some(match script.unreadable {
+        0 if !script.experiments.is_empty() => return None,
+        0 if script.defines_add_test => {
+            format!("{name} has no experiments; this is fine if they were removed on purpose (`nuke.lock`)")
+        }
+        0 => format!("{name} has no experiments, and no `addTest`, which Mojito's library has: check whether it is obfuscated"),
+        1 => format!("{name} uses `addTest` in a way that cannot be read; experiments that this adds are not listed"),
+        count => format!("{name} uses `addTest` in {count} ways that cannot be read; experiments that these add are not listed"),
+    })
 }
 
 /// A warning if the script was not built from the pipeline's commit.
@@ -154,12 +162,16 @@ mod tests {
             "VALID |
              VALID Mojito.buildInfo={commitHash:'1F2E3D4'} |
              VALID Mojito.buildInfo={commitHash:'abc1234'} | mojito was built from commit abc1234, but this pipeline runs for 1f2e3d4c5b6a: check that `dist` comes from this pipeline's build
-             Mojito={}                 | mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)
-             Mojito.addTest(a)         | mojito has 1 call to `Mojito.addTest` with computed arguments; such experiments are not listed
+             Mojito={addTest(){}}      | mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)
+             Mojito={}                 | mojito has no experiments, and no `addTest`, which Mojito's library has: check whether it is obfuscated
+             GUARD.addTest(a)          | mojito uses `addTest` in a way that cannot be read; experiments that this adds are not listed
+             GUARD;a.addTest(b);c=Mojito.addTest | mojito uses `addTest` in 2 ways that cannot be read; experiments that these add are not listed
              VALID VALID               | experiment w1 is added twice: where both are live, the first to activate decides for both; give each its own `id`
-             Mojito.addTest({id:'w1'}) | experiment w1 has no recipes: Mojito throws here, so it does not run; give it at least 2",
+             Mojito.addTest({id:'w1',recipes:{0:{},1:{}},trigger(){}}) | mojito uses `Mojito`, but neither defines it nor tests for it: it throws where a page has no other container
+             GUARD.addTest({id:'w1'}) | experiment w1 has no recipes: Mojito throws here, so it does not run; give it at least 2",
         ) {
-            let text = text.replace("VALID", "Mojito.addTest({id:'w1',recipes:{0:{},1:{}},trigger(){}});");
+            let text = text.replace("VALID", "GUARD.addTest({id:'w1',recipes:{0:{},1:{}},trigger(){}});");
+            let text = text.replace("GUARD", "window.Mojito&&Mojito");
             assert_eq!(warnings_of(&[&text]).join(" | "), expected, "{text}");
         }
     }
@@ -188,10 +200,11 @@ mod tests {
 
     #[test]
     fn variants_from_different_builds_are_a_warning() {
-        let one = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}},trigger(){}})";
+        let one = "(Mojito=f()).addTest({id:'w1',recipes:{0:{},1:{}},trigger(){}})";
         let other = one.replace("w1", "w2");
         let expected = "mojito.js and mojito.pretty.js are from different builds: rebuild";
-        assert!(warnings_of(&[one, one]).is_empty());
+        let pretty = "Mojito = f();\nMojito.addTest({id:'w1',recipes:{0:{},1:{}},trigger(){}});";
+        assert!(warnings_of(&[pretty, one]).is_empty());
         assert_eq!(warnings_of(&[one, &other]), [expected]);
     }
 }

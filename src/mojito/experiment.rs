@@ -32,6 +32,9 @@ pub(crate) struct Experiment {
     /// A hash of each part of its code.
     #[serde(skip)]
     pub(crate) code: BTreeMap<Part, u64>,
+    /// The position of the innermost `try` that catches what Mojito throws when it is added.
+    #[serde(skip)]
+    pub(crate) caught_by: Option<u32>,
 }
 
 /// A part of an experiment's code.

@@ -42,9 +42,13 @@ pub(crate) fn run_in_order(experiments: &mut [Experiment]) {
     }
 }
 
-/// How many experiments after the first of these do not run if Mojito throws at it.
-///
-/// All of them, as nothing catches the error.
+/// How many experiments after the first of these do not run if Mojito throws at it: all, or where a `try` catches the error,
+/// those in it.
 fn count_stopped(experiments: &[Experiment]) -> usize {
-    experiments.len() - 1
+    let Some((thrower, later)) = experiments.split_first() else {
+        return 0;
+    };
+    let is_stopped =
+        |it: &&Experiment| thrower.caught_by.is_none() || it.caught_by == thrower.caught_by;
+    later.iter().take_while(is_stopped).count()
 }

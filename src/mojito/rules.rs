@@ -80,6 +80,7 @@ impl Written {
             throws,
             keeps_decisions,
             code: self.code,
+            caught_by: None,
         }
     }
 

@@ -13,13 +13,34 @@ pub(super) fn unsupported_syntax(
     spaces: &[Span],
     semantic: &Semantic,
 ) -> Option<SyntaxError> {
-    invisible_character(text, spaces).or_else(|| {
-        let mut nodes = semantic.nodes().iter();
-        let node =
-            nodes.find(|node| is_unsupported(node.kind(), || is_in_async(semantic, node.id())))?;
-        let message = "This is TypeScript or a proposal, which browsers do not run".to_owned();
-        let span = node.kind().span();
-        Some(SyntaxError::new(message, span, SyntaxErrorKind::Script))
+    invisible_character(text, spaces)
+        .or_else(|| {
+            let mut nodes = semantic.nodes().iter();
+            let node = nodes.find(|node| {
+                let kind = node.kind();
+                is_unsupported(kind, || is_in_async(semantic, node.id()))
+                    || is_async_field(text, kind)
+            })?;
+            let message = "This is TypeScript or a proposal, which browsers do not run".to_owned();
+            let span = node.kind().span();
+            Some(SyntaxError::new(message, span, SyntaxErrorKind::Script))
+        })
+        .or_else(|| restricted_name(semantic))
+}
+
+/// `for (eval in a)` in strict code.
+fn restricted_name(semantic: &Semantic) -> Option<SyntaxError> {
+    semantic.nodes().iter().find_map(|node| {
+        let AstKind::ForInStatement(statement) = node.kind() else {
+            return None;
+        };
+        let target = statement.left.as_assignment_target()?;
+        let is_restricted = matches!(target.get_identifier_name()?, "eval" | "arguments");
+        let flags = semantic.scoping().scope_flags(node.scope_id());
+        (is_restricted && flags.is_strict_mode()).then(|| {
+            let message = "Cannot assign to `eval` or `arguments` in strict mode".to_owned();
+            SyntaxError::new(message, target.span(), SyntaxErrorKind::Script)
+        })
     })
 }
 
@@ -74,6 +95,15 @@ fn is_unsupported(kind: AstKind, is_in_async: impl Fn() -> bool) -> bool {
         // JSX, TypeScript and decorators are the last kinds.
         kind => kind.ty() as u8 >= AstType::JSXElement as u8,
     }
+}
+
+/// `class A { async a }`, where only methods can be async.
+fn is_async_field(text: &str, kind: AstKind) -> bool {
+    let AstKind::PropertyDefinition(property) = kind else {
+        return false;
+    };
+    let before = &text[range(Span::new(property.span.start, property.key.span().start))];
+    before.trim_end().ends_with("async")
 }
 
 /// Whether the enclosing function is async.

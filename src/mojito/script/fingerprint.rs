@@ -5,14 +5,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::ops::Range;
 
 use oxc_ast::AstKind;
-use oxc_semantic::{Semantic, SymbolId};
+use oxc_semantic::{NodeId, Semantic, SymbolId};
 use oxc_span::{GetSpan, Span};
 
+use super::layout::{layout, Layout};
 use super::syntax_error::range;
 
 /// Hashes parts of a script.
@@ -31,17 +30,79 @@ pub(super) struct Normalizer<'a> {
 enum Name<'a> {
     Symbol(SymbolId),
     Label(&'a str),
-    Comment,
+    /// A comment, or a bracket that changes nothing.
+    Nothing,
+    /// Minifiers write statements, sequences and parentheses as it suits what stands beside them, which may be an experiment.
+    /// So these have one form in the hash.
+    Layout(Layout),
     /// The key of a shorthand property: `{a}` is expanded to `{a: a}`.
     Key(&'a str),
 }
 
+impl Name<'_> {
+    /// The order of what stands at one place.
+    fn rank(self) -> usize {
+        match self {
+            Self::Layout(layout) => layout as usize,
+            _ => usize::MAX,
+        }
+    }
+}
+
+/// Code in its one form.
+struct Code(String);
+
+impl Code {
+    fn push(&mut self, text: &str) {
+        let is_after_layout = self.0.is_empty() || self.0.ends_with(['\u{1}', '\u{2}', '\u{3}']);
+        let text = if is_after_layout {
+            text.trim_start()
+        } else {
+            text
+        };
+        if text.starts_with(['}', ')']) {
+            self.drop_separator();
+        }
+        self.0.push_str(text);
+    }
+
+    fn push_layout(&mut self, layout: Layout) {
+        self.0.truncate(self.0.trim_end().len());
+        match layout {
+            // None at the start or end of a block, nor two of them.
+            Layout::Separator if self.0.is_empty() => {}
+            Layout::Separator if self.0.ends_with(['{', '(', '\u{1}', '\u{3}']) => {}
+            Layout::Separator => self.0.push('\u{3}'),
+            Layout::Open => self.0.push('\u{1}'),
+            Layout::Close => {
+                self.drop_separator();
+                self.0.push('\u{2}');
+            }
+        }
+    }
+
+    fn drop_separator(&mut self) {
+        if self.0.ends_with('\u{3}') {
+            self.0.pop();
+        }
+    }
+}
+
 impl<'a> Normalizer<'a> {
-    pub(super) fn new(text: &'a str, semantic: &'a Semantic<'a>, mut left_out: Vec<Span>) -> Self {
+    /// `left_out` is not shared code. `receivers` are what calls in it are called on, with those calls.
+    pub(super) fn new(
+        text: &'a str,
+        semantic: &'a Semantic<'a>,
+        mut left_out: Vec<Span>,
+        receivers: &HashMap<Span, NodeId>,
+    ) -> Self {
         left_out.sort_by_key(|hole| (hole.start, hole.end));
         let scoping = semantic.scoping();
-        // Minifiers keep the names of globals.
-        let is_local = |id| scoping.symbol_scope_id(id) != scoping.root_scope_id();
+        // Minifiers keep the names of globals, unless they are set to `toplevel`.
+        let is_local = |id| {
+            scoping.symbol_scope_id(id) != scoping.root_scope_id()
+                || scoping.symbol_name(id).len() <= 2
+        };
         let symbol = |span, id| is_local(id).then_some((span, Name::Symbol(id)));
         let key = |span: Span| {
             let at_start = Span::new(span.start, span.start);
@@ -65,8 +126,10 @@ impl<'a> Normalizer<'a> {
             })
             .collect();
         let comments = semantic.comments().iter();
-        names.extend(comments.map(|comment| (comment.span, Name::Comment)));
-        names.sort_by_key(|(span, _)| (span.start, span.end));
+        names.extend(comments.map(|comment| (comment.span, Name::Nothing)));
+        let layout = layout(text, semantic, receivers);
+        names.extend(layout.map(|(span, it)| (span, it.map_or(Name::Nothing, Name::Layout))));
+        names.sort_by_key(|(span, name)| (span.start, span.end, name.rank()));
         Self {
             text,
             semantic,
@@ -88,25 +151,27 @@ impl<'a> Normalizer<'a> {
 
     /// The code with numbers in place of the names that minifiers choose.
     fn normalized(&self, span: Span, left_out: &[Span]) -> String {
-        let mut code = String::with_capacity(span.size() as usize);
+        let mut code = Code(String::with_capacity(span.size() as usize));
         let mut numbers: HashMap<Name, usize> = HashMap::new();
         self.pieces(span, left_out, |text, name| {
-            code.push_str(text);
+            code.push(text);
             // Zero bytes distinguish placeholders from code.
-            let _ = match name {
-                Some(Name::Key(key)) => write!(code, "{key}:"),
+            match name {
+                Some(Name::Key(key)) => code.push(&format!("{key}:")),
                 Some(Name::Symbol(id)) if self.is_declared_outside(id, span) => {
-                    write!(code, "\0outside {:x}\0", self.hash_outside(id))
+                    code.push(&format!("\0outside {:x}\0", self.hash_outside(id)));
                 }
                 Some(name @ (Name::Symbol(_) | Name::Label(_))) => {
                     let number = numbers.len();
                     let number = numbers.entry(name).or_insert(number);
-                    write!(code, "\0{number}\0")
+                    code.push(&format!("\0{number}\0"));
                 }
-                Some(Name::Comment) | None => Ok(()),
-            };
+                Some(Name::Layout(layout)) => code.push_layout(layout),
+                Some(Name::Nothing) | None => {}
+            }
         });
-        code
+        code.drop_separator();
+        code.0
     }
 
     /// Calls `piece` with each verbatim piece of the code in `span` and the name that follows it.
@@ -123,32 +188,18 @@ impl<'a> Normalizer<'a> {
         let mut marks: Vec<(Span, Option<Name>)> = names
             .chain(holes.filter(|(hole, _)| span.contains_inclusive(*hole)))
             .collect();
-        marks.sort_by_key(|(mark, _)| (mark.start, mark.end));
+        marks.sort_by_key(|(mark, name)| (mark.start, mark.end, name.map(Name::rank)));
         let mut at = span.start;
-        let mut after_hole = false;
         for (mark, name) in marks {
             // Inside a hole.
             if mark.start < at {
                 continue;
             }
-            let text = self.verbatim(at..mark.start, after_hole, name.is_none());
-            (at, after_hole) = (mark.end, name.is_none());
-            piece(text, name);
+            let before = Span::new(at, mark.start);
+            at = mark.end;
+            piece(&self.text[range(before)], name);
         }
-        piece(self.verbatim(at..span.end, after_hole, false), None);
-    }
-
-    /// The code without the separators next to a hole.
-    fn verbatim(&self, place: Range<u32>, after_hole: bool, before_hole: bool) -> &'a str {
-        let mut text = &self.text[place.start as usize..place.end as usize];
-        let is_separator = |c: char| c.is_whitespace() || matches!(c, ',' | ';');
-        if after_hole {
-            text = text.trim_start_matches(is_separator);
-        }
-        if before_hole {
-            text = text.trim_end_matches(is_separator);
-        }
-        text
+        piece(&self.text[range(Span::new(at, span.end))], None);
     }
 
     fn is_declared_outside(&self, id: SymbolId, span: Span) -> bool {
@@ -178,9 +229,14 @@ impl<'a> Normalizer<'a> {
 
     /// A hash of the code without names, enough to distinguish most shared helpers.
     fn skeleton(&self, span: Span) -> u64 {
-        let mut skeleton = String::new();
-        self.pieces(span, &self.left_out, |text, _| skeleton.push_str(text));
-        hash(&skeleton)
+        let mut skeleton = Code(String::new());
+        self.pieces(span, &self.left_out, |text, name| {
+            skeleton.push(text);
+            if let Some(Name::Layout(layout)) = name {
+                skeleton.push_layout(layout);
+            }
+        });
+        hash(&skeleton.0)
     }
 }
 

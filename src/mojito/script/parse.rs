@@ -32,7 +32,8 @@ pub(super) fn parse<'a>(
     error.map_or(Ok((program, checked.semantic)), Err)
 }
 
-fn first_error(diagnostics: &Diagnostics) -> Option<SyntaxError> {
+/// The first error that a parser found.
+pub(super) fn first_error(diagnostics: &Diagnostics) -> Option<SyntaxError> {
     let is_error = |it: &&OxcDiagnostic| it.severity == Severity::Error;
     let error = diagnostics.iter().find(is_error);
     error.map(SyntaxError::from_diagnostic)

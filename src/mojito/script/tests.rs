@@ -132,7 +132,84 @@ fn experiments_are_found_in_every_form_of_call() {
     case("!function(){if(x)for(;;)Mojito.addTest({id:'a'})}() → 0 a");
     case("var a={id:'a'};Mojito.addTest(a);Mojito.addTest() → 2 ");
     case("Mojito.addTest({name:'a'}) → 0 ?");
-    case("'Mojito.addTest({})';/* Mojito.addTest({}) */Other.addTest({id:'a'}) → 0 ");
+    // As minifiers call it on the value of the assignment.
+    case("(Mojito=function(){}()).addTest({id:'a'}),Mojito.addTest({id:'b'}) → 0 ab");
+    case("(window.Mojito=f()).addTest({id:'a'});((self.Mojito=f())).addTest({id:'b'}) → 0 ab");
+    case("a||((Mojito=f()).buildInfo={},Mojito).addTest({id:'a'}) → 0 a");
+    case("(window.Mojito||(Mojito=f())).addTest({id:'a'}),(M=Mojito).addTest({id:'b'}) → 0 ab");
+    case("(a?Mojito:Mojito=f()).addTest({id:'a'}) → 0 a");
+    case("window.Mojito?.addTest?.({id:'a'}),(Mojito?.addTest)({id:'b'}) → 0 ab");
+    case("this.Mojito.addTest({id:'a'});top.Mojito.addTest({id:'b'}) → 0 ab");
+    case("window['Mojito']['add'+'Test']({id:'a'}) → 0 a");
+    case("try{Mojito.addTest({id:'a'})}catch(a){} → 0 a");
+}
+
+#[test]
+fn whatever_mentions_add_test_and_is_not_read_is_counted() {
+    #[track_caller]
+    fn case(text: &str, expected: usize) {
+        let script = read(text).unwrap();
+        assert_eq!(script.unreadable, expected, "{text}");
+        assert_eq!(script.experiments, [], "{text}");
+    }
+    for text in [
+        "M=Mojito;M.addTest({id:'a'})",
+        // Called without its `this`, so it throws.
+        "(0,Mojito.addTest)({id:'a'})",
+        "Mojito.addTest.call(Mojito,{id:'a'})",
+        "Mojito.addTest.apply(Mojito,[{id:'a'}])",
+        "Mojito.addTest.bind(Mojito)({id:'a'})",
+        "({addTest:a}=Mojito),a({id:'a'})",
+        "({addTest}=Mojito)",
+        "const{addTest}=Mojito;addTest({id:'a'})",
+        "var{'addTest':a=b}=Mojito",
+        "function f(){this.Mojito.addTest({id:'a'})}",
+        "Mojito[a?'addTest':'b']({id:'a'})",
+        "var a=['options','addTest'];Mojito[a[1]]({id:'a'})",
+        "var a='add'+'Te'+'st';Mojito[a]({id:'a'})",
+        "eval('Mojito.addTest({id:1})')",
+        "a(`Mojito.addTest(${b})`)",
+        "with(Mojito)addTest({id:'a'})",
+        "new Mojito.addTest({id:'a'})",
+        "a=Mojito.addTest||b",
+        "a.forEach(Mojito.addTest,Mojito)",
+        "Mojito.addTest(...a)",
+    ] {
+        case(text, 1);
+    }
+    case("Mojito.addTest(a),M.addTest(b),c('addTest')", 3);
+    // Definitions and tests.
+    for text in [
+        "Mojito=function(){return{addTest:function(a){}}}()",
+        "Mojito={'addTest'(){},['addTest']:a}",
+        "class A{addTest(){}static addTest=1}",
+        "function addTest(){}Mojito={addTest}",
+        "Mojito.addTest=function(){},Mojito['addTest']=a",
+        "Object.defineProperty(Mojito,'addTest',{value:a})",
+        "if(Mojito.addTest)b;Mojito.addTest&&b();a=!Mojito.addTest",
+        "typeof Mojito.addTest=='function'?b:c;'addTest'in Mojito",
+        "/* addTest */a.addTests('addTestimonial')",
+    ] {
+        case(text, 0);
+    }
+}
+
+#[test]
+fn what_catches_an_error_of_mojito_is_known() {
+    for (text, expected) in [
+        ("Mojito.addTest({})", None),
+        ("a;try{Mojito.addTest({})}catch(a){}", Some(2)),
+        ("try{try{Mojito.addTest({})}finally{}}catch(a){}", Some(0)),
+        ("try{try{Mojito.addTest({})}catch(a){}}catch(a){}", Some(4)),
+        ("try{a}catch(a){Mojito.addTest({})}", None),
+        ("try{a}catch(a){}finally{Mojito.addTest({})}", None),
+        ("try{!function(){Mojito.addTest({})}()}catch(a){}", Some(0)),
+        ("try{(()=>{Mojito.addTest({})})()}catch(a){}", Some(0)),
+        ("try{a(function(){Mojito.addTest({})})}catch(a){}", None),
+    ] {
+        let script = read(text).unwrap();
+        assert_eq!(script.experiments[0].caught_by, expected, "{text}");
+    }
 }
 
 #[test]
@@ -144,14 +221,25 @@ fn computed_recipes_are_reported_as_computed_parts() {
 }
 
 #[test]
-fn a_container_defines_mojito_or_tests_for_it() {
-    let own = "Mojito=function(){}() | window.Mojito=1 | var Mojito = {} | function Mojito(){} | \
-               if(window.Mojito){Mojito.addTest({})} | window.Mojito&&Mojito.addTest({}) | \
-               typeof Mojito!='undefined'?Mojito.addTest({}):0";
-    let other = "Mojito.addTest({}) | alert('Mojito') | function f(){var Mojito} | if(a){Mojito.addTest({})}";
-    for (texts, expected) in [(own, true), (other, false)] {
+fn a_container_defines_mojito_or_uses_it() {
+    let guarded = "Mojito=function(){}() | window.Mojito=1 | var Mojito = {} | function Mojito(){} | \
+                   if(window.Mojito){Mojito.addTest({})} | window.Mojito&&Mojito.addTest({}) | [Mojito]=a | \
+                   typeof Mojito!='undefined'?Mojito.addTest({}):0 | Mojito?.addTest({}) | window.Mojito?.addTest({}) | \
+                   if(window['Mojito'])a | 'Mojito'in window&&a | try{Mojito.addTest({})}catch(a){} | \
+                   var M=window.Mojito;M&&M.addTest({}) | (Mojito=a()).addTest({}) | while(!self.Mojito)a | \
+                   Object.defineProperty(window,'Mojito',{value:{addTest(){}}})";
+    let unguarded = "Mojito.addTest({}) | if(a){Mojito.addTest({})} | window.Mojito.addTest({}) | M=Mojito;M.addTest({}) | \
+                     try{Mojito.addTest({})}finally{}";
+    let other = "alert('Mojito') | function f(){var Mojito} | Mojito.options={} | typeof Mojito | Modernizr.addTest('a',b) | M={addTest:function(){}}";
+    for (texts, expected) in [
+        (guarded, (true, false)),
+        (unguarded, (true, true)),
+        (other, (false, false)),
+    ] {
         for text in texts.split(" | ") {
-            assert_eq!(read(text).unwrap().is_mojito, expected, "{text}");
+            let script = read(text).unwrap();
+            let is_unguarded = script.is_mojito && script.is_unguarded;
+            assert_eq!((script.is_mojito, is_unguarded), expected, "{text}");
         }
     }
 }
@@ -188,6 +276,25 @@ fn what_a_browser_rejects_is_an_error_at_that_place() {
     case("@a class B{}", 0);
     case("import.defer('a')", 0);
     case("{await using a=b}", 1);
+    case("class A{async a}", 8);
+    case("class A{static async a=1}", 8);
+    // New in Unicode 18.
+    case("var \u{2b81e}", 4);
+    case("a\u{20c1}", 1);
+    // Assignments to calls that browsers reject.
+    case("'use strict';f()=1", 13);
+    case("class A{a(){f()++}}", 12);
+    case("f()&&=1", 0);
+    case("[f()]=a", 1);
+    case("({a:f()}=b)", 4);
+    case("a?.b()=1", 0);
+    case("new f()=1", 0);
+    case("f``++", 0);
+    case("f()=1;a b", 0);
+    case("let a,let", 6);
+    case("'use strict';let++", 16);
+    case("'use strict';for(yield of a);", 17);
+    case("'use strict';for(eval in a);", 17);
     for module in "import a from 'b';export default 1;await a;import.meta.url".split(';') {
         let kind = read(module).unwrap_err().kind;
         assert_eq!(kind, SyntaxErrorKind::Module, "{module}");
@@ -212,6 +319,14 @@ fn what_a_browser_accepts_is_accepted() {
         "`a${`b${c}`}`; for (const [a, { b, ...c }] of d) ; label: { break label; }",
         "a\u{2028}b\u{2029}c; x = '\u{2028}'; 'Größe \\u{1f600}'",
         "function g() { return new.target; }",
+        // Errors in the specification of old, which throw when they run.
+        "f()=1;f(a,b)+=1;f(...a,)++;--(f( /* a */ ));a.b()=g()=1;f(f()=1)",
+        "for(f() in a);for(f(a).b() of c);function g(){f()=1}",
+        "let++;--let;let\n++a;let:a;let=>1;for(let in a);x=[let,let?let:let]",
+        "let\nvar a;a=let`b`",
+        "{let}",
+        "a;let",
+        "for(yield of a);",
     ] {
         read(text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
     }
@@ -244,6 +359,18 @@ fn renamed_variables_do_not_change_the_hash() {
         code_in_block("let helper=function(a){return a}", "()=>helper()"),
         code_in_block("let e=function(t){return t}", "()=>e()")
     );
+}
+
+#[test]
+fn names_of_two_letters_at_the_top_level_are_a_minifiers() {
+    let read = |helper: &str| {
+        let call = "Mojito.addTest({id:'w1',trigger:function(){NAME()}})";
+        let text = format!("function NAME(a){{return a}}{call}").replace("NAME", helper);
+        let script = read(&text).unwrap();
+        (script.shared_code, script.experiments[0].code.clone())
+    };
+    assert_eq!(read("e"), read("tx"));
+    assert_ne!(read("helper"), read("helped"));
 }
 
 #[test]
@@ -322,13 +449,74 @@ fn unusual_input_neither_hangs_nor_crashes() {
 #[test]
 fn experiments_do_not_change_the_shared_code() {
     let shared = |text: &str| read(text).unwrap().shared_code;
-    let none = "window.Mojito||(Mojito=function(){var e=1;return e}(),Mojito.buildInfo={a:1})";
-    let one = "window.Mojito||(Mojito=function(){var t=1;return t}(),Mojito.buildInfo={a:2},Mojito.addTest({id:'a',b:function(c){return c}}))";
-    let two = "window.Mojito||(Mojito=function(){var n=1;return n}(),Mojito.buildInfo={},Mojito.addTest({id:'b'}),Mojito.addTest({id:'a'}))";
-    let other = "window.Mojito||(Mojito=function(){var e=2;return e}(),Mojito.buildInfo={a:1})";
-    assert_eq!(shared(none), shared(one));
-    assert_eq!(shared(none), shared(two));
-    assert_ne!(shared(none), shared(other));
+    let wrapped = [
+        "window.Mojito||(Mojito=function(){var e=1;return e}(),Mojito.buildInfo={a:1})",
+        "window.Mojito||(Mojito=function(){var t=1;return t}(),Mojito.buildInfo={a:2},Mojito.addTest({id:'a',b:function(c){return c}}))",
+        "window.Mojito||(Mojito=function(){var n=1;return n}(),Mojito.buildInfo={},Mojito.addTest({id:'b'}),Mojito.addTest({id:'a'}))",
+        "window.Mojito||((Mojito=function(){var n=1;return n}()).buildInfo={},Mojito.addTest({id:'b'}))",
+        "window.Mojito||((Mojito=function(){var n=1;return n}()).buildInfo={})",
+        "window.Mojito||(Mojito=function(){var n=1;return n}()).addTest({id:'b'})",
+        "window.Mojito||(Mojito=function(){var n=1;return n}())",
+        "window.Mojito||((Mojito=function(){var n=1;return n}()).addTest({id:'b'}),Mojito.addTest({id:'a'}));",
+    ];
+    let plain = [
+        "Mojito=f();",
+        "Mojito=f()",
+        "Mojito=f();\n\nMojito.addTest({id:'a'});\n",
+        "(Mojito=f()).addTest({id:'a'})",
+        "(Mojito=f()).addTest({id:'a'}),Mojito.addTest({id:'b'});",
+        "Mojito=f(),Mojito.addTest({id:'a'})",
+        "Mojito=f();;",
+    ];
+    let blocks = [
+        "if(!window.Mojito){Mojito=f();var a=1;}",
+        "if(!window.Mojito){Mojito=f();var a=1}",
+        "if(!window.Mojito){(Mojito=f()).buildInfo={};var a=1;Mojito.addTest({id:'a'})}",
+        "if(!window.Mojito){Mojito=f();Mojito.buildInfo={};var a=1;Mojito.addTest({id:'a'});Mojito.addTest({id:'b'});}",
+    ];
+    let ternaries = [
+        "window.Mojito?0:Mojito=f()",
+        "window.Mojito?0:(Mojito=f()).addTest({id:'a'})",
+        "window.Mojito?0:(Mojito=f(),Mojito.addTest({id:'a'}))",
+    ];
+    let mut hashes = Vec::new();
+    for forms in [&wrapped[..], &plain, &blocks, &ternaries] {
+        for form in forms {
+            assert_eq!(shared(form), shared(forms[0]), "{form}");
+        }
+        hashes.push(shared(forms[0]));
+    }
+    hashes.push(shared(&wrapped[0].replace("e=1", "e=2")));
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 5);
+}
+
+#[test]
+fn commas_brackets_and_semicolons_that_matter_change_the_shared_code() {
+    for (one, other) in [
+        ("a*(b+c)", "a*b+c"),
+        ("return_(a,b)", "return_((a,b))"),
+        ("a&&(b,c)", "a&&b,c"),
+        ("a&&b;c", "if(a&&b)c"),
+        ("a?b:(c,d)", "a?b:c,d"),
+        ("if(a){b;c}", "if(a)b;c"),
+        ("if(a){if(b)c}else d", "if(a){if(b)c;else d}"),
+        ("while(a)b,c", "while(a)b;c"),
+        ("for(;;);a", "for(;;)a"),
+        ("x=>(a,b)", "x=>a,b"),
+        ("function f(){return a,b}", "function f(){return a;b}"),
+        ("function f(){throw a,b}", "function f(){throw a;b}"),
+        ("(a,b).c", "a,b.c"),
+        ("(a=b)+c", "a=b+c"),
+        ("var a,b", "var a;b"),
+        ("[a,b]", "[(a,b)]"),
+        ("`a;`", "`a`"),
+        ("f('a;')", "f('a')"),
+    ] {
+        let [one, other] = [one, other].map(|text| (text, read(text).unwrap().shared_code));
+        assert_ne!(one.1, other.1, "{} / {}", one.0, other.0);
+    }
 }
 
 #[test]
@@ -423,7 +611,14 @@ fn large_input_is_read_in_linear_time() {
     for text in [
         format!("Mojito.addTest({{id:'a',{spreads}}})"),
         format!("!function(){{{functions}{experiments}}}()"),
+        format!("({}Mojito).addTest({{}})", "Mojito||".repeat(50_000)),
+        "Mojito.addTest({})||".repeat(20_000) + "1",
+        "this.Mojito.addTest({})&&".repeat(20_000) + "1",
+        "a.addTest||".repeat(50_000) + "Mojito.addTest({})",
+        "try{".repeat(200) + &"Mojito.addTest({});".repeat(20_000) + &"}catch(a){}".repeat(200),
+        "'a'in ".repeat(50_000) + "Mojito.addTest({})",
     ] {
-        assert!(!read(&text).unwrap().experiments.is_empty());
+        let script = read(&text).unwrap_or_else(|error| panic!("{error:?} in {text:.50}"));
+        assert!(!script.experiments.is_empty());
     }
 }

@@ -91,7 +91,7 @@ credentials: [KEY]
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
 container mojito: no experiments
-WARNING: mojito has no experiments; this is fine if they were removed on purpose (`nuke.lock`)
+WARNING: mojito has no experiments, and no `addTest`, which Mojito's library has: check whether it is obfuscated
 changes to the live container (commit 1f2e3d4, built 2026-11-24 05:00 UTC, cached [..] ago):
   - stops        w1  W1 Größere Schaltfläche  50% → removed
   - removed      w2  W2 Headline              removed; no visitor had it

@@ -88,6 +88,53 @@ fn one_more_one_ramped_and_one_stopped_is_exactly_that() {
     ended.contains("mojito: w4 starts, w1 ramps 10% → 50%, w2 stops");
 }
 
+/// As some minifiers write it, the first experiment is added to the value of the assignment to `Mojito`.
+#[test]
+fn the_first_experiment_is_found_wherever_it_is_added() {
+    let minified = |experiments: &[Experiment]| {
+        let added = experiments.iter().map(|it| it.added("e"));
+        let added = added.collect::<Vec<_>>().join(",");
+        let library = "Mojito=function(){return{addTest:function(e){}}}()";
+        match added.strip_prefix("Mojito") {
+            Some(first) => format!("({library}){first};"),
+            None => format!("{library};"),
+        }
+    };
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let mut case = case.env("PUBLIC_URL", &edge);
+    let mut live: &[Experiment] = &[];
+    for (next, expected) in [
+        (
+            &[HERO, HEADLINE][..],
+            &[
+                "+ starts  w1  W1 Hero      10%",
+                "+ starts  w2  W2 Headline  50%",
+            ][..],
+        ),
+        (&[ramped(), HEADLINE], &["↗ ramps  w1  W1 Hero  10% → 50%"]),
+        (&[HEADLINE], &["- stops  w1  W1 Hero  50% → removed"]),
+        (
+            &[DELIVERY, HEADLINE],
+            &["+ starts  w4  W4 Free delivery  25%"],
+        ),
+        // As with `nuke.lock`.
+        (
+            &[],
+            &[
+                "- stops  w4  W4 Free delivery  25% → removed",
+                "- stops  w2  W2 Headline       50% → removed",
+            ],
+        ),
+    ] {
+        case = case.file("dist/assets/js/mojito.js", minified(live));
+        case.run().exits(0);
+        case = case.file("dist/assets/js/mojito.js", minified(next));
+        assert_eq!(changes(&case.run().exits(0)), expected);
+        live = next;
+    }
+}
+
 #[test]
 fn a_rebuild_with_other_variables_changes_no_experiment() {
     let case = Case::production();

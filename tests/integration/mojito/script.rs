@@ -160,6 +160,41 @@ fn a_suspicious_container_is_published_with_a_warning() {
 }
 
 #[test]
+fn experiments_that_cannot_be_read_are_a_warning() {
+    let library = "Mojito=function(){return{addTest:function(){}}}()";
+    for added in [
+        "M=Mojito,M.addTest({id:'w1'})",
+        "Mojito.addTest.call(Mojito,{id:'w1'})",
+        "({addTest:a}=Mojito),a({id:'w1'})",
+    ] {
+        let content = format!("{library};{added}");
+        let case = Case::production().file("dist/assets/js/mojito.js", content);
+        let ended = case.run().exits(0);
+        let ended = ended.contains(
+            "WARNING: mojito uses `addTest` in a way that cannot be read; experiments that this adds are not listed",
+        );
+        assert!(!ended.output.contains("nuke.lock"), "{}", ended.output);
+    }
+}
+
+#[test]
+fn a_container_that_needs_another_one_is_published_and_warned_of_if_it_does_not_test_for_it() {
+    let bare = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
+    let warning = "WARNING: mojito uses `Mojito`, but neither defines it nor tests for it";
+    let run = |content: &str| {
+        let case = Case::production().file("dist/assets/js/mojito.js", content);
+        case.run().exits(0).output.contains(warning)
+    };
+    assert!(run(bare));
+    assert!(!run(&bare.replacen('.', "?.", 1)));
+    assert!(!run(&format!("try{{{bare}}}catch(a){{}}")));
+    assert!(!run(&format!("if(window['Mojito']){bare}")));
+    assert!(!run(&format!(
+        "let\n++a;f()=1;for(f() in a);window.Mojito&&{bare};let"
+    )));
+}
+
+#[test]
 fn a_container_over_its_budget_is_refused_with_what_weighs_most() {
     let case = Case::production().env("MAX_SIZE", "0.7 kB");
     case.run().exits(2).contains(r#"✖ `dist/assets/js/mojito.js` is 807 bytes compressed, but `MAX_SIZE` allows 700 bytes: stop or shrink experiments, or raise `MAX_SIZE`

@@ -378,7 +378,7 @@ fn invalid_files_are_refused_by_name_and_with_the_remedy() {
         b"Mojito = 1;\n<<<<<<< HEAD\n",
         "has an unresolved merge conflict",
     );
-    case(b"alert(1)", "neither defines `Mojito` nor tests for it");
+    case(b"alert(1)", "neither defines `Mojito` nor uses it");
     case(
         &b"Mojito=1;".repeat(1_200_000),
         "is larger than 10,000,000 bytes",

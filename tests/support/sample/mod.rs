@@ -121,7 +121,8 @@ pub(crate) fn build_with(
 }
 
 impl Experiment {
-    fn added(&self, variable: &str) -> String {
+    /// The call that adds it.
+    pub(crate) fn added(&self, variable: &str) -> String {
         let Self {
             id,
             name,
