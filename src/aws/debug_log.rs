@@ -14,7 +14,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
 use tracing::level_filters::LevelFilter;
 use tracing::{debug, enabled, Level};
 use tracing_subscriber::filter::Targets;
@@ -109,9 +109,7 @@ async fn error_code(response: &mut HttpResponse) -> Option<String> {
     request_id(response)?;
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
     let content = limited_body(body, MAX_ERROR).collect().await.ok();
-    let content = content
-        .map(|content| content.to_bytes())
-        .unwrap_or_default();
+    let content = content.map(Collected::to_bytes).unwrap_or_default();
     let text = String::from_utf8_lossy(&content);
     let code = text.split_once("<Code>");
     let code = code.and_then(|(_, rest)| rest.split_once("</Code>"));

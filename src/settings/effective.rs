@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::names::{ContainerName, DistributionId};
 use super::raw::Raw;
 use super::source::Source;
 use super::Settings;
@@ -32,7 +33,7 @@ impl Display for Effective {
 }
 
 /// A setting with this value, which comes from `otherwise` if the variable is not given.
-fn row(name: &'static str, is_given: bool, value: impl ToString, otherwise: Source) -> Effective {
+fn row(name: &'static str, is_given: bool, value: &dyn Display, otherwise: Source) -> Effective {
     let source = if is_given {
         Source::Variable(name)
     } else {
@@ -67,11 +68,15 @@ fn where_to(settings: &Settings, raw: &Raw) -> Vec<Effective> {
     let (given, target) = (&raw.settings, &settings.target);
     let secret = |value: &Option<String>| value.as_ref().map(|_| SECRET.to_owned());
     let join = |values: Vec<&str>| values.join(", ");
-    let containers = target.containers.iter().map(|name| name.as_str()).collect();
+    let containers = target
+        .containers
+        .iter()
+        .map(ContainerName::as_str)
+        .collect();
     let distributions: Vec<&str> = settings
         .distributions
         .iter()
-        .map(|id| id.as_str())
+        .map(DistributionId::as_str)
         .collect();
     let distributions = (!distributions.is_empty()).then(|| join(distributions));
     let account = settings.aws.account_id.clone();
@@ -101,7 +106,7 @@ fn where_to(settings: &Settings, raw: &Raw) -> Vec<Effective> {
         row(
             "ENVIRONMENT",
             given.environment.is_some(),
-            settings.environment,
+            &settings.environment,
             Source::Pipeline(settings.environment_reason.clone()),
         ),
         Effective {
@@ -117,26 +122,26 @@ fn where_to(settings: &Settings, raw: &Raw) -> Vec<Effective> {
         row(
             "S3_PREFIX",
             false,
-            folder(target.prefix.as_str()),
+            &folder(target.prefix.as_str()),
             target.sources.prefix.clone(),
         ),
         row(
             "LOCAL_PATH",
             given.local_path.is_some(),
-            settings.local_path.display(),
+            &settings.local_path.display(),
             Source::Default,
         ),
         row(
             "PRETTY",
             given.pretty.is_some(),
-            settings.pretty,
+            &settings.pretty,
             Source::Default,
         ),
         optional("DISTRIBUTION_ID", distributions),
         row(
             "CDN_PREFIX",
             given.cdn_prefix.is_some(),
-            folder(target.cdn_prefix.as_str()),
+            &folder(target.cdn_prefix.as_str()),
             Source::Setting("S3_PREFIX"),
         ),
     ]
@@ -160,7 +165,12 @@ fn how(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             default.clone(),
         ),
         optional("ACL", settings.acl.as_ref().map(ToString::to_string)),
-        row("WAIT", given.wait.is_some(), settings.wait, default.clone()),
+        row(
+            "WAIT",
+            given.wait.is_some(),
+            &settings.wait,
+            default.clone(),
+        ),
         optional(
             "PUBLIC_URL",
             settings.public_url.as_ref().map(ToString::to_string),
@@ -168,18 +178,18 @@ fn how(settings: &Settings, raw: &Raw) -> Vec<Effective> {
         row(
             "ONLY_NEWER",
             given.only_newer.is_some(),
-            settings.only_newer,
+            &settings.only_newer,
             default.clone(),
         ),
         optional("MAX_SIZE", settings.max_size.map(|size| size.to_string())),
         row(
             "VALIDATE",
             given.validate.is_some(),
-            settings.validate,
+            &settings.validate,
             default.clone(),
         ),
-        row("DRY_RUN", false, settings.dry_run, of_dry_run),
-        row("DEBUG", given.debug.is_some(), raw.debug(), default),
+        row("DRY_RUN", false, &settings.dry_run, of_dry_run),
+        row("DEBUG", given.debug.is_some(), &raw.debug(), default),
     ]
 }
 
