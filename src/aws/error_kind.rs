@@ -31,7 +31,7 @@ pub(crate) enum AwsErrorKind {
     TrustRefused,
     TooManyInvalidations,
     /// With the region that is part of the host's name.
-    UnknownHost(Option<String>),
+    UnknownHost(#[serde(skip)] Option<String>),
     UnknownKey,
     Unreachable,
     WrongRegion(#[serde(skip)] Option<String>),
@@ -126,6 +126,7 @@ impl AwsErrorKind {
                 | Self::ExpiredSession
                 | Self::NoSuchBucket
                 | Self::NotAws
+                | Self::UnknownHost(_)
                 | Self::UnknownKey
                 | Self::Unreachable
                 | Self::WrongRegion(_)

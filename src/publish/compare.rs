@@ -370,10 +370,10 @@ pub(crate) async fn from_s3(
         match error.kind {
             AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => ReadError::Denied,
             AwsErrorKind::NoSuchKey => ReadError::Other("nothing is published yet".to_owned()),
-            ref kind if kind.fails_every_request() => {
-                ReadError::Fatal(error.code.unwrap_or(error.message))
-            }
-            _ => ReadError::Other(error.code.unwrap_or(error.message)),
+            _ => match error.code {
+                Some(code) if error.kind.fails_every_request() => ReadError::Fatal(code),
+                code => ReadError::Other(code.unwrap_or(error.message)),
+            },
         }
     })?;
     let limit = ServedContainer::limit(object.size);

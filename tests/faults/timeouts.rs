@@ -56,7 +56,7 @@ fn a_cdn_that_keeps_the_old_container_is_not_verified() {
         .exits(5)
         .contains(&format!(
             "✖ {edge}/js/mojito.js did not serve the new container within 30 s: another container is served: \
-             build 57, commit 1f2e3d4, built 2026-11-24 05:00 UTC; cached by CloudFront for "
+             build 57, commit 1f2e3d4; cached by CloudFront for "
         ))
         .contains("x-cache: Hit from cloudfront")
         .contains("published to production, but visitors do not get it yet")
