@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::aws::credentials::ConnectError;
 use crate::container::InvalidFile;
 use crate::exit::Exit;
+use crate::report::console::Console;
 use crate::report::result_json::ErrorResult;
 use crate::settings::problems::InvalidSetting;
 
@@ -38,6 +39,12 @@ impl Error {
             Self::Output(_) => ErrorResult::new("cannot_write", self.to_string()),
             Self::Start(_) => ErrorResult::new("cannot_start", self.to_string()),
         }
+    }
+
+    /// Ends a command that publishes nothing, so that what visitors get is not its matter.
+    pub(crate) fn report(&self, console: &Console) -> Exit {
+        console.failure(&self.to_string());
+        self.exit()
     }
 
     pub(crate) fn exit(&self) -> Exit {
