@@ -19,7 +19,8 @@ pub(crate) const MAX_LISTED: usize = 10;
 
 /// The warning at the start and at the end of a run without `DISTRIBUTION_ID`.
 pub(super) const NOTHING_INVALIDATED: &str =
-    "nothing is invalidated, as `DISTRIBUTION_ID` is not set: the CDN serves the old container until its cache expires";
+    "nothing is invalidated, as `DISTRIBUTION_ID` is not set\n\
+     the CDN serves the old container until its cache expires";
 
 /// What is published, where and why.
 pub(crate) fn opening(plan: &Plan, console: &Console) {
