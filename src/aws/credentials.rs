@@ -164,8 +164,8 @@ fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectErr
     ConnectError::NoCredentials(reason, REMEDY)
 }
 
-const REMEDY: &str = "in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN` (variables of other \
-                      deployment environments are empty here); locally, set `AWS_PROFILE` or run `aws sso login`";
+const REMEDY: &str = "locally, set `AWS_PROFILE` or run `aws sso login`;\n\
+                      in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN`";
 
 /// The end of the access key ID. Anything that is not an ID, such as a secret pasted in its place, is not shown at all.
 fn end_of_key_id(credentials: &Credentials) -> Option<String> {

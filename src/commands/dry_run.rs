@@ -132,13 +132,15 @@ async fn failure(
     for object in plan.objects() {
         match only_newer::head_unless_newer(&aws.s3, settings, object).await {
             Ok(None) => console.info(&format!(
-                "{} does not exist yet, or these credentials may not read its build number (`s3:GetObject`), \
-                 and `ONLY_NEWER` would refuse to replace it",
+                "{} does not exist yet, or its build number cannot be read;\n\
+                 then `ONLY_NEWER` would fail, as the credentials lack `s3:GetObject`",
                 object.key
             )),
             Ok(_) => {}
             Err(NotReplaced::Superseded(build)) => {
-                state.uploads.insert(object.key.clone(), Upload::Superseded(build));
+                state
+                    .uploads
+                    .insert(object.key.clone(), Upload::Superseded(build));
             }
             Err(NotReplaced::Failed(error)) => return Some(error.into()),
         }

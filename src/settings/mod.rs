@@ -237,29 +237,33 @@ fn check_partition(
 /// Replaces what was found out about settings that hold the name of a variable in place of its value.
 fn check_unreplaced(problems: &mut Problems, raw: &Raw, build: &Build, credentials_optional: bool) {
     let deployment = build.deployment_environment.as_deref();
-    let why = |reference: &str| {
-        match deployment {
-        _ if !build.in_ci => "the shell did not replace it; use double quotes, or none".to_owned(),
-        Some(name) => format!(
-            "no variable `{reference}` is defined here; define it for the deployment environment `{name}` (Repository settings > \
-             Deployments), or for the whole repository (Repository variables)"
-        ),
-        None => format!(
-            "no variable `{reference}` is defined here; define it for the repository (Repository settings > Repository \
-             variables), as a step without `deployment:` gets no variables of deployment environments"
-        ),
-    }
+    let is_needed = |setting: &String| {
+        !(credentials_optional && unreplaced::CREDENTIALS.contains(&setting.as_str()))
     };
-    for (setting, reference) in &raw.unreplaced {
-        if credentials_optional && unreplaced::CREDENTIALS.contains(&setting.as_str()) {
-            continue;
-        }
+    let mut unreplaced = raw
+        .unreplaced
+        .iter()
+        .filter(|(it, _)| is_needed(it))
+        .peekable();
+    while let Some((setting, reference)) = unreplaced.next() {
         problems.0.retain(|problem| !problem.is_of(setting));
-        let why = why(reference);
-        problems.push(
-            setting,
-            format!("contains the text `${reference}` itself: {why}"),
-        );
+        let mut problem = format!("contains the text `${reference}` itself");
+        if build.in_ci {
+            problem += &format!(", as no variable `{reference}` is defined here");
+        }
+        // Once for all of them.
+        if unreplaced.peek().is_none() {
+            problem += &match deployment {
+                _ if !build.in_ci => "\nthe shell replaces it in double quotes or in none, but not in single quotes".to_owned(),
+                Some(name) => format!(
+                    "\ndefine it for the deployment environment `{name}` (Repository settings > Deployments),\n\
+                     or for the whole repository (Repository settings > Repository variables)"
+                ),
+                None => "\ndefine it for the repository (Repository settings > Repository variables);\n\
+                         a step without `deployment:` gets no deployment variables".to_owned(),
+            };
+        }
+        problems.0.push(InvalidSetting::lines(setting, &problem));
     }
 }
 

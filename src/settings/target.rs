@@ -129,6 +129,15 @@ fn check_limits(
     }
 }
 
+/// Names in a sentence: `` `A`, `B` and `C` ``.
+fn and(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match &names[..] {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 /// Where the values come from. A problem with `config.js` matters only if one of its values is needed.
 struct Sources<'a> {
     problems: &'a mut Problems,
@@ -246,8 +255,8 @@ impl Sources<'_> {
     /// Adds the problem with the whole of `config.js`, once for all values that were needed.
     fn report(self) {
         if let (Some(problem), false) = (self.config.problem(), self.unknown.is_empty()) {
-            let variables = self.unknown.join("` and `");
-            let problem = format!("{problem}\nfix it, or set `{variables}`");
+            let variables = and(&self.unknown);
+            let problem = format!("{problem}\nfix it, or set {variables}");
             let invalid = InvalidSetting::lines(config_js::FILE, &problem);
             self.problems.0.push(invalid);
         }

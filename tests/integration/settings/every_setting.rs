@@ -69,9 +69,9 @@ fn a_variable_that_is_not_defined_is_named_whatever_setting_it_was_for() {
                 .env(name, value);
             let ended = case.run().exits(2).contains(place);
             let ended = ended.contains(&format!(
-                "✖ `{name}` contains the text `$NO_SUCH_NAME` itself: "
+                "✖ `{name}` contains the text `$NO_SUCH_NAME` itself, as no variable `NO_SUCH_NAME` is defined here"
             ));
-            ended.contains("no variable `NO_SUCH_NAME` is defined here");
+            ended.contains("define it for the ");
             assert!(case.requests().is_empty(), "{name}");
         }
     }
