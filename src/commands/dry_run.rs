@@ -15,7 +15,7 @@ use crate::publish::cdn::{self, Cdn};
 use crate::publish::compare::{already_reported, Comparison, READ_TIMEOUT};
 use crate::publish::only_newer::{self, NotReplaced};
 use crate::publish::plan::Plan;
-use crate::publish::state::{RunState, Upload};
+use crate::publish::state::{ContainerState, RunState, Upload};
 use crate::report::console::Console;
 use crate::report::result_json::{ErrorResult, RunResult};
 use crate::report::{progress, result_file, summary, tables};
@@ -57,8 +57,14 @@ pub(crate) async fn dry_run(
         Exit::Published
     } else {
         let lines = superseded.join("\n");
+        let is_superseded = |container| state.container(container) == ContainerState::Superseded;
+        let would_be = if plan.containers.iter().all(is_superseded) {
+            "nor would it be"
+        } else {
+            "and a publish would not replace everything"
+        };
         console.warning(&format!(
-            "dry run: nothing was written, nor would it be\n{lines}"
+            "dry run: nothing was written, {would_be}\n{lines}"
         ));
         Exit::Superseded
     };

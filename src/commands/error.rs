@@ -56,14 +56,14 @@ impl Error {
     }
 }
 
-/// One item alone; several with their count, one on each line.
+/// One item alone; several with their count, each on a line of its own, with what belongs to it below.
 fn list<T: ToString>(plural: &str, items: &[T]) -> String {
     if let [item] = items {
         return item.to_string();
     }
     let mut text = format!("{} {plural}:", items.len());
     for item in items {
-        let _ = write!(text, "\n  {}", item.to_string().replace('\n', "\n  "));
+        let _ = write!(text, "\n  {}", item.to_string().replace('\n', "\n    "));
     }
     text
 }

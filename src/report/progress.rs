@@ -95,9 +95,7 @@ pub(crate) fn changes(
                 _ => format!(" {}", container.name),
             };
             console.info(&match problem.nothing_published() {
-                Some(status) => {
-                    format!("no live container{of} to compare with (`PUBLIC_URL`: HTTP {status})")
-                }
+                Some(reason) => format!("no live container{of} to compare with ({reason})"),
                 None => format!("changes to the live container{of} are not known: {problem}"),
             });
         }

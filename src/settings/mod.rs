@@ -256,10 +256,10 @@ fn check_unreplaced(problems: &mut Problems, raw: &Raw, build: &Build, credentia
             problem += &match deployment {
                 _ if !build.in_ci => "\nthe shell replaces it in double quotes or in none, but not in single quotes".to_owned(),
                 Some(name) => format!(
-                    "\ndefine it for the deployment environment `{name}` (Repository settings > Deployments),\n\
+                    "\ndefine such variables for the deployment environment `{name}` (Repository settings > Deployments),\n\
                      or for the whole repository (Repository settings > Repository variables)"
                 ),
-                None => "\ndefine it for the repository (Repository settings > Repository variables);\n\
+                None => "\ndefine such variables for the repository (Repository settings > Repository variables);\n\
                          a step without `deployment:` gets no deployment variables".to_owned(),
             };
         }

@@ -165,7 +165,10 @@ impl Sources<'_> {
                 }
                 return Some(value.to_owned());
             }
-            Ok(None) => self.problems.push(variable, missing),
+            Ok(None) => self
+                .problems
+                .0
+                .push(InvalidSetting::lines(variable, missing)),
             Err(Unknown::File) => self.unknown.push(variable),
             Err(Unknown::Value(problem)) => {
                 let problem = format!("{problem}\nwrite it as a plain string, or set `{variable}`");
@@ -183,9 +186,8 @@ impl Sources<'_> {
             return (Vec::new(), source);
         };
         if names.is_empty() {
-            let missing =
-                "is not set, and there is no `config.js` with a `containerName`; set it, or run this in the root of the Mojito \
-                 repository";
+            let missing = "is not set, and there is no `config.js` with a `containerName`\n\
+                 set it, or run this in the root of the Mojito repository";
             names.extend(self.get("containerName", "CONTAINER_NAME", missing));
             source = Source::ConfigJs("containerName");
         }
@@ -204,7 +206,7 @@ impl Sources<'_> {
         let value = match source {
             Source::ConfigJs(key) => {
                 let missing = format!(
-                    "is not set, and there is no `config.js` with an `{key}`; set it to `BUCKET` or `BUCKET/PREFIX`"
+                    "is not set, and there is no `config.js` with an `{key}`\nset it to `BUCKET` or `BUCKET/PREFIX`"
                 );
                 self.get(key, "S3_BUCKET", &missing)
             }
@@ -239,8 +241,8 @@ impl Sources<'_> {
             (Source::Profile, Some(region.to_owned()))
         } else {
             let missing =
-                "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region; set it to the bucket's \
-                 region, such as `ap-southeast-2`";
+                "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region\n\
+                 set it to the bucket's region, such as `ap-southeast-2`";
             let region = self.get("s3Region", "AWS_DEFAULT_REGION", missing);
             (Source::ConfigJs("s3Region"), region)
         };
