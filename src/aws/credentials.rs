@@ -155,6 +155,12 @@ async fn from_default_chain(
 }
 
 fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectError {
+    if let (CredentialsError::CredentialsNotLoaded(_), Some(profile)) = (error, profile) {
+        let reason =
+            format!("the AWS profile `{profile}` (`AWS_PROFILE`) does not exist or has none");
+        let remedy = "check the profile's name, and `~/.aws/config` and `~/.aws/credentials`";
+        return ConnectError::NoCredentials(reason, remedy);
+    }
     let reason = match error {
         CredentialsError::CredentialsNotLoaded(_) => "checked `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, web identity, container role and instance role".to_owned(),
         _ => causes(error),

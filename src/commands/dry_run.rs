@@ -38,10 +38,9 @@ pub(crate) async fn dry_run(
     }
     let aws = connect(plan, config).await;
     let aws = aws.as_ref();
-    let readable = aws.map_err(|problem| problem.summary.to_owned());
     let mut state = RunState::new(plan);
     state.credentials = aws.ok().map(|aws| aws.credentials.clone());
-    compare(plan, cdn, readable, &mut state, console).await;
+    compare(plan, cdn, aws, &mut state, console).await;
     let would_fail = match aws {
         Ok(aws) => failure(plan, aws, &mut state, console).await,
         Err(_) => None,
@@ -103,14 +102,17 @@ async fn connect(plan: &Plan, config: SdkConfig) -> Result<Aws, NotConnected> {
 async fn compare(
     plan: &Plan,
     cdn: Option<&Cdn>,
-    aws: Result<&Aws, String>,
+    aws: Result<&Aws, &NotConnected>,
     state: &mut RunState,
     console: &Console,
 ) {
-    let comparison = Comparison::new(aws, cdn, &plan.settings, None);
+    let readable = aws.map_err(|problem| problem.summary.to_owned());
+    let comparison = Comparison::new(readable, cdn, &plan.settings, None);
+    // Then that is why nothing could be compared, and is about to be reported.
+    let is_failure = cdn.is_none() && aws.is_err_and(|it| it.failure.is_some());
     let all_changes = comparison.all(&plan.containers).await;
     for (container, changes) in plan.containers.iter().zip(all_changes) {
-        let already_reported = already_reported(&changes, state.changes.values());
+        let already_reported = is_failure || already_reported(&changes, state.changes.values());
         progress::changes(plan, container, &changes, already_reported, console);
         state.changes.insert(container.name.clone(), changes);
     }

@@ -318,11 +318,10 @@ fn next(outcome: &Outcome) -> Option<String> {
     let mut verifications = outcome.state.verifications.values();
     let has_problem = verifications.any(|it| it.problem().is_some());
     match (outcome.exit, outcome.stopped_by) {
-        (Exit::Published | Exit::Superseded, _) => None,
-        (Exit::NotVerified, None) if !has_problem => {
+        (Exit::NotVerified, None) if !has_problem && !only_refused => {
             Some("the invalidation continues by itself".to_owned())
         }
-        (Exit::NotVerified, None) => None,
+        (Exit::Published | Exit::Superseded, _) | (Exit::NotVerified, None) => None,
         (_, Some(_)) => Some("next: re-run, which is safe at any time".to_owned()),
         _ if only_refused => None,
         _ => Some("next: fix the cause and re-run; re-running is safe".to_owned()),
