@@ -81,33 +81,42 @@ fn errors(plan: &Plan, state: &RunState, console: &Console) {
 }
 
 fn not_verified(plan: &Plan, state: &RunState, console: &Console) {
-    let timeout = verify::timeout(state.all_invalidations_completed());
     for (url, verification) in &state.verifications {
-        let Some(problem) = verification.problem() else {
-            continue;
-        };
-        if is_store(plan, url) {
-            console.failure(&format!(
-                "{url}: {problem}\n\
-                 what to do: have the store keep the headers of an upload; browsers cannot read the container without them"
-            ));
-            continue;
+        if let Some((problem, remedy)) = why_not_verified(plan, state, url, verification) {
+            console.failure(&format!("{problem}\nwhat to do: {remedy}"));
         }
-        let within = match verification {
-            Verification::Failed(_) => format!(" within {} s", timeout.as_secs()),
-            _ => String::new(),
-        };
-        let failure = if verification.is_known_to_differ() {
-            "did not serve the new container"
-        } else {
-            "could not be checked"
-        };
-        console.failure(&format!(
-            "{url} {failure}{within}: {problem}\n\
-             what to do: check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, that `DISTRIBUTION_ID` is its \
-             distribution, and that the CDN changes neither content nor headers"
+    }
+}
+
+/// What was wrong with what a URL served, and what to do about it.
+pub(super) fn why_not_verified(
+    plan: &Plan,
+    state: &RunState,
+    url: &str,
+    verification: &Verification,
+) -> Option<(String, &'static str)> {
+    let problem = verification.problem()?;
+    if is_store(plan, url) {
+        return Some((
+            format!("{url}: {problem}"),
+            "have the store keep the headers of an upload; browsers cannot read the container without them",
         ));
     }
+    let timeout = verify::timeout(state.all_invalidations_completed());
+    let within = match verification {
+        Verification::Failed(_) => format!(" within {} s", timeout.as_secs()),
+        _ => String::new(),
+    };
+    let failure = if verification.is_known_to_differ() {
+        "did not serve the new container"
+    } else {
+        "could not be checked"
+    };
+    Some((
+        format!("{url} {failure}{within}: {problem}"),
+        "check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder,\n\
+         that `DISTRIBUTION_ID` is its distribution, and that the CDN changes neither content nor headers",
+    ))
 }
 
 /// Whether this is the object in the bucket, rather than what visitors get.

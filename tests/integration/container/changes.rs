@@ -319,6 +319,7 @@ fn before_the_first_publish_there_is_nothing_to_compare_with() {
         {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
         case.may_invalidate(&case.world.distribution),
     ]));
+    case.stores_after_reading("/js/");
     case.run()
         .exits(0)
         .contains("\nno live container to compare with (nothing is published yet)\n");
