@@ -35,7 +35,7 @@ pub(crate) const MEANINGS: [(u8, &str); 7] = [
     (4, "published, but CloudFront was not invalidated"),
     (
         5,
-        "published and invalidated, but visitors do not get it yet",
+        "published and invalidated, but not verified (PUBLIC_URL, WAIT)",
     ),
     (6, "superseded: a newer build is live; nothing was replaced"),
 ];

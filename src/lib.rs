@@ -89,7 +89,7 @@ fn run(
             Command::Publish(flags) => {
                 commands::publish::publish(flags, raw, ending, console).await
             }
-            Command::Check(flags) => commands::check::check(flags, raw, console).await,
+            Command::Check(flags) => Ok(commands::check::check(flags, raw, console).await),
             Command::Policy(flags, trust) => {
                 Ok(commands::policy::policy(flags, trust, raw, console).await)
             }

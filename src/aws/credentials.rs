@@ -155,6 +155,12 @@ async fn from_default_chain(
 }
 
 fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectError {
+    if let (CredentialsError::CredentialsNotLoaded(_), Some(profile)) = (error, profile) {
+        let reason =
+            format!("the AWS profile `{profile}` (`AWS_PROFILE`) does not exist or has none");
+        let remedy = "check the profile's name, and `~/.aws/config` and `~/.aws/credentials`";
+        return ConnectError::NoCredentials(reason, remedy);
+    }
     let reason = match error {
         CredentialsError::CredentialsNotLoaded(_) => "checked `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, web identity, container role and instance role".to_owned(),
         _ => causes(error),
@@ -164,8 +170,8 @@ fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectErr
     ConnectError::NoCredentials(reason, REMEDY)
 }
 
-const REMEDY: &str = "in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN` (variables of other \
-                      deployment environments are empty here); locally, set `AWS_PROFILE` or run `aws sso login`";
+const REMEDY: &str = "locally, set `AWS_PROFILE` or run `aws sso login`;\n\
+                      in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN`";
 
 /// The end of the access key ID. Anything that is not an ID, such as a secret pasted in its place, is not shown at all.
 fn end_of_key_id(credentials: &Credentials) -> Option<String> {

@@ -64,8 +64,8 @@ impl TrustPolicy {
                 "--environment-uuid",
                 flags.bitbucket_deployment_environment_uuid,
                 &raw.bitbucket_deployment_environment_uuid,
-                "see Repository settings > OpenID Connect (`BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID` in a step with `deployment:`); \
-                 if every step of the repository may publish, of any branch, say `--any-environment` instead",
+                "see Repository settings > OpenID Connect (`BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID` in a step with `deployment:`)\n\
+                 if every step of the repository may publish, of any branch, give `--any-environment` instead",
             )
         };
         match (workspace, workspace_uuid, repository_uuid) {
@@ -141,7 +141,7 @@ fn valid(
     match &value {
         Some(value) if is_valid(value) => {}
         Some(value) => problems.push(InvalidSetting::value(flag, value, expected)),
-        None => problems.push(InvalidSetting::new(flag, format!("is missing; {hint}"))),
+        None => problems.push(InvalidSetting::lines(flag, &format!("is missing\n{hint}"))),
     }
     value.map(|value| value.to_ascii_lowercase())
 }

@@ -39,7 +39,12 @@ enum Access {
 }
 
 /// Checks what the credentials can write in the environment of the settings.
-pub(crate) async fn check(flags: Flags, raw: &Raw, console: &Console) -> Result<Exit, Error> {
+pub(crate) async fn check(flags: Flags, raw: &Raw, console: &Console) -> Exit {
+    let result = try_all(flags, raw, console).await;
+    result.unwrap_or_else(|error| error.report(console))
+}
+
+async fn try_all(flags: Flags, raw: &Raw, console: &Console) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let mut stopped = pin!(signals.received());
     let settings = loaded::settings(flags, raw, console).await?;
@@ -198,8 +203,8 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
             None => "permissions are missing, and a publish would fail",
         },
         (_, false, true) => &format!(
-            "permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what \
-             {policy} prints, and nothing else"
+            "permissions are in excess: whoever gets hold of these credentials can write there\n\
+             give the user or role what {policy} prints, and nothing else"
         ),
     };
     console.failure(failure);

@@ -15,7 +15,7 @@ use crate::publish::cdn::{self, Cdn};
 use crate::publish::compare::{already_reported, Comparison, READ_TIMEOUT};
 use crate::publish::only_newer::{self, NotReplaced};
 use crate::publish::plan::Plan;
-use crate::publish::state::{RunState, Upload};
+use crate::publish::state::{ContainerState, RunState, Upload};
 use crate::report::console::Console;
 use crate::report::result_json::{ErrorResult, RunResult};
 use crate::report::{progress, result_file, summary, tables};
@@ -38,10 +38,9 @@ pub(crate) async fn dry_run(
     }
     let aws = connect(plan, config).await;
     let aws = aws.as_ref();
-    let readable = aws.map_err(|problem| problem.summary.to_owned());
     let mut state = RunState::new(plan);
     state.credentials = aws.ok().map(|aws| aws.credentials.clone());
-    compare(plan, cdn, readable, &mut state, console).await;
+    compare(plan, cdn, aws, &mut state, console).await;
     let would_fail = match aws {
         Ok(aws) => failure(plan, aws, &mut state, console).await,
         Err(_) => None,
@@ -57,8 +56,14 @@ pub(crate) async fn dry_run(
         Exit::Published
     } else {
         let lines = superseded.join("\n");
+        let is_superseded = |container| state.container(container) == ContainerState::Superseded;
+        let would_be = if plan.containers.iter().all(is_superseded) {
+            "nor would it be"
+        } else {
+            "and a publish would not replace everything"
+        };
         console.warning(&format!(
-            "dry run: nothing was written, nor would it be\n{lines}"
+            "dry run: nothing was written, {would_be}\n{lines}"
         ));
         Exit::Superseded
     };
@@ -97,14 +102,17 @@ async fn connect(plan: &Plan, config: SdkConfig) -> Result<Aws, NotConnected> {
 async fn compare(
     plan: &Plan,
     cdn: Option<&Cdn>,
-    aws: Result<&Aws, String>,
+    aws: Result<&Aws, &NotConnected>,
     state: &mut RunState,
     console: &Console,
 ) {
-    let comparison = Comparison::new(aws, cdn, &plan.settings, None);
+    let readable = aws.map_err(|problem| problem.summary.to_owned());
+    let comparison = Comparison::new(readable, cdn, &plan.settings, None);
+    // Then that is why nothing could be compared, and is about to be reported.
+    let is_failure = cdn.is_none() && aws.is_err_and(|it| it.failure.is_some());
     let all_changes = comparison.all(&plan.containers).await;
     for (container, changes) in plan.containers.iter().zip(all_changes) {
-        let already_reported = already_reported(&changes, state.changes.values());
+        let already_reported = is_failure || already_reported(&changes, state.changes.values());
         progress::changes(plan, container, &changes, already_reported, console);
         state.changes.insert(container.name.clone(), changes);
     }
@@ -132,13 +140,15 @@ async fn failure(
     for object in plan.objects() {
         match only_newer::head_unless_newer(&aws.s3, settings, object).await {
             Ok(None) => console.info(&format!(
-                "{} does not exist yet, or these credentials may not read its build number (`s3:GetObject`), \
-                 and `ONLY_NEWER` would refuse to replace it",
+                "{} does not exist yet, or its build number cannot be read;\n\
+                 then `ONLY_NEWER` would fail, as the credentials lack `s3:GetObject`",
                 object.key
             )),
             Ok(_) => {}
             Err(NotReplaced::Superseded(build)) => {
-                state.uploads.insert(object.key.clone(), Upload::Superseded(build));
+                state
+                    .uploads
+                    .insert(object.key.clone(), Upload::Superseded(build));
             }
             Err(NotReplaced::Failed(error)) => return Some(error.into()),
         }

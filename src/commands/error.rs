@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::aws::credentials::ConnectError;
 use crate::container::InvalidFile;
 use crate::exit::Exit;
+use crate::report::console::Console;
 use crate::report::result_json::ErrorResult;
 use crate::settings::problems::InvalidSetting;
 
@@ -40,6 +41,12 @@ impl Error {
         }
     }
 
+    /// Ends a command that publishes nothing, so that what visitors get is not its matter.
+    pub(crate) fn report(&self, console: &Console) -> Exit {
+        console.failure(&self.to_string());
+        self.exit()
+    }
+
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::Container(_) => Exit::Refused,
@@ -49,14 +56,14 @@ impl Error {
     }
 }
 
-/// One item alone; several with their count, one on each line.
+/// One item alone; several with their count, each on a line of its own, with what belongs to it below.
 fn list<T: ToString>(plural: &str, items: &[T]) -> String {
     if let [item] = items {
         return item.to_string();
     }
     let mut text = format!("{} {plural}:", items.len());
     for item in items {
-        let _ = write!(text, "\n  {}", item.to_string().replace('\n', "\n  "));
+        let _ = write!(text, "\n  {}", item.to_string().replace('\n', "\n    "));
     }
     text
 }

@@ -35,11 +35,7 @@ pub(crate) async fn policy(
 ) -> Exit {
     match print(flags, trust, raw, console).await {
         Ok(()) => Exit::Published,
-        Err(error) => {
-            // What visitors get is another command's matter.
-            console.failure(&error.to_string());
-            error.exit()
-        }
+        Err(error) => error.report(console),
     }
 }
 

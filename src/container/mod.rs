@@ -156,13 +156,16 @@ fn read_file(path: &Path, variant: Variant) -> Result<Vec<u8>, String> {
                 Variant::Minified => "",
             };
             format!(
-                "does not exist: run `npm run build` first; in CI, make `dist/**` an artifact of the build step; check \
-                 `CONTAINER_NAME` and `LOCAL_PATH`{alternative}"
+                "does not exist\n\
+                 run `npm run build` first; in CI, make `dist/**` an artifact of the build step\n\
+                 check `CONTAINER_NAME` and `LOCAL_PATH`{alternative}"
             )
         }
         FileError::Io(_) => error.to_string(),
         FileError::NoFile => format!("{error}; check `CONTAINER_NAME` and `LOCAL_PATH`"),
-        FileError::TooLarge(_) => format!("{error}, too large for any page: check what was built into it"),
+        FileError::TooLarge(_) => {
+            format!("{error}, too large for any page: check what was built into it")
+        }
     })
 }
 

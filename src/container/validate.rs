@@ -11,21 +11,21 @@ use crate::mojito::script::{self, Script, SyntaxError, SyntaxErrorKind};
 use crate::settings::names::ContainerName;
 use crate::settings::pipeline::Build;
 
-const HOW_TO_PUBLISH: &str = "to publish it anyway, set `VALIDATE` to `false`";
+const HOW_TO_PUBLISH: &str = "\nto publish it anyway, set `VALIDATE` to `false`";
 
 /// Parses the script of a container. The error says why it must not be published.
 pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<Script, String> {
     let script = script::read(text).map_err(|error| explain(path, text, &error))?;
     if !script.is_mojito {
         return Err(format!(
-            "is not a Mojito container, as it neither defines `Mojito` nor uses it: check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
+            "is not a Mojito container, as it neither defines `Mojito` nor uses it\ncheck `CONTAINER_NAME`{HOW_TO_PUBLISH}"
         ));
     }
     let info = script.build_info.as_ref();
     match info.and_then(|info| info.container.as_deref()) {
         Some(built_as) if built_as != name.as_str() => Err(format!(
-            "was built as container `{built_as}` (`Mojito.buildInfo`): set `containerName` in `config.js` to `{name}` and rebuild, \
-             or check `CONTAINER_NAME`; {HOW_TO_PUBLISH}"
+            "was built as container `{built_as}` (`Mojito.buildInfo`)\n\
+             set `containerName` in `config.js` to `{name}` and rebuild, or check `CONTAINER_NAME`{HOW_TO_PUBLISH}"
         )),
         _ => Ok(script),
     }
@@ -35,7 +35,7 @@ pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<
 fn explain(path: &Path, text: &str, error: &SyntaxError) -> String {
     let (message, place) = (&error.message, &error.place);
     if error.kind == SyntaxErrorKind::Unchecked {
-        return format!("cannot be checked: {message}; {HOW_TO_PUBLISH}");
+        return format!("cannot be checked: {message}{HOW_TO_PUBLISH}");
     }
     let start = text.trim_start_matches('\u{feff}').trim_start();
     let is_page = start.starts_with('<')
@@ -43,7 +43,7 @@ fn explain(path: &Path, text: &str, error: &SyntaxError) -> String {
         && !start.starts_with("<!--");
     if is_page {
         return format!(
-            "is HTML or XML, not a script: check the output of `npm run build`; {HOW_TO_PUBLISH}"
+            "is HTML or XML, not a script\ncheck the output of `npm run build`{HOW_TO_PUBLISH}"
         );
     }
     let shown = excerpt(path, text, place.clone());
@@ -58,7 +58,7 @@ fn explain(path: &Path, text: &str, error: &SyntaxError) -> String {
     } else {
         "is not a valid script"
     };
-    format!("{explanation}: {message}\n{shown}\ncheck its sources and rebuild; {HOW_TO_PUBLISH}")
+    format!("{explanation}: {message}\n{shown}\ncheck its sources and rebuild{HOW_TO_PUBLISH}")
 }
 
 /// Warnings about a container. `scripts` are its variants, `NAME.js` last.

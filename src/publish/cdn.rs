@@ -78,8 +78,8 @@ pub(crate) async fn reached(cdn: Option<&Cdn>) -> Result<(), InvalidSetting> {
         return Ok(());
     };
     opening.clone().await.map_err(|problem| {
-        let problem = format!("is `{public_url}`, which cannot be reached: {problem}");
-        InvalidSetting::new("PUBLIC_URL", problem)
+        let problem = format!("is `{public_url}`, which cannot be reached\n{problem}");
+        InvalidSetting::lines("PUBLIC_URL", &problem)
     })
 }
 

@@ -92,6 +92,8 @@ pub(crate) enum ReadError {
     Denied,
     #[error("HTTP {0}, as where nothing is published yet")]
     NothingPublished(u16),
+    #[error("nothing is published yet")]
+    NothingStored,
     /// Any other request fails for the same reason, so an upload does.
     #[error("{0}")]
     Fatal(String),
@@ -126,10 +128,13 @@ impl NotCompared {
         matches!(self.s3, ReadError::Fatal(_))
     }
 
-    /// The HTTP status by which the CDN shows that it has no such file, as before the first publish.
-    pub(crate) fn nothing_published(&self) -> Option<u16> {
-        match self.cdn {
-            ReadError::NothingPublished(status) => Some(status),
+    /// How it is known that there is no such file, as before the first publish.
+    pub(crate) fn nothing_published(&self) -> Option<String> {
+        match (&self.cdn, &self.s3) {
+            (ReadError::NothingPublished(status), _) => {
+                Some(format!("`PUBLIC_URL`: HTTP {status}"))
+            }
+            (_, ReadError::NothingStored) => Some(self.s3.to_string()),
             _ => None,
         }
     }
@@ -369,7 +374,7 @@ pub(crate) async fn from_s3(
         let error = AwsError::new("s3:GetObject", address.clone(), &error);
         match error.kind {
             AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => ReadError::Denied,
-            AwsErrorKind::NoSuchKey => ReadError::Other("nothing is published yet".to_owned()),
+            AwsErrorKind::NoSuchKey => ReadError::NothingStored,
             _ => match error.code {
                 Some(code) if error.kind.fails_every_request() => ReadError::Fatal(code),
                 code => ReadError::Other(code.unwrap_or(error.message)),

@@ -19,7 +19,8 @@ pub(crate) const MAX_LISTED: usize = 10;
 
 /// The warning at the start and at the end of a run without `DISTRIBUTION_ID`.
 pub(super) const NOTHING_INVALIDATED: &str =
-    "nothing is invalidated, as `DISTRIBUTION_ID` is not set: the CDN serves the old container until its cache expires";
+    "nothing is invalidated, as `DISTRIBUTION_ID` is not set\n\
+     the CDN serves the old container until its cache expires";
 
 /// What is published, where and why.
 pub(crate) fn opening(plan: &Plan, console: &Console) {
@@ -94,9 +95,7 @@ pub(crate) fn changes(
                 _ => format!(" {}", container.name),
             };
             console.info(&match problem.nothing_published() {
-                Some(status) => {
-                    format!("no live container{of} to compare with (`PUBLIC_URL`: HTTP {status})")
-                }
+                Some(reason) => format!("no live container{of} to compare with ({reason})"),
                 None => format!("changes to the live container{of} are not known: {problem}"),
             });
         }

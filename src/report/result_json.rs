@@ -7,7 +7,7 @@ use aws_smithy_types::DateTime;
 use serde::Serialize;
 
 use super::console::Console;
-use super::denied;
+use super::{denied, summary};
 use crate::aws::credentials::{ConnectError, CredentialOrigin};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
@@ -160,12 +160,13 @@ impl<'a> ErrorResult<'a> {
             ..Self::of_aws(error)
         });
         of_aws.or_else(|| {
-            let (url, problem) = state
-                .verifications
-                .iter()
-                .find_map(|(url, it)| Some((url, it.problem()?)))?;
-            let message = format!("{url} did not serve the new container: {problem}");
-            Some(Self::new("not_verified", message))
+            let mut verifications = state.verifications.iter();
+            let (message, remedy) = verifications
+                .find_map(|(url, it)| summary::why_not_verified(plan, state, url, it))?;
+            Some(Self {
+                remedy: Some(remedy.to_owned()),
+                ..Self::new("not_verified", message)
+            })
         })
     }
 }

@@ -81,33 +81,42 @@ fn errors(plan: &Plan, state: &RunState, console: &Console) {
 }
 
 fn not_verified(plan: &Plan, state: &RunState, console: &Console) {
-    let timeout = verify::timeout(state.all_invalidations_completed());
     for (url, verification) in &state.verifications {
-        let Some(problem) = verification.problem() else {
-            continue;
-        };
-        if is_store(plan, url) {
-            console.failure(&format!(
-                "{url}: {problem}\n\
-                 what to do: have the store keep the headers of an upload; browsers cannot read the container without them"
-            ));
-            continue;
+        if let Some((problem, remedy)) = why_not_verified(plan, state, url, verification) {
+            console.failure(&format!("{problem}\nwhat to do: {remedy}"));
         }
-        let within = match verification {
-            Verification::Failed(_) => format!(" within {} s", timeout.as_secs()),
-            _ => String::new(),
-        };
-        let failure = if verification.is_known_to_differ() {
-            "did not serve the new container"
-        } else {
-            "could not be checked"
-        };
-        console.failure(&format!(
-            "{url} {failure}{within}: {problem}\n\
-             what to do: check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder, that `DISTRIBUTION_ID` is its \
-             distribution, and that the CDN changes neither content nor headers"
+    }
+}
+
+/// What was wrong with what a URL served, and what to do about it.
+pub(super) fn why_not_verified(
+    plan: &Plan,
+    state: &RunState,
+    url: &str,
+    verification: &Verification,
+) -> Option<(String, &'static str)> {
+    let problem = verification.problem()?;
+    if is_store(plan, url) {
+        return Some((
+            format!("{url}: {problem}"),
+            "have the store keep the headers of an upload; browsers cannot read the container without them",
         ));
     }
+    let timeout = verify::timeout(state.all_invalidations_completed());
+    let within = match verification {
+        Verification::Failed(_) => format!(" within {} s", timeout.as_secs()),
+        _ => String::new(),
+    };
+    let failure = if verification.is_known_to_differ() {
+        "did not serve the new container"
+    } else {
+        "could not be checked"
+    };
+    Some((
+        format!("{url} {failure}{within}: {problem}"),
+        "check that `PUBLIC_URL` and `CDN_PREFIX` lead to this bucket's folder,\n\
+         that `DISTRIBUTION_ID` is its distribution, and that the CDN changes neither content nor headers",
+    ))
 }
 
 /// Whether this is the object in the bucket, rather than what visitors get.
@@ -145,11 +154,16 @@ fn state(plan: &Plan, outcome: &Outcome) -> String {
         Exit::NotVerified if verifications.any(Verification::is_known_to_differ) => {
             format!("{published}, but visitors do not get it yet")
         }
-        Exit::NotVerified if state.verifications.values().any(|it| it.problem().is_some()) => {
+        Exit::NotVerified
+            if state
+                .verifications
+                .values()
+                .any(|it| it.problem().is_some()) =>
+        {
             format!("{published}, but not verified: it is not known what visitors get")
         }
         Exit::NotVerified => format!(
-            "{published} and invalidated, but CloudFront was not seen to complete the invalidation, which continues by itself"
+            "{published} and invalidated, but CloudFront was not seen to complete the invalidation"
         ),
         Exit::Superseded => match in_state(plan, state, ContainerState::Published)[..] {
             [] => format!("not published to {environment}, where a newer build is live"),
@@ -213,11 +227,11 @@ fn published(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
     let objects = published.iter().filter_map(|it| it.minified());
     let public_url = plan.settings.public_url.as_ref();
-    // Else they come with what was seen there.
-    let public_url = public_url.filter(|_| last_seen(outcome).is_empty());
     if let Some(public_url) = public_url {
         let urls = objects.map(|object| public_url_of(public_url, &object.cdn_path));
-        lines.extend(urls.take(MAX_LISTED));
+        // The others were named with what was seen there.
+        let unseen = urls.filter(|url| !state.verifications.contains_key(url));
+        lines.extend(unseen.take(MAX_LISTED));
     }
     if !published.is_empty() && published.len() < plan.containers.len() {
         lines.push(format!("replaced: {}", names(&published)));
@@ -281,7 +295,8 @@ pub(crate) fn superseded(plan: &Plan, state: &RunState) -> Vec<String> {
             "not replaced: {}; build {build} is live, which is newer than this build {own}",
             names(&superseded)
         ),
-        "nothing needs to be done; to go back to this build, re-run its step in Bitbucket, which `ONLY_NEWER` allows".to_owned(),
+        "nothing needs to be done; to go back to this build, re-run its step in Bitbucket"
+            .to_owned(),
     ]
 }
 
@@ -309,7 +324,12 @@ fn next(outcome: &Outcome) -> Option<String> {
     let is_refusal = |error: &AwsError| matches!(error.kind, AwsErrorKind::Refused(_));
     let mut errors = outcome.state.errors().peekable();
     let only_refused = errors.peek().is_some() && errors.all(is_refusal);
+    let mut verifications = outcome.state.verifications.values();
+    let has_problem = verifications.any(|it| it.problem().is_some());
     match (outcome.exit, outcome.stopped_by) {
+        (Exit::NotVerified, None) if !has_problem && !only_refused => {
+            Some("the invalidation continues by itself".to_owned())
+        }
         (Exit::Published | Exit::Superseded, _) | (Exit::NotVerified, None) => None,
         (_, Some(_)) => Some("next: re-run, which is safe at any time".to_owned()),
         _ if only_refused => None,
@@ -332,7 +352,9 @@ fn names(containers: &[&Container]) -> String {
 /// Until when the CDN serves the old container without an invalidation.
 fn cache_end(plan: &Plan, state: &RunState) -> String {
     let Some(seconds) = plan.settings.cache_control.shared_max_age() else {
-        return "until its cache expires, which `CACHE_CONTROL` does not determine; CloudFront's default is 24 hours".to_owned();
+        return "until its cache expires,\n\
+                which `CACHE_CONTROL` does not determine; CloudFront's default is 24 hours"
+            .to_owned();
     };
     let published_at = state.published_at.unwrap_or_else(SystemTime::now);
     let end = published_at + Duration::from_secs(seconds.into());
@@ -343,7 +365,8 @@ fn cache_end(plan: &Plan, state: &RunState) -> String {
         _ => format!("{seconds} s"),
     };
     format!(
-        "until its cache expires, at {end} at the latest ({period} after the upload), if it had the same Cache-Control and unless \
-         the distribution's minimum TTL is longer"
+        "until its cache expires,\n\
+         at {end} at the latest ({period} after the upload),\n\
+         unless it had another Cache-Control or the distribution's minimum TTL is longer"
     )
 }

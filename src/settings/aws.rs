@@ -173,10 +173,10 @@ impl CredentialSource {
                 let credentials = Credentials::new(id, secret, session, None, "environment");
                 Ok(Self::Keys(credentials))
             }
-            (Some(_), None) => Err(InvalidSetting::new(
+            (Some(_), None) => Err(InvalidSetting::lines(
                 "AWS_SECRET_ACCESS_KEY",
-                "is not set, but `AWS_ACCESS_KEY_ID` is; in Bitbucket, a secured variable of another deployment environment is \
-                 empty here",
+                "is not set, but `AWS_ACCESS_KEY_ID` is\n\
+                 in Bitbucket, a secured variable of another deployment environment is empty here",
             )),
             (None, Some(_)) => Err(InvalidSetting::new(
                 "AWS_ACCESS_KEY_ID",
@@ -210,32 +210,27 @@ impl CredentialSource {
 
 fn no_credentials(build: &Build) -> InvalidSetting {
     let place = build.deployment_environment.as_deref().map_or_else(
-        || {
-            "the step has no `deployment:`, so variables of deployment environments are empty here"
-                .to_owned()
-        },
+        || "the step has no `deployment:`, so it gets no deployment variables".to_owned(),
         |name| {
             format!(
-                "the step has `deployment: {name}`, so variables of other deployment environments are empty here"
+                "the step has `deployment: {name}`, so it gets only that environment's variables"
             )
         },
     );
-    InvalidSetting::new(
-        "AWS_ACCESS_KEY_ID",
-        format!(
-            "is not set, and neither is `AWS_OIDC_ROLE_ARN`: set the access key or the role of this environment, and pass it to \
-             the pipe; {place}"
-        ),
-    )
+    let problem = format!(
+        "is not set, and neither is `AWS_OIDC_ROLE_ARN`\n\
+         pass the access key or the role of this environment to the pipe\n{place}"
+    );
+    InvalidSetting::lines("AWS_ACCESS_KEY_ID", &problem)
 }
 
 /// The step's OIDC token. It is a secret, so it is never shown.
 fn token(token: Option<&str>) -> Result<Token, InvalidSetting> {
     let token = token.ok_or_else(|| {
-        InvalidSetting::new(
+        InvalidSetting::lines(
             "AWS_OIDC_ROLE_ARN",
-            "is set, but the step has no OIDC token (`BITBUCKET_STEP_OIDC_TOKEN`): add `oidc: true` to the step in \
-             `bitbucket-pipelines.yml`",
+            "is set, but the step has no OIDC token (`BITBUCKET_STEP_OIDC_TOKEN`)\n\
+             add `oidc: true` to the step in `bitbucket-pipelines.yml`",
         )
     })?;
     if token.len() <= MAX_TOKEN {

@@ -72,7 +72,7 @@ pub(crate) fn resolve(
     build: &Build,
     publishes: bool,
 ) -> Result<(Environment, String), InvalidSetting> {
-    let invalid = |problem: String| InvalidSetting::new("ENVIRONMENT", problem);
+    let invalid = |problem: String| InvalidSetting::lines("ENVIRONMENT", &problem);
     let variable = variable.map(parse).transpose()?;
     let (environment, reason) = match variable {
         Some((Environment::Development, name)) if production_flag => {
@@ -92,14 +92,13 @@ pub(crate) fn resolve(
     match (&build.deployment_environment, &build.pull_request) {
         (Some(deployment), _) if of_deployment(deployment).is_some_and(|of| of != environment) => {
             Err(invalid(format!(
-                "{decided}, but the step has `deployment: {deployment}`; \
+                "{decided}, but the step has `deployment: {deployment}`\n\
                  make them agree, or the wrong site would change"
             )))
         }
         (_, Some(id)) if publishes && environment == Environment::Production => {
             Err(invalid(format!(
-                "{decided}, but this is a build of pull request {id}, which is never published there; \
-                 {PREVIEW}"
+                "{decided}, but this is a build of pull request {id}, which is never published there\n{PREVIEW}"
             )))
         }
         _ => Ok((environment, reason)),
@@ -108,7 +107,7 @@ pub(crate) fn resolve(
 
 /// What may be done with a pull request.
 const PREVIEW: &str =
-    "set `DRY_RUN` to `true` to preview it, or `ENVIRONMENT` to `development` to publish it to development";
+    "set `DRY_RUN` to `true` to preview it,\nor `ENVIRONMENT` to `development` to publish it to development";
 
 fn parse(name: &str) -> Result<(Environment, &str), InvalidSetting> {
     let expected = "`production` or `development` (`staging` means development)";
@@ -127,7 +126,7 @@ fn of_pipeline(build: &Build, publishes: bool) -> Result<(Environment, String), 
     match (&build.tag, &build.pull_request, branch, deployed) {
         (Some(tag), ..) => Ok((Environment::Production, format!("tag `{tag}`"))),
         (None, Some(id), ..) if publishes => Err(format!(
-            "is not set, and this is a build of pull request {id}; {PREVIEW}"
+            "is not set, and this is a build of pull request {id}\n{PREVIEW}"
         )),
         (None, None, Some(branch @ ("develop" | "development")), _) => {
             Ok((Environment::Development, format!("branch `{branch}`")))
@@ -147,9 +146,10 @@ fn of_pipeline(build: &Build, publishes: bool) -> Result<(Environment, String), 
                 |branch| format!("a build of branch `{branch}`"),
             );
             Err(format!(
-                "is not set, and this is {what}: only a tag (production), the branch `develop` or `development` (development) \
-                 and a step with `deployment: production`, `staging` or `test` say where to publish; set `ENVIRONMENT` to \
-                 `production` or `development`"
+                "is not set, and this is {what}\n\
+                 set `ENVIRONMENT` to `production` or `development`, or add to the step `deployment: production`,\n\
+                 or `staging`, `development` or `test` (development)\n\
+                 only tags (production) and the branches `develop` and `development` need neither"
             ))
         }
     }
@@ -216,8 +216,8 @@ mod tests {
              CI=true | a build without a tag or a branch
              --production ENVIRONMENT=staging | is `staging`, but `--production` is given; use only one of them
              BITBUCKET_BRANCH=develop BITBUCKET_PR_ID=7 | set `DRY_RUN` to `true` to preview it
-             BITBUCKET_PR_ID=7 BITBUCKET_DEPLOYMENT_ENVIRONMENT=staging | a build of pull request 7; set `DRY_RUN`
-             BITBUCKET_PR_ID=7 BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | a build of pull request 7; set `DRY_RUN`
+             BITBUCKET_PR_ID=7 BITBUCKET_DEPLOYMENT_ENVIRONMENT=staging | a build of pull request 7
+             BITBUCKET_PR_ID=7 BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | a build of pull request 7
              BITBUCKET_PR_ID=7 ENVIRONMENT=production | pull request 7, which is never published there
              BITBUCKET_PR_ID=7 --production | pull request 7, which is never published there
              BITBUCKET_PR_ID=7 ENVIRONMENT=development BITBUCKET_DEPLOYMENT_ENVIRONMENT=production | `deployment: production`

@@ -13,7 +13,7 @@ use super::raw::names;
 use super::variables::{Variables, LISTS};
 
 /// Variables of other tools for S3 and CloudFront that are not needed here, and why.
-const NOT_NEEDED: [(&str, &str); 8] = [
+const NOT_NEEDED: [(&str, &str); 10] = [
     ("AWS_CF_PATHS", INVALIDATED),
     (
         "CONTENT_ENCODING",
@@ -21,6 +21,8 @@ const NOT_NEEDED: [(&str, &str); 8] = [
     ),
     ("DELETE_FLAG", "nothing is ever deleted from the bucket"),
     ("EXTRA_ARGS", "the AWS CLI is not used"),
+    ("INVALIDATE", INVALIDATED_ALWAYS),
+    ("INVALIDATE_CACHE", INVALIDATED_ALWAYS),
     ("INVALIDATION_PATHS", INVALIDATED),
     ("PATHS", INVALIDATED),
     ("PRE_EXECUTION_SCRIPT", "no script is run"),
@@ -30,21 +32,40 @@ const NOT_NEEDED: [(&str, &str); 8] = [
 const INVALIDATED: &str =
     "exactly what is published is invalidated, and `CDN_PREFIX` is its folder in the URL";
 
+const INVALIDATED_ALWAYS: &str =
+    "what is published is invalidated wherever `DISTRIBUTION_ID` is set";
+
 /// What other tools, or people in a hurry, call a setting.
-const OTHER_NAMES: [(&str, &str); 13] = [
+const OTHER_NAMES: [(&str, &str); 29] = [
+    ("AWS_BUCKET", "S3_BUCKET"),
     ("AWS_CF_DISTRIBUTION", "DISTRIBUTION_ID"),
+    ("AWS_CLOUDFRONT_ID", "DISTRIBUTION_ID"),
+    ("BASE_URL", "PUBLIC_URL"),
     ("BUCKET_NAME", "S3_BUCKET"),
     ("CDN_URL", "PUBLIC_URL"),
     ("CF_DISTRIBUTION_ID", "DISTRIBUTION_ID"),
+    ("CF_ID", "DISTRIBUTION_ID"),
     ("CLOUDFRONT_DISTRIBUTION", "DISTRIBUTION_ID"),
     ("CLOUDFRONT_DISTRIBUTION_ID", "DISTRIBUTION_ID"),
+    ("CLOUDFRONT_ID", "DISTRIBUTION_ID"),
+    ("CLOUDFRONT_URL", "PUBLIC_URL"),
+    ("DEPLOY_ENV", "ENVIRONMENT"),
+    ("DEPLOYMENT_ENVIRONMENT", "ENVIRONMENT"),
     ("DEST_DIR", "S3_PREFIX"),
+    ("DRY", "DRY_RUN"),
     ("ENV", "ENVIRONMENT"),
     ("EXPIRES", "CACHE_CONTROL"),
     ("LOCAL_DIR", "LOCAL_PATH"),
+    ("NOOP", "DRY_RUN"),
+    ("PREVIEW", "DRY_RUN"),
+    ("PRODUCTION", "ENVIRONMENT"),
+    ("S3_ACL", "ACL"),
     ("S3_PATH", "S3_PREFIX"),
     ("SOURCE_DIR", "LOCAL_PATH"),
     ("STAGE", "ENVIRONMENT"),
+    ("VALIDATION", "VALIDATE"),
+    ("VERBOSE", "DEBUG"),
+    ("WAIT_FOR_INVALIDATION", "WAIT"),
 ];
 
 /// Adds a problem, or outside a pipe a warning, for each name that looks like a setting and is none.
@@ -253,7 +274,8 @@ mod tests {
              AWS_DEFAULT_REGOIN | AWS_DEFAULT_REGION
              AWS_PROFIL         | AWS_PROFILE
              DISTRIBUTION       | DISTRIBUTION_ID
-             CLOUDFRONT_DISTRIBUTION_ID | DISTRIBUTION_ID",
+             CLOUDFRONT_DISTRIBUTION_ID | DISTRIBUTION_ID
+             CLOUDFRONT_ID      | DISTRIBUTION_ID",
         ) {
             is_taken_for(name, setting, true);
             is_taken_for(name, setting, false);
@@ -276,6 +298,11 @@ mod tests {
              AWS_ROLE_ARN        | AWS_OIDC_ROLE_ARN
              AWS_SECRET_KEY      | AWS_SECRET_ACCESS_KEY
              AWS_ACCESS_KEY      | AWS_ACCESS_KEY_ID
+             AWS_BUCKET          | S3_BUCKET
+             PRODUCTION          | ENVIRONMENT
+             S3_ACL              | ACL
+             VALIDATION          | VALIDATE
+             WAIT_FOR_INVALIDATION | WAIT
              Debug               | DEBUG
              WAITS               | WAIT",
         ) {
@@ -318,7 +345,13 @@ mod tests {
 
     #[test]
     fn what_other_tools_need_is_refused_with_the_reason() {
-        for name in ["PATHS", "DELETE_FLAG", "EXTRA_ARGS", "AWS_CF_PATHS"] {
+        for name in [
+            "PATHS",
+            "DELETE_FLAG",
+            "EXTRA_ARGS",
+            "AWS_CF_PATHS",
+            "INVALIDATE",
+        ] {
             for in_pipe in [true, false] {
                 let said = said(name, in_pipe);
                 assert!(

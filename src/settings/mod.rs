@@ -236,30 +236,42 @@ fn check_partition(
 
 /// Replaces what was found out about settings that hold the name of a variable in place of its value.
 fn check_unreplaced(problems: &mut Problems, raw: &Raw, build: &Build, credentials_optional: bool) {
-    let deployment = build.deployment_environment.as_deref();
-    let why = |reference: &str| {
-        match deployment {
-        _ if !build.in_ci => "the shell did not replace it; use double quotes, or none".to_owned(),
-        Some(name) => format!(
-            "no variable `{reference}` is defined here; define it for the deployment environment `{name}` (Repository settings > \
-             Deployments), or for the whole repository (Repository variables)"
-        ),
-        None => format!(
-            "no variable `{reference}` is defined here; define it for the repository (Repository settings > Repository \
-             variables), as a step without `deployment:` gets no variables of deployment environments"
-        ),
-    }
+    let is_needed = |setting: &String| {
+        !(credentials_optional && unreplaced::CREDENTIALS.contains(&setting.as_str()))
     };
-    for (setting, reference) in &raw.unreplaced {
-        if credentials_optional && unreplaced::CREDENTIALS.contains(&setting.as_str()) {
-            continue;
-        }
+    let settings = raw.unreplaced.iter();
+    let mut settings = settings.filter(|(it, _)| is_needed(it)).peekable();
+    while let Some((setting, reference)) = settings.next() {
         problems.0.retain(|problem| !problem.is_of(setting));
-        let why = why(reference);
-        problems.push(
-            setting,
-            format!("contains the text `${reference}` itself: {why}"),
-        );
+        let cause = if build.in_ci {
+            format!(", as no variable `{reference}` is defined here")
+        } else {
+            String::new()
+        };
+        // Once for all of them.
+        let advice = match settings.peek() {
+            Some(_) => String::new(),
+            None => how_to_define(build),
+        };
+        let problem = format!("contains the text `${reference}` itself{cause}\n{advice}");
+        problems.0.push(InvalidSetting::lines(setting, &problem));
+    }
+}
+
+/// What to do about settings that hold the name of a variable.
+fn how_to_define(build: &Build) -> String {
+    if !build.in_ci {
+        return "the shell replaces it in double quotes or in none, but not in single quotes"
+            .into();
+    }
+    match &build.deployment_environment {
+        Some(name) => format!(
+            "define such variables for the deployment environment `{name}` (Repository settings > Deployments),\n\
+             or for the whole repository (Repository settings > Repository variables)"
+        ),
+        None => "define such variables for the repository (Repository settings > Repository variables);\n\
+                 a step without `deployment:` gets no deployment variables"
+            .into(),
     }
 }
 

@@ -40,9 +40,18 @@ impl InvalidSetting {
 
     /// A value that is not what is expected.
     pub(crate) fn value(setting: &str, value: &str, expected: &str) -> Self {
-        let value = sanitize(&secrets::redact(value).escape_debug().to_string());
+        let escaped: String = secrets::redact(value).chars().map(escape).collect();
+        let value = sanitize(&escaped);
         Self::new(setting, format!("is `{value}`, expected {expected}"))
     }
+}
+
+/// What cannot be seen is escaped; quotes are shown as they were given.
+fn escape(c: char) -> String {
+    if matches!(c, '"' | '\'') {
+        return c.to_string();
+    }
+    c.escape_debug().to_string()
 }
 
 /// The problems found so far.

@@ -129,6 +129,15 @@ fn check_limits(
     }
 }
 
+/// Names in a sentence: `` `A`, `B` and `C` ``.
+fn and(names: &[&str]) -> String {
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match &names[..] {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        _ => names.concat(),
+    }
+}
+
 /// Where the values come from. A problem with `config.js` matters only if one of its values is needed.
 struct Sources<'a> {
     problems: &'a mut Problems,
@@ -156,7 +165,10 @@ impl Sources<'_> {
                 }
                 return Some(value.to_owned());
             }
-            Ok(None) => self.problems.push(variable, missing),
+            Ok(None) => self
+                .problems
+                .0
+                .push(InvalidSetting::lines(variable, missing)),
             Err(Unknown::File) => self.unknown.push(variable),
             Err(Unknown::Value(problem)) => {
                 let problem = format!("{problem}\nwrite it as a plain string, or set `{variable}`");
@@ -174,9 +186,8 @@ impl Sources<'_> {
             return (Vec::new(), source);
         };
         if names.is_empty() {
-            let missing =
-                "is not set, and there is no `config.js` with a `containerName`; set it, or run this in the root of the Mojito \
-                 repository";
+            let missing = "is not set, and there is no `config.js` with a `containerName`\n\
+                 set it, or run this in the root of the Mojito repository";
             names.extend(self.get("containerName", "CONTAINER_NAME", missing));
             source = Source::ConfigJs("containerName");
         }
@@ -195,7 +206,7 @@ impl Sources<'_> {
         let value = match source {
             Source::ConfigJs(key) => {
                 let missing = format!(
-                    "is not set, and there is no `config.js` with an `{key}`; set it to `BUCKET` or `BUCKET/PREFIX`"
+                    "is not set, and there is no `config.js` with an `{key}`\nset it to `BUCKET` or `BUCKET/PREFIX`"
                 );
                 self.get(key, "S3_BUCKET", &missing)
             }
@@ -230,8 +241,8 @@ impl Sources<'_> {
             (Source::Profile, Some(region.to_owned()))
         } else {
             let missing =
-                "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region; set it to the bucket's \
-                 region, such as `ap-southeast-2`";
+                "is not set, and neither `s3Region` of `config.js` nor the AWS profile names a region\n\
+                 set it to the bucket's region, such as `ap-southeast-2`";
             let region = self.get("s3Region", "AWS_DEFAULT_REGION", missing);
             (Source::ConfigJs("s3Region"), region)
         };
@@ -246,8 +257,8 @@ impl Sources<'_> {
     /// Adds the problem with the whole of `config.js`, once for all values that were needed.
     fn report(self) {
         if let (Some(problem), false) = (self.config.problem(), self.unknown.is_empty()) {
-            let variables = self.unknown.join("` and `");
-            let problem = format!("{problem}\nfix it, or set `{variables}`");
+            let variables = and(&self.unknown);
+            let problem = format!("{problem}\nfix it, or set {variables}");
             let invalid = InvalidSetting::lines(config_js::FILE, &problem);
             self.problems.0.push(invalid);
         }

@@ -113,7 +113,7 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
         &all,
         "`config.js` cannot be read: what it exports is computed, and it is only parsed, never run\n \
          --> config.js:1:18\n  |\n1 | module.exports = f()\n  |                  ^^^\n\
-         fix it, or set `CONTAINER_NAME` and `S3_BUCKET` and `AWS_DEFAULT_REGION`",
+         fix it, or set `CONTAINER_NAME`, `S3_BUCKET` and `AWS_DEFAULT_REGION`",
     );
     case(
         "module.exports = {\n  containerName: f(),\n  s3BucketDev: 7,\n}",

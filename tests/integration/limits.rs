@@ -112,7 +112,7 @@ fn a_container_that_exceeds_the_parsers_limits_is_refused_and_a_large_one_is_rea
     fs::write(&path, nested).unwrap();
     refused(
         &case,
-        "cannot be checked: a regular expression has more than 1000 groups; to publish it anyway, set `VALIDATE` to `false`",
+        "cannot be checked: a regular expression has more than 1000 groups\n  to publish it anyway, set `VALIDATE` to `false`",
     );
     let experiment = "Mojito.addTest({id:'w1',recipes:{0:{},1:{}}});";
     let large = format!(

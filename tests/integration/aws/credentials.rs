@@ -35,8 +35,8 @@ fn a_profile_that_is_not_there_is_named() {
     let case = Case::with_profile("acme").env("AWS_PROFILE", "other");
     case.run()
         .exits(3)
-        .contains("no credentials found")
-        .contains("other");
+        .contains("no credentials found: the AWS profile `other` (`AWS_PROFILE`) does not exist or has none\n")
+        .contains("what to do: check the profile's name");
     assert!(case.keys().is_empty());
 }
 

@@ -121,7 +121,8 @@ credentials: [KEY]
 ✖ excess permission: can write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✖ excess permission: can write s3://[BUCKET]/mojito.js (the bucket's root)
 not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
-✖ permissions are in excess: whoever gets hold of these credentials can write there; give the user or role what `mojito-publish policy --production` prints, and nothing else
+✖ permissions are in excess: whoever gets hold of these credentials can write there
+  give the user or role what `mojito-publish policy --production` prints, and nothing else
 
 "#]]);
     leaves_nothing(&case);
@@ -139,7 +140,10 @@ fn the_credentials_of_the_other_environment_are_recognised() {
 #[test]
 fn without_credentials_or_with_wrong_ones_nothing_is_tried() {
     let case = Case::production().arg("check").without_credentials();
-    case.run().exits(3).contains("no credentials found");
+    case.run()
+        .exits(3)
+        .contains("no credentials found")
+        .does_not_contain("visitors");
     let case = Case::production()
         .arg("check")
         .env("AWS_SECRET_ACCESS_KEY", "wrong");

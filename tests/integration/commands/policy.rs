@@ -252,7 +252,7 @@ fn a_role_for_every_step_of_a_repository_must_be_asked_for() {
             .env("BITBUCKET_WORKSPACE", "acme")
             .env("BITBUCKET_REPO_OWNER_UUID", uuid)
             .env("BITBUCKET_REPO_UUID", uuid);
-        refused(&case, &["--trust"], "say `--any-environment` instead");
+        refused(&case, &["--trust"], "give `--any-environment` instead");
         let (trust, notes) = policy_and_notes(&case, &["--trust", "--any-environment"]);
         let subject = format!("\"{{{uuid}}}:*\"");
         assert!(trust.to_string().contains(&subject), "{trust}");

@@ -313,6 +313,36 @@ fn a_stored_file_that_is_cut_off_or_lacks_its_header_is_not_compared_but_explain
 }
 
 #[test]
+fn before_the_first_publish_there_is_nothing_to_compare_with() {
+    let case = Case::production();
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": "s3:*", "Resource": "*"},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    case.stores_after_reading("/js/");
+    case.run()
+        .exits(0)
+        .contains("\nno live container to compare with (nothing is published yet)\n");
+}
+
+#[test]
+fn a_dry_run_of_which_only_a_part_is_superseded_says_so() {
+    let case = Case::production()
+        .list("CONTAINER_NAME", &["mojito", "shop"])
+        .file("dist/assets/js/shop.js", "Mojito = 'the shop';")
+        .env("ONLY_NEWER", "true")
+        .in_bitbucket("BITBUCKET_TAG", "v1");
+    case.set_policy(json!([{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]));
+    case.stored_before("js/shop.js", json!({"x-amz-meta-build-number": "58"}));
+    case.env("DRY_RUN", "true")
+        .run()
+        .exits(6)
+        .contains("dry run: nothing was written, and a publish would not replace everything")
+        .contains("  not replaced: shop; build 58 is live")
+        .does_not_contain("nor would it be");
+}
+
+#[test]
 fn a_dry_run_writes_nothing_even_with_the_right_to() {
     let (case, _) = Case::production().with_broad_role();
     let edge = case.world.edge.clone();
@@ -351,6 +381,8 @@ fn a_dry_run_without_credentials_shows_the_plan_and_fails_as_the_publish_would()
         .exits(3)
         .contains("would upload")
         .contains("✖ no credentials found: checked `AWS_ACCESS_KEY_ID`")
+        // One reason is enough.
+        .does_not_contain("are not known")
         .contains("dry run: nothing was written; a publish would fail for this reason");
     assert!(case.requests().is_empty());
 }

@@ -133,17 +133,19 @@ fn the_place_is_shown() {
 [VERSION]
 ✖ 2 files cannot be published:
     `dist/assets/js/mojito.pretty.js` is not a valid script: Expected `,` or `}` but found `string`
-      --> dist/assets/js/mojito.pretty.js:42:9
-       |
-    42 |         "sampleRate": 0.5,
-       |         ^^^^^^^^^^^^
-    check its sources and rebuild; to publish it anyway, set `VALIDATE` to `false`
+        --> dist/assets/js/mojito.pretty.js:42:9
+         |
+      42 |         "sampleRate": 0.5,
+         |         ^^^^^^^^^^^^
+      check its sources and rebuild
+      to publish it anyway, set `VALIDATE` to `false`
     `dist/assets/js/mojito.js` is not a valid script: Expected `,` or `}` but found `Identifier`
-     --> dist/assets/js/mojito.js:2:1228
-      |
-    2 | ...to.addTest({state:"staging",sampleRate:1,id:"w2,name:"W2 Headline",recipes:{0:{name:"Control"},1:{name:"Treatm...
-      |                                                          ^^
-    check its sources and rebuild; to publish it anyway, set `VALIDATE` to `false`
+       --> dist/assets/js/mojito.js:2:1228
+        |
+      2 | ...to.addTest({state:"staging",sampleRate:1,id:"w2,name:"W2 Headline",recipes:{0:{name:"Control"},1:{name:"Treatm...
+        |                                                          ^^
+      check its sources and rebuild
+      to publish it anyway, set `VALIDATE` to `false`
   nothing was uploaded; visitors still get the old container
 
 "#]]);

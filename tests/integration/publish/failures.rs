@@ -132,7 +132,9 @@ tip: set `PUBLIC_URL` to see what changes for visitors
   `mojito-publish policy --production` prints all that the run needs, and
   `mojito-publish check --production` shows what credentials can write
 ✖ mojito is published to production, but CloudFront was not invalidated (after [..])
-  CloudFront still serves the old container from [DISTRIBUTION] until its cache expires, at [..] at the latest (5 min after the upload), if it had the same Cache-Control and unless the distribution's minimum TTL is longer
+  CloudFront still serves the old container from [DISTRIBUTION] until its cache expires,
+  at [..] at the latest (5 min after the upload),
+  unless it had another Cache-Control or the distribution's minimum TTL is longer
   next: fix the cause and re-run; re-running is safe
 
 "#]]);

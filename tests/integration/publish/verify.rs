@@ -77,7 +77,7 @@ fn a_public_url_that_cannot_be_reached_is_refused_before_anything_is_uploaded() 
             case.run()
                 .exits(2)
                 .contains(&format!(
-                    "✖ `PUBLIC_URL` is `{address}/`, which cannot be reached: "
+                    "✖ `PUBLIC_URL` is `{address}/`, which cannot be reached\n"
                 ))
                 .contains(unreachable.cause())
                 .contains("nothing was uploaded; visitors still get the old container");

@@ -252,3 +252,18 @@ fn why_an_invalidation_was_not_seen_to_complete_is_in_the_result() {
         "cloudfront:GetInvalidation"
     );
 }
+
+#[test]
+fn why_a_run_is_not_verified_is_in_the_result_with_what_to_do() {
+    let case = with_folders(Case::production());
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    case.call::<()>("set_store", json!({"drops_headers": ["content-encoding"]}));
+    case.run().exits(5);
+    let result = own(&case);
+    let error = &result["error"];
+    assert_eq!(error["kind"], "not_verified");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("/js/mojito.js: the store "), "{message}");
+    let remedy = error["remedy"].as_str().unwrap();
+    assert!(remedy.starts_with("have the store keep"), "{remedy}");
+}

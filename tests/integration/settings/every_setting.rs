@@ -69,12 +69,24 @@ fn a_variable_that_is_not_defined_is_named_whatever_setting_it_was_for() {
                 .env(name, value);
             let ended = case.run().exits(2).contains(place);
             let ended = ended.contains(&format!(
-                "✖ `{name}` contains the text `$NO_SUCH_NAME` itself: "
+                "✖ `{name}` contains the text `$NO_SUCH_NAME` itself, as no variable `NO_SUCH_NAME` is defined here"
             ));
-            ended.contains("no variable `NO_SUCH_NAME` is defined here");
+            ended.contains("define such variables for the ");
             assert!(case.requests().is_empty(), "{name}");
         }
     }
+}
+
+#[test]
+fn of_several_variables_that_are_not_defined_the_remedy_is_said_once() {
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("AWS_ACCESS_KEY_ID", "$KEY")
+        .env("AWS_SECRET_ACCESS_KEY", "$SECRET");
+    case.run()
+        .exits(2)
+        .contains("`AWS_ACCESS_KEY_ID` contains the text `$KEY` itself, as no variable `KEY` is defined here\n    `AWS_SECRET_ACCESS_KEY` contains")
+        .contains("no variable `SECRET` is defined here\n      define such variables for the repository");
 }
 
 #[test]
