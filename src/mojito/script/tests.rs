@@ -493,6 +493,23 @@ fn experiments_do_not_change_the_shared_code() {
 }
 
 #[test]
+fn white_space_and_line_breaks_change_no_code() {
+    let shared = |text: &str| read(text).unwrap().shared_code;
+    for (one, other) in [
+        ("var a=f(b,c)", "var\n a = f(b,\r\n\tc)"),
+        ("function f(){return'a'}", "function f () { return 'a' }"),
+        ("a in b?1:typeof c", "a in\nb ? 1 : typeof\nc"),
+        ("a/* b */;// c", "a;"),
+        ("a;", "/*! b */\na\n// c"),
+        ("a+ +b;c- -d", "a + +b;c -\n-d"),
+        ("`a${b}c`;f(/ d/)", "`a${ b\n}c`;f( / d/ )"),
+    ] {
+        let [one, other] = [one, other].map(|text| (text, shared(text)));
+        assert_eq!(one.1, other.1, "{} / {}", one.0, other.0);
+    }
+}
+
+#[test]
 fn commas_brackets_and_semicolons_that_matter_change_the_shared_code() {
     for (one, other) in [
         ("a*(b+c)", "a*b+c"),
@@ -513,6 +530,13 @@ fn commas_brackets_and_semicolons_that_matter_change_the_shared_code() {
         ("[a,b]", "[(a,b)]"),
         ("`a;`", "`a`"),
         ("f('a;')", "f('a')"),
+        ("f('a b')", "f('ab')"),
+        ("f(`a ${b} `)", "f(`a ${b}`)"),
+        ("f(/a b/)", "f(/ab/)"),
+        ("a+ +b", "a++;b"),
+        ("a\n++b", "a++\nb"),
+        ("function f(){return\na}", "function f(){return a}"),
+        ("f(typeof/**/b)", "f(typeofb)"),
     ] {
         let [one, other] = [one, other].map(|text| (text, read(text).unwrap().shared_code));
         assert_ne!(one.1, other.1, "{} / {}", one.0, other.0);
