@@ -194,21 +194,83 @@ fn whatever_mentions_add_test_and_is_not_read_is_counted() {
     }
 }
 
+/// `^` marks the end of what it stops.
 #[test]
-fn what_catches_an_error_of_mojito_is_known() {
-    for (text, expected) in [
-        ("Mojito.addTest({})", None),
-        ("a;try{Mojito.addTest({})}catch(a){}", Some(2)),
-        ("try{try{Mojito.addTest({})}finally{}}catch(a){}", Some(0)),
-        ("try{try{Mojito.addTest({})}catch(a){}}catch(a){}", Some(4)),
-        ("try{a}catch(a){Mojito.addTest({})}", None),
-        ("try{a}catch(a){}finally{Mojito.addTest({})}", None),
-        ("try{!function(){Mojito.addTest({})}()}catch(a){}", Some(0)),
-        ("try{(()=>{Mojito.addTest({})})()}catch(a){}", Some(0)),
-        ("try{a(function(){Mojito.addTest({})})}catch(a){}", None),
+fn what_an_error_of_mojito_stops_is_known() {
+    for (text, may_stop_more) in [
+        ("Mojito.addTest({})", false),
+        ("a;try{Mojito.addTest({})}^catch(a){}", false),
+        ("try{try{Mojito.addTest({})}finally{}}^catch(a){}", false),
+        ("try{try{Mojito.addTest({})}^catch(a){}}catch(a){}", false),
+        ("try{!function(){Mojito.addTest({})}()}^catch(a){}", false),
+        ("try{(()=>{Mojito.addTest({})})()}^catch(a){}", false),
+        ("try{a(function(){Mojito.addTest({})}^)}catch(a){}", true),
+        ("(async()=>{Mojito.addTest({})}^)()", false),
+        ("if(a){Mojito.addTest({})}^", true),
+        ("window.Mojito||Mojito.addTest({})", false),
     ] {
-        let script = read(text).unwrap();
-        assert_eq!(script.experiments[0].caught_by, expected, "{text}");
+        let place = read(&text.replace('^', "")).unwrap().experiments[0].place;
+        let stops_until = place.stops_until.map(|it| it as usize);
+        let stopped = (stops_until, place.may_stop_more);
+        assert_eq!(stopped, (text.find('^'), may_stop_more), "{text}");
+    }
+}
+
+#[test]
+fn an_experiment_that_may_not_be_added_is_computed() {
+    let last = |script: &str, properties: &str| {
+        let add = format!("Mojito.addTest({{{RUNNING},state:'live',{properties}}})");
+        let text = script.replace("ADD", &add);
+        let mut script = read(&text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
+        script.experiments.pop().unwrap()
+    };
+    for script in [
+        "if(a)ADD",
+        "if(a);else ADD",
+        "if(!1){ADD}",
+        "a&&ADD",
+        "Mojito=f(),a&&ADD",
+        "if(Mojito=f(),a)ADD",
+        "a||ADD",
+        "a?ADD:b",
+        "for(a of b)ADD",
+        "for(;a;)ADD",
+        "for(a in b)ADD",
+        "while(a)ADD",
+        "switch(a){case 1:ADD}",
+        "try{a}catch(a){ADD}",
+        "!function(){if(a)return;ADD}()",
+        "(()=>{if(window.Mojito){if(a)return;ADD}})()",
+        "throw a;ADD",
+        "function unused(){ADD}",
+        "!function*(){ADD}()",
+        "if(a)Mojito.addTest({id:'b'});ADD",
+    ] {
+        let [one, other] = ["sampleRate:.1", "sampleRate:.2"].map(|it| last(script, it));
+        assert_eq!(one.traffic, Traffic::Dynamic, "{script}");
+        // A change of its rate is not lost.
+        assert_ne!(one.code, other.code, "{script}");
+        let staged = last(script, "state:'staging'");
+        assert_eq!(staged.traffic, Traffic::Staged, "{script}");
+    }
+    for script in [
+        "ADD",
+        "{ADD}",
+        "if(!window.Mojito||!Mojito.testObjects||a){ADD}",
+        "window.Mojito&&Mojito.a&&b||(Mojito=f(),ADD)",
+        "window.Mojito||ADD",
+        "typeof Mojito!='undefined'&&ADD",
+        "!function(){if(window.Mojito)return;ADD}()",
+        "!function(){function a(){return 1}ADD;return a}()",
+        "(()=>{ADD})()",
+        "function used(){ADD}used()",
+        "a(function(){ADD})",
+        "document.addEventListener('load',()=>ADD)",
+        "try{ADD}catch(a){}",
+        "do{ADD}while(a)",
+    ] {
+        let live = Traffic::Live { share: 0.1 };
+        assert_eq!(last(script, "sampleRate:.1").traffic, live, "{script}");
     }
 }
 
