@@ -16,12 +16,15 @@ struct Around {
 enum Kind {
     /// A `try` block whose error is caught, or an `async` function.
     Catches,
-    /// It runs if there is a Mojito, or if there is none, as the whole container does.
+    /// A statement that runs if there is a Mojito, or if there is none, as the whole container does.
     Guarded,
     /// A condition decides whether it runs, or how often.
     Conditional,
-    /// A function, and whether it returned or threw before.
-    Function { is_called: bool, has_ended: bool },
+    /// A function, and the end of the first `return` or `throw` in it.
+    Function {
+        is_called: bool,
+        ended_at: Option<u32>,
+    },
 }
 
 pub(super) struct Places<'a> {
@@ -29,8 +32,8 @@ pub(super) struct Places<'a> {
     /// Where the text mentions `Mojito`.
     mentions: Vec<u32>,
     around: Vec<Around>,
-    /// Whether the script threw before.
-    has_ended: bool,
+    /// The end of the first `throw` outside of functions.
+    ended_at: Option<u32>,
 }
 
 impl<'a> Places<'a> {
@@ -41,7 +44,7 @@ impl<'a> Places<'a> {
             semantic,
             mentions: mentions.collect(),
             around: Vec::new(),
-            has_ended: false,
+            ended_at: None,
         }
     }
 
@@ -71,22 +74,23 @@ impl<'a> Places<'a> {
                 }
                 push(Kind::Function {
                     is_called: is_called(nodes, id),
-                    has_ended: false,
+                    ended_at: None,
                 });
                 if is_async(kind) {
                     push(Kind::Catches);
                 }
             }
-            AstKind::ReturnStatement(_) | AstKind::ThrowStatement(_) => self.end_function(),
+            AstKind::ReturnStatement(_) | AstKind::ThrowStatement(_) => self.end_function(span.end),
             _ => {}
         }
     }
 
     /// The place of a call that starts at `at`.
     pub(super) fn of_call(&self, at: u32) -> Place {
+        let has_ended = |ended_at: Option<u32>| ended_at.is_some_and(|end| end <= at);
         let is_conditional = |it: &Around| match it.kind {
             Kind::Conditional => true,
-            Kind::Function { has_ended, .. } => has_ended,
+            Kind::Function { ended_at, .. } => has_ended(ended_at),
             Kind::Catches | Kind::Guarded => false,
         };
         let mut inner = self.around.iter().rev();
@@ -97,27 +101,27 @@ impl<'a> Places<'a> {
         });
         Place {
             at,
-            is_conditional: self.has_ended || self.around.iter().any(is_conditional),
+            is_conditional: has_ended(self.ended_at) || self.around.iter().any(is_conditional),
             stops_until: stopped.map(|it| it.end),
             may_stop_more: stopped.is_some_and(|it| !matches!(it.kind, Kind::Catches)),
         }
     }
 
     /// What may follow a `return` or `throw` does not run for certain.
-    fn end_function(&mut self) {
+    fn end_function(&mut self, at: u32) {
         let mut is_conditional = false;
         for around in self.around.iter_mut().rev() {
             match &mut around.kind {
                 Kind::Guarded if !is_conditional => return,
                 Kind::Guarded | Kind::Catches => {}
                 Kind::Conditional => is_conditional = true,
-                Kind::Function { has_ended, .. } => {
-                    *has_ended = true;
+                Kind::Function { ended_at, .. } => {
+                    ended_at.get_or_insert(at);
                     return;
                 }
             }
         }
-        self.has_ended = true;
+        self.ended_at.get_or_insert(at);
     }
 }
 
@@ -141,14 +145,18 @@ fn is_async(function: AstKind) -> bool {
 
 /// Whether a condition decides whether the node with this span runs.
 fn branch(mentions: &[u32], parent: AstKind, span: Span) -> Option<Kind> {
+    let is_guard = |test: &Expression| tests_for_mojito(mentions, test);
     let body = match parent {
-        AstKind::IfStatement(it) if it.test.span() != span => return by_test(mentions, &it.test),
-        AstKind::ConditionalExpression(it) if it.test.span() != span => {
-            return by_test(mentions, &it.test);
+        AstKind::IfStatement(it) if it.test.span() != span => {
+            let is_guarded = is_guard(&it.test);
+            return Some(if is_guarded {
+                Kind::Guarded
+            } else {
+                Kind::Conditional
+            });
         }
-        AstKind::LogicalExpression(it) if it.right.span() == span => {
-            return by_test(mentions, &it.left);
-        }
+        AstKind::ConditionalExpression(it) if it.test.span() != span && !is_guard(&it.test) => span,
+        AstKind::LogicalExpression(it) if !is_guard(&it.left) => it.right.span(),
         AstKind::SwitchCase(it) if it.test.as_ref().is_none_or(|it| it.span() != span) => span,
         AstKind::CatchClause(it) => it.body.span,
         AstKind::WhileStatement(it) => it.body.span(),
@@ -160,20 +168,14 @@ fn branch(mentions: &[u32], parent: AstKind, span: Span) -> Option<Kind> {
     (body == span).then_some(Kind::Conditional)
 }
 
-/// Whether a condition tests for Mojito. Minifiers move what comes before an `if` into it.
-fn by_test(mentions: &[u32], test: &Expression) -> Option<Kind> {
-    let test = match test.without_parentheses() {
-        Expression::SequenceExpression(it) => it.expressions.last()?,
-        test => test,
+/// Whether a condition mentions Mojito. Minifiers move what comes before an `if` into it.
+fn tests_for_mojito(mentions: &[u32], test: &Expression) -> bool {
+    let span = match test.without_parentheses() {
+        Expression::SequenceExpression(it) => it.expressions.last().map_or(it.span, GetSpan::span),
+        test => test.span(),
     };
-    let span = test.span();
     let first = mentions.partition_point(|at| *at < span.start);
-    let is_guard = mentions.get(first).is_some_and(|at| *at < span.end);
-    Some(if is_guard {
-        Kind::Guarded
-    } else {
-        Kind::Conditional
-    })
+    mentions.get(first).is_some_and(|at| *at < span.end)
 }
 
 /// Whether a function is called where it stands.
