@@ -272,7 +272,9 @@ impl<'a> Normalizer<'a> {
         let mut skeleton = Code::default();
         self.pieces(span, &self.left_out, |text, name| {
             skeleton.push(text);
-            name.into_iter().for_each(|name| skeleton.push_other(name));
+            if let Some(name) = name {
+                skeleton.push_other(name);
+            }
         });
         hash(&skeleton.text)
     }
