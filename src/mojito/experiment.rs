@@ -32,9 +32,20 @@ pub(crate) struct Experiment {
     /// A hash of each part of its code.
     #[serde(skip)]
     pub(crate) code: BTreeMap<Part, u64>,
-    /// The position of the innermost `try` that catches what Mojito throws when it is added.
     #[serde(skip)]
-    pub(crate) caught_by: Option<u32>,
+    pub(crate) place: Place,
+}
+
+/// Where in the script an experiment is added.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) at: u32,
+    /// Whether a condition, a loop or an earlier `return` decides whether it is added.
+    pub(crate) is_conditional: bool,
+    /// The end of what an error stops here. `None` if it stops all.
+    pub(crate) stops_until: Option<u32>,
+    /// Whether an error may also stop what follows that.
+    pub(crate) may_stop_more: bool,
 }
 
 /// A part of an experiment's code.

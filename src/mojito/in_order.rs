@@ -1,8 +1,9 @@
 //! What the experiments of a container do to each other.
 
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::experiment::{Experiment, Throw, Traffic};
+use super::experiment::{Experiment, Part, Throw, Traffic};
 
 /// Runs them one after the other.
 ///
@@ -11,6 +12,8 @@ pub(crate) fn run_in_order(experiments: &mut [Experiment]) {
     let mut decided = HashSet::new();
     // The id of the last one at which Mojito threw, and how many after it do not run.
     let (mut thrower, mut stopped) = (String::new(), 0_usize);
+    // Whether one may have thrown that is not certain to be added, or not to stop this one.
+    let mut may_be_stopped = false;
     for index in 0..experiments.len() {
         let is_stopped = stopped > 0;
         let later = match experiments[index].throws {
@@ -36,19 +39,36 @@ pub(crate) fn run_in_order(experiments: &mut [Experiment]) {
         } else if experiment.throws.is_some() {
             thrower.clone_from(&experiment.id);
             stopped = later;
-        } else if experiment.keeps_decisions && !decided.insert(experiment.id.clone()) {
-            experiment.traffic = Traffic::Dynamic;
+            may_be_stopped |= experiment.place.may_stop_more;
+        } else {
+            let is_repeated = experiment.keeps_decisions && !decided.insert(experiment.id.clone());
+            let is_uncertain = may_be_stopped || experiment.place.is_conditional;
+            if is_repeated || (is_uncertain && experiment.traffic.reaches_visitors()) {
+                keep_changes_visible(experiment);
+                experiment.traffic = Traffic::Dynamic;
+            }
         }
     }
 }
 
-/// How many experiments after the first of these do not run if Mojito throws at it: all, or where a `try` catches the error,
-/// those in it.
+/// What is not certain counts as code, so that a change of it is noticed.
+fn keep_changes_visible(experiment: &mut Experiment) {
+    let name = match &experiment.traffic {
+        Traffic::Live { .. } => "sampleRate",
+        Traffic::Diverted { .. } => "divertTo",
+        _ => return,
+    };
+    let mut hasher = DefaultHasher::new();
+    format!("{:?}", experiment.traffic).hash(&mut hasher);
+    let part = Part::new(None, name);
+    experiment.code.insert(part, hasher.finish());
+}
+
+/// How many experiments after the first of these do not run if Mojito throws at it.
 fn count_stopped(experiments: &[Experiment]) -> usize {
     let Some((thrower, later)) = experiments.split_first() else {
         return 0;
     };
-    let is_stopped =
-        |it: &&Experiment| thrower.caught_by.is_none() || it.caught_by == thrower.caught_by;
-    later.iter().take_while(is_stopped).count()
+    let end = thrower.place.stops_until.unwrap_or(u32::MAX);
+    later.partition_point(|it| it.place.at < end)
 }

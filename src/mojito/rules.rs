@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::experiment::{Experiment, Part, Throw, Traffic, UNKNOWN_ID};
+use super::experiment::{Experiment, Part, Place, Throw, Traffic, UNKNOWN_ID};
 use super::library::Library;
 use super::recipes::Recipes;
 use super::value::{Properties, Value};
@@ -80,7 +80,7 @@ impl Written {
             throws,
             keeps_decisions,
             code: self.code,
-            caught_by: None,
+            place: Place::default(),
         }
     }
 

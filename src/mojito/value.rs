@@ -52,12 +52,28 @@ impl Value {
     pub(crate) fn to_text(&self) -> String {
         match self {
             Self::Text(text) | Self::Object(text) => text.clone(),
-            Self::Number(number) => number.to_string().replace("inf", "Infinity"),
+            Self::Number(number) => text_of(*number),
             Self::Boolean(boolean) => boolean.to_string(),
             Self::Null => "null".to_owned(),
             Self::Undefined => "undefined".to_owned(),
             Self::Function => "function".to_owned(),
         }
+    }
+}
+
+/// The text that JavaScript makes of a number.
+fn text_of(number: f64) -> String {
+    let size = number.abs();
+    if size == 0.0 {
+        "0".to_owned()
+    } else if size.is_infinite() {
+        number.to_string().replace("inf", "Infinity")
+    } else if size >= 1e21 {
+        format!("{number:e}").replace('e', "e+")
+    } else if size < 1e-6 {
+        format!("{number:e}")
+    } else {
+        number.to_string()
     }
 }
 
@@ -101,6 +117,23 @@ impl Display for Value {
 mod tests {
     use super::*;
     use crate::common::testing::rows;
+
+    #[test]
+    fn numbers_are_the_texts_that_javascript_makes_of_them() {
+        let numbers = [
+            -0.0,
+            0.5,
+            -1e-6,
+            1e-7,
+            1e20,
+            1.5e21,
+            f64::NAN,
+            f64::NEG_INFINITY,
+        ];
+        let texts = numbers.map(|number| Value::Number(number).to_text());
+        let expected = "0 0.5 -0.000001 1e-7 100000000000000000000 1.5e+21 NaN -Infinity";
+        assert_eq!(texts.join(" "), expected);
+    }
 
     #[test]
     fn texts_are_the_numbers_that_javascript_reads_in_them() {

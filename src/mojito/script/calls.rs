@@ -11,12 +11,14 @@ use oxc_ast::ast::{
     MemberExpression, ObjectExpression, PropertyKey,
 };
 use oxc_ast::AstKind;
-use oxc_semantic::{AstNodes, NodeId, Semantic};
+use oxc_semantic::{NodeId, Semantic};
 use oxc_span::{GetSpan, Span};
 
 use super::experiments::constant;
 use super::global::{is_global_mojito, Spans};
 use super::parse::assigned;
+use super::place::Places;
+use crate::mojito::experiment::Place;
 use crate::mojito::value::Value;
 
 const ADD_TEST: &str = "addTest";
@@ -32,8 +34,7 @@ pub(super) struct Found<'a> {
     pub(super) span: Span,
     /// The object that it is called on, if that does more: `(Mojito = function(){}())`.
     pub(super) receiver: Option<Span>,
-    /// The start of the innermost `try` that catches what it throws.
-    pub(super) caught_by: Option<u32>,
+    pub(super) place: Place,
 }
 
 impl<'a> Found<'a> {
@@ -49,7 +50,7 @@ impl<'a> Found<'a> {
             node,
             span,
             receiver: assigns(receiver).then(|| receiver.span()),
-            caught_by: None,
+            place: Place::default(),
         }
     }
 
@@ -74,10 +75,10 @@ pub(super) struct Calls<'a> {
 pub(super) fn calls<'a>(semantic: &Semantic<'a>) -> Calls<'a> {
     let mut calls = Calls::default();
     let mut names = Names::default();
-    let mut tries = Tries::default();
+    let mut places = Places::new(semantic);
     for node in semantic.nodes() {
-        tries.visit(semantic, node.id(), node.kind());
-        calls.visit(semantic, node.id(), node.kind(), &tries);
+        places.visit(node.id(), node.kind());
+        calls.visit(semantic, node.id(), node.kind(), &places);
         names.visit(semantic, node.id(), node.kind());
     }
     calls.is_defined |= !names.definitions.is_empty();
@@ -99,7 +100,7 @@ impl<'a> Calls<'a> {
         (left_out, receivers)
     }
 
-    fn visit(&mut self, semantic: &Semantic<'a>, id: NodeId, kind: AstKind<'a>, tries: &Tries) {
+    fn visit(&mut self, semantic: &Semantic<'a>, id: NodeId, kind: AstKind<'a>, places: &Places) {
         let is_used = match kind {
             AstKind::CallExpression(call) => {
                 let Some(member) = called(call).filter(|it| is_named(it, ADD_TEST)) else {
@@ -108,9 +109,9 @@ impl<'a> Calls<'a> {
                 let object = only_argument(call);
                 let is_read = object.is_some() && is_global_mojito(member.object(), semantic);
                 if is_read {
-                    let caught_by = tries.innermost();
+                    let place = places.of_call(call.span.start);
                     let found = Found::new(id, call.span, member, object);
-                    self.experiments.push(Found { caught_by, ..found });
+                    self.experiments.push(Found { place, ..found });
                 }
                 // It counts as shared code, so that a change is noticed.
                 !is_read
@@ -336,48 +337,4 @@ fn assigns(expression: &Expression) -> bool {
             .any(assigns),
         _ => false,
     }
-}
-
-/// The blocks around a node that catch, and the functions that run at another time. Each with its end.
-#[derive(Default)]
-struct Tries(Vec<(u32, Option<u32>)>);
-
-impl Tries {
-    /// Nodes come in the order of their start.
-    fn visit(&mut self, semantic: &Semantic, id: NodeId, kind: AstKind) {
-        let start = kind.span().start;
-        while self.0.pop_if(|(end, _)| *end <= start).is_some() {}
-        match kind {
-            AstKind::BlockStatement(block) => {
-                if let AstKind::TryStatement(it) = semantic.nodes().parent_kind(id) {
-                    if it.handler.is_some() && it.block.span == block.span {
-                        self.0.push((block.span.end, Some(it.span.start)));
-                    }
-                }
-            }
-            AstKind::Function(_) | AstKind::ArrowFunctionExpression(_)
-                if !is_called(semantic.nodes(), id) =>
-            {
-                self.0.push((kind.span().end, None));
-            }
-            _ => {}
-        }
-    }
-
-    fn innermost(&self) -> Option<u32> {
-        self.0.last()?.1
-    }
-}
-
-/// Whether a function is called where it stands.
-fn is_called(nodes: &AstNodes, function: NodeId) -> bool {
-    let mut inner = nodes.kind(function).span();
-    for kind in nodes.ancestor_kinds(function) {
-        match kind {
-            AstKind::ParenthesizedExpression(_) => inner = kind.span(),
-            AstKind::CallExpression(call) => return call.callee.span() == inner,
-            _ => return false,
-        }
-    }
-    false
 }

@@ -263,7 +263,8 @@ fn literal(expression: &Expression) -> Option<Value> {
         Expression::FunctionExpression(function) if !function.generator => {
             return Some(Value::Function);
         }
-        Expression::FunctionExpression(_) => "function".to_owned(),
+        // A class cannot be called.
+        Expression::FunctionExpression(_) | Expression::ClassExpression(_) => "function".to_owned(),
         Expression::RegExpLiteral(regex) => regex.regex.to_string(),
         Expression::ObjectExpression(object) => {
             let converts = |name: &str| matches!(name, "toString" | "valueOf");

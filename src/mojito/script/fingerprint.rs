@@ -32,6 +32,8 @@ enum Name<'a> {
     Label(&'a str),
     /// A comment, or a bracket that changes nothing.
     Nothing,
+    /// A string, a regular expression or a part of a template.
+    Text(&'a str),
     /// Minifiers write statements, sequences and parentheses as it suits what stands beside them, which may be an experiment.
     /// So these have one form in the hash.
     Layout(Layout),
@@ -50,40 +52,74 @@ impl Name<'_> {
 }
 
 /// Code in its one form.
-struct Code(String);
+#[derive(Default)]
+struct Code {
+    text: String,
+    /// Whether white space or a comment follows `text`.
+    is_spaced: bool,
+}
 
 impl Code {
-    fn push(&mut self, text: &str) {
-        let is_after_layout = self.0.is_empty() || self.0.ends_with(['\u{1}', '\u{2}', '\u{3}']);
-        let text = if is_after_layout {
-            text.trim_start()
-        } else {
-            text
-        };
+    /// Adds code that is not within a text. Minifiers that limit the length of lines break them anywhere, so white space counts
+    /// only where it separates words or signs.
+    fn push(&mut self, code: &str) {
+        let mut rest = code;
+        loop {
+            let word = rest.trim_start();
+            self.is_spaced |= word.len() < rest.len();
+            if word.is_empty() {
+                return;
+            }
+            let end = word.find(char::is_whitespace).unwrap_or(word.len());
+            self.push_verbatim(&word[..end]);
+            rest = &word[end..];
+        }
+    }
+
+    fn push_verbatim(&mut self, text: &str) {
         if text.starts_with(['}', ')']) {
             self.drop_separator();
         }
-        self.0.push_str(text);
+        let is_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '$' | '\\' | '#' | '\0');
+        let separates = |before: char, after: char| {
+            (is_word(before) && is_word(after)) || (before == after && matches!(after, '+' | '-'))
+        };
+        let around = self.text.chars().next_back().zip(text.chars().next());
+        if self.is_spaced && around.is_some_and(|(before, after)| separates(before, after)) {
+            self.text.push(' ');
+        }
+        self.is_spaced = false;
+        self.text.push_str(text);
+    }
+
+    /// Adds what is not a name.
+    fn push_other(&mut self, name: Name) {
+        match name {
+            Name::Text(text) => self.push_verbatim(text),
+            Name::Layout(layout) => self.push_layout(layout),
+            Name::Nothing => self.is_spaced = true,
+            Name::Symbol(_) | Name::Label(_) | Name::Key(_) => {}
+        }
     }
 
     fn push_layout(&mut self, layout: Layout) {
-        self.0.truncate(self.0.trim_end().len());
+        self.is_spaced = false;
+        let is_first = self.text.is_empty() || self.text.ends_with(['{', '(', '\u{1}', '\u{3}']);
         match layout {
             // None at the start or end of a block, nor two of them.
-            Layout::Separator if self.0.is_empty() => {}
-            Layout::Separator if self.0.ends_with(['{', '(', '\u{1}', '\u{3}']) => {}
-            Layout::Separator => self.0.push('\u{3}'),
-            Layout::Open => self.0.push('\u{1}'),
+            Layout::Separator if is_first => {}
+            Layout::Separator => self.text.push('\u{3}'),
+            Layout::Open => self.text.push('\u{1}'),
             Layout::Close => {
                 self.drop_separator();
-                self.0.push('\u{2}');
+                self.text.push('\u{2}');
             }
         }
     }
 
     fn drop_separator(&mut self) {
-        if self.0.ends_with('\u{3}') {
-            self.0.pop();
+        if self.text.ends_with('\u{3}') {
+            self.text.pop();
         }
     }
 }
@@ -104,6 +140,7 @@ impl<'a> Normalizer<'a> {
                 || scoping.symbol_name(id).len() <= 2
         };
         let symbol = |span, id| is_local(id).then_some((span, Name::Symbol(id)));
+        let verbatim = |span: Span| Some((span, Name::Text(&text[range(span)])));
         let key = |span: Span| {
             let at_start = Span::new(span.start, span.start);
             Some((at_start, Name::Key(&text[range(span)])))
@@ -119,6 +156,9 @@ impl<'a> Normalizer<'a> {
                 AstKind::LabelIdentifier(label) => {
                     Some((label.span, Name::Label(label.name.as_str())))
                 }
+                AstKind::StringLiteral(it) => verbatim(it.span),
+                AstKind::TemplateElement(it) => verbatim(it.span),
+                AstKind::RegExpLiteral(it) => verbatim(it.span),
                 AstKind::ObjectProperty(it) if it.shorthand => key(it.key.span()),
                 AstKind::BindingProperty(it) if it.shorthand => key(it.key.span()),
                 AstKind::AssignmentTargetPropertyIdentifier(it) => key(it.binding.span),
@@ -151,7 +191,7 @@ impl<'a> Normalizer<'a> {
 
     /// The code with numbers in place of the names that minifiers choose.
     fn normalized(&self, span: Span, left_out: &[Span]) -> String {
-        let mut code = Code(String::with_capacity(span.size() as usize));
+        let mut code = Code::default();
         let mut numbers: HashMap<Name, usize> = HashMap::new();
         self.pieces(span, left_out, |text, name| {
             code.push(text);
@@ -159,19 +199,19 @@ impl<'a> Normalizer<'a> {
             match name {
                 Some(Name::Key(key)) => code.push(&format!("{key}:")),
                 Some(Name::Symbol(id)) if self.is_declared_outside(id, span) => {
-                    code.push(&format!("\0outside {:x}\0", self.hash_outside(id)));
+                    code.push_verbatim(&format!("\0outside {:x}\0", self.hash_outside(id)));
                 }
                 Some(name @ (Name::Symbol(_) | Name::Label(_))) => {
                     let number = numbers.len();
                     let number = numbers.entry(name).or_insert(number);
-                    code.push(&format!("\0{number}\0"));
+                    code.push_verbatim(&format!("\0{number}\0"));
                 }
-                Some(Name::Layout(layout)) => code.push_layout(layout),
-                Some(Name::Nothing) | None => {}
+                Some(name) => code.push_other(name),
+                None => {}
             }
         });
         code.drop_separator();
-        code.0
+        code.text
     }
 
     /// Calls `piece` with each verbatim piece of the code in `span` and the name that follows it.
@@ -229,14 +269,14 @@ impl<'a> Normalizer<'a> {
 
     /// A hash of the code without names, enough to distinguish most shared helpers.
     fn skeleton(&self, span: Span) -> u64 {
-        let mut skeleton = Code(String::new());
+        let mut skeleton = Code::default();
         self.pieces(span, &self.left_out, |text, name| {
             skeleton.push(text);
-            if let Some(Name::Layout(layout)) = name {
-                skeleton.push_layout(layout);
+            if let Some(name) = name {
+                skeleton.push_other(name);
             }
         });
-        hash(&skeleton.0)
+        hash(&skeleton.text)
     }
 }
 

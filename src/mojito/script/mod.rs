@@ -11,6 +11,7 @@ mod global;
 mod layout;
 mod module_exports;
 mod parse;
+mod place;
 mod regex;
 mod repair;
 #[cfg(test)]
@@ -94,8 +95,8 @@ fn script<'a>(program: &'a Program<'a>, semantic: &'a Semantic<'a>) -> Script {
     let experiment = |call: &Found| {
         let object = call.object?;
         let read = read_experiment(object, call.own(), library, &normalizer);
-        let caught_by = call.caught_by;
-        Some(Experiment { caught_by, ..read })
+        let place = call.place;
+        Some(Experiment { place, ..read })
     };
     let mut experiments: Vec<_> = calls.experiments.iter().filter_map(experiment).collect();
     run_in_order(&mut experiments);

@@ -84,6 +84,7 @@ fn what_mojito_ignores_or_catches_is_said_with_its_effect() {
          trigger:void 0        | does not run   | has no trigger function, so it never activates; give it a `trigger`
          trigger:{}            | does not run   | has no trigger function, so it never activates; give it a `trigger`
          trigger:function*(){} | does not run   | has no trigger function, so it never activates; give it a `trigger`
+         trigger:class{}       | does not run   | has no trigger function, so it never activates; give it a `trigger`
          state:'',trigger:x    | staged         | has the state ``, which Mojito does not know: no new visitor gets it; write `live` or `staging`
          state:'paused'        | staged         | has the state `paused`, which Mojito does not know: no new visitor gets it; write `live` or `staging`
          state:null            | does not run   | has the state null, so it never activates; write `live` or `staging`

@@ -194,21 +194,85 @@ fn whatever_mentions_add_test_and_is_not_read_is_counted() {
     }
 }
 
+/// `^` marks the end of what it stops.
 #[test]
-fn what_catches_an_error_of_mojito_is_known() {
-    for (text, expected) in [
-        ("Mojito.addTest({})", None),
-        ("a;try{Mojito.addTest({})}catch(a){}", Some(2)),
-        ("try{try{Mojito.addTest({})}finally{}}catch(a){}", Some(0)),
-        ("try{try{Mojito.addTest({})}catch(a){}}catch(a){}", Some(4)),
-        ("try{a}catch(a){Mojito.addTest({})}", None),
-        ("try{a}catch(a){}finally{Mojito.addTest({})}", None),
-        ("try{!function(){Mojito.addTest({})}()}catch(a){}", Some(0)),
-        ("try{(()=>{Mojito.addTest({})})()}catch(a){}", Some(0)),
-        ("try{a(function(){Mojito.addTest({})})}catch(a){}", None),
+fn what_an_error_of_mojito_stops_is_known() {
+    for (text, may_stop_more) in [
+        ("Mojito.addTest({})", false),
+        ("a;try{Mojito.addTest({})}^catch(a){}", false),
+        ("try{try{Mojito.addTest({})}finally{}}^catch(a){}", false),
+        ("try{try{Mojito.addTest({})}^catch(a){}}catch(a){}", false),
+        ("try{!function(){Mojito.addTest({})}()}^catch(a){}", false),
+        ("try{(()=>{Mojito.addTest({})})()}^catch(a){}", false),
+        ("try{a(function(){Mojito.addTest({})}^)}catch(a){}", true),
+        ("(async()=>{Mojito.addTest({})}^)()", false),
+        ("if(a){Mojito.addTest({})}^", true),
+        ("window.Mojito||Mojito.addTest({})", false),
     ] {
-        let script = read(text).unwrap();
-        assert_eq!(script.experiments[0].caught_by, expected, "{text}");
+        let place = read(&text.replace('^', "")).unwrap().experiments[0].place;
+        let stops_until = place.stops_until.map(|it| it as usize);
+        let stopped = (stops_until, place.may_stop_more);
+        assert_eq!(stopped, (text.find('^'), may_stop_more), "{text}");
+    }
+}
+
+#[test]
+fn an_experiment_that_may_not_be_added_is_computed() {
+    let last = |script: &str, properties: &str| {
+        let add = format!("Mojito.addTest({{{RUNNING},state:'live',{properties}}})");
+        let text = script.replace("ADD", &add);
+        let mut script = read(&text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
+        script.experiments.pop().unwrap()
+    };
+    for script in [
+        "if(a)ADD",
+        "if(a);else ADD",
+        "if(!1){ADD}",
+        "a&&ADD",
+        "Mojito=f(),a&&ADD",
+        "if(Mojito=f(),a)ADD",
+        "a||ADD",
+        "a?ADD:b",
+        "for(a of b)ADD",
+        "for(;a;)ADD",
+        "for(a in b)ADD",
+        "while(a)ADD",
+        "switch(a){case 1:ADD}",
+        "try{a}catch(a){ADD}",
+        "!function(){if(a)return;ADD}()",
+        "(()=>{if(window.Mojito){if(a)return;ADD}})()",
+        "throw a;ADD",
+        "function unused(){ADD}",
+        "!function*(){ADD}()",
+        "if(a)Mojito.addTest({id:'b'});ADD",
+    ] {
+        let [one, other] = ["sampleRate:.1", "sampleRate:.2"].map(|it| last(script, it));
+        assert_eq!(one.traffic, Traffic::Dynamic, "{script}");
+        // A change of its rate is not lost.
+        assert_ne!(one.code, other.code, "{script}");
+        let staged = last(script, "state:'staging'");
+        assert_eq!(staged.traffic, Traffic::Staged, "{script}");
+    }
+    for script in [
+        "ADD",
+        "{ADD}",
+        "if(!window.Mojito||!Mojito.testObjects||a){ADD}",
+        "window.Mojito&&Mojito.a&&b||(Mojito=f(),ADD)",
+        "window.Mojito||ADD",
+        "typeof Mojito!='undefined'&&ADD",
+        "!function(){if(window.Mojito)return;ADD}()",
+        "!function(){function a(){return 1}ADD;return a}()",
+        "(()=>{ADD})()",
+        "function used(){ADD}used()",
+        "!function(){return a,ADD}()",
+        "a(function(){return{b(){ADD}}})",
+        "a(function(){ADD})",
+        "document.addEventListener('load',()=>ADD)",
+        "try{ADD}catch(a){}",
+        "do{ADD}while(a)",
+    ] {
+        let live = Traffic::Live { share: 0.1 };
+        assert_eq!(last(script, "sampleRate:.1").traffic, live, "{script}");
     }
 }
 
@@ -493,6 +557,23 @@ fn experiments_do_not_change_the_shared_code() {
 }
 
 #[test]
+fn white_space_and_line_breaks_change_no_code() {
+    let shared = |text: &str| read(text).unwrap().shared_code;
+    for (one, other) in [
+        ("var a=f(b,c)", "var\n a = f(b,\r\n\tc)"),
+        ("function f(){return'a'}", "function f () { return 'a' }"),
+        ("a in b?1:typeof c", "a in\nb ? 1 : typeof\nc"),
+        ("a/* b */;// c", "a;"),
+        ("a;", "/*! b */\na\n// c"),
+        ("a+ +b;c- -d", "a + +b;c -\n-d"),
+        ("`a${b}c`;f(/ d/)", "`a${ b\n}c`;f( / d/ )"),
+    ] {
+        let [one, other] = [one, other].map(|text| (text, shared(text)));
+        assert_eq!(one.1, other.1, "{} / {}", one.0, other.0);
+    }
+}
+
+#[test]
 fn commas_brackets_and_semicolons_that_matter_change_the_shared_code() {
     for (one, other) in [
         ("a*(b+c)", "a*b+c"),
@@ -513,6 +594,13 @@ fn commas_brackets_and_semicolons_that_matter_change_the_shared_code() {
         ("[a,b]", "[(a,b)]"),
         ("`a;`", "`a`"),
         ("f('a;')", "f('a')"),
+        ("f('a b')", "f('ab')"),
+        ("f(`a ${b} `)", "f(`a ${b}`)"),
+        ("f(/a b/)", "f(/ab/)"),
+        ("a+ +b", "a++;b"),
+        ("a\n++b", "a++\nb"),
+        ("function f(){return\na}", "function f(){return a}"),
+        ("f(typeof/**/b)", "f(typeofb)"),
     ] {
         let [one, other] = [one, other].map(|text| (text, read(text).unwrap().shared_code));
         assert_ne!(one.1, other.1, "{} / {}", one.0, other.0);
@@ -614,6 +702,9 @@ fn large_input_is_read_in_linear_time() {
         format!("({}Mojito).addTest({{}})", "Mojito||".repeat(50_000)),
         "Mojito.addTest({})||".repeat(20_000) + "1",
         "this.Mojito.addTest({})&&".repeat(20_000) + "1",
+        "window.Mojito?Mojito.addTest({}):".repeat(20_000) + "1",
+        "if(window.Mojito)Mojito.addTest({});else ".repeat(5_000) + ";",
+        "a=>Mojito.addTest({},".repeat(2_000) + "Mojito.addTest({})" + &")".repeat(2_000),
         "a.addTest||".repeat(50_000) + "Mojito.addTest({})",
         "try{".repeat(200) + &"Mojito.addTest({});".repeat(20_000) + &"}catch(a){}".repeat(200),
         "'a'in ".repeat(50_000) + "Mojito.addTest({})",
