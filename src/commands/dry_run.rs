@@ -39,7 +39,10 @@ pub(crate) async fn dry_run(
     let aws = connect(plan, config).await;
     let aws = aws.as_ref();
     let mut state = RunState::new(plan);
-    state.credentials = aws.ok().map(|aws| aws.credentials.clone());
+    if let Ok(aws) = aws {
+        progress::identified(&aws.credentials, None, console);
+        state.credentials = Some(aws.credentials.clone());
+    }
     compare(plan, cdn, aws, &mut state, console).await;
     let would_fail = match aws {
         Ok(aws) => failure(plan, aws, &mut state, console).await,
