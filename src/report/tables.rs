@@ -36,7 +36,11 @@ pub(crate) fn experiments(container: &Container, script: &Script) -> (String, Ve
     };
     let cells: Vec<Vec<String>> = experiments.iter().map(row).collect();
     let styles = experiments.iter().map(|it| appearance(&it.traffic).2);
-    let mut heading = format!("container {}: {}", container.name, counted(&experiments));
+    let mut heading = format!(
+        "container {}: {}",
+        container.name,
+        counted(script, &experiments)
+    );
     if let Some(built) = script.build_info.as_ref().and_then(built) {
         let _ = write!(heading, "\n{built}");
     }
@@ -56,15 +60,19 @@ fn built(info: &BuildInfo) -> Option<String> {
     (!known.is_empty()).then(|| format!("built {}", known.join(" ")))
 }
 
-/// `2 live, 1 staged`.
-fn counted(experiments: &[&Experiment]) -> String {
-    if experiments.is_empty() {
-        return "no experiments".to_owned();
-    }
+/// `2 live, 1 staged`, and how many cannot be read, which may hide others.
+fn counted(script: &Script, experiments: &[&Experiment]) -> String {
     let state = |experiment: &Experiment| appearance(&experiment.traffic).1;
     let alike = experiments.chunk_by(|one, other| state(one) == state(other));
     let counts = alike.map(|alike| format!("{} {}", alike.len(), state(alike[0])));
-    counts.collect::<Vec<_>>().join(", ")
+    let unreadable = Some(script.unreadable).filter(|number| *number > 0);
+    let unreadable = unreadable.map(|number| format!("{number} unreadable"));
+    let counts: Vec<String> = counts.chain(unreadable).collect();
+    match &counts[..] {
+        [] if script.defines_add_test => "no experiments".to_owned(),
+        [] => "no experiments found".to_owned(),
+        counts => counts.join(", "),
+    }
 }
 
 /// The place in the order, the word and the style of an experiment with this traffic.

@@ -90,7 +90,7 @@ credentials: [KEY]
   [USER]
 publishing container mojito to production (`ENVIRONMENT` is `production`)
 bucket: s3://[BUCKET]/js/ in ap-southeast-2
-container mojito: no experiments
+container mojito: no experiments found
 WARNING: mojito has no experiments, and no `addTest`, which Mojito's library has: check whether it is obfuscated
 changes to the live container (commit 1f2e3d4, built 2026-11-24 05:00 UTC, cached [..] ago):
   - stops        w1  W1 Größere Schaltfläche  50% → removed

@@ -172,7 +172,7 @@ fn experiments_that_cannot_be_read_are_a_warning() {
         let content = format!("{library};{added}");
         let case = Case::production().file("dist/assets/js/mojito.js", content);
         let ended = case.run().exits(0);
-        let ended = ended.contains(
+        let ended = ended.contains("container mojito: 1 unreadable\n").contains(
             "WARNING: mojito uses `addTest` in a way that cannot be read; experiments that this adds are not listed",
         );
         assert!(!ended.output.contains("nuke.lock"), "{}", ended.output);
