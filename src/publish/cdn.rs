@@ -119,7 +119,7 @@ pub(crate) async fn get(
 
 /// Whether a cache that no invalidation reaches answers at a URL: another than CloudFront, or one in front of it.
 ///
-/// It requests a file that nobody loads, beside the one of the URL, since a cache keeps what it has been asked for.
+/// It requests a file that nobody loads, beside the one of the URL, since a cache keeps what is requested from it.
 pub(crate) async fn has_other_cache(
     connector: &dyn HttpConnector,
     url: &str,

@@ -15,13 +15,13 @@ use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::settings::names::s3_uri;
 
-/// Whether it is to be found out if the store heeds preconditions.
+/// Whether it is still unknown if the store supports preconditions.
 pub(super) fn is_unexplored(publisher: &Publisher<'_>) -> bool {
     let is_custom = publisher.settings().aws.custom_s3_endpoint;
     is_custom && publisher.run.state().conditional_writes.is_none()
 }
 
-/// Uploads an object on a condition that cannot hold. A store that heeds preconditions refuses it. One that ignores them has
+/// Uploads an object on a condition that cannot hold. A store that supports preconditions refuses it. One that ignores them has
 /// the object then, as it would have from the upload that comes next, so this does no harm.
 pub(super) async fn put_impossible(
     publisher: &Publisher<'_>,

@@ -136,7 +136,7 @@ pub(crate) struct RunState {
     pub(crate) identity: Option<Identity>,
     pub(crate) uploads: BTreeMap<ObjectKey, Upload>,
     pub(crate) invalidations: Vec<(DistributionId, Invalidation)>,
-    /// Whether a store other than AWS's heeds the conditions of a write. `None` as long as that is unknown.
+    /// Whether a store other than AWS's supports conditional writes. `None` as long as that is unknown.
     pub(crate) conditional_writes: Option<bool>,
     /// Why `WAIT` did not see an invalidation completed.
     pub(crate) wait_errors: Vec<AwsError>,

@@ -108,7 +108,7 @@ fn share(traffic: &Traffic) -> (String, String) {
 fn recipes(experiment: &Experiment) -> String {
     match &experiment.traffic {
         Traffic::Diverted { recipe } => format!("→ {}", experiment.recipe_name(recipe)),
-        Traffic::Dynamic => "only running the container would tell who has it".to_owned(),
+        Traffic::Dynamic => "only running the container would show who has it".to_owned(),
         Traffic::Broken { reason } => format!("does not run: {reason}"),
         Traffic::Live { .. } | Traffic::Staged => describe_recipes(&experiment.recipes),
     }

@@ -133,7 +133,7 @@ pub(super) fn use_of_mojito(semantic: &Semantic) -> UseOfMojito {
     }
 }
 
-/// Whether this assigns the global, or asks whether the window has it.
+/// Whether this assigns the global, or tests whether the window has it.
 fn defines(kind: AstKind, semantic: &Semantic) -> bool {
     match kind {
         AstKind::AssignmentExpression(assignment) => {

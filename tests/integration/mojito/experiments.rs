@@ -139,7 +139,7 @@ fn experiments_that_break_stop_for_visitors() {
             ["broken", "Mojito throws before it, at w2"],
         ])
     );
-    // Mended, they start again.
+    // Once fixed, they start again.
     let case = build(case, "name:'Hero'");
     let changes = rows(&case.run().exits(0), "changes to the live container");
     assert_eq!(changes[0], "+ starts   w2  Hero  does not run → 50%");

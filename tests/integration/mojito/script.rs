@@ -247,7 +247,7 @@ fn experiments_are_listed_for_a_marketer() {
   live      █░░░░░░░░░    10%  w1  W1 Hero          Control / Treatment
   live      ░░░░░░░░░░     0%  w5  W5 Nobody        Control / Treatment
   diverted  ██████████    all  w3  W3 Footer        → Treatment
-  computed                     w7  W7 Computed      only running the container would tell who has it
+  computed                     w7  W7 Computed      only running the container would show who has it
   staged                       w2  W2 大きなボタン  Control / Treatment
 "#,
     );
