@@ -161,8 +161,8 @@ impl<'a> ErrorResult<'a> {
         });
         of_aws.or_else(|| {
             let mut verifications = state.verifications.iter();
-            let (message, remedy) = verifications
-                .find_map(|(url, it)| summary::why_not_verified(plan, state, url, it))?;
+            let (message, remedy) =
+                verifications.find_map(|(url, it)| summary::why_not_verified(state, url, it))?;
             Some(Self {
                 remedy: Some(remedy.to_owned()),
                 ..Self::new("not_verified", message)

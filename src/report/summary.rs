@@ -18,7 +18,7 @@ use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
 use crate::publish::state::{ContainerState, RunState, Verification};
 use crate::publish::verify;
-use crate::settings::names::{public_url_of, s3_uri};
+use crate::settings::names::public_url_of;
 
 /// Prints how a run ended.
 pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
@@ -27,7 +27,7 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
     }
     errors(plan, &outcome.state, console);
     if outcome.stopped_by.is_none() {
-        not_verified(plan, &outcome.state, console);
+        not_verified(&outcome.state, console);
     }
     let lines = [headline(plan, outcome)]
         .into_iter()
@@ -80,9 +80,9 @@ fn errors(plan: &Plan, state: &RunState, console: &Console) {
     }
 }
 
-fn not_verified(plan: &Plan, state: &RunState, console: &Console) {
+fn not_verified(state: &RunState, console: &Console) {
     for (url, verification) in &state.verifications {
-        if let Some((problem, remedy)) = why_not_verified(plan, state, url, verification) {
+        if let Some((problem, remedy)) = why_not_verified(state, url, verification) {
             console.failure(&format!("{problem}\nwhat to do: {remedy}"));
         }
     }
@@ -90,13 +90,12 @@ fn not_verified(plan: &Plan, state: &RunState, console: &Console) {
 
 /// What was wrong with what a URL served, and what to do about it.
 pub(super) fn why_not_verified(
-    plan: &Plan,
     state: &RunState,
     url: &str,
     verification: &Verification,
 ) -> Option<(String, &'static str)> {
     let problem = verification.problem()?;
-    if is_store(plan, url) {
+    if is_store(url) {
         return Some((
             format!("{url}: {problem}"),
             "have the store keep the headers of an upload; browsers cannot read the container without them",
@@ -119,10 +118,9 @@ pub(super) fn why_not_verified(
     ))
 }
 
-/// Whether this is the object in the bucket, rather than what visitors get.
-fn is_store(plan: &Plan, url: &str) -> bool {
-    let mut objects = plan.objects();
-    objects.any(|object| s3_uri(&plan.settings.target.bucket, &object.key) == url)
+/// Whether this is the object in the bucket, by `s3_uri`, rather than what visitors get.
+fn is_store(url: &str) -> bool {
+    url.starts_with("s3://")
 }
 
 fn headline(plan: &Plan, outcome: &Outcome) -> String {
@@ -148,7 +146,7 @@ fn state(plan: &Plan, outcome: &Outcome) -> String {
             format!("{published}, but it is not known whether CloudFront was invalidated")
         }
         Exit::NotInvalidated => format!("{published}, but CloudFront was not invalidated"),
-        Exit::NotVerified if state.verifications.keys().any(|url| is_store(plan, url)) => {
+        Exit::NotVerified if state.verifications.keys().any(|url| is_store(url)) => {
             format!("{published}, but the store did not keep its headers")
         }
         Exit::NotVerified if verifications.any(Verification::is_known_to_differ) => {
