@@ -28,11 +28,12 @@ use crate::settings::Settings;
 
 /// Connections that are being opened. Waiting for them also ends if they cannot be opened.
 pub(crate) struct Preconnect {
-    s3: Opening,
-    cloudfront: Opening,
+    s3: Opening<()>,
+    cloudfront: Opening<()>,
 }
 
-type Opening = Shared<BoxFuture<'static, ()>>;
+/// A connection that is being opened in the background, and what came of it: `None` if it took too long.
+pub(crate) type Opening<T> = Shared<BoxFuture<'static, Option<T>>>;
 
 /// How many connections to open to S3.
 #[derive(Clone, Copy)]
@@ -97,9 +98,11 @@ impl Preconnect {
     }
 }
 
-fn in_background(opening: impl Future<Output = ()> + Send + 'static) -> Opening {
+pub(crate) fn in_background<T: Clone + Send + 'static>(
+    opening: impl Future<Output = T> + Send + 'static,
+) -> Opening<T> {
     tokio::spawn(tokio::time::timeout(config::CONNECT_TIMEOUT, opening))
-        .map(|_| ())
+        .map(|opened| opened.ok()?.ok())
         .boxed()
         .shared()
 }

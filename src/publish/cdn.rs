@@ -10,14 +10,14 @@ use aws_smithy_runtime_api::client::http::{HttpConnector, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
-use futures_util::future::{select, BoxFuture, FutureExt, Shared};
+use futures_util::future::select;
 use http::Uri;
 use http_body_util::BodyExt;
 use tokio::time::{timeout_at, Instant};
 
-use crate::aws::config::CONNECT_TIMEOUT;
 use crate::aws::error::causes;
 use crate::aws::https::{FirstConnection, Https};
+use crate::aws::preconnect::{in_background, Opening};
 use crate::aws::response_limit::{limited_body, TooLarge};
 use crate::common::byte_size::ByteSize;
 use crate::container::object::Object;
@@ -40,24 +40,18 @@ pub(crate) struct Cdn {
     pub(crate) connector: SharedHttpConnector,
     public_url: Uri,
     /// Ends with the error if it cannot be opened.
-    opening: Shared<BoxFuture<'static, Result<(), String>>>,
+    opening: Opening<Result<(), String>>,
 }
 
 impl Cdn {
     /// Starts to open a connection.
     pub(crate) fn start(https: &Https, public_url: &Uri) -> Self {
         let (connector, first) = https.connector();
-        let opening = open(connector.clone(), public_url.clone(), first);
-        let opening = tokio::spawn(tokio::time::timeout(CONNECT_TIMEOUT, opening));
-        // Only an error is a proof: who is slow may still respond to visitors.
-        let opening = opening.map(|opened| match opened {
-            Ok(Ok(opened)) => opened,
-            _ => Ok(()),
-        });
+        let opening = in_background(open(connector.clone(), public_url.to_string(), first));
         Self {
             connector,
             public_url: public_url.clone(),
-            opening: opening.boxed().shared(),
+            opening,
         }
     }
 
@@ -77,7 +71,9 @@ pub(crate) async fn reached(cdn: Option<&Cdn>) -> Result<(), InvalidSetting> {
     else {
         return Ok(());
     };
-    opening.clone().await.map_err(|problem| {
+    // Only an error is a proof: who is slow may still respond to visitors.
+    let opened = opening.clone().await.unwrap_or(Ok(()));
+    opened.map_err(|problem| {
         let problem = format!("is `{public_url}`, which cannot be reached\n{problem}");
         InvalidSetting::lines("PUBLIC_URL", &problem)
     })
@@ -86,21 +82,10 @@ pub(crate) async fn reached(cdn: Option<&Cdn>) -> Result<(), InvalidSetting> {
 /// Opens a connection and sends nothing, by a request that is abandoned then. Should it be sent after all, it is a bare `HEAD /`.
 async fn open(
     connector: SharedHttpConnector,
-    public_url: Uri,
+    public_url: String,
     first: FirstConnection,
 ) -> Result<(), String> {
-    let mut parts = public_url.into_parts();
-    parts.path_and_query = None;
-    let request = request(
-        "HEAD",
-        &format!(
-            "{}://{}/",
-            parts.scheme.map_or_else(String::new, |it| it.to_string()),
-            parts
-                .authority
-                .map_or_else(String::new, |it| it.to_string()),
-        ),
-    )?;
+    let request = request("HEAD", &public_url)?;
     let sent = async { connector.call(request).await.map(drop) };
     // The order matters: once both are ready, the request must not be polled further.
     select(pin!(first.ended()), pin!(sent)).await;
