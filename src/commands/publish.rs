@@ -1,7 +1,6 @@
 //! `mojito-publish publish`: settings, containers, plan, uploads, invalidations, waits, report.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use futures_util::future::join;
 
@@ -32,7 +31,6 @@ pub(crate) async fn publish(
     ending: &Arc<Ending>,
     console: &Console,
 ) -> Result<Exit, Error> {
-    let started = Instant::now();
     signals::watch(Arc::clone(ending)).map_err(Error::Start)?;
     console.info(concat!(
         env!("CARGO_PKG_NAME"),
@@ -60,7 +58,7 @@ pub(crate) async fn publish(
         return dry_run::dry_run(&plan, cdn.as_ref(), sdk_config, console).await;
     };
 
-    let run = ending.start(Run::new(plan, started));
+    let run = ending.start(Run::new(plan));
     let permissions = Permissions::of(&run.plan.settings);
     let connect = aws::connect(&run.plan.settings, sdk_config, Some(&permissions));
     let (reached, aws) = join(cdn::reached(cdn.as_ref()), connect).await;

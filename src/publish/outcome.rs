@@ -2,8 +2,6 @@
 //!
 //! The exit code, the summary and the JSON derive from it, so they cannot contradict each other.
 
-use std::time::Duration;
-
 use super::plan::Plan;
 use super::state::{ContainerState, RunState};
 use crate::exit::Exit;
@@ -13,21 +11,14 @@ pub(crate) struct Outcome {
     pub(crate) exit: Exit,
     /// The signal that stopped it.
     pub(crate) stopped_by: Option<&'static str>,
-    pub(crate) elapsed: Duration,
     pub(crate) state: RunState,
 }
 
 impl Outcome {
-    pub(super) fn new(
-        plan: &Plan,
-        state: RunState,
-        stopped_by: Option<&'static str>,
-        elapsed: Duration,
-    ) -> Self {
+    pub(super) fn new(plan: &Plan, state: RunState, stopped_by: Option<&'static str>) -> Self {
         Self {
             exit: exit(plan, &state),
             stopped_by,
-            elapsed,
             state,
         }
     }
@@ -40,14 +31,11 @@ fn exit(plan: &Plan, state: &RunState) -> Exit {
         let mut states = plan.containers.iter().map(|it| state.container(it));
         states.any(|it| wanted.contains(&it))
     };
-    let mut verifications = state.verifications.values();
     if any(&[NotPublished, Unknown]) {
         Exit::NotPublished
     } else if any(&[Published]) && !state.not_invalidated().is_empty() {
         Exit::NotInvalidated
-    } else if verifications.any(|it| it.problem().is_some())
-        || plan.settings.wait && state.is_invalidating()
-    {
+    } else if state.is_unverified() || plan.settings.wait && state.is_invalidating() {
         Exit::NotVerified
     } else if any(&[Superseded]) {
         Exit::Superseded

@@ -1,7 +1,7 @@
 //! A run: its plan, its state, and how it ended.
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use super::outcome::Outcome;
 use super::plan::Plan;
@@ -12,7 +12,6 @@ use crate::settings::names::{public_url_of, CdnPath, DistributionId, ObjectKey, 
 /// A run of `publish`.
 pub(crate) struct Run {
     pub(crate) plan: Plan,
-    started: Instant,
     pub(crate) caller_reference: String,
     /// Never locked while something is printed, as printing may block.
     state: Mutex<RunState>,
@@ -21,11 +20,10 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(plan: Plan, started: Instant) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         let state = Mutex::new(RunState::new(&plan));
         Self {
             plan,
-            started,
             caller_reference: caller_reference(),
             state,
             outcome: OnceLock::new(),
@@ -35,14 +33,8 @@ impl Run {
     /// Ends the run: from now on, nothing is sent, and how it ended is final. Only the first call has an effect.
     pub(crate) fn end(&self, stopped_by: Option<&'static str>) -> &Outcome {
         let state = self.state();
-        self.outcome.get_or_init(|| {
-            Outcome::new(
-                &self.plan,
-                state.clone(),
-                stopped_by,
-                self.started.elapsed(),
-            )
-        })
+        self.outcome
+            .get_or_init(|| Outcome::new(&self.plan, state.clone(), stopped_by))
     }
 
     /// How it ended, if it has.

@@ -197,6 +197,12 @@ impl RunState {
         uploads.filter_map(Upload::superseded_by).max()
     }
 
+    /// Whether some URL was not seen to serve what was published.
+    pub(crate) fn is_unverified(&self) -> bool {
+        let mut verifications = self.verifications.values();
+        verifications.any(|it| *it != Verification::Verified)
+    }
+
     /// The errors of the uploads, of the invalidations and of waiting for them.
     pub(crate) fn errors(&self) -> impl Iterator<Item = &AwsError> {
         let invalidations = self.invalidations.iter();

@@ -29,7 +29,7 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
     if outcome.stopped_by.is_none() {
         not_verified(&outcome.state, console);
     }
-    let lines = [headline(plan, outcome)]
+    let lines = [headline(plan, outcome, console.elapsed())]
         .into_iter()
         .chain(published(plan, outcome))
         .chain(last_seen(outcome))
@@ -123,8 +123,8 @@ fn is_store(url: &str) -> bool {
     url.starts_with("s3://")
 }
 
-fn headline(plan: &Plan, outcome: &Outcome) -> String {
-    let time = duration(outcome.elapsed);
+fn headline(plan: &Plan, outcome: &Outcome, elapsed: Duration) -> String {
+    let time = duration(elapsed);
     let state = state(plan, outcome);
     match (outcome.exit, outcome.stopped_by) {
         (Exit::Published, _) => {
@@ -152,12 +152,7 @@ fn state(plan: &Plan, outcome: &Outcome) -> String {
         Exit::NotVerified if verifications.any(Verification::is_known_to_differ) => {
             format!("{published}, but visitors do not get it yet")
         }
-        Exit::NotVerified
-            if state
-                .verifications
-                .values()
-                .any(|it| it.problem().is_some()) =>
-        {
+        Exit::NotVerified if state.is_unverified() => {
             format!("{published}, but not verified: it is not known what visitors get")
         }
         Exit::NotVerified => format!(
@@ -322,10 +317,9 @@ fn next(outcome: &Outcome) -> Option<String> {
     let is_refusal = |error: &AwsError| matches!(error.kind, AwsErrorKind::Refused(_));
     let mut errors = outcome.state.errors().peekable();
     let only_refused = errors.peek().is_some() && errors.all(is_refusal);
-    let mut verifications = outcome.state.verifications.values();
-    let has_problem = verifications.any(|it| it.problem().is_some());
+    let is_unverified = outcome.state.is_unverified();
     match (outcome.exit, outcome.stopped_by) {
-        (Exit::NotVerified, None) if !has_problem && !only_refused => {
+        (Exit::NotVerified, None) if !is_unverified && !only_refused => {
             Some("the invalidation continues by itself".to_owned())
         }
         (Exit::Published | Exit::Superseded, _) | (Exit::NotVerified, None) => None,
