@@ -13,9 +13,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::config::OPERATION_TIMEOUT;
-use super::error::{causes, AwsError};
+use super::error::AwsError;
 use super::iam_policy::Permissions;
 use super::oidc;
+use crate::common::causes::causes;
 use crate::settings::aws::CredentialSource;
 use crate::settings::Settings;
 

@@ -23,9 +23,10 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::error::{causes, request_id};
+use super::error::request_id;
 use super::response_limit::limited_body;
 use crate::common::byte_size::ByteSize;
+use crate::common::causes::causes;
 use crate::common::printable::sanitize;
 
 /// AWS's error documents are a few kilobytes.

@@ -11,7 +11,8 @@ use serde::Serialize;
 
 use super::error_kind::AwsErrorKind;
 use super::response_limit::TooLarge;
-use super::unknown_host::{chain, UnknownHost};
+use super::unknown_host::UnknownHost;
+use crate::common::causes::{causes, chain};
 use crate::common::printable::{sanitize_message, MAX_MESSAGE};
 
 /// A request to AWS that failed for good.
@@ -154,16 +155,4 @@ pub(crate) fn request_id(response: &HttpResponse) -> Option<String> {
     let id = headers.get("x-amz-request-id");
     let id = id.or_else(|| headers.get("x-amzn-requestid"));
     id.map(sanitize_message)
-}
-
-/// The error's source chain as text, without the repetition that wrapping causes.
-pub(crate) fn causes(error: &(dyn StdError + 'static)) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for error in chain(error) {
-        let text = error.to_string();
-        if !parts.iter().any(|part| part.contains(&text)) {
-            parts.push(text);
-        }
-    }
-    sanitize_message(&parts.join(": "))
 }

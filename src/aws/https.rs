@@ -28,9 +28,9 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::watch;
 
 use super::debug_log::{logged, logged_connector};
-use super::error::causes;
 use super::preconnect::ConnectionCounter;
 use super::response_limit::limited;
+use crate::common::causes::causes;
 use crate::settings::ca_bundle::push_pem;
 
 /// Enough bytes for the embedded roots in PEM form, so that the string is not reallocated while it is built.

@@ -1,12 +1,13 @@
 //! A host that cannot be found: usually a region that does not exist, whose name is part of the host's.
 
 use std::error::Error as StdError;
-use std::iter::successors;
 
 use aws_smithy_runtime_api::client::dns::ResolveDnsError;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use http::Uri;
 use thiserror::Error;
+
+use crate::common::causes::chain;
 
 /// The host of a request cannot be found.
 #[derive(Debug, Error)]
@@ -39,13 +40,6 @@ impl UnknownHost {
         let (_, region) = host.rsplit_once('.')?;
         Some(region)
     }
-}
-
-/// The error and its sources.
-pub(super) fn chain<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod bounded_file;
 pub(crate) mod byte_size;
+pub(crate) mod causes;
 pub(crate) mod layout;
 pub(crate) mod printable;
 pub(crate) mod secrets;

@@ -15,11 +15,11 @@ use http::Uri;
 use http_body_util::BodyExt;
 use tokio::time::{timeout_at, Instant};
 
-use crate::aws::error::causes;
 use crate::aws::https::{FirstConnection, Https};
 use crate::aws::preconnect::{in_background, Opening};
 use crate::aws::response_limit::{limited_body, TooLarge};
 use crate::common::byte_size::ByteSize;
+use crate::common::causes::causes;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
 use crate::settings::names::public_url_of;
