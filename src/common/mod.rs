@@ -1,4 +1,5 @@
-//! Helpers that know nothing of Mojito, Bitbucket or AWS: sizes, bounded file reads, columns, log-safe text and secrets.
+//! Helpers that know nothing of Mojito, Bitbucket or AWS: sizes, bounded file reads, causes of errors, columns, log-safe text and
+//! secrets.
 
 pub(crate) mod bounded_file;
 pub(crate) mod byte_size;
