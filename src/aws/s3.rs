@@ -13,9 +13,6 @@ use crate::container::object::Object;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
 
-/// The metadata key that identifies the run that stored an object, by the caller reference of its invalidations.
-pub(crate) const CALLER_REFERENCE: &str = "caller-reference";
-
 /// What must hold when S3 writes the object.
 #[derive(Debug)]
 pub(crate) enum Precondition {
@@ -71,7 +68,7 @@ pub(crate) async fn put_object(
         .cache_control(settings.cache_control.as_str())
         .set_acl(settings.acl.clone())
         .set_metadata(Some(settings.build.metadata()))
-        .metadata(CALLER_REFERENCE, caller_reference)
+        .metadata(Object::CALLER_REFERENCE, caller_reference)
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .body(ByteStream::from(object.body.clone()));
     let request = match precondition {

@@ -24,6 +24,8 @@ pub(crate) struct Object {
 impl Object {
     pub(crate) const CONTENT_TYPE: &'static str = "application/javascript; charset=utf-8";
     pub(crate) const CONTENT_ENCODING: &'static str = "gzip";
+    /// The metadata key that identifies the run that stored an object, by the caller reference of its invalidations.
+    pub(crate) const CALLER_REFERENCE: &'static str = "caller-reference";
 
     /// The headers that visitors get, by lower-case name.
     pub(crate) fn headers(cache_control: &CacheControl) -> [(&'static str, &str); 3] {

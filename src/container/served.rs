@@ -72,6 +72,11 @@ impl ServedContainer {
         self.headers.get(name).map(String::as_str)
     }
 
+    /// The run that stored it, by the caller reference of its invalidations. A CDN or a store may remove this.
+    pub(crate) fn caller_reference(&self) -> Option<&str> {
+        self.header(&format!("x-amz-meta-{}", Object::CALLER_REFERENCE))
+    }
+
     /// The parsed script, or what is wrong with it. The first call parses, which may take seconds.
     pub(crate) fn script(&self) -> Result<&Script, &str> {
         let read = || {

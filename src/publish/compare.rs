@@ -18,7 +18,6 @@ use super::cdn::{self, Cdn};
 use super::parsers::Parsers;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
-use crate::aws::s3::CALLER_REFERENCE;
 use crate::aws::Aws;
 use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
@@ -301,7 +300,7 @@ impl<'a> Comparison<'a> {
         let Some(reference) = self.caller_reference else {
             return false;
         };
-        match served.header(&format!("x-amz-meta-{CALLER_REFERENCE}")) {
+        match served.caller_reference() {
             Some(run) => run == reference,
             None => served.body == object.body,
         }

@@ -10,7 +10,7 @@ use super::run::Run;
 use super::state::{Mismatch, Verification};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
-use crate::aws::s3::{self, Precondition, CALLER_REFERENCE};
+use crate::aws::s3::{self, Precondition};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::settings::names::s3_uri;
@@ -75,7 +75,7 @@ pub(super) async fn check_headers(publisher: &Publisher<'_>) {
 /// Whether this is what the run stored. A store may drop the metadata as well, and then has an object of this size.
 fn is_of(object: &Object, run: &Run, stored: &GetObjectOutput) -> bool {
     let metadata = stored.metadata();
-    if let Some(reference) = metadata.and_then(|metadata| metadata.get(CALLER_REFERENCE)) {
+    if let Some(reference) = metadata.and_then(|metadata| metadata.get(Object::CALLER_REFERENCE)) {
         return *reference == run.caller_reference;
     }
     let range = stored.content_range().unwrap_or_default();

@@ -12,7 +12,7 @@ use super::custom_store;
 use super::publisher::Publisher;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
-use crate::aws::s3::{self, Precondition, CALLER_REFERENCE};
+use crate::aws::s3::{self, Precondition};
 use crate::container::object::Object;
 use crate::settings::names::s3_uri;
 use crate::settings::Settings;
@@ -52,7 +52,7 @@ pub(crate) async fn put_if_newer(
         loop {
             let live = head_unless_newer(client, settings, object).await?;
             let metadata = live.as_ref().and_then(HeadObjectOutput::metadata);
-            let run = metadata.and_then(|metadata| metadata.get(CALLER_REFERENCE));
+            let run = metadata.and_then(|metadata| metadata.get(Object::CALLER_REFERENCE));
             if run.is_some_and(|run| run == caller_reference) {
                 return Ok(());
             }

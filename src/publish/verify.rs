@@ -15,7 +15,6 @@ use super::event::Event;
 use super::parsers::Parsers;
 use super::publisher::Publisher;
 use super::state::{Mismatch, Verification};
-use crate::aws::s3::CALLER_REFERENCE;
 use crate::container::gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
@@ -183,7 +182,7 @@ impl<'a> Verifier<'a> {
     }
 
     fn origin(&self, served: &ServedContainer) -> Origin {
-        match served.header(&format!("x-amz-meta-{CALLER_REFERENCE}")) {
+        match served.caller_reference() {
             Some(run) if run == self.caller_reference => Origin::ThisRun,
             Some(_) => Origin::OtherRun,
             None => Origin::Unknown,
