@@ -78,7 +78,7 @@ struct PolicyArgs {
 fn after_long_help() -> String {
     let settings = help::SETTINGS.map(|(name, text)| (name.to_owned(), text));
     let of_aws = help::SETTINGS_OF_AWS.map(|(name, text)| (name.to_owned(), text));
-    let exits = exit::MEANINGS.map(|(code, text)| (code.to_string(), text));
+    let exits = exit::MEANINGS.map(|(exit, text)| (exit.code().to_string(), text));
     format!(
         "Settings are environment variables:\n{}\nAs in every AWS tool:\n{}\nExit codes:\n{}\nDocumentation: {}",
         table(&settings),

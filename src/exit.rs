@@ -23,21 +23,33 @@ pub(crate) enum Exit {
     Superseded = 6,
 }
 
-/// Each exit code, in a line.
-pub(crate) const MEANINGS: [(u8, &str); 7] = [
-    (0, "published, and invalidated where DISTRIBUTION_ID is set"),
+/// Each exit, in a line.
+pub(crate) const MEANINGS: [(Exit, &str); 7] = [
     (
-        1,
+        Exit::Published,
+        "published, and invalidated where DISTRIBUTION_ID is set",
+    ),
+    (
+        Exit::InternalError,
         "internal error, or the output of policy cannot be written",
     ),
-    (2, "settings or container refused; nothing was uploaded"),
-    (3, "at least one NAME.js was not replaced"),
-    (4, "published, but CloudFront was not invalidated"),
     (
-        5,
+        Exit::Refused,
+        "settings or container refused; nothing was uploaded",
+    ),
+    (Exit::NotPublished, "at least one NAME.js was not replaced"),
+    (
+        Exit::NotInvalidated,
+        "published, but CloudFront was not invalidated",
+    ),
+    (
+        Exit::NotVerified,
         "published and invalidated, but not verified (PUBLIC_URL, WAIT)",
     ),
-    (6, "superseded: a newer build is live; nothing was replaced"),
+    (
+        Exit::Superseded,
+        "superseded: a newer build is live; nothing was replaced",
+    ),
 ];
 
 impl Exit {
