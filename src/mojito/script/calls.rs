@@ -243,15 +243,17 @@ fn called<'a>(call: &'a CallExpression<'a>) -> Option<&'a MemberExpression<'a>> 
 
 fn is_named(member: &MemberExpression, name: &str) -> bool {
     match member {
-        MemberExpression::ComputedMemberExpression(it) => {
-            constant(&it.expression) == Some(Value::Text(name.to_owned()))
-        }
+        MemberExpression::ComputedMemberExpression(it) => is_text(&it.expression, name),
         other => other.static_property_name() == Some(name),
     }
 }
 
 fn is_add_test(name: &Expression) -> bool {
-    constant(name) == Some(Value::Text(ADD_TEST.to_owned()))
+    is_text(name, ADD_TEST)
+}
+
+fn is_text(expression: &Expression, text: &str) -> bool {
+    matches!(constant(expression), Some(Value::Text(it)) if it == text)
 }
 
 fn is_key(key: &PropertyKey) -> bool {
