@@ -187,6 +187,16 @@ fn no_upload_waits_for_what_is_read_meanwhile() {
     run.end().exits(0).contains("✔ uploaded");
 }
 
+/// A second run, to which S3 responds with the live container when that is already its own upload.
+#[track_caller]
+fn read_after_upload(case: &Case) -> Ended {
+    let read = case.hold("GET", "/js/mojito.js");
+    let run = case.start();
+    case.wait_for_responses("PUT", "/js/mojito.js", 2);
+    read.open();
+    run.end()
+}
+
 #[test]
 fn a_store_that_drops_metadata_is_not_compared_with_what_was_just_uploaded() {
     let case = Case::production();
@@ -195,11 +205,7 @@ fn a_store_that_drops_metadata_is_not_compared_with_what_was_just_uploaded() {
     case.call::<()>("set_store", json!({"drops_headers": dropped}));
     case.run().exits(5);
     build(&case, &[HERO], "e");
-    let read = case.hold("GET", "/js/mojito.js");
-    let run = case.start();
-    case.wait_for_responses("PUT", "/js/mojito.js", 2);
-    read.open();
-    run.end()
+    read_after_upload(&case)
         .exits(5)
         .contains("S3: it returned what this run had just uploaded")
         .does_not_contain("~ header");
@@ -228,12 +234,7 @@ fn a_run_does_not_compare_with_its_own_upload() {
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
     case.run().exits(0);
     build(&case, &[HERO], "e");
-    // It is read when the upload is done.
-    let read = case.hold("GET", "/js/mojito.js");
-    let run = case.start();
-    case.wait_for_responses("PUT", "/js/mojito.js", 2);
-    read.open();
-    run.end()
+    read_after_upload(&case)
         .exits(0)
         .contains("changes to the live container are not known: `PUBLIC_URL` is not set; S3: it returned what this run had just uploaded");
     // Another run of the same content is known from this one.
