@@ -35,7 +35,6 @@ mod commands;
 pub mod fuzzing;
 
 use std::panic;
-use std::process;
 use std::sync::Arc;
 
 use clap::Parser;
@@ -47,8 +46,6 @@ use crate::commands::error::Error;
 use crate::common::secrets;
 use crate::exit::Exit;
 use crate::report::console::Console;
-use crate::report::result_file;
-use crate::report::result_json::{ErrorResult, RunResult};
 use crate::settings::pipeline::Build;
 use crate::settings::raw::Raw;
 
@@ -63,15 +60,14 @@ pub fn main() -> ! {
     let stream = command.log_stream();
     let no_color = raw.build.no_color.is_some();
     let console = Arc::new(Console::new(stream, build.in_ci, no_color));
-    report_panics(&build, &console);
+    let ending = Arc::new(Ending::new(build, Arc::clone(&console)));
+    report_panics(&ending);
     if raw.debug() {
         debug_log::init(Arc::clone(&console));
     }
-    let ending = Arc::new(Ending::new(build, Arc::clone(&console)));
     let result = run(command, &raw, &ending, &console);
-    let exit = ending.of_command(result);
-    // The system frees all memory at once. Freeing it piece by piece takes a twentieth of a run's processor time.
-    process::exit(exit.code().into());
+    let exit = result.unwrap_or_else(|error| ending.of_error(&error));
+    ending.quit(exit)
 }
 
 fn run(
@@ -89,9 +85,11 @@ fn run(
             Command::Publish(flags) => {
                 commands::publish::publish(flags, raw, ending, console).await
             }
-            Command::Check(flags) => Ok(commands::check::check(flags, raw, console).await),
+            Command::Check(flags) => {
+                Ok(commands::check::check(flags, raw, ending.gate(), console).await)
+            }
             Command::Policy(flags, trust) => {
-                Ok(commands::policy::policy(flags, trust, raw, console).await)
+                Ok(commands::policy::policy(flags, trust, raw, ending.gate(), console).await)
             }
         }
     });
@@ -101,17 +99,10 @@ fn run(
 }
 
 /// An internal error ends the process with exit code 1, without a core dump.
-fn report_panics(build: &Build, console: &Arc<Console>) {
-    let (build, console) = (build.clone(), Arc::clone(console));
+fn report_panics(ending: &Arc<Ending>) {
+    let ending = Arc::clone(ending);
     panic::set_hook(Box::new(move |panic| {
-        console.failure(&format!(
-            "internal error in {}: {panic}\nplease report it with this output; what was published before is reported above",
-            env!("CARGO_PKG_NAME")
-        ));
-        let exit = Exit::InternalError;
-        let error = ErrorResult::new("internal_error", panic.to_string());
-        let result = RunResult::early(&build, exit, Some(error), None);
-        result_file::write(&build, result, &console);
-        process::exit(exit.code().into());
+        let exit = ending.of_panic(&panic.to_string());
+        ending.quit(exit);
     }));
 }

@@ -4,7 +4,8 @@
 //! are any. `AWS_CA_BUNDLE`, which companies with a TLS-inspecting proxy set, replaces both for AWS, as in AWS's own tools,
 //! and is added to both for everything else.
 //!
-//! All AWS clients share one connection pool, so that `preconnect` can open connections before they are needed.
+//! All AWS clients share one connection pool, so that `preconnect` can open connections before they are needed. Whatever is
+//! sent passes the process's gate.
 
 use std::fs;
 
@@ -28,6 +29,7 @@ use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::sync::watch;
 
 use super::debug_log::{logged, logged_connector};
+use super::gate::Gate;
 use super::preconnect::ConnectionCounter;
 use super::response_limit::limited;
 use crate::common::causes::causes;
@@ -40,12 +42,13 @@ const ROOTS_PEM_CAPACITY: usize = 300_000;
 pub(crate) struct Https {
     ca_bundle: Option<String>,
     pool: Client,
+    gate: Gate,
     pub(crate) connections: ConnectionCounter,
 }
 
 impl Https {
     /// `ca_bundle` is in PEM form.
-    pub(crate) fn new(ca_bundle: Option<&str>) -> Self {
+    pub(crate) fn new(ca_bundle: Option<&str>, gate: &Gate) -> Self {
         let only = |bundle| TrustStore::empty().with_pem_certificate(bundle);
         let trusted = ca_bundle.map_or_else(roots, only);
         let connections = ConnectionCounter::default();
@@ -53,6 +56,7 @@ impl Https {
         Self {
             ca_bundle: ca_bundle.map(str::to_owned),
             pool,
+            gate: gate.clone(),
             connections,
         }
     }
@@ -66,12 +70,13 @@ impl Https {
         let pool = pool(first.clone(), trusted);
         let settings = HttpConnectorSettings::default();
         let connector = pool.http_connector(&settings, &components());
-        (logged_connector(connector), first)
+        (logged_connector(self.gate.before_connector(connector)), first)
     }
 
     /// The client for the AWS SDK.
     pub(crate) fn client(&self) -> SharedHttpClient {
-        logged(limited(SharedHttpClient::new(self.pool.clone())))
+        let pool = SharedHttpClient::new(self.pool.clone());
+        logged(limited(self.gate.before(pool)))
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod credentials;
 pub(crate) mod debug_log;
 pub(crate) mod error;
 pub(crate) mod error_kind;
+pub(crate) mod gate;
 pub(crate) mod https;
 pub(crate) mod iam_policy;
 pub(crate) mod oidc;

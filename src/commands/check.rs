@@ -16,6 +16,7 @@ use crate::aws::config;
 use crate::aws::credentials::ConnectError;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
+use crate::aws::gate::Gate;
 use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::sts;
@@ -28,7 +29,9 @@ use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
 /// After a signal, how long the request in flight may take, so that no multipart upload is left behind.
-const REQUEST_GRACE: Duration = Duration::from_millis(900);
+const REQUEST_GRACE: Duration = Duration::from_millis(800);
+/// After that, how long the log may remain unread.
+const READER_GRACE: Duration = Duration::from_millis(100);
 
 /// Whether a key can be written.
 enum Access {
@@ -39,12 +42,17 @@ enum Access {
 }
 
 /// Checks what the credentials can write in the environment of the settings.
-pub(crate) async fn check(flags: Flags, raw: &Raw, console: &Console) -> Exit {
-    let result = try_all(flags, raw, console).await;
+pub(crate) async fn check(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Exit {
+    let result = try_all(flags, raw, gate, console).await;
     result.unwrap_or_else(|error| error.report(console))
 }
 
-async fn try_all(flags: Flags, raw: &Raw, console: &Console) -> Result<Exit, Error> {
+async fn try_all(
+    flags: Flags,
+    raw: &Raw,
+    gate: &Gate,
+    console: &Console,
+) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let mut stopped = pin!(signals.received());
     let settings = loaded::settings(flags, raw, console).await?;
@@ -52,7 +60,7 @@ async fn try_all(flags: Flags, raw: &Raw, console: &Console) -> Result<Exit, Err
         "checking what the credentials can do in {} ({})",
         settings.environment, settings.environment_reason
     ));
-    let connecting = Box::pin(connect(&settings, console));
+    let connecting = Box::pin(connect(&settings, gate, console));
     let aws = match select(stopped.as_mut(), connecting).await {
         Either::Left((signal, _)) => return Ok(stopped_by(signal, false, console)),
         Either::Right((aws, _)) => aws?,
@@ -73,8 +81,12 @@ async fn try_all(flags: Flags, raw: &Raw, console: &Console) -> Result<Exit, Err
     Ok(report(&settings, &probes, &accesses, console))
 }
 
-async fn connect(settings: &Settings, console: &Console) -> Result<Aws, ConnectError> {
-    let https = Https::new(settings.aws.ca_bundle.as_deref());
+async fn connect(
+    settings: &Settings,
+    gate: &Gate,
+    console: &Console,
+) -> Result<Aws, ConnectError> {
+    let https = Https::new(settings.aws.ca_bundle.as_deref(), gate);
     let config = config::load(settings, https.client()).await;
     let aws = aws::connect(settings, config, None).await?;
     let identity = sts::caller_identity(&aws.config).await;
@@ -90,6 +102,7 @@ fn stopped_by(signal: &str, unfinished: bool, console: &Console) -> Exit {
         ""
     };
     console.failure(&format!("stopped by {signal}; nothing was changed{left}"));
+    console.drain(READER_GRACE);
     Exit::NotPublished
 }
 

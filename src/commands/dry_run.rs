@@ -5,6 +5,7 @@
 use aws_config::SdkConfig;
 use tokio::time::timeout;
 
+use super::ending::Ending;
 use super::error::Error;
 use crate::aws::credentials::ConnectError;
 use crate::aws::error::AwsError;
@@ -18,7 +19,7 @@ use crate::publish::plan::Plan;
 use crate::publish::state::{ContainerState, RunState, Upload};
 use crate::report::console::Console;
 use crate::report::result_json::{ErrorResult, RunResult};
-use crate::report::{progress, result_file, summary, tables};
+use crate::report::{progress, summary, tables};
 use crate::settings::aws::CredentialSource;
 
 /// Why a publish would fail, as the last thing that is printed.
@@ -29,6 +30,7 @@ pub(crate) async fn dry_run(
     plan: &Plan,
     cdn: Option<&Cdn>,
     config: SdkConfig,
+    ending: &Ending,
     console: &Console,
 ) -> Result<Exit, Error> {
     let reached = cdn::reached(cdn).await;
@@ -51,29 +53,32 @@ pub(crate) async fn dry_run(
     let not_connected = aws.err().and_then(|it| it.failure.as_ref());
     let would_fail = would_fail.as_ref().or(not_connected);
     let superseded = summary::superseded(plan, &state);
-    let exit = if let Some(reason) = would_fail {
-        console.failure(&format!("{reason}\n{WOULD_FAIL}"));
-        Exit::NotPublished
-    } else if superseded.is_empty() {
-        console.success("dry run: nothing was written");
-        Exit::Published
-    } else {
-        let lines = superseded.join("\n");
-        let is_superseded = |container| state.container(container) == ContainerState::Superseded;
-        let would_be = if plan.containers.iter().all(is_superseded) {
-            "nor would it be"
-        } else {
-            "and a publish would not replace everything"
-        };
-        console.warning(&format!(
-            "dry run: nothing was written, {would_be}\n{lines}"
-        ));
-        Exit::Superseded
+    let exit = match would_fail {
+        Some(_) => Exit::NotPublished,
+        None if superseded.is_empty() => Exit::Published,
+        None => Exit::Superseded,
     };
-    let error = would_fail.map(ErrorResult::of_connect);
-    let result = RunResult::dry_run(plan, exit, error, &state);
-    result_file::write(&plan.settings.build, result, console);
-    Ok(exit)
+    Ok(ending.of_dry_run(exit, |console| {
+        if let Some(reason) = would_fail {
+            console.failure(&format!("{reason}\n{WOULD_FAIL}"));
+        } else if superseded.is_empty() {
+            console.success("dry run: nothing was written");
+        } else {
+            let lines = superseded.join("\n");
+            let is_superseded =
+                |container| state.container(container) == ContainerState::Superseded;
+            let would_be = if plan.containers.iter().all(is_superseded) {
+                "nor would it be"
+            } else {
+                "and a publish would not replace everything"
+            };
+            console.warning(&format!(
+                "dry run: nothing was written, {would_be}\n{lines}"
+            ));
+        }
+        let error = would_fail.map(ErrorResult::of_connect);
+        RunResult::dry_run(plan, exit, error, &state)
+    }))
 }
 
 /// Why AWS is not called.

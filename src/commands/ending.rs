@@ -1,20 +1,31 @@
-//! How the process ends. The end of the work or a signal decides it, whichever comes first.
+//! How the process ends. The end of the work, a signal or a panic decides it, whichever comes first.
+//!
+//! The decision comes before anything is said of it: the gate closes, so that no request starts, and the run and the exit code are
+//! final. Only then is it printed and stored, which may take too long for a signal's second.
 
+use std::process;
 use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::Duration;
 
 use super::error::{Error, STATE};
+use crate::aws::gate::Gate;
 use crate::exit::Exit;
 use crate::publish::run::Run;
 use crate::report::console::Console;
 use crate::report::result_file;
-use crate::report::result_json::RunResult;
+use crate::report::result_json::{ErrorResult, RunResult};
 use crate::report::summary;
 use crate::settings::pipeline::Build;
 
-/// Reports the end and stores the result, once. A second caller waits for the first and gets its exit code.
+/// How long the end waits for a reader of the log that reads nothing.
+const READER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Decides how the process ends, and reports it, once.
 pub(crate) struct Ending {
     build: Build,
     console: Arc<Console>,
+    gate: Gate,
     run: OnceLock<Arc<Run>>,
     exit: OnceLock<Exit>,
 }
@@ -24,64 +35,130 @@ impl Ending {
         Self {
             build,
             console,
+            gate: Gate::default(),
             run: OnceLock::new(),
             exit: OnceLock::new(),
         }
     }
 
-    /// From now on, a signal ends this run.
+    /// For every request. It closes when the end is decided.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// From now on, a signal ends this run. If one has come before, the run cannot send anything.
     pub(crate) fn start(&self, run: Run) -> &Arc<Run> {
         self.run.get_or_init(|| Arc::new(run))
     }
 
-    /// Ends the process with what a command returned.
-    pub(crate) fn of_command(&self, result: Result<Exit, Error>) -> Exit {
-        *self.exit.get_or_init(|| match result {
-            Ok(exit) => exit,
-            Err(error) => {
-                let exit = error.exit();
+    /// Ends the process because of an error.
+    pub(crate) fn of_error(&self, error: &Error) -> Exit {
+        self.end(
+            || error.exit(),
+            |exit| {
                 self.console.failure(&format!("{error}\n{STATE}"));
-                let error = Some(error.result());
-                self.store(RunResult::early(&self.build, exit, error, None));
-                exit
-            }
-        })
+                self.store_early(exit, Some(error.result()), None);
+            },
+        )
     }
 
     /// Ends a run that has done what it could.
     pub(crate) fn of_run(&self, run: &Run) -> Exit {
-        *self.exit.get_or_init(|| self.report(run, None))
+        self.of_outcome(run, None)
+    }
+
+    /// Ends a dry run as `report` says.
+    pub(crate) fn of_dry_run<'a>(
+        &self,
+        exit: Exit,
+        report: impl FnOnce(&Console) -> RunResult<'a>,
+    ) -> Exit {
+        self.end(|| exit, |_| self.store(report(&self.console)))
     }
 
     /// Ends the run where it is, if it has started.
     pub(crate) fn of_signal(&self, signal: &'static str) -> Exit {
-        *self.exit.get_or_init(|| {
-            if let Some(run) = self.run.get() {
-                return self.report(run, Some(signal));
-            }
-            let exit = Exit::NotPublished;
-            self.console.failure(&format!(
-                "stopped by {signal}: {STATE}\nnext: re-run, which is safe at any time"
-            ));
-            self.store(RunResult::early(&self.build, exit, None, Some(signal)));
-            exit
-        })
+        // Before the run is looked for, as one that starts later must not be able to send anything.
+        self.gate.close();
+        if let Some(run) = self.run.get() {
+            return self.of_outcome(run, Some(signal));
+        }
+        self.end(
+            || Exit::NotPublished,
+            |exit| {
+                self.console.failure(&format!(
+                    "stopped by {signal}: {STATE}\nnext: re-run, which is safe at any time"
+                ));
+                self.store_early(exit, None, Some(signal));
+            },
+        )
+    }
+
+    /// Ends the process because of a bug.
+    pub(crate) fn of_panic(&self, panic: &str) -> Exit {
+        self.gate.close();
+        self.reserve_console();
+        self.console.failure(&format!(
+            "internal error in {}: {panic}\nplease report it with this output; what was published before is reported above",
+            env!("CARGO_PKG_NAME")
+        ));
+        let exit = Exit::InternalError;
+        // Whatever else was decided was not reported to its end.
+        if self.exit.set(exit).is_ok() {
+            let error = ErrorResult::new("internal_error", panic);
+            self.store_early(exit, Some(error), None);
+        }
+        exit
+    }
+
+    /// Ends the process, once the log is read or nobody reads it.
+    pub(crate) fn quit(&self, exit: Exit) -> ! {
+        self.console.drain(READER_PATIENCE);
+        // The system frees all memory at once. Freeing it piece by piece takes a twentieth of a run's processor time.
+        process::exit(exit.code().into());
     }
 
     /// The exit code if reporting takes too long.
     pub(crate) fn unreported(&self) -> Exit {
-        match self.run.get() {
-            Some(run) => run.outcome().map_or(Exit::InternalError, |it| it.exit),
-            // Nothing was sent.
-            None => Exit::NotPublished,
+        self.exit.get().copied().unwrap_or_default()
+    }
+
+    fn of_outcome(&self, run: &Run, stopped_by: Option<&'static str>) -> Exit {
+        self.end(
+            || run.end(stopped_by).exit,
+            |_| {
+                let outcome = run.end(stopped_by);
+                summary::print(&run.plan, outcome, &self.console);
+                self.store(RunResult::published(&run.plan, outcome));
+            },
+        )
+    }
+
+    fn end(&self, decide: impl FnOnce() -> Exit, report: impl FnOnce(Exit)) -> Exit {
+        self.gate.close();
+        self.reserve_console();
+        let exit = decide();
+        let _ = self.exit.set(exit);
+        report(exit);
+        exit
+    }
+
+    /// Leaves the console, and the end, to this thread. Another one that ends the process already is left to do so.
+    fn reserve_console(&self) {
+        if !self.console.reserve() {
+            loop {
+                thread::park();
+            }
         }
     }
 
-    fn report(&self, run: &Run, stopped_by: Option<&'static str>) -> Exit {
-        let outcome = run.end(stopped_by);
-        summary::print(&run.plan, outcome, &self.console);
-        self.store(RunResult::published(&run.plan, outcome));
-        outcome.exit
+    fn store_early(
+        &self,
+        exit: Exit,
+        error: Option<ErrorResult>,
+        stopped_by: Option<&'static str>,
+    ) {
+        self.store(RunResult::early(&self.build, exit, error, stopped_by));
     }
 
     fn store(&self, result: RunResult) {

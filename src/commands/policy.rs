@@ -12,6 +12,7 @@ use super::loaded;
 use crate::aws;
 use crate::aws::config;
 use crate::aws::credentials::ConnectError;
+use crate::aws::gate::Gate;
 use crate::aws::https::Https;
 use crate::aws::iam_policy::{self, Permissions};
 use crate::aws::sts;
@@ -31,9 +32,10 @@ pub(crate) async fn policy(
     flags: Flags,
     trust: Option<TrustFlags>,
     raw: &Raw,
+    gate: &Gate,
     console: &Console,
 ) -> Exit {
-    match print(flags, trust, raw, console).await {
+    match print(flags, trust, raw, gate, console).await {
         Ok(()) => Exit::Published,
         Err(error) => error.report(console),
     }
@@ -43,6 +45,7 @@ async fn print(
     flags: Flags,
     trust: Option<TrustFlags>,
     raw: &Raw,
+    gate: &Gate,
     console: &Console,
 ) -> Result<(), Error> {
     let settings = loaded::settings(flags, raw, console).await?;
@@ -53,7 +56,7 @@ async fn print(
     let mut permissions = Permissions::of(&settings);
     let needs_account = trust.is_some() || !permissions.distributions.is_empty();
     if permissions.account_id.is_none() && needs_account {
-        permissions.account_id = Some(account_of_caller(&settings).await?);
+        permissions.account_id = Some(account_of_caller(&settings, gate).await?);
     }
     let policy = match &trust {
         Some(trust) => {
@@ -90,9 +93,9 @@ fn warn(permissions: &Permissions, policy: &Value, console: &Console) {
 }
 
 /// The account of the credentials. A policy without it would be of no use, so it is an error if it is not known.
-async fn account_of_caller(settings: &Settings) -> Result<String, Error> {
+async fn account_of_caller(settings: &Settings, gate: &Gate) -> Result<String, Error> {
     let identity = async {
-        let https = Https::new(settings.aws.ca_bundle.as_deref());
+        let https = Https::new(settings.aws.ca_bundle.as_deref(), gate);
         let config = config::load(settings, https.client()).await;
         let aws = aws::connect(settings, config, None).await?;
         Ok::<_, ConnectError>(sts::caller_identity(&aws.config).await?)

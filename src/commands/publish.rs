@@ -38,7 +38,7 @@ pub(crate) async fn publish(
         env!("CARGO_PKG_VERSION")
     ));
     let settings = loaded::settings(flags, raw, console).await?;
-    let https = Https::new(settings.aws.ca_bundle.as_deref());
+    let https = Https::new(settings.aws.ca_bundle.as_deref(), ending.gate());
     let cdn = settings.public_url.as_ref();
     let cdn = cdn.map(|public_url| Cdn::start(&https, public_url));
     let sdk_config = config::load(&settings, https.client()).await;
@@ -55,7 +55,7 @@ pub(crate) async fn publish(
     };
     progress::opening(&plan, console);
     let Some(preconnect) = preconnect else {
-        return dry_run::dry_run(&plan, cdn.as_ref(), sdk_config, console).await;
+        return dry_run::dry_run(&plan, cdn.as_ref(), sdk_config, ending, console).await;
     };
 
     let run = ending.start(Run::new(plan));

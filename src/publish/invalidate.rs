@@ -29,11 +29,11 @@ pub(crate) async fn invalidate(publisher: &Publisher<'_>) {
     }
     let distributions = publisher.settings().distributions.iter();
     join_all(distributions.map(|distribution| async move {
-        if run.start_invalidation(distribution) {
-            let ids = invalidate_in(publisher, distribution, groups).await;
-            let invalidation = ids.map_or_else(Invalidation::Failed, Invalidation::InProgress);
-            run.set_invalidation(distribution, invalidation);
-        }
+        // Before the request, so that whoever ends the run meanwhile knows that it may have been sent.
+        run.set_invalidation(distribution, Invalidation::InFlight);
+        let ids = invalidate_in(publisher, distribution, groups).await;
+        let invalidation = ids.map_or_else(Invalidation::Failed, Invalidation::InProgress);
+        run.set_invalidation(distribution, invalidation);
     }))
     .await;
 }

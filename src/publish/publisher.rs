@@ -23,8 +23,6 @@ impl Publisher<'_> {
     }
 
     pub(crate) fn emit(&self, event: &Event) {
-        if self.run.outcome().is_none() {
-            (self.listener)(event);
-        }
+        (self.listener)(event);
     }
 }

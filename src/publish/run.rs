@@ -15,7 +15,7 @@ pub(crate) struct Run {
     pub(crate) caller_reference: String,
     /// Never locked while something is printed, as printing may block.
     state: Mutex<RunState>,
-    /// Set once. Nothing is sent after that.
+    /// Set once.
     outcome: OnceLock<Outcome>,
 }
 
@@ -30,37 +30,13 @@ impl Run {
         }
     }
 
-    /// Ends the run: from now on, nothing is sent, and how it ended is final. Only the first call has an effect.
+    /// Ends the run: how it ended is final. Only the first call has an effect.
+    ///
+    /// Nothing must be sent any more by now. What was sent before is marked as such in the state.
     pub(crate) fn end(&self, stopped_by: Option<&'static str>) -> &Outcome {
-        let state = self.state();
+        let state = self.state().clone();
         self.outcome
-            .get_or_init(|| Outcome::new(&self.plan, state.clone(), stopped_by))
-    }
-
-    /// How it ended, if it has.
-    pub(crate) fn outcome(&self) -> Option<&Outcome> {
-        self.outcome.get()
-    }
-
-    /// Marks an upload as sent, unless the run has ended.
-    pub(crate) fn start_upload(&self, key: &ObjectKey) -> bool {
-        self.start(|state| {
-            state.uploads.insert(key.clone(), Upload::InFlight);
-        })
-    }
-
-    /// Marks an invalidation as sent, unless the run has ended.
-    pub(crate) fn start_invalidation(&self, distribution: &DistributionId) -> bool {
-        self.start(|state| state.set_invalidation(distribution, Invalidation::InFlight))
-    }
-
-    fn start(&self, mark: impl FnOnce(&mut RunState)) -> bool {
-        let mut state = self.state();
-        let may_start = self.outcome.get().is_none();
-        if may_start {
-            mark(&mut state);
-        }
-        may_start
+            .get_or_init(|| Outcome::new(&self.plan, state, stopped_by))
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, RunState> {

@@ -116,9 +116,8 @@ async fn upload_container<'a>(
     let run = publisher.run;
     let mut uploaded = Vec::new();
     for object in container.objects.iter() {
-        if !run.start_upload(&object.key) {
-            break;
-        }
+        // Before the request, so that whoever ends the run meanwhile knows that it may have been sent.
+        run.set_upload(&object.key, Upload::InFlight);
         if let Err(problem) = put(publisher, object).await {
             let upload = match problem {
                 NotReplaced::Superseded(build) => Upload::Superseded(build),

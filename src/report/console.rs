@@ -1,15 +1,16 @@
 //! The one place that prints: lines in the manner of Bitbucket's official pipes, on standard output, or on standard error where
 //! a command's JSON has standard output to itself.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::mem;
-use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::writer::{duplicate, Writer};
 use crate::common::layout::cut;
 use crate::common::secrets;
 
@@ -56,7 +57,9 @@ pub(crate) struct Console {
     colour: bool,
     terminal: bool,
     started: Instant,
+    /// Nothing that may panic happens under its lock, as the panic is printed too.
     printed: Mutex<Printed>,
+    writer: Writer,
 }
 
 /// What was printed, as far as it matters later.
@@ -66,14 +69,16 @@ struct Printed {
     live_line: bool,
     last_wait_line: Option<Instant>,
     warnings: Vec<String>,
+    /// The thread that ends the process, once one does.
+    ending: Option<ThreadId>,
 }
 
 impl Console {
     /// Colours are for CI's log and for terminals, unless `NO_COLOR` is set.
     pub(crate) fn new(stream: Stream, in_ci: bool, no_color: bool) -> Self {
-        let terminal = match stream {
-            Stream::Stdout => io::stdout().is_terminal(),
-            Stream::Stderr => io::stderr().is_terminal(),
+        let (terminal, output) = match stream {
+            Stream::Stdout => (io::stdout().is_terminal(), duplicate(&io::stdout())),
+            Stream::Stderr => (io::stderr().is_terminal(), duplicate(&io::stderr())),
         };
         Self {
             stream,
@@ -81,7 +86,19 @@ impl Console {
             terminal,
             started: Instant::now(),
             printed: Mutex::default(),
+            writer: Writer::start(output),
         }
+    }
+
+    /// From now on, only this thread prints, so that nothing comes after what it says of the end. False if another one does.
+    pub(crate) fn reserve(&self) -> bool {
+        let current = thread::current().id();
+        *self.printed().ending.get_or_insert(current) == current
+    }
+
+    /// Waits until everything is written, unless nothing was read for as long as `patience`.
+    pub(crate) fn drain(&self, patience: Duration) {
+        self.writer.drain(patience);
     }
 
     pub(crate) fn info(&self, text: &str) {
@@ -142,24 +159,26 @@ impl Console {
             return Err(io::Error::other("it is closed"));
         }
         // Rust's own handle takes an invalid descriptor for a successful write.
-        let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let mut stdout = duplicate(&io::stdout())?;
         stdout.write_all(secrets::redact(&format!("{value:#}\n")).as_bytes())
     }
 
     /// Shows that a wait continues: by a live line on a terminal, elsewhere by a line now and then.
     pub(crate) fn waiting(&self, text: &str) {
-        let mut printed = self.printed();
+        let text = secrets::redact(text);
         if self.terminal {
-            printed.live_line = true;
             // A line as wide as the terminal would make some of them start another one.
-            let text = cut(&secrets::redact(text), self.width() - 1);
-            self.write(&format!("{CLEAR_LINE}{text}"));
+            let text = cut(&text, self.width() - 1);
+            let mut printed = self.printed();
+            printed.live_line = true;
+            self.write(&printed, format!("{CLEAR_LINE}{text}"));
             return;
         }
+        let mut printed = self.printed();
         let is_recent = |last: Instant| last.elapsed() < WAIT_LINE_EVERY;
         if !printed.last_wait_line.is_some_and(is_recent) {
             printed.last_wait_line = Some(Instant::now());
-            self.write(&format!("{text}\n"));
+            self.write(&printed, format!("{text}\n"));
         }
     }
 
@@ -187,22 +206,20 @@ impl Console {
     }
 
     fn print_lines(&self, text: &str) {
+        let text = secrets::redact(text).into_owned();
         let mut printed = self.printed();
         if mem::take(&mut printed.live_line) {
-            self.write(CLEAR_LINE);
+            self.write(&printed, CLEAR_LINE.to_owned());
         }
-        self.write(text);
+        self.write(&printed, text);
     }
 
-    /// Errors are ignored: a publish continues even if nobody reads its output any more.
-    fn write(&self, text: &str) {
-        let text = secrets::redact(text);
-        let mut stream: Box<dyn Write> = match self.stream {
-            Stream::Stdout => Box::new(io::stdout().lock()),
-            Stream::Stderr => Box::new(io::stderr().lock()),
-        };
-        let _ = stream.write_all(text.as_bytes());
-        let _ = stream.flush();
+    /// Never waits. What nobody reads any more is lost, and the publish continues.
+    fn write(&self, printed: &Printed, text: String) {
+        let current = thread::current().id();
+        if printed.ending.is_none_or(|ending| ending == current) {
+            self.writer.push(text);
+        }
     }
 
     /// The width of the terminal in columns. It may change at any time.

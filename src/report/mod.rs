@@ -7,3 +7,4 @@ pub(crate) mod result_file;
 pub(crate) mod result_json;
 pub(crate) mod summary;
 pub(crate) mod tables;
+mod writer;
