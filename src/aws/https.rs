@@ -70,7 +70,10 @@ impl Https {
         let pool = pool(first.clone(), trusted);
         let settings = HttpConnectorSettings::default();
         let connector = pool.http_connector(&settings, &components());
-        (logged_connector(self.gate.before_connector(connector)), first)
+        (
+            logged_connector(self.gate.before_connector(connector)),
+            first,
+        )
     }
 
     /// The client for the AWS SDK.

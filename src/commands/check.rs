@@ -47,12 +47,7 @@ pub(crate) async fn check(flags: Flags, raw: &Raw, gate: &Gate, console: &Consol
     result.unwrap_or_else(|error| error.report(console))
 }
 
-async fn try_all(
-    flags: Flags,
-    raw: &Raw,
-    gate: &Gate,
-    console: &Console,
-) -> Result<Exit, Error> {
+async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let mut stopped = pin!(signals.received());
     let settings = loaded::settings(flags, raw, console).await?;
@@ -81,11 +76,7 @@ async fn try_all(
     Ok(report(&settings, &probes, &accesses, console))
 }
 
-async fn connect(
-    settings: &Settings,
-    gate: &Gate,
-    console: &Console,
-) -> Result<Aws, ConnectError> {
+async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<Aws, ConnectError> {
     let https = Https::new(settings.aws.ca_bundle.as_deref(), gate);
     let config = config::load(settings, https.client()).await;
     let aws = aws::connect(settings, config, None).await?;

@@ -11,8 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// How many bytes may wait. A pipe holds 64 kB more.
-const MAX_WAITING: usize = 1_000_000;
+/// How many bytes may wait: more than the log of any run, so that a slow reader loses nothing.
+const MAX_WAITING: usize = 8_000_000;
 
 /// The pause before another attempt where a reader has made the pipe non-blocking, as Node.js does, and it is full.
 const FULL_PIPE_PAUSE: Duration = Duration::from_millis(10);

@@ -194,6 +194,12 @@ impl Case {
         self.result_path().is_some_and(|path| path.exists())
     }
 
+    /// The result that a run has stored.
+    pub(crate) fn result(&self) -> Option<Value> {
+        let content = fs::read(self.result_path()?).ok()?;
+        Some(serde_json::from_slice(&content).expect("the result is JSON"))
+    }
+
     fn result_path(&self) -> Option<PathBuf> {
         let folder = self.environment.get("BITBUCKET_PIPE_STORAGE_DIR")?;
         Some(Path::new(folder).join("mojito-publish.json"))
@@ -353,6 +359,11 @@ impl Case {
     /// Waits until no request is without an answer.
     pub(crate) fn wait_for_all_responses(&self) {
         self.call::<()>("wait_for_all_responses", json!({}));
+    }
+
+    /// Waits until all that a run has sent, which has ended since, has taken effect.
+    pub(crate) fn wait_until_disconnected(&self) {
+        self.call::<()>("wait_until_disconnected", json!({}));
     }
 
     pub(crate) fn run(&self) -> Ended {

@@ -1,7 +1,9 @@
 //! A run that is under way: what it prints is read as it comes, and it can be stopped.
 
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Output};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
@@ -136,6 +138,21 @@ pub(crate) fn send(child: &Child, signal: &str) {
     let id = child.id().to_string();
     let sent = Command::new("kill").args([signal, &id]).status();
     assert!(sent.unwrap().success());
+}
+
+/// An output that takes nothing more, and its other end, which nobody reads. It may say so in place of blocking.
+pub(crate) fn full_output(is_nonblocking: bool) -> (OwnedFd, UnixStream) {
+    let (mut output, reader) = UnixStream::pair().unwrap();
+    output.set_nonblocking(true).unwrap();
+    loop {
+        match output.write(b".") {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    output.set_nonblocking(is_nonblocking).unwrap();
+    (output.into(), reader)
 }
 
 fn read(

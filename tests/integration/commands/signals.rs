@@ -1,18 +1,16 @@
-//! SIGTERM and SIGINT: the run ends at once and says what it has done.
+//! Signals: the run ends at once and says what it has done. `tests/faults/stops.rs` stops it everywhere.
 
-use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
-use std::process::Command;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
-use std::thread;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 use snapbox::str;
 
 use crate::support::gate::Gate;
-use crate::support::harness::{Case, Ended, Request};
-use crate::support::run;
+use crate::support::harness::{Case, Ended, Request, BINARY};
+use crate::support::run::{self, Run};
 
 /// Starts a run, and stops it when the gate holds a request. What it waits for is never answered.
 #[track_caller]
@@ -21,6 +19,13 @@ fn stopped(case: &Case, signal: &str, at: &Gate) -> Ended {
     at.wait();
     run.signal(signal);
     run.end()
+}
+
+/// A named pipe: whoever opens it waits until its other end is opened.
+fn make_pipe(path: &Path) -> PathBuf {
+    let made = Command::new("mkfifo").arg(path).status();
+    assert!(made.unwrap().success());
+    path.to_owned()
 }
 
 fn count(case: &Case, method: &str, path: &str) -> usize {
@@ -41,6 +46,72 @@ fn stopped_during_the_upload_the_outcome_is_unknown() {
         .does_not_contain("fix the cause");
     // It did not wait for an answer until it had to try again.
     assert_eq!(count(&case, "PUT", "/js/mojito.js"), 1);
+}
+
+#[test]
+fn each_signal_that_is_to_end_a_process_ends_it_by_name() {
+    for name in ["TERM", "INT", "HUP", "QUIT"] {
+        let case = Case::production().storing_results();
+        let upload = case.hold("PUT", "/js/mojito.js");
+        stopped(&case, &format!("-{name}"), &upload)
+            .exits(3)
+            .contains(&format!("✖ stopped by SIG{name} after "));
+        let result = case.result().unwrap();
+        assert_eq!(result["stopped_by"], format!("SIG{name}"));
+        let case = Case::production().arg("check");
+        let sts = case.hold("POST", "/");
+        stopped(&case, &format!("-{name}"), &sts)
+            .exits(3)
+            .contains(&format!("✖ stopped by SIG{name}; nothing was changed\n"));
+    }
+}
+
+#[test]
+fn started_with_nohup_it_survives_its_terminal() {
+    let case = Case::production();
+    let upload = case.hold("PUT", "/js/mojito.js");
+    let mut nohup = Command::new("/usr/bin/nohup");
+    nohup
+        .arg(BINARY)
+        .env_clear()
+        .envs(case.environment())
+        .current_dir(case.repository())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let run = Run::start(&case, nohup);
+    upload.wait();
+    run.signal("-HUP");
+    upload.open();
+    run.end().exits(0).does_not_contain("SIGHUP");
+}
+
+#[test]
+fn stopped_before_it_has_begun_it_does_not_begin_afterwards() {
+    let case = Case::production();
+    let results = case.repository().join("results");
+    std::fs::create_dir(&results).unwrap();
+    let case = case.env("BITBUCKET_PIPE_STORAGE_DIR", results.to_str().unwrap());
+    // It reads the AWS profile from here, and goes on when that is written.
+    let profile = make_pipe(&case.repository().join("config"));
+    let case = case.env("AWS_CONFIG_FILE", profile.to_str().unwrap());
+    let run = case.start();
+    let mut writer = OpenOptions::new().write(true).open(&profile).unwrap();
+    // The result cannot be written, so that the run has time to do what it must not.
+    make_pipe(&results.join(format!("mojito-publish.json.{}.tmp", run.id())));
+    run.signal("-TERM");
+    run.wait_for("stopped by SIGTERM");
+    writer
+        .write_all(b"[default]\nregion = ap-southeast-2\n")
+        .unwrap();
+    drop(writer);
+    run.end()
+        .exits(3)
+        .contains("✖ stopped by SIGTERM: nothing was uploaded; visitors still get the old container\n  next: re-run")
+        .does_not_contain("publishing container");
+    case.wait_until_disconnected();
+    assert!(case.keys().is_empty());
+    assert!(case.invalidations().is_empty());
 }
 
 #[test]
@@ -140,27 +211,18 @@ fn stopped_while_it_compares_it_reports_what_was_uploaded() {
 }
 
 #[test]
-fn stopped_while_its_output_is_blocked_it_ends_with_the_right_code() {
-    // To list these takes more than a pipe holds.
-    let case = over("Mojito.addTest({id:'a',name:'b'});".repeat(20_000));
-    // What was there is read before the upload, and compared when the upload is done.
-    let read = case.hold_response("GET", "/js/mojito.js");
-    let upload = case.hold("PUT", "/js/mojito.js");
-    let mut child = case.command().spawn().unwrap();
-    read.wait();
-    upload.open();
-    case.wait_for_responses("PUT", "/js/mojito.js", 2);
-    run::wait_until_idle(child.id());
-    read.open();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("changes to the live container (") {
-        line.clear();
-        assert_ne!(output.read_line(&mut line).unwrap(), 0);
-    }
-    // From here on, nobody reads.
+fn stopped_while_nobody_reads_its_log_it_ends_with_the_right_code() {
+    let case = Case::production().storing_results();
+    let invalidation = case.hold("POST", "/invalidation");
+    let (output, reader) = run::full_output(false);
+    let mut child = case.command().stdout(output).spawn().unwrap();
+    invalidation.wait();
     run::send(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(4));
+    let result = case.result().unwrap();
+    assert_eq!(result["stopped_by"], "SIGTERM");
+    assert_eq!(result["invalidations"][0]["status"], "unknown");
+    drop(reader);
 }
 
 #[test]
@@ -175,137 +237,11 @@ fn stopped_while_the_result_cannot_be_written_it_ends_with_the_right_code() {
     let run = case.start();
     look.wait();
     // The result goes through this file, which takes nothing, as nobody reads from it.
-    let pipe = results.join(format!("mojito-publish.json.{}.tmp", run.id()));
-    let made = Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
+    make_pipe(&results.join(format!("mojito-publish.json.{}.tmp", run.id())));
     run.signal("-TERM");
     run.end()
         .exits(5)
         .contains("✖ stopped by SIGTERM after ")
         .contains("is published to production and invalidated, but CloudFront was not seen to complete the invalidation");
     assert!(!results.join("mojito-publish.json").exists());
-}
-
-/// What is held of the first request that is held; all that come after it never take effect.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Moment {
-    /// It never takes effect.
-    Lost,
-    /// It takes effect when the run has ended, and so do those after it.
-    Late,
-    /// It has taken effect, and is not answered.
-    Unanswered,
-}
-
-const MOMENTS: [Moment; 3] = [Moment::Lost, Moment::Late, Moment::Unanswered];
-
-/// To development, with keys.
-fn with_keys() -> Case {
-    let case = Case::development().in_bitbucket("BITBUCKET_BRANCH", "develop");
-    for key in ["jsdev/mojito.pretty.js", "jsdev/mojito.js"] {
-        case.stored_before(key, json!({"x-amz-meta-build-number": "56"}));
-    }
-    case
-}
-
-/// To production, with every request that a publish may send.
-fn with_all() -> Case {
-    let (case, _) = Case::production()
-        .in_bitbucket("BITBUCKET_TAG", "v1")
-        .with_broad_role();
-    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
-    case.env("ONLY_NEWER", "true").env("WAIT", "true")
-}
-
-/// Stops a run when so many requests were answered and the next one is held, and compares what it says with what it did.
-/// Returns how it ended; `None` if there was no such request.
-fn stop_after(case: &Case, key: &str, answered: usize, moment: Moment) -> Option<i32> {
-    let place = |skip: usize, at: &str| case.gate(json!({"skip": skip, "at": at}));
-    let gate = if moment == Moment::Unanswered {
-        place(answered + 1, "request");
-        place(answered, "answer")
-    } else {
-        place(answered, "request")
-    };
-    let run = case.start();
-    if !gate.is_holding_before_end(&run) {
-        run.end().exits(0);
-        return None;
-    }
-    run.signal("-TERM");
-    let ended = run.end();
-    if moment == Moment::Late {
-        gate.open();
-        case.wait_for_all_responses();
-    }
-    assert_true(case, key, &ended, &format!("{answered} {moment:?}"));
-    ended.code
-}
-
-/// What a stopped run says is what it did.
-#[track_caller]
-fn assert_true(case: &Case, key: &str, ended: &Ended, when: &str) {
-    let published = case.is_published(key);
-    let invalidations = case.invalidations().len();
-    let contains = |text: &str| ended.output.contains(text);
-    let must = |holds: bool, what: &str| {
-        assert!(holds, "{when}: {what}\n{}", ended.output);
-    };
-    must(contains("stopped by SIGTERM"), "it does not say why");
-    match ended.code {
-        Some(0 | 5) => must(published && invalidations == 1, "it says that it is done"),
-        Some(3) => {
-            let open = contains("not known whether mojito was replaced");
-            let denies = contains("visitors still get the old container");
-            must(open || denies, "it does not say what visitors get");
-            must(!denies || !published, "it denies what it did");
-        }
-        Some(4) => {
-            must(published, "it says that it is published");
-            must(
-                contains("may still serve") || invalidations == 0,
-                "it denies that it was invalidated",
-            );
-        }
-        code => panic!("{when}: exit {code:?}\n{}", ended.output),
-    }
-}
-
-#[test]
-fn stopped_after_any_request_it_reports_what_it_did() {
-    type Start = fn() -> Case;
-    let cases: [(Start, &str); 2] = [(with_keys, "jsdev/mojito.js"), (with_all, "js/mojito.js")];
-    // Beyond the last request, a run ends by itself.
-    let stops: Vec<(Start, &str, usize, Moment)> = cases
-        .into_iter()
-        .flat_map(|(start, key)| (0..14).map(move |answered| (start, key, answered)))
-        .flat_map(|(start, key, answered)| MOMENTS.map(|moment| (start, key, answered, moment)))
-        .collect();
-    let next = AtomicUsize::new(0);
-    let ends: Mutex<Vec<(Moment, Option<i32>)>> = Mutex::default();
-    thread::scope(|scope| {
-        for _ in 0..6 {
-            scope.spawn(|| {
-                while let Some((start, key, answered, moment)) =
-                    stops.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    let end = stop_after(&start(), key, *answered, *moment);
-                    ends.lock().unwrap().push((*moment, end));
-                }
-            });
-        }
-    });
-    // Each of them ended in each way that it can, and some runs were not stopped, so that none has more requests.
-    let ends = ends.into_inner().unwrap();
-    for moment in MOMENTS {
-        let of_moment = ends.iter().filter(|(of_end, _)| *of_end == moment);
-        let mut codes: BTreeSet<Option<i32>> = of_moment.map(|(_, code)| *code).collect();
-        // What is under way at the end may be stopped as well.
-        codes.remove(&Some(0));
-        assert_eq!(
-            codes,
-            [None, Some(3), Some(4), Some(5)].into(),
-            "{moment:?}"
-        );
-    }
 }

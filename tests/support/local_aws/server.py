@@ -253,6 +253,7 @@ def until_sent(parts, sent):
 
 application = DomainDispatcherApplication(create_backend_app)
 worlds = {}
+connections = {}
 numbers = itertools.count(1)
 
 
@@ -452,12 +453,45 @@ def hang_up(environ):
     raise ConnectionResetError
 
 
+class Connections:
+    """Counts what a server has accepted and not yet closed."""
+
+    def __init__(self, server):
+        self.address, self.accepted, self.open = server.server_address, set(), 0
+        self.changed = threading.Condition()
+        process, shutdown = server.process_request, server.shutdown_request
+
+        def process_request(request, address):
+            with self.changed:
+                self.accepted.add(address)
+                self.open += 1
+            process(request, address)
+
+        def shutdown_request(request):
+            shutdown(request)
+            with self.changed:
+                self.open -= 1
+                self.changed.notify_all()
+
+        server.process_request, server.shutdown_request = process_request, shutdown_request
+
+    def wait_until_closed(self):
+        # Connections are accepted in their order, so that none from before is left when this one is.
+        with socket.create_connection(self.address[:2]) as last:
+            address = last.getsockname()
+        with self.changed:
+            if not self.changed.wait_for(lambda: address in self.accepted and self.open == 0, PATIENCE_SECONDS):
+                raise TimeoutError(f"{self.open} connections are still open")
+
+
 def serve(respond, ssl_context=None):
     """Listens on a port of its own, and returns the port's address."""
     server = make_server("127.0.0.1", 0, respond, threaded=True, request_handler=QuietHandler, ssl_context=ssl_context)
     server.log = lambda *_: None
+    address = f"127.0.0.1:{server.server_address[1]}"
+    connections[address] = Connections(server)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    return f"127.0.0.1:{server.server_address[1]}"
+    return address
 
 
 def make_world():
@@ -589,6 +623,12 @@ def wait_for_responses(world, method, path, count):
 
 def wait_for_all_responses(world):
     world.aws.wait_for(lambda: all(r["answered"] for r in world.aws.requests), "not all is answered")
+
+
+def wait_until_disconnected(world):
+    """Until all that a client has sent, which has ended since, has taken effect."""
+    for address in (world.endpoint, world.edge):
+        connections[address.removeprefix("http://")].wait_until_closed()
 
 
 def set_edge_stale(world, stale):
@@ -731,7 +771,7 @@ COMMANDS = {
     )
 }
 # These wait, and no other command waits for them.
-WAITS = {command.__name__: command for command in (wait_for_held, wait_for_responses, wait_for_all_responses)}
+WAITS = {command.__name__: command for command in (wait_for_held, wait_for_responses, wait_for_all_responses, wait_until_disconnected)}
 output = threading.Lock()
 
 

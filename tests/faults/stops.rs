@@ -1,0 +1,485 @@
+//! Stops a publish with each signal around each request and each response, and compares what it says of the state with what the
+//! local AWS holds once everything that was sent has taken effect.
+//!
+//! `cargo test` makes some of these stops. All of them take many minutes:
+//! `cargo test --test faults -- --ignored stopped`.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::thread;
+
+use serde_json::{json, Value};
+
+use crate::support::harness::{Case, Ended};
+use crate::support::run::Run;
+use crate::support::sample;
+
+const SIGNALS: [&str; 4] = ["TERM", "INT", "HUP", "QUIT"];
+
+/// Stops that are tried at the same time; most of their time is waiting.
+const CONCURRENT_STOPS: usize = 8;
+
+/// What is published, with which settings.
+struct Scenario {
+    name: &'static str,
+    case: fn() -> Case,
+    /// Whether the requests that are counted are those to `PUBLIC_URL`.
+    cdn: bool,
+    /// After how many of them it is stopped. The last ones come after the last request, so that none is left out.
+    after: &'static [usize],
+}
+
+static SCENARIOS: [Scenario; 11] = [
+    Scenario {
+        name: "one container",
+        case: || Case::production().storing_results(),
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5, 6],
+    },
+    Scenario {
+        name: "both files of a container",
+        case: || Case::development().storing_results(),
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5, 6, 7],
+    },
+    Scenario {
+        name: "three containers",
+        case: || containers(3),
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    },
+    Scenario {
+        name: "150 containers",
+        case: || containers(150),
+        cdn: false,
+        after: &[2, 3, 50, 66, 100, 130, 149, 152, 154],
+    },
+    Scenario {
+        name: "two distributions",
+        case: two_distributions,
+        cdn: false,
+        after: &[2, 3, 4, 5, 6, 7],
+    },
+    Scenario {
+        name: "only newer",
+        case: only_newer,
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+    },
+    Scenario {
+        name: "with OpenID Connect, only newer, and a wait",
+        case: || with_role().env("ONLY_NEWER", "true").env("WAIT", "true"),
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
+    },
+    Scenario {
+        name: "public URL, stopped at AWS",
+        case: public_url,
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5],
+    },
+    Scenario {
+        name: "public URL, stopped at the CDN",
+        case: public_url,
+        cdn: true,
+        after: &[0, 1, 2, 3, 4, 5, 6],
+    },
+    Scenario {
+        name: "debug log",
+        case: || only_newer().env("DEBUG", "true"),
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5, 6, 7],
+    },
+    Scenario {
+        name: "a result that cannot be written",
+        case: || {
+            Case::production()
+                .storing_results()
+                .file("results/.keep", "")
+        },
+        cdn: false,
+        after: &[0, 1, 2, 3, 4],
+    },
+];
+
+/// When the signal comes. What is held is let go when the process has ended, or where it says so at the same time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Moment {
+    /// The next request has not taken effect yet, nor do those after it.
+    Requested,
+    /// The next request has taken effect, and so do those after it; they are not answered.
+    Answered,
+    /// The next request goes on when the signal is sent.
+    WhileRequested,
+    /// The next response goes on when the signal is sent.
+    WhileAnswered,
+}
+
+const MOMENTS: [Moment; 4] = [
+    Moment::Requested,
+    Moment::Answered,
+    Moment::WhileRequested,
+    Moment::WhileAnswered,
+];
+
+#[derive(Clone, Copy)]
+struct Stop {
+    scenario: &'static Scenario,
+    after: usize,
+    moment: Moment,
+    signal: &'static str,
+}
+
+fn all_stops() -> Vec<Stop> {
+    let mut stops = Vec::new();
+    for scenario in &SCENARIOS {
+        for after in scenario.after {
+            for moment in MOMENTS {
+                for signal in SIGNALS {
+                    stops.push(Stop {
+                        scenario,
+                        after: *after,
+                        moment,
+                        signal,
+                    });
+                }
+            }
+        }
+    }
+    stops
+}
+
+fn containers(number: usize) -> Case {
+    let case = Case::production().storing_results();
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/*", case.world.bucket)},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    let names: Vec<String> = (0..number).map(|number| format!("site{number}")).collect();
+    for name in &names {
+        sample::build(case.repository(), name);
+    }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    case.list("CONTAINER_NAME", &names)
+}
+
+fn two_distributions() -> Case {
+    let case = Case::production().storing_results();
+    let first = case.world.distribution.clone();
+    let second: String = case.call("add_distribution", json!({}));
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket)},
+        case.may_invalidate(&first),
+        case.may_invalidate(&second),
+    ]));
+    case.list("DISTRIBUTION_ID", &[&first, &second])
+}
+
+fn only_newer() -> Case {
+    let case = Case::development()
+        .in_bitbucket("BITBUCKET_BRANCH", "develop")
+        .storing_results();
+    let case = case.env("ONLY_NEWER", "true");
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": format!("arn:aws:s3:::{}/jsdev/mojito*", case.world.bucket)},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    for key in ["jsdev/mojito.pretty.js", "jsdev/mojito.js"] {
+        case.stored_before(key, json!({"x-amz-meta-build-number": "56"}));
+    }
+    case
+}
+
+fn with_role() -> Case {
+    let (case, _) = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .storing_results()
+        .with_broad_role();
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
+    case
+}
+
+fn public_url() -> Case {
+    let case = Case::production().storing_results();
+    let edge = case.world.edge.clone();
+    case.env("PUBLIC_URL", &edge)
+}
+
+/// What came of a stop: whether there was such a request, and what the run said that is not true.
+struct Outcome {
+    code: Option<i32>,
+    stopped: bool,
+    wrong: Vec<String>,
+}
+
+fn outcome(stop: &Stop) -> Outcome {
+    let Stop {
+        scenario,
+        after,
+        moment,
+        signal,
+    } = *stop;
+    let case = (scenario.case)();
+    let at = match moment {
+        Moment::Requested | Moment::WhileRequested => "request",
+        Moment::Answered | Moment::WhileAnswered => "answer",
+    };
+    let gate = case.gate(json!({"skip": after, "at": at, "cdn": scenario.cdn}));
+    let run = case.start();
+    let stopped = gate.is_holding_before_end(&run);
+    if stopped {
+        if scenario.name == "a result that cannot be written" {
+            block_result(&case, &run);
+        }
+        if moment == Moment::WhileAnswered {
+            gate.open();
+        }
+        run.signal(&format!("-{signal}"));
+        if moment == Moment::WhileRequested {
+            gate.open();
+        }
+    }
+    let ended = run.end();
+    gate.open();
+    case.wait_until_disconnected();
+    let mut wrong = Vec::new();
+    lies(&case, &ended, signal, &mut wrong);
+    if !stopped && ended.code != Some(0) {
+        wrong.push("it does not succeed by itself".to_owned());
+    }
+    let second = case.run();
+    if second.code != Some(0) {
+        wrong.push(format!(
+            "the second run does not fix it:\n{}",
+            second.output
+        ));
+    }
+    if !wrong.is_empty() {
+        wrong.push(ended.output);
+    }
+    Outcome {
+        code: ended.code,
+        stopped,
+        wrong,
+    }
+}
+
+/// The result goes through this file, which takes nothing, as nobody reads from it.
+fn block_result(case: &Case, run: &Run<'_>) {
+    let file = format!("results/mojito-publish.json.{}.tmp", run.id());
+    let made = Command::new("mkfifo")
+        .arg(case.repository().join(file))
+        .status();
+    assert!(made.unwrap().success());
+}
+
+/// What the log and the result say that is not true, or do not say.
+fn lies(case: &Case, ended: &Ended, signal: &str, wrong: &mut Vec<String>) {
+    // What was there before the run has no reference.
+    let objects = case.objects().into_iter();
+    let objects = objects.filter(|it| it.headers.contains_key("x-amz-meta-caller-reference"));
+    let stored: BTreeSet<String> = objects.map(|object| object.key).collect();
+    let invalidations = case.invalidations();
+    let invalidated = |distribution: &str| {
+        let mut made = invalidations.iter();
+        made.any(|made| made.distribution == distribution)
+    };
+    let is_stored = |container: &str| {
+        let file = format!("/{container}.js");
+        stored.iter().any(|key| key.ends_with(&file))
+    };
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            wrong.push(what.to_owned());
+        }
+    };
+
+    let stopped_by = format!("stopped by SIG{signal}");
+    let says = |text: &str| ended.output.contains(text);
+    match ended.code {
+        Some(0) => must(!stored.is_empty(), "it succeeds and has stored nothing"),
+        Some(3..=5) => must(says(&stopped_by), "it does not say why it ended"),
+        _ => must(false, "no stop has this exit code"),
+    }
+    if let Some((_, statement)) = ended.output.split_once(&stopped_by) {
+        let mut after = statement.lines().skip(1);
+        let is_of_end = |line: &str| {
+            line.starts_with("  ")
+                || line.starts_with('✔')
+                || line.starts_with("WARNING: the result")
+        };
+        must(after.all(is_of_end), "it goes on after its statement");
+    }
+    if says("nothing was uploaded") {
+        must(stored.is_empty(), "something was uploaded");
+        must(invalidations.is_empty(), "something was invalidated");
+    }
+    if says("; visitors still get the old container\n  next") && says("not published to") {
+        let is_script = |key: &String| !key.ends_with(".pretty.js");
+        must(!stored.iter().any(is_script), "a container was replaced");
+    }
+    let lines = ended.output.lines();
+    for line in lines.filter_map(|line| line.trim().strip_prefix("not replaced: ")) {
+        let names = line.split("; visitors").next().unwrap_or_default();
+        for name in names.split(&[',', ' '][..]).filter(|it| !it.is_empty()) {
+            must(!is_stored(name), &format!("{name} was replaced"));
+        }
+    }
+    if says("but CloudFront was not invalidated") {
+        let lines = ended.output.lines();
+        let of = lines.filter_map(|line| line.split_once("still serves the old container from "));
+        for (_, ids) in of {
+            for id in ids.split(&[',', ' '][..]) {
+                must(!invalidated(id), &format!("{id} was invalidated"));
+            }
+        }
+    }
+    let Some(result) = case.result() else {
+        must(
+            says(" is ") || ended.code == Some(3),
+            "it stored no result and does not say what it did",
+        );
+        return;
+    };
+    let stopped_by = result["stopped_by"].as_str();
+    must(
+        stopped_by.is_none() && ended.code == Some(0)
+            || stopped_by == Some(&format!("SIG{signal}")),
+        "the result does not say what stopped it",
+    );
+    must(
+        result["exit_code"].as_i64() == ended.code.map(i64::from),
+        "the result has another exit code",
+    );
+    must(
+        result_exit(&result, case.environment().contains_key("WAIT")) == ended.code,
+        "the exit code does not follow from the result",
+    );
+    let named = |list: &str| result[list].as_array().cloned().unwrap_or_default();
+    for container in named("containers") {
+        let name = container["name"].as_str().unwrap_or_default();
+        match container["state"].as_str() {
+            Some("published") => must(is_stored(name), &format!("{name} is not stored")),
+            Some("not_published") => must(!is_stored(name), &format!("{name} is stored")),
+            Some("unknown") => {}
+            state => must(false, &format!("{name} is {state:?}")),
+        }
+        for object in container["objects"].as_array().into_iter().flatten() {
+            let key = object["key"].as_str().unwrap_or_default();
+            match object["upload"].as_str() {
+                Some("uploaded") => must(stored.contains(key), &format!("{key} is not stored")),
+                Some("not_started") => must(!stored.contains(key), &format!("{key} is stored")),
+                Some("unknown") => {}
+                upload => must(false, &format!("{key} is {upload:?}")),
+            }
+        }
+    }
+    for invalidation in named("invalidations") {
+        let distribution = invalidation["distribution_id"].as_str().unwrap_or_default();
+        let ids = invalidation["ids"].as_array().cloned().unwrap_or_default();
+        match invalidation["status"].as_str() {
+            Some("in_progress" | "completed") => {
+                let exists = |id: &Value| invalidations.iter().any(|made| made.id == *id);
+                must(
+                    !ids.is_empty() && ids.iter().all(exists),
+                    &format!("{distribution} has no such invalidation"),
+                );
+            }
+            Some("not_started") => must(
+                !invalidated(distribution),
+                &format!("{distribution} was invalidated"),
+            ),
+            Some("unknown") => {}
+            status => must(false, &format!("{distribution} is {status:?}")),
+        }
+    }
+}
+
+/// The exit code that the README gives to the state in a result.
+fn result_exit(result: &Value, waits: bool) -> Option<i32> {
+    let items = |list: &str| result[list].as_array().cloned().unwrap_or_default();
+    let containers = items("containers");
+    let is = |item: &Value, name: &str, words: &[&str]| {
+        item[name].as_str().is_some_and(|it| words.contains(&it))
+    };
+    let is_invalidated = |it: &Value| is(it, "status", &["in_progress", "completed"]);
+    let invalidations = items("invalidations");
+    Some(
+        if containers.is_empty() || !containers.iter().all(|it| is(it, "state", &["published"])) {
+            3
+        } else if !invalidations.iter().all(is_invalidated) {
+            4
+        } else if !items("verifications")
+            .iter()
+            .all(|it| it["verified"] == true)
+            || waits
+                && !invalidations
+                    .iter()
+                    .all(|it| is(it, "status", &["completed"]))
+        {
+            5
+        } else {
+            0
+        },
+    )
+}
+
+/// Makes the stops, of which none may find a lie, and returns how many found a run to stop, and how these ended.
+fn make(stops: &[Stop]) -> (usize, BTreeSet<Option<i32>>) {
+    let next = AtomicUsize::new(0);
+    let made = Mutex::new((0, BTreeSet::new(), Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..CONCURRENT_STOPS {
+            scope.spawn(|| {
+                while let Some(stop) = stops.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let outcome = outcome(stop);
+                    let mut made = made.lock().unwrap();
+                    if outcome.stopped {
+                        made.0 += 1;
+                        made.1.insert(outcome.code);
+                    }
+                    if !outcome.wrong.is_empty() {
+                        made.2.push(format!(
+                            "{}, SIG{} after {} {:?}: {}",
+                            stop.scenario.name,
+                            stop.signal,
+                            stop.after,
+                            stop.moment,
+                            outcome.wrong.join("\n")
+                        ));
+                    }
+                }
+            });
+        }
+    });
+    let (stopped, codes, wrong) = made.into_inner().unwrap();
+    assert!(
+        wrong.is_empty(),
+        "{} of {stopped}:\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
+    (stopped, codes)
+}
+
+#[test]
+fn stopped_around_some_requests_it_reports_what_it_did() {
+    // A prime, so that each scenario, moment and signal has its turn.
+    let stops: Vec<Stop> = all_stops().into_iter().step_by(23).collect();
+    let (stopped, codes) = make(&stops);
+    assert!(stopped >= 45, "{stopped}");
+    assert!(
+        codes.is_superset(&[Some(3), Some(4), Some(5)].into()),
+        "{codes:?}"
+    );
+}
+
+#[test]
+#[ignore = "takes many minutes"]
+fn stopped_around_every_request_it_reports_what_it_did() {
+    let (stopped, codes) = make(&all_stops());
+    assert!(stopped >= 1_000, "{stopped}");
+    assert_eq!(codes, [Some(0), Some(3), Some(4), Some(5)].into());
+}
