@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::outcome::Outcome;
 use super::plan::Plan;
-use super::state::{Invalidation, RunState, Upload, Verification};
+use super::state::{Accepted, Invalidation, RunState, Upload, Verification};
 use crate::container::object::{Container, Object};
 use crate::settings::names::{public_url_of, CdnPath, DistributionId, ObjectKey, MAX_PATHS};
 
@@ -51,7 +51,9 @@ impl Run {
 
     /// Marks an invalidation as sent, unless the run has ended.
     pub(crate) fn start_invalidation(&self, distribution: &DistributionId) -> bool {
-        self.start(|state| state.set_invalidation(distribution, Invalidation::InFlight))
+        self.start(|state| {
+            state.set_invalidation(distribution, Invalidation::InFlight(Accepted::default()));
+        })
     }
 
     fn start(&self, mark: impl FnOnce(&mut RunState)) -> bool {
@@ -112,12 +114,7 @@ impl Run {
     /// The paths of what was published, or may have been, in groups that fit in one request each.
     pub(crate) fn published_paths(&self) -> Vec<Vec<CdnPath>> {
         let state = self.state();
-        let may_be_stored = |object: &&Object| {
-            let upload = &state.uploads[&object.key];
-            upload.is_done() || upload.is_unknown()
-        };
-        let objects = self.plan.objects().filter(may_be_stored);
-        let paths: Vec<CdnPath> = objects.map(|object| object.cdn_path.clone()).collect();
+        let paths: Vec<CdnPath> = state.paths_to_invalidate(&self.plan).cloned().collect();
         paths.chunks(MAX_PATHS).map(<[CdnPath]>::to_vec).collect()
     }
 }

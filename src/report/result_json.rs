@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::mojito::experiment::{BuildInfo, Experiment};
 use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
-use crate::publish::state::{ContainerState, Invalidation, RunState, Upload, Verification};
+use crate::publish::state::{ContainerState, RunState, Upload, Verification};
 use crate::settings::environment::Environment;
 use crate::settings::names::{
     BucketName, CdnPath, ContainerName, DistributionId, ObjectKey, Variant,
@@ -83,7 +83,7 @@ struct ObjectResult<'a> {
 #[derive(Serialize)]
 struct InvalidationResult<'a> {
     distribution_id: &'a DistributionId,
-    status: &'a Invalidation,
+    status: &'static str,
     ids: &'a [String],
     error: Option<AwsErrorResult<'a>>,
 }
@@ -226,7 +226,7 @@ impl<'a> RunResult<'a> {
             invalidations: invalidations
                 .map(|(distribution_id, invalidation)| InvalidationResult {
                     distribution_id,
-                    status: invalidation,
+                    status: invalidation.status(),
                     ids: invalidation.ids(),
                     error: invalidation
                         .error()
