@@ -243,7 +243,9 @@ mod tests {
 
     impl Network {
         fn new(delay: u64, responses: &[(u16, &str)]) -> Self {
-            let responses = responses.iter().map(|(status, body)| (*status, body.to_string()));
+            let responses = responses
+                .iter()
+                .map(|(status, body)| (*status, body.to_string()));
             Self {
                 delay: Duration::from_secs(delay),
                 responses: Arc::new(Mutex::new(responses.collect())),

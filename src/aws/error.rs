@@ -60,11 +60,11 @@ impl AwsError {
         let code = metadata.and_then(ErrorMetadata::code).map(sanitize_message);
         let body = response.and_then(|response| response.body().bytes());
         let unconfirmed = chain(error).find_map(<dyn StdError>::downcast_ref::<Unconfirmed>);
-        let message = match (metadata.and_then(ErrorMetadata::message), body) {
-            _ if unconfirmed.is_some() => causes(error),
-            (Some(message), _) => sanitize_message(message),
-            (None, Some(body)) => describe_response(body),
-            (None, None) => causes(error),
+        let message = match (unconfirmed, metadata.and_then(ErrorMetadata::message), body) {
+            (Some(unconfirmed), _, _) => unconfirmed.to_string(),
+            (None, Some(message), _) => sanitize_message(message),
+            (None, None, Some(body)) => describe_response(body),
+            (None, None, None) => causes(error),
         };
         let request_id = response.and_then(request_id);
         let region = header("x-amz-bucket-region");

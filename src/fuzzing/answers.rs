@@ -181,13 +181,8 @@ impl World {
         let paths = [self.object.cdn_path.clone()];
         let distribution = &self.settings.distributions[0];
         let client = &self.aws.cloudfront;
-        let create = cloudfront::create_invalidation(
-            client,
-            distribution,
-            &paths,
-            "reference",
-            deadline(),
-        );
+        let create =
+            cloudfront::create_invalidation(client, distribution, &paths, "reference", deadline());
         let id = self.write(create).await?;
         assert!(!id.is_empty());
         assert_printable(&id, 0);

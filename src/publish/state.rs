@@ -15,22 +15,31 @@ use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::settings::names::{CdnPath, ContainerName, DistributionId, ObjectKey};
 
-/// The progress of an object's upload. Serialized, it is a word.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// The progress of an object's upload.
+#[derive(Clone, Debug)]
 pub(crate) enum Upload {
-    #[serde(rename = "not_started")]
     Pending,
     /// Sent, without a response yet: it may be stored.
-    #[serde(rename = "unknown")]
     InFlight,
     Uploaded,
     /// Not replaced, as `ONLY_NEWER` found the object of this newer build.
-    Superseded(#[serde(skip)] u64),
-    Failed(#[serde(skip)] AwsError),
+    Superseded(u64),
+    /// It may be stored all the same, if the error says so.
+    Failed(AwsError),
 }
 
 impl Upload {
+    /// A word of the result's schema.
+    pub(crate) fn status(&self) -> &'static str {
+        match self {
+            Self::Pending => "not_started",
+            _ if self.is_unknown() => "unknown",
+            Self::Uploaded => "uploaded",
+            Self::Superseded(_) => "superseded",
+            Self::InFlight | Self::Failed(_) => "failed",
+        }
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         matches!(self, Self::Uploaded)
     }
@@ -84,8 +93,9 @@ impl Invalidation {
             Self::InFlight(_) => "unknown",
             Self::InProgress(_) => "in_progress",
             Self::Completed(_) => "completed",
-            Self::Failed(accepted, _) if accepted.ids.is_empty() => "failed",
-            Self::Failed(..) => "incomplete",
+            Self::Failed(accepted, _) if !accepted.ids.is_empty() => "incomplete",
+            Self::Failed(_, error) if error.outcome_unknown => "unknown",
+            Self::Failed(..) => "failed",
         }
     }
 

@@ -17,7 +17,7 @@ use crate::container::object::Container;
 use crate::exit::Exit;
 use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
-use crate::publish::state::{ContainerState, RunState, Verification};
+use crate::publish::state::{ContainerState, RunState, Upload, Verification};
 use crate::publish::verify;
 use crate::settings::names::public_url_of;
 
@@ -274,7 +274,16 @@ fn not_known(plan: &Plan, state: &RunState) -> String {
     let unknown = in_state(plan, state, ContainerState::Unknown);
     let was = if unknown.len() == 1 { "was" } else { "were" };
     let names = names(&unknown);
-    format!("not known whether {names} {was} replaced: S3 did not confirm it")
+    let is_in_flight = |container: &&Container| {
+        let minified = container.minified();
+        minified.is_some_and(|object| matches!(state.uploads[&object.key], Upload::InFlight))
+    };
+    let why = if unknown.iter().all(is_in_flight) {
+        "no response from S3"
+    } else {
+        "S3 did not confirm it"
+    };
+    format!("not known whether {names} {was} replaced: {why}")
 }
 
 /// What `ONLY_NEWER` did not replace, and what is live instead.

@@ -194,6 +194,14 @@ impl Case {
         self.result_path().is_some_and(|path| path.exists())
     }
 
+    /// The result that the last run has stored.
+    #[track_caller]
+    pub(crate) fn result(&self) -> Value {
+        let path = self.result_path().expect("results are stored");
+        let result = fs::read(path).expect("the run has stored its result");
+        serde_json::from_slice(&result).expect("the result is JSON")
+    }
+
     fn result_path(&self) -> Option<PathBuf> {
         let folder = self.environment.get("BITBUCKET_PIPE_STORAGE_DIR")?;
         Some(Path::new(folder).join("mojito-publish.json"))
