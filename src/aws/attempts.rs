@@ -23,7 +23,7 @@ use aws_smithy_types::body::SdkBody;
 use http_body_util::BodyExt;
 use tokio::time::{timeout_at, Instant};
 
-use super::error::AwsError;
+use super::error::{describe_response, AwsError};
 use super::error_kind::AwsErrorKind;
 use super::unconfirmed::Unconfirmed;
 
@@ -33,6 +33,8 @@ pub(crate) struct Attempts<O, E>(Arc<Inner<O, E>>);
 struct Inner<O, E> {
     action: &'static str,
     resource: String,
+    /// Whether it changes anything, so that its outcome matters even if it failed.
+    is_write: bool,
     confirm: Box<Confirm<O>>,
     state: Mutex<State>,
     error: PhantomData<fn() -> E>,
@@ -64,15 +66,33 @@ impl<O, E> Debug for Attempts<O, E> {
 }
 
 impl<O, E: ProvideErrorMetadata + StdError + 'static> Attempts<O, E> {
-    pub(crate) fn new(
+    pub(crate) fn read(
         action: &'static str,
         resource: impl Into<String>,
         confirm: impl Fn(&HttpResponse, &O) -> Result<(), Unconfirmed> + Send + Sync + 'static,
     ) -> Self {
+        Self::new(action, resource.into(), false, Box::new(confirm))
+    }
+
+    pub(crate) fn write(
+        action: &'static str,
+        resource: impl Into<String>,
+        confirm: impl Fn(&HttpResponse, &O) -> Result<(), Unconfirmed> + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(action, resource.into(), true, Box::new(confirm))
+    }
+
+    fn new(
+        action: &'static str,
+        resource: String,
+        is_write: bool,
+        confirm: Box<Confirm<O>>,
+    ) -> Self {
         Self(Arc::new(Inner {
             action,
-            resource: resource.into(),
-            confirm: Box::new(confirm),
+            resource,
+            is_write,
+            confirm,
             state: Mutex::default(),
             error: PhantomData,
         }))
@@ -121,7 +141,7 @@ impl<O, E: ProvideErrorMetadata + StdError + 'static> Attempts<O, E> {
         };
         Err(AwsError {
             // An attempt that the deadline cut off has no end.
-            outcome_unknown: outcome_unknown || is_sent,
+            outcome_unknown: self.0.is_write && (outcome_unknown || is_sent),
             ..error
         })
     }
@@ -169,6 +189,13 @@ where
             (Some(response), Some(Ok(output))) => {
                 let output = output.downcast_ref::<O>();
                 output.and_then(|output| (self.0.confirm)(response, output).err())
+            }
+            // It could not be parsed.
+            (Some(response), Some(Err(error)))
+                if response.status().is_success() && error.is_operation_error() =>
+            {
+                let body = response.body().bytes().unwrap_or_default();
+                Some(Unconfirmed::NotAws(describe_response(body)))
             }
             _ => None,
         };
@@ -292,7 +319,7 @@ mod tests {
             .bucket("acme")
             .key("js/mojito.js")
             .body(ByteStream::from_static(b"Mojito={}"));
-        let attempts = Attempts::new("s3:PutObject", "s3://acme/js/mojito.js", confirm);
+        let attempts = Attempts::write("s3:PutObject", "s3://acme/js/mojito.js", confirm);
         let request = request.customize().interceptor(attempts.clone()).send();
         let deadline = Instant::now() + Duration::from_secs(deadline);
         attempts.send(deadline, request).await

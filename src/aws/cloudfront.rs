@@ -67,7 +67,7 @@ pub(crate) async fn create_invalidation(
         let not_aws = || Unconfirmed::NotAws(message.to_owned());
         (is_ours && is_here).then_some(()).ok_or_else(not_aws)
     };
-    let attempts = Attempts::new(ACTION, distribution.as_str(), confirm);
+    let attempts = Attempts::write(ACTION, distribution.as_str(), confirm);
     let request = request.customize().interceptor(attempts.clone());
     let response = attempts.send(deadline, request.send()).await?;
     let id = response.invalidation().map(Invalidation::id);
@@ -95,7 +95,7 @@ pub(crate) async fn is_completed(
         let not_aws = || Unconfirmed::NotAws(message.to_owned());
         is_status.then_some(()).ok_or_else(not_aws)
     };
-    let attempts = Attempts::new(GET_INVALIDATION, distribution, confirm);
+    let attempts = Attempts::read(GET_INVALIDATION, distribution, confirm);
     let request = client.get_invalidation().distribution_id(distribution);
     let request = request.id(id).customize().interceptor(attempts.clone());
     let response = attempts.send(deadline, request.send()).await?;

@@ -38,7 +38,7 @@ pub(crate) async fn assume_role(
     let config = aws_sdk_sts::config::Builder::from(config)
         .retry_classifier(gateway_statuses())
         .build();
-    let attempts = Attempts::new(ASSUME_ROLE, role.as_str(), |_, _| Ok(()));
+    let attempts = Attempts::read(ASSUME_ROLE, role.as_str(), |_, _| Ok(()));
     let request = aws_sdk_sts::Client::from_conf(config)
         .assume_role_with_web_identity()
         .role_arn(role.as_str())

@@ -68,7 +68,7 @@ pub(crate) async fn head_object(
     deadline: Instant,
 ) -> Result<HeadObjectOutput, AwsError> {
     let bucket = &settings.target.bucket;
-    let attempts = Attempts::new("s3:GetObject", s3_uri(bucket, key), |_, _| Ok(()));
+    let attempts = Attempts::read("s3:GetObject", s3_uri(bucket, key), |_, _| Ok(()));
     let request = client.head_object().bucket(bucket.as_str());
     let request = request.key(key.as_str()).customize();
     let request = request.interceptor(attempts.clone()).send();
@@ -105,7 +105,7 @@ pub(crate) async fn put_object(
     let address = s3_uri(&settings.target.bucket, &object.key);
     let sent = object.clone();
     let confirm = move |response: &HttpResponse, output: &_| confirm(&sent, response, output);
-    let attempts = Attempts::new(PUT_OBJECT, address, confirm);
+    let attempts = Attempts::write(PUT_OBJECT, address, confirm);
     let request = request.customize().interceptor(attempts.clone());
     attempts.send(deadline, request.send()).await?;
     Ok(())

@@ -11,5 +11,6 @@
 mod support;
 
 mod setting;
+mod several_requests;
 mod table;
 mod timeouts;

@@ -131,8 +131,8 @@ impl Stage {
 fn passes(fault: Fault) -> bool {
     match fault {
         Fault::Status(status, code) => matches!(status, 429 | 500 | 503) || code == "Throttling",
-        // A store that sends no more than that is not asked again.
-        Fault::CutDocument | Fault::MalformedDocument | Fault::Forged(Forged::Bare) => false,
+        // An upload to a store that sends no more than that is not repeated.
+        Fault::Forged(Forged::Bare) => false,
         _ => true,
     }
 }
