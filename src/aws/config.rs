@@ -14,7 +14,7 @@ use crate::settings::Settings;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Covers one attempt from the start of the request to the last byte of the response, including the largest upload.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Covers one operation with all its attempts.
 pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_ATTEMPTS: u32 = 5;
@@ -54,7 +54,7 @@ pub(crate) fn s3_config(config: &SdkConfig, settings: &AwsSettings) -> aws_sdk_s
     aws_sdk_s3::config::Builder::from(config).force_path_style(is_custom)
 }
 
-/// Retries HTTP 429, which the SDK retries only if it knows the error code.
-pub(crate) fn too_many_requests() -> HttpStatusCodeClassifier {
-    HttpStatusCodeClassifier::new_from_codes([429].as_slice())
+/// Retries what proxies and CDNs answer for a moment, which the SDK retries only if AWS's error code comes with it.
+pub(crate) fn gateway_statuses() -> HttpStatusCodeClassifier {
+    HttpStatusCodeClassifier::new_from_codes([408, 429, 520, 521, 522, 523, 524].as_slice())
 }

@@ -5,12 +5,13 @@
 use std::error::Error as StdError;
 use std::fmt::{self, Display, Formatter};
 
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ErrorMetadata, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use serde::Serialize;
 
 use super::error_kind::AwsErrorKind;
 use super::response_limit::TooLarge;
+use super::unconfirmed::Unconfirmed;
 use super::unknown_host::UnknownHost;
 use crate::common::causes::{causes, chain};
 use crate::common::printable::{sanitize_message, MAX_MESSAGE};
@@ -42,16 +43,30 @@ impl AwsError {
         resource: impl Into<String>,
         error: &SdkError<E, HttpResponse>,
     ) -> Self {
-        let response = error.raw_response();
+        let (metadata, response) = (Some(error.meta()), error.raw_response());
+        Self::of(action, resource, metadata, response, error)
+    }
+
+    /// `metadata` is what AWS's error document says, and `error` wraps all of it.
+    pub(super) fn of(
+        action: &'static str,
+        resource: impl Into<String>,
+        metadata: Option<&ErrorMetadata>,
+        response: Option<&HttpResponse>,
+        error: &(dyn StdError + 'static),
+    ) -> Self {
         let header = |name: &str| response?.headers().get(name).map(sanitize_message);
         let status = response.map(|response| response.status().as_u16());
-        let code = error.code().map(sanitize_message);
+        let code = metadata.and_then(ErrorMetadata::code).map(sanitize_message);
         let body = response.and_then(|response| response.body().bytes());
-        let message = match (error.message(), body) {
-            (Some(message), _) => sanitize_message(message),
-            (None, Some(body)) => describe_response(body),
-            (None, None) => causes(error),
+        let unconfirmed = chain(error).find_map(<dyn StdError>::downcast_ref::<Unconfirmed>);
+        let message = match (unconfirmed, metadata.and_then(ErrorMetadata::message), body) {
+            (Some(unconfirmed), _, _) => unconfirmed.to_string(),
+            (None, Some(message), _) => sanitize_message(message),
+            (None, None, Some(body)) => describe_response(body),
+            (None, None, None) => causes(error),
         };
+        let request_id = response.and_then(request_id);
         let region = header("x-amz-bucket-region");
         let has_body = body.is_some_and(|body| !body.is_empty());
         let lacks_code = code.is_none() && has_body && !matches!(status, Some(301 | 307));
@@ -59,6 +74,10 @@ impl AwsError {
         // No response from AWS is too large.
         let kind = if let Some(unknown) = unknown {
             AwsErrorKind::UnknownHost(unknown.region().map(str::to_owned))
+        } else if let Some(unconfirmed) = unconfirmed {
+            AwsErrorKind::of_unconfirmed(unconfirmed)
+        } else if code.is_none() && request_id.is_none() && status.is_some_and(is_of_gateway) {
+            AwsErrorKind::Gateway
         } else if lacks_code || chain(error).any(<dyn StdError>::is::<TooLarge>) {
             AwsErrorKind::NotAws
         } else {
@@ -70,7 +89,7 @@ impl AwsError {
             message,
             code,
             status,
-            request_id: response.and_then(request_id),
+            request_id,
             host_id: header("x-amz-id-2"),
             kind,
             outcome_unknown: false,
@@ -104,6 +123,14 @@ impl AwsError {
         }
     }
 
+    /// Whether AWS says, by its own error document, that it did not do what was requested.
+    pub(super) fn is_denial(&self) -> bool {
+        // S3 may have stored an object for which it then returns an internal error.
+        let is_open = self.code.as_deref() == Some("InternalError")
+            || matches!(self.status, Some(500 | 502 | 504));
+        self.code.is_some() && !is_open
+    }
+
     /// What to do about it.
     pub(crate) fn remedy(&self) -> String {
         self.kind.remedy(self.action)
@@ -113,7 +140,12 @@ impl AwsError {
 impl Display for AwsError {
     /// The action, its target and AWS's own message.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} on {} failed", self.action, self.resource)?;
+        let verb = if self.outcome_unknown {
+            "was not confirmed"
+        } else {
+            "failed"
+        };
+        write!(f, "{} on {} {verb}", self.action, self.resource)?;
         if let Some(code) = &self.code {
             write!(f, ": {code}")?;
         }
@@ -132,8 +164,13 @@ impl Display for AwsError {
     }
 }
 
+/// Whether something between here and AWS answers with this status, such as a proxy, a load balancer or a CDN.
+fn is_of_gateway(status: u16) -> bool {
+    matches!(status, 408 | 429 | 502..=504 | 520..=524)
+}
+
 /// Describes a response without a message from AWS by its start.
-fn describe_response(body: &[u8]) -> String {
+pub(super) fn describe_response(body: &[u8]) -> String {
     const SHOWN: usize = 200;
     if body.trim_ascii().is_empty() {
         return "the response is empty".to_owned();

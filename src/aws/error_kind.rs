@@ -5,6 +5,8 @@
 
 use serde::Serialize;
 
+use super::unconfirmed::Unconfirmed;
+
 /// What an AWS error means to the reader.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -16,6 +18,8 @@ pub(crate) enum AwsErrorKind {
     ExpiredSession,
     /// By a policy that no statement of the user or role overrides, with what to do about it.
     DeniedElsewhere(#[serde(skip)] &'static str),
+    /// Something between here and AWS answered.
+    Gateway,
     Kms,
     NoSuchBucket,
     NoSuchDistribution,
@@ -30,6 +34,8 @@ pub(crate) enum AwsErrorKind {
     /// The role's trust policy does not cover the step.
     TrustRefused,
     TooManyInvalidations,
+    /// A store that is not AWS's does not prove what it stored.
+    Unproven,
     /// With the region that is part of the host's name.
     UnknownHost(#[serde(skip)] Option<String>),
     UnknownKey,
@@ -60,6 +66,14 @@ impl AwsErrorKind {
             Self::AccessDenied if message.contains("kms:") => Self::Kms,
             Self::AccessDenied => denied_elsewhere(message).unwrap_or(Self::AccessDenied),
             kind => kind,
+        }
+    }
+
+    /// Classifies a success that does not confirm the request.
+    pub(super) fn of_unconfirmed(unconfirmed: &Unconfirmed) -> Self {
+        match unconfirmed {
+            Unconfirmed::NotAws(_) => Self::NotAws,
+            Unconfirmed::Unproven => Self::Unproven,
         }
     }
 
@@ -144,6 +158,7 @@ impl AwsErrorKind {
             Self::Changed => "someone else published at the same time: check what is live, and re-run if it is not the newest".into(),
             Self::ClockSkew => "this machine's clock is off by more than AWS accepts: set it and re-run".into(),
             Self::NotAws => "the response did not come from AWS: check `HTTPS_PROXY`, any `AWS_ENDPOINT_URL` and network filters".into(),
+            Self::Gateway => "a proxy or gateway answered in place of AWS: re-run in a few minutes; if it stays so, check `HTTPS_PROXY`, any `AWS_ENDPOINT_URL` and network filters".into(),
             Self::OidcTokenExpired => "the step's OIDC token has expired: re-run the step, and publish early in it".into(),
             Self::ExpiredSession => "the session credentials have expired: sign in again locally, or re-run the step in CI".into(),
             Self::Kms => "the bucket is encrypted with a KMS key that these credentials cannot use: allow `kms:GenerateDataKey` on the key".into(),
@@ -154,6 +169,7 @@ impl AwsErrorKind {
             Self::DeniedElsewhere(remedy) | Self::Refused(remedy) => (*remedy).into(),
             Self::Throttled => "AWS throttled every attempt: re-run in a few minutes".into(),
             Self::TooManyInvalidations => "the distribution has too many invalidations in progress (the limit is 3,000 paths): re-run in a few minutes".into(),
+            Self::Unproven => "the store does not confirm what it stored: allow `s3:GetObject`, so that the run can look itself".into(),
             Self::UnknownHost(Some(region)) => format!("the region `{region}` may not exist: check `AWS_DEFAULT_REGION`, or `s3Region` in `config.js`; if it does, check the network's DNS and re-run"),
             Self::UnknownHost(None) => "check any `AWS_ENDPOINT_URL` and the network's DNS, then re-run".into(),
             Self::UnknownKey => "AWS does not recognize this access key: check `AWS_ACCESS_KEY_ID` of this deployment environment, and whether the key was deleted or deactivated".into(),

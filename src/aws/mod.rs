@@ -16,13 +16,14 @@ pub(crate) mod response_limit;
 pub(crate) mod s3;
 pub(crate) mod sts;
 pub(crate) mod trust_policy;
+mod unconfirmed;
 mod unknown_host;
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_credential_types::Credentials;
 
-use self::config::{s3_config, too_many_requests};
+use self::config::{gateway_statuses, s3_config};
 use self::credentials::{ConnectError, CredentialOrigin};
 use self::iam_policy::Permissions;
 use crate::settings::Settings;
@@ -56,9 +57,9 @@ impl Aws {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
         let s3 = s3_config(&config, &settings.aws);
-        let s3 = s3.retry_classifier(too_many_requests()).build();
+        let s3 = s3.retry_classifier(gateway_statuses()).build();
         let cloudfront = aws_sdk_cloudfront::config::Builder::from(&config);
-        let cloudfront = cloudfront.retry_classifier(too_many_requests()).build();
+        let cloudfront = cloudfront.retry_classifier(gateway_statuses()).build();
         Self {
             s3: aws_sdk_s3::Client::from_conf(s3),
             cloudfront: aws_sdk_cloudfront::Client::from_conf(cloudfront),

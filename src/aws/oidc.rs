@@ -4,8 +4,10 @@
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
+use tokio::time::Instant;
 
-use super::config::too_many_requests;
+use super::attempts::Attempts;
+use super::config::{gateway_statuses, OPERATION_TIMEOUT};
 use super::error::AwsError;
 use super::error_kind::ASSUME_ROLE;
 use super::iam_policy::{Permissions, MAX_SESSION_POLICY};
@@ -34,17 +36,20 @@ pub(crate) async fn assume_role(
         ));
     }
     let config = aws_sdk_sts::config::Builder::from(config)
-        .retry_classifier(too_many_requests())
+        .retry_classifier(gateway_statuses())
         .build();
-    let output = aws_sdk_sts::Client::from_conf(config)
+    let attempts = Attempts::read(ASSUME_ROLE, role.as_str(), |_, _| Ok(()));
+    let request = aws_sdk_sts::Client::from_conf(config)
         .assume_role_with_web_identity()
         .role_arn(role.as_str())
         .role_session_name(session_name(build))
         .web_identity_token(token.expose())
         .set_policy(policy)
-        .send()
-        .await
-        .map_err(|error| AwsError::new(ASSUME_ROLE, role.as_str(), &error))?;
+        .customize()
+        .interceptor(attempts.clone())
+        .send();
+    let deadline = Instant::now() + OPERATION_TIMEOUT;
+    let output = attempts.send(deadline, request).await?;
     let missing = "the response has no credentials";
     let missing = || AwsError::unexpected(ASSUME_ROLE, role.as_str(), missing);
     let credentials = output.credentials().ok_or_else(missing)?;

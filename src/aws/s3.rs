@@ -1,17 +1,26 @@
-//! Requests to S3: uploads an object, with a checksum and optional preconditions, and shows whether S3 can be reached.
+//! Requests to S3: uploads an object, with a checksum and optional preconditions, looks at what is stored, and shows whether S3
+//! can be reached.
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::put_object::PutObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_sdk_s3::Client;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use tokio::time::Instant;
 
 use super::attempts::Attempts;
-use super::error::AwsError;
+use super::error::{describe_response, AwsError};
+use super::unconfirmed::Unconfirmed;
+use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
+
+/// The action that an upload needs.
+pub(crate) const PUT_OBJECT: &str = "s3:PutObject";
 
 /// What must hold when S3 writes the object.
 #[derive(Debug)]
@@ -51,13 +60,29 @@ pub(crate) async fn get_first_byte(
     response.map_err(|error| AwsError::new("s3:GetObject", s3_uri(bucket, key), &error))
 }
 
-/// Uploads an object. S3 stores it only if it matches the SHA-256 that is sent with it.
+/// What S3 says of an object. Without `s3:ListBucket`, an object that does not exist is denied.
+pub(crate) async fn head_object(
+    client: &Client,
+    settings: &Settings,
+    key: &ObjectKey,
+    deadline: Instant,
+) -> Result<HeadObjectOutput, AwsError> {
+    let bucket = &settings.target.bucket;
+    let attempts = Attempts::read("s3:GetObject", s3_uri(bucket, key), |_, _| Ok(()));
+    let request = client.head_object().bucket(bucket.as_str());
+    let request = request.key(key.as_str()).customize();
+    let request = request.interceptor(attempts.clone()).send();
+    attempts.send(deadline, request).await
+}
+
+/// Uploads an object until the deadline. S3 stores it only if it matches the SHA-256 that is sent with it, and returns that.
 pub(crate) async fn put_object(
     client: &Client,
     settings: &Settings,
     caller_reference: &str,
     object: &Object,
     precondition: &Precondition,
+    deadline: Instant,
 ) -> Result<(), AwsError> {
     let request = client
         .put_object()
@@ -70,18 +95,80 @@ pub(crate) async fn put_object(
         .set_metadata(Some(settings.build.metadata()))
         .metadata(Object::CALLER_REFERENCE, caller_reference)
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
+        .checksum_sha256(&object.checksum)
         .body(ByteStream::from(object.body.clone()));
     let request = match precondition {
         Precondition::None => request,
         Precondition::Absent => request.if_none_match("*"),
         Precondition::Unchanged(etag) => request.if_match(etag),
     };
-    let attempts = Attempts::default();
-    let request = request.customize().interceptor(attempts.clone());
     let address = s3_uri(&settings.target.bucket, &object.key);
-    request.send().await.map_err(|error| AwsError {
-        outcome_unknown: attempts.outcome_unknown(),
-        ..AwsError::new("s3:PutObject", address, &error)
-    })?;
+    let sent = object.clone();
+    let confirm = move |response: &HttpResponse, output: &_| confirm(&sent, response, output);
+    let attempts = Attempts::write(PUT_OBJECT, address, confirm);
+    let request = request.customize().interceptor(attempts.clone());
+    attempts.send(deadline, request.send()).await?;
     Ok(())
+}
+
+/// Whether a success is S3's own. A store that sends no checksum may still have an `ETag` that only the content determines.
+fn confirm(
+    object: &Object,
+    response: &HttpResponse,
+    output: &PutObjectOutput,
+) -> Result<(), Unconfirmed> {
+    let body = response.body().bytes().unwrap_or_default();
+    if response.status().as_u16() != 200 {
+        return Err(Unconfirmed::NotAws(describe_response(body)));
+    }
+    match output.checksum_sha256() {
+        Some(checksum) if checksum == object.checksum => Ok(()),
+        Some(other) => Err(Unconfirmed::NotAws(format!(
+            "the response has the checksum `{}`, the upload `{}`",
+            sanitize(other),
+            object.checksum
+        ))),
+        None if output.e_tag() == Some(&object.content_etag()) => Ok(()),
+        None if body.is_empty() => Err(Unconfirmed::Unproven),
+        None => Err(Unconfirmed::NotAws(describe_response(body))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::byte_size::ByteSize;
+    use crate::settings::names::{ContainerName, Prefix, Variant};
+
+    #[test]
+    fn an_upload_is_confirmed_by_its_checksum_or_its_md5_in_a_200() {
+        let (name, prefix) = (ContainerName::parse("mojito").unwrap(), Prefix::literal(""));
+        let (size, body) = (ByteSize(3), b"abc".to_vec());
+        let object = Object::new(&name, Variant::Minified, &prefix, &prefix, size, body);
+        let case = |status: u16, checksum: Option<&str>, etag: Option<&str>, body: &'static str| {
+            let response = HttpResponse::new(status.try_into().unwrap(), body.into());
+            let output = PutObjectOutput::builder().set_e_tag(etag.map(str::to_owned));
+            let output = output.set_checksum_sha256(checksum.map(str::to_owned));
+            match confirm(&object, &response, &output.build()) {
+                Ok(()) => "confirmed".to_owned(),
+                Err(Unconfirmed::Unproven) => "unproven".to_owned(),
+                Err(Unconfirmed::NotAws(what)) => what,
+            }
+        };
+        let checksum = Some("ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");
+        let md5 = Some("\"900150983cd24fb0d6963f7d28e17f72\"");
+        assert_eq!(case(200, checksum, None, ""), "confirmed");
+        assert_eq!(case(200, checksum, Some("\"other\""), ""), "confirmed");
+        assert_eq!(case(200, None, md5, ""), "confirmed");
+        assert_eq!(case(200, None, None, ""), "unproven");
+        // With a customer managed key, the ETag is 32 digits of something else.
+        let other_md5 = Some("\"d41d8cd98f00b204e9800998ecf8427e\"");
+        assert_eq!(case(200, None, other_md5, ""), "unproven");
+        let other = case(200, Some("x=\n"), md5, "");
+        assert!(other.contains("the checksum `x="), "{other}");
+        let page = "the response did not come from AWS: <html>";
+        assert_eq!(case(200, None, None, "<html>"), page);
+        assert_eq!(case(202, checksum, md5, ""), "the response is empty");
+        assert_eq!(case(206, checksum, md5, "<html>"), page);
+    }
 }

@@ -3,10 +3,11 @@
 //! It reads what is published now, if the credentials allow it, and writes nothing.
 
 use aws_config::SdkConfig;
-use tokio::time::timeout;
+use tokio::time::{timeout, Instant};
 
 use super::ending::Ending;
 use super::error::Error;
+use crate::aws::config::OPERATION_TIMEOUT;
 use crate::aws::credentials::ConnectError;
 use crate::aws::error::AwsError;
 use crate::aws::iam_policy::Permissions;
@@ -146,7 +147,8 @@ async fn failure(
         return None;
     }
     for object in plan.objects() {
-        match only_newer::head_unless_newer(&aws.s3, settings, object).await {
+        let deadline = Instant::now() + OPERATION_TIMEOUT;
+        match only_newer::head_unless_newer(&aws.s3, settings, object, deadline).await {
             Ok(None) => console.info(&format!(
                 "{} does not exist yet, or its build number cannot be read;\n\
                  then `ONLY_NEWER` would fail, as the credentials lack `s3:GetObject`",

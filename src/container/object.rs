@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
 use bytes::Bytes;
+use md5::Md5;
+use sha2::{Digest, Sha256};
 
 use crate::common::byte_size::ByteSize;
 use crate::mojito::script::Script;
@@ -19,6 +23,8 @@ pub(crate) struct Object {
     pub(crate) size: ByteSize,
     /// What S3 stores: the compressed file.
     pub(crate) body: Bytes,
+    /// The SHA-256 of the body in base64, as S3 gets and returns it.
+    pub(crate) checksum: String,
 }
 
 impl Object {
@@ -50,8 +56,16 @@ impl Object {
             key: ObjectKey::new(prefix, &file_name),
             cdn_path: CdnPath::new(cdn_prefix, &file_name),
             size,
+            checksum: STANDARD.encode(Sha256::digest(&body)),
             body: body.into(),
         }
+    }
+
+    /// The `ETag` of a store that derives it from the content: the MD5 of the body, in quotes.
+    pub(crate) fn content_etag(&self) -> String {
+        let md5 = Md5::digest(&self.body);
+        let digits = md5.iter().map(|byte| format!("{byte:02x}"));
+        format!("\"{}\"", digits.collect::<String>())
     }
 
     /// The size of what S3 stores and visitors download.

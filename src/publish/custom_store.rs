@@ -1,7 +1,7 @@
 //! What is checked of a store that is not AWS's, at a custom endpoint, as it may lack what a publish relies on.
 
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use tokio::time::timeout;
+use tokio::time::{timeout, Instant};
 
 use super::compare::{may_read_s3, READ_TIMEOUT};
 use super::event::Event;
@@ -26,11 +26,13 @@ pub(super) fn is_unexplored(publisher: &Publisher<'_>) -> bool {
 pub(super) async fn put_impossible(
     publisher: &Publisher<'_>,
     object: &Object,
+    deadline: Instant,
 ) -> Result<(), AwsError> {
     let (settings, run) = (publisher.settings(), publisher.run);
     let impossible = Precondition::Unchanged("\"none\"".to_owned());
     let client = &publisher.aws.s3;
-    let put = s3::put_object(client, settings, &run.caller_reference, object, &impossible).await;
+    let reference = &run.caller_reference;
+    let put = s3::put_object(client, settings, reference, object, &impossible, deadline).await;
     match &put {
         Ok(()) => {
             run.state().conditional_writes = Some(false);

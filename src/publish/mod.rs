@@ -12,6 +12,8 @@ pub(crate) mod plan;
 pub(crate) mod publisher;
 pub(crate) mod run;
 pub(crate) mod state;
+#[cfg(test)]
+mod time_limits;
 pub(crate) mod upload;
 pub(crate) mod verify;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::Client;
+use tokio::time::{sleep, Instant};
 
 use super::custom_store;
 use super::publisher::Publisher;
@@ -14,7 +15,6 @@ use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::s3::{self, Precondition};
 use crate::container::object::Object;
-use crate::settings::names::s3_uri;
 use crate::settings::Settings;
 
 /// How often an upload that loses races is attempted. For each, another pipeline must have published in between.
@@ -44,27 +44,35 @@ impl From<AwsError> for NotReplaced {
 pub(crate) async fn put_if_newer(
     publisher: &Publisher<'_>,
     object: &Object,
+    deadline: Instant,
 ) -> Result<(), NotReplaced> {
     let (client, settings) = (&publisher.aws.s3, publisher.settings());
     let caller_reference = &publisher.run.caller_reference;
     let (mut outcome_unknown, mut absent, mut races) = (false, 0, 0);
     let put = async {
         loop {
-            let live = head_unless_newer(client, settings, object).await?;
+            let live = head_unless_newer(client, settings, object, deadline).await?;
             let metadata = live.as_ref().and_then(HeadObjectOutput::metadata);
             let run = metadata.and_then(|metadata| metadata.get(Object::CALLER_REFERENCE));
             if run.is_some_and(|run| run == caller_reference) {
                 return Ok(());
             }
             if custom_store::is_unexplored(publisher) {
-                match custom_store::put_impossible(publisher, object).await {
+                match custom_store::put_impossible(publisher, object, deadline).await {
                     Ok(()) => return Ok(()),
                     Err(error) => outcome_unknown |= error.outcome_unknown,
                 }
             }
             absent += usize::from(live.is_none());
             let precondition = Precondition::of(live.as_ref());
-            let put = s3::put_object(client, settings, caller_reference, object, &precondition);
+            let put = s3::put_object(
+                client,
+                settings,
+                caller_reference,
+                object,
+                &precondition,
+                deadline,
+            );
             let Err(error) = put.await else {
                 return Ok(());
             };
@@ -82,9 +90,11 @@ pub(crate) async fn put_if_newer(
                         )
                     }));
                 }
-                AwsErrorKind::Changed if races < MAX_RACES => {
+                AwsErrorKind::Changed
+                    if races < MAX_RACES && Instant::now() + CONFLICT_DELAY < deadline =>
+                {
                     if error.status == Some(409) {
-                        tokio::time::sleep(CONFLICT_DELAY).await;
+                        sleep(CONFLICT_DELAY).await;
                     }
                 }
                 _ => return Err(NotReplaced::Failed(error)),
@@ -106,18 +116,11 @@ pub(crate) async fn head_unless_newer(
     client: &Client,
     settings: &Settings,
     object: &Object,
+    deadline: Instant,
 ) -> Result<Option<HeadObjectOutput>, NotReplaced> {
-    let address = s3_uri(&settings.target.bucket, &object.key);
-    let response = client
-        .head_object()
-        .bucket(settings.target.bucket.as_str())
-        .key(object.key.as_str())
-        .send()
-        .await;
-    let live = match response {
+    let live = match s3::head_object(client, settings, &object.key, deadline).await {
         Ok(live) => live,
         Err(error) => {
-            let error = AwsError::new("s3:GetObject", address, &error);
             return match error.kind {
                 // Without `s3:ListBucket`, S3 responds 403 for a missing key as well.
                 AwsErrorKind::AccessDenied | AwsErrorKind::NoSuchKey => Ok(None),

@@ -88,12 +88,7 @@ impl Run {
     /// The paths of what was published, or may have been, in groups that fit in one request each.
     pub(crate) fn published_paths(&self) -> Vec<Vec<CdnPath>> {
         let state = self.state();
-        let may_be_stored = |object: &&Object| {
-            let upload = &state.uploads[&object.key];
-            upload.is_done() || upload.is_unknown()
-        };
-        let objects = self.plan.objects().filter(may_be_stored);
-        let paths: Vec<CdnPath> = objects.map(|object| object.cdn_path.clone()).collect();
+        let paths: Vec<CdnPath> = state.paths_to_invalidate(&self.plan).cloned().collect();
         paths.chunks(MAX_PATHS).map(<[CdnPath]>::to_vec).collect()
     }
 }

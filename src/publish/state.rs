@@ -12,25 +12,34 @@ use crate::aws::error::AwsError;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::sts::Identity;
 use crate::container::changes::Changes;
-use crate::container::object::Container;
-use crate::settings::names::{ContainerName, DistributionId, ObjectKey};
+use crate::container::object::{Container, Object};
+use crate::settings::names::{CdnPath, ContainerName, DistributionId, ObjectKey};
 
-/// The progress of an object's upload. Serialized, it is a word.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// The progress of an object's upload.
+#[derive(Clone, Debug)]
 pub(crate) enum Upload {
-    #[serde(rename = "not_started")]
     Pending,
     /// Sent, without a response yet: it may be stored.
-    #[serde(rename = "unknown")]
     InFlight,
     Uploaded,
     /// Not replaced, as `ONLY_NEWER` found the object of this newer build.
-    Superseded(#[serde(skip)] u64),
-    Failed(#[serde(skip)] AwsError),
+    Superseded(u64),
+    /// It may be stored all the same, if the error says so.
+    Failed(AwsError),
 }
 
 impl Upload {
+    /// A word of the result's schema.
+    pub(crate) fn status(&self) -> &'static str {
+        match self {
+            Self::Pending => "not_started",
+            _ if self.is_unknown() => "unknown",
+            Self::Uploaded => "uploaded",
+            Self::Superseded(_) => "superseded",
+            Self::InFlight | Self::Failed(_) => "failed",
+        }
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         matches!(self, Self::Uploaded)
     }
@@ -56,33 +65,68 @@ impl Upload {
     }
 }
 
-/// The progress of a distribution's invalidation, with its IDs: several if the paths exceed one request. Serialized, it is a
-/// word.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// The progress of a distribution's invalidation.
+#[derive(Clone, Debug)]
 pub(crate) enum Invalidation {
-    #[serde(rename = "not_started")]
     Pending,
-    /// Sent, without a response yet.
-    #[serde(rename = "unknown")]
-    InFlight,
-    InProgress(#[serde(skip)] Vec<String>),
-    Completed(#[serde(skip)] Vec<String>),
-    Failed(#[serde(skip)] AwsError),
+    /// A request is sent, without a response yet.
+    InFlight(Accepted),
+    /// CloudFront has accepted all requests.
+    InProgress(Accepted),
+    Completed(Accepted),
+    /// A request failed, after which no other was sent.
+    Failed(Accepted, AwsError),
+}
+
+/// What CloudFront has accepted for a distribution: several requests if the paths exceed one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Accepted {
+    pub(crate) ids: Vec<String>,
+    pub(crate) paths: usize,
 }
 
 impl Invalidation {
-    /// The IDs of those that CloudFront has accepted.
-    pub(crate) fn ids(&self) -> &[String] {
+    /// A word of the result's schema.
+    pub(crate) fn status(&self) -> &'static str {
         match self {
-            Self::InProgress(ids) | Self::Completed(ids) => ids,
-            Self::Pending | Self::InFlight | Self::Failed(_) => &[],
+            Self::Pending => "not_started",
+            Self::InFlight(_) => "unknown",
+            Self::InProgress(_) => "in_progress",
+            Self::Completed(_) => "completed",
+            Self::Failed(accepted, _) if !accepted.ids.is_empty() => "incomplete",
+            Self::Failed(_, error) if error.outcome_unknown => "unknown",
+            Self::Failed(..) => "failed",
         }
+    }
+
+    fn accepted(&self) -> Option<&Accepted> {
+        match self {
+            Self::Pending => None,
+            Self::InFlight(accepted)
+            | Self::InProgress(accepted)
+            | Self::Completed(accepted)
+            | Self::Failed(accepted, _) => Some(accepted),
+        }
+    }
+
+    /// The IDs of the requests that CloudFront has accepted.
+    pub(crate) fn ids(&self) -> &[String] {
+        self.accepted().map_or(&[], |accepted| &accepted.ids)
+    }
+
+    /// What was accepted, unless it is nothing or all.
+    pub(crate) fn accepted_in_part(&self) -> Option<&Accepted> {
+        let accepted = self.accepted()?;
+        (!self.is_accepted() && !accepted.ids.is_empty()).then_some(accepted)
+    }
+
+    fn is_accepted(&self) -> bool {
+        matches!(self, Self::InProgress(_) | Self::Completed(_))
     }
 
     pub(crate) fn error(&self) -> Option<&AwsError> {
         match self {
-            Self::Failed(error) => Some(error),
+            Self::Failed(_, error) => Some(error),
             _ => None,
         }
     }
@@ -217,10 +261,23 @@ impl RunState {
         errors.find(|error| error.resource == of.as_str())
     }
 
-    /// The distributions that still serve the old container.
+    /// The paths of what was published, or may have been.
+    pub(crate) fn paths_to_invalidate<'a>(
+        &'a self,
+        plan: &'a Plan,
+    ) -> impl Iterator<Item = &'a CdnPath> {
+        let may_be_stored = |object: &&Object| {
+            let upload = &self.uploads[&object.key];
+            upload.is_done() || upload.is_unknown()
+        };
+        let objects = plan.objects().filter(may_be_stored);
+        objects.map(|object| &object.cdn_path)
+    }
+
+    /// The distributions that still serve an old container.
     pub(crate) fn not_invalidated(&self) -> Vec<&DistributionId> {
         let invalidations = self.invalidations.iter();
-        let not_accepted = invalidations.filter(|(_, it)| it.ids().is_empty());
+        let not_accepted = invalidations.filter(|(_, it)| !it.is_accepted());
         not_accepted.map(|(id, _)| id).collect()
     }
 
@@ -240,9 +297,15 @@ impl RunState {
     /// Whether one of `not_invalidated` may have been invalidated after all, as CloudFront did not respond.
     pub(crate) fn may_be_invalidated(&self) -> bool {
         self.invalidations.iter().any(|(_, it)| {
-            matches!(it, Invalidation::InFlight)
+            matches!(it, Invalidation::InFlight(_))
                 || it.error().is_some_and(|error| error.outcome_unknown)
         })
+    }
+
+    /// Of the distributions that were invalidated in part, what was.
+    pub(crate) fn invalidated_in_part(&self) -> impl Iterator<Item = (&DistributionId, &Accepted)> {
+        let invalidations = self.invalidations.iter();
+        invalidations.filter_map(|(id, it)| Some((id, it.accepted_in_part()?)))
     }
 
     /// The permissions that the run needs, with the caller's account if it is known by now.

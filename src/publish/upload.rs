@@ -5,21 +5,33 @@ use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::join;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at, Instant};
 
-use super::compare::{already_reported, Comparison, Read, Sources};
+use super::compare::{already_reported, may_read_s3, Comparison, Read, Sources};
 use super::event::Event;
 use super::only_newer::{self, NotReplaced};
 use super::publisher::Publisher;
 use super::state::Upload;
+use crate::aws::config::OPERATION_TIMEOUT;
+use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
-use crate::aws::s3::{self, Precondition};
+use crate::aws::s3::{self, Precondition, PUT_OBJECT};
 use crate::container::object::{Container, Object};
+use crate::settings::names::s3_uri;
 use crate::settings::Settings;
 
 /// How many containers are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms they keep one
 /// processor busy, and more are not faster.
 const MAX_CONCURRENT_UPLOADS: usize = 64;
+
+/// Until when all uploads of a run end. The last one starts so early that it has `UPLOAD_TIMEOUT`.
+const UPLOADS_TIMEOUT: Duration = Duration::from_mins(20);
+
+/// Until when an upload ends, with all its attempts and the lookup of what became of them.
+const UPLOAD_TIMEOUT: Duration = OPERATION_TIMEOUT;
+
+/// The part of it that is left for the lookup.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much later than the read of the live container the upload that replaces it starts, unless S3 responds before. The two
 /// take different ways through S3, which may otherwise read what was just uploaded.
@@ -39,8 +51,9 @@ pub(crate) async fn upload(publisher: &Publisher<'_>) {
     let (aws, cdn, settings) = (publisher.aws, publisher.cdn, publisher.settings());
     let comparison = &Comparison::new(Ok(aws), cdn, settings, Some(&run.caller_reference));
     let containers = &run.plan.containers;
+    let deadline = Instant::now() + UPLOADS_TIMEOUT;
     Sources::for_each(containers, MAX_CONCURRENT_UPLOADS, |container, sources| {
-        publish_container(publisher, comparison, sources, container)
+        publish_container(publisher, comparison, sources, container, deadline)
     })
     .await;
     publisher.emit(&Event::AllUploaded);
@@ -53,18 +66,23 @@ async fn publish_container(
     comparison: &Comparison<'_>,
     mut sources: Sources,
     container: &Container,
+    deadline: Instant,
 ) -> (Sources, ()) {
-    let upload = Box::pin(upload_container(publisher, container));
+    let upload = Box::pin(upload_container(publisher, container, deadline));
     let uploaded = {
         let read = Box::pin(comparison.read(container, &mut sources));
-        let compare = |read| compare(publisher, comparison, read, container);
+        let compare = |read| async {
+            let compare = compare(publisher, comparison, read, container);
+            // What is served may take long to parse, and no upload waits for that.
+            let _ = timeout_at(deadline, compare).await;
+        };
         if Comparison::reads_s3_meanwhile(publisher.settings()) {
             publisher.preconnect.s3().await;
             with_head_start(read, compare, upload).await
         } else {
-            compare(read.await).await;
+            let compare = compare(read.await);
             publisher.preconnect.s3().await;
-            upload.await
+            join(compare, upload).await.1
         }
     };
     for object in uploaded {
@@ -112,13 +130,20 @@ async fn compare(
 async fn upload_container<'a>(
     publisher: &Publisher<'_>,
     container: &'a Container,
+    deadline: Instant,
 ) -> Vec<&'a Object> {
     let run = publisher.run;
     let mut uploaded = Vec::new();
     for object in container.objects.iter() {
+        let end = Instant::now() + UPLOAD_TIMEOUT;
+        if end > deadline {
+            let error = too_late(publisher.settings(), object);
+            run.set_upload(&object.key, Upload::Failed(error));
+            break;
+        }
         // Before the request, so that whoever ends the run meanwhile knows that it may have been sent.
         run.set_upload(&object.key, Upload::InFlight);
-        if let Err(problem) = put(publisher, object).await {
+        if let Err(problem) = put(publisher, object, end).await {
             let upload = match problem {
                 NotReplaced::Superseded(build) => Upload::Superseded(build),
                 NotReplaced::Failed(error) => Upload::Failed(error),
@@ -132,14 +157,54 @@ async fn upload_container<'a>(
     uploaded
 }
 
-async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), NotReplaced> {
-    let (client, settings) = (&publisher.aws.s3, publisher.settings());
-    if settings.only_newer {
-        return only_newer::put_if_newer(publisher, object).await;
+fn too_late(settings: &Settings, object: &Object) -> AwsError {
+    let minutes = UPLOADS_TIMEOUT.as_secs() / 60;
+    AwsError::refused(
+        PUT_OBJECT,
+        s3_uri(&settings.target.bucket, &object.key),
+        format!("not started, as the {minutes} min for all uploads of a run were over"),
+        "re-run, or publish fewer containers in one run",
+    )
+}
+
+/// Uploads an object. If no attempt was conclusive, looks whether it is stored.
+async fn put(
+    publisher: &Publisher<'_>,
+    object: &Object,
+    deadline: Instant,
+) -> Result<(), NotReplaced> {
+    let put = async {
+        let deadline = deadline - LOOKUP_TIMEOUT;
+        let (client, settings) = (&publisher.aws.s3, publisher.settings());
+        if settings.only_newer {
+            return only_newer::put_if_newer(publisher, object, deadline).await;
+        }
+        let (run, precondition) = (&publisher.run.caller_reference, &Precondition::None);
+        let put = s3::put_object(client, settings, run, object, precondition, deadline);
+        Ok(put.await?)
+    };
+    match put.await {
+        Err(NotReplaced::Failed(error))
+            if error.outcome_unknown && is_stored(publisher, object, deadline).await =>
+        {
+            Ok(())
+        }
+        put => put,
     }
-    let run = &publisher.run.caller_reference;
-    let put = s3::put_object(client, settings, run, object, &Precondition::None);
-    Ok(put.await?)
+}
+
+/// Whether S3 has the object of this run, as far as the credentials show that.
+async fn is_stored(publisher: &Publisher<'_>, object: &Object, deadline: Instant) -> bool {
+    let settings = publisher.settings();
+    if !may_read_s3(settings) {
+        return false;
+    }
+    let stored = s3::head_object(&publisher.aws.s3, settings, &object.key, deadline).await;
+    stored.is_ok_and(|stored| {
+        let metadata = stored.metadata();
+        let reference = metadata.and_then(|metadata| metadata.get(Object::CALLER_REFERENCE));
+        reference == Some(&publisher.run.caller_reference)
+    })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::mojito::experiment::{BuildInfo, Experiment};
 use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
-use crate::publish::state::{ContainerState, Invalidation, RunState, Upload, Verification};
+use crate::publish::state::{ContainerState, RunState, Verification};
 use crate::settings::environment::Environment;
 use crate::settings::names::{
     BucketName, CdnPath, ContainerName, DistributionId, ObjectKey, Variant,
@@ -76,14 +76,14 @@ struct ObjectResult<'a> {
     /// Bytes.
     size: u64,
     compressed_size: u64,
-    upload: &'a Upload,
+    upload: &'static str,
     error: Option<AwsErrorResult<'a>>,
 }
 
 #[derive(Serialize)]
 struct InvalidationResult<'a> {
     distribution_id: &'a DistributionId,
-    status: &'a Invalidation,
+    status: &'static str,
     ids: &'a [String],
     error: Option<AwsErrorResult<'a>>,
 }
@@ -226,7 +226,7 @@ impl<'a> RunResult<'a> {
             invalidations: invalidations
                 .map(|(distribution_id, invalidation)| InvalidationResult {
                     distribution_id,
-                    status: invalidation,
+                    status: invalidation.status(),
                     ids: invalidation.ids(),
                     error: invalidation
                         .error()
@@ -293,7 +293,7 @@ impl<'a> ContainerResult<'a> {
                 path: &object.cdn_path,
                 size: object.size.0,
                 compressed_size: object.compressed_size().0,
-                upload,
+                upload: upload.status(),
                 error: upload.error().map(in_result),
             }
         };

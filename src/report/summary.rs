@@ -11,12 +11,13 @@ use super::progress::{MAX_LISTED, NOTHING_INVALIDATED};
 use super::tables;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
+use crate::common::byte_size::with_separators;
 use crate::common::layout::first_ten;
 use crate::container::object::Container;
 use crate::exit::Exit;
 use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
-use crate::publish::state::{ContainerState, RunState, Verification};
+use crate::publish::state::{ContainerState, RunState, Upload, Verification};
 use crate::publish::verify;
 use crate::settings::names::public_url_of;
 
@@ -36,6 +37,7 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
         .chain(not_published(plan, outcome))
         .chain(superseded(plan, &outcome.state))
         .chain(not_invalidated(plan, &outcome.state))
+        .chain(invalidated_in_part(plan, &outcome.state))
         .chain(next(outcome));
     let text = lines.collect::<Vec<_>>().join("\n");
     match outcome.exit {
@@ -144,6 +146,9 @@ fn state(plan: &Plan, outcome: &Outcome) -> String {
         Exit::Published => published,
         Exit::NotInvalidated if state.may_be_invalidated() => {
             format!("{published}, but it is not known whether CloudFront was invalidated")
+        }
+        Exit::NotInvalidated if state.invalidated_in_part().next().is_some() => {
+            format!("{published}, but not everything was invalidated in CloudFront")
         }
         Exit::NotInvalidated => format!("{published}, but CloudFront was not invalidated"),
         Exit::NotVerified if state.verifications.keys().any(|url| is_store(url)) => {
@@ -269,7 +274,16 @@ fn not_known(plan: &Plan, state: &RunState) -> String {
     let unknown = in_state(plan, state, ContainerState::Unknown);
     let was = if unknown.len() == 1 { "was" } else { "were" };
     let names = names(&unknown);
-    format!("not known whether {names} {was} replaced: no response from S3")
+    let is_in_flight = |container: &&Container| {
+        let minified = container.minified();
+        minified.is_some_and(|object| matches!(state.uploads[&object.key], Upload::InFlight))
+    };
+    let why = if unknown.iter().all(is_in_flight) {
+        "no response from S3"
+    } else {
+        "S3 did not confirm it"
+    };
+    format!("not known whether {names} {was} replaced: {why}")
 }
 
 /// What `ONLY_NEWER` did not replace, and what is live instead.
@@ -297,11 +311,13 @@ pub(crate) fn superseded(plan: &Plan, state: &RunState) -> Vec<String> {
 fn not_invalidated(plan: &Plan, state: &RunState) -> Option<String> {
     let distributions = state.not_invalidated();
     let published = in_state(plan, state, ContainerState::Published);
-    if distributions.is_empty() || published.is_empty() {
+    let unknown = in_state(plan, state, ContainerState::Unknown);
+    if distributions.is_empty() || published.is_empty() && unknown.is_empty() {
         return None;
     }
     let ids: Vec<&str> = distributions.iter().map(|id| id.as_str()).collect();
-    let serves = if state.may_be_invalidated() {
+    let is_in_part = state.invalidated_in_part().next().is_some();
+    let serves = if published.is_empty() || is_in_part || state.may_be_invalidated() {
         "may still serve"
     } else {
         "still serves"
@@ -311,6 +327,20 @@ fn not_invalidated(plan: &Plan, state: &RunState) -> Option<String> {
         first_ten(&ids),
         cache_end(plan, state)
     ))
+}
+
+/// What CloudFront accepted before a request failed.
+fn invalidated_in_part(plan: &Plan, state: &RunState) -> Vec<String> {
+    let all = state.paths_to_invalidate(plan).count();
+    let in_part = state.invalidated_in_part().map(|(distribution, accepted)| {
+        format!(
+            "{} of {} paths were invalidated in {distribution} ({})",
+            with_separators(accepted.paths as u64),
+            with_separators(all as u64),
+            accepted.ids.join(", ")
+        )
+    });
+    in_part.collect()
 }
 
 fn next(outcome: &Outcome) -> Option<String> {

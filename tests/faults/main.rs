@@ -10,6 +10,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod setting;
+mod several_requests;
 mod stops;
 mod table;
 mod timeouts;

@@ -336,7 +336,7 @@ fn lies(case: &Case, ended: &Ended, signal: &str, wrong: &mut Vec<String>) {
             }
         }
     }
-    let Some(result) = case.result() else {
+    let Some(result) = case.stored_result() else {
         must(
             says(" is ") || ended.code == Some(3),
             "it stored no result and does not say what it did",

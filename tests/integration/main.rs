@@ -34,6 +34,7 @@ mod aws {
     mod oversized_responses;
 }
 mod publish {
+    mod confirmation;
     mod failures;
     mod many_containers;
     mod only_newer;

@@ -194,10 +194,16 @@ impl Case {
         self.result_path().is_some_and(|path| path.exists())
     }
 
-    /// The result that a run has stored.
-    pub(crate) fn result(&self) -> Option<Value> {
+    /// The result that a run has stored, if it has.
+    pub(crate) fn stored_result(&self) -> Option<Value> {
         let content = fs::read(self.result_path()?).ok()?;
         Some(serde_json::from_slice(&content).expect("the result is JSON"))
+    }
+
+    /// The result that the last run has stored.
+    #[track_caller]
+    pub(crate) fn result(&self) -> Value {
+        self.stored_result().expect("the run has stored its result")
     }
 
     fn result_path(&self) -> Option<PathBuf> {

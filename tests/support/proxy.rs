@@ -37,6 +37,60 @@ pub(crate) enum Fault {
     MalformedDocument,
     /// The request takes effect; the response is shorter than it says.
     TooLongLength,
+    /// Nothing is passed on; what comes back looks like a success.
+    Forged(Forged),
+}
+
+/// A success that is not AWS's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Forged {
+    /// 200 with a page.
+    Page,
+    /// This status with nothing.
+    Status(u16),
+    /// AWS's own status with nothing else: no checksum, no `ETag`, no document.
+    Bare,
+    /// 200 with an error document.
+    ErrorDocument,
+    /// What AWS answers to another request: another checksum, or another invalidation.
+    OfAnotherRequest,
+}
+
+impl Forged {
+    fn response(self, head: &str) -> String {
+        let is_invalidation = head.starts_with("POST /2020-05-31/");
+        let (status, headers, body) = match self {
+            Self::Page => (200, "Content-Type: text/html\r\n", "<html>It works!</html>".to_owned()),
+            Self::Status(status) => (status, "", String::new()),
+            Self::Bare if is_invalidation => (201, "", String::new()),
+            Self::Bare => (200, "", String::new()),
+            Self::ErrorDocument => (
+                200,
+                "Content-Type: application/xml\r\n",
+                error_document(head, "InternalError"),
+            ),
+            Self::OfAnotherRequest if is_invalidation => (
+                201,
+                "Location: https://cloudfront.amazonaws.com/2020-05-31/distribution/EOTHER/invalidation/IOTHER\r\n",
+                "<Invalidation><Id>IOTHER</Id><Status>InProgress</Status><CreateTime>2026-11-24T05:00:00Z</CreateTime>\
+                 <InvalidationBatch><Paths><Quantity>1</Quantity><Items><Path>/*</Path></Items></Paths>\
+                 <CallerReference>other</CallerReference></InvalidationBatch></Invalidation>"
+                    .to_owned(),
+            ),
+            Self::OfAnotherRequest => (
+                200,
+                "ETag: \"d41d8cd98f00b204e9800998ecf8427e\"\r\n\
+                 x-amz-checksum-sha256: 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\r\n",
+                String::new(),
+            ),
+        };
+        // A response with this status has no length.
+        let length = match status {
+            204 => String::new(),
+            _ => format!("Content-Length: {}\r\n", body.len()),
+        };
+        format!("HTTP/1.1 {status} Forged\r\n{headers}{length}\r\n{body}")
+    }
 }
 
 /// Which requests a fault is for.
@@ -111,6 +165,10 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
                 // Until the client gives up.
                 let _ = stream.read(&mut [0]);
                 return Ok(());
+            }
+            Some(Fault::Forged(forged)) => {
+                stream.write_all(forged.response(&head).as_bytes())?;
+                continue;
             }
             Some(Fault::Status(status, code)) => {
                 let body = error_document(&head, code);

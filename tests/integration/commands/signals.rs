@@ -56,7 +56,7 @@ fn each_signal_that_is_to_end_a_process_ends_it_by_name() {
         stopped(&case, &format!("-{name}"), &upload)
             .exits(3)
             .contains(&format!("✖ stopped by SIG{name} after "));
-        let result = case.result().unwrap();
+        let result = case.result();
         assert_eq!(result["stopped_by"], format!("SIG{name}"));
         let case = Case::production().arg("check");
         let sts = case.hold("POST", "/");
@@ -219,7 +219,7 @@ fn stopped_while_nobody_reads_its_log_it_ends_with_the_right_code() {
     invalidation.wait();
     run::send(&child, "-TERM");
     assert_eq!(child.wait().unwrap().code(), Some(4));
-    let result = case.result().unwrap();
+    let result = case.result();
     assert_eq!(result["stopped_by"], "SIGTERM");
     assert_eq!(result["invalidations"][0]["status"], "unknown");
     drop(reader);

@@ -438,7 +438,7 @@ fn the_outcome_of_an_upload_without_a_response_is_unknown() {
     case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "after": true, "hang_up": true, "times": 99}));
     case.run()
         .exits(3)
-        .contains("not known whether mojito was replaced: no response from S3")
+        .contains("not known whether mojito was replaced: S3 did not confirm it")
         .does_not_contain("not replaced:");
     assert_eq!(case.keys(), ["js/mojito.js"]);
     // It may be there, so it is invalidated all the same.

@@ -52,7 +52,7 @@ fn assert_published(output: OwnedFd, while_running: impl FnOnce()) {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_eq!(case.keys(), ["js/mojito.js"]);
     assert_eq!(case.invalidations().len(), 1);
-    assert_eq!(case.result().unwrap()["exit"], "published");
+    assert_eq!(case.result()["exit"], "published");
 }
 
 #[test]

@@ -273,9 +273,11 @@ class World:
         self.edge_cache = {}
         self.edge_is_stale = False
         self.edge_headers = CLOUDFRONT_HEADERS
-        # What a store that is not AWS's does otherwise: it ignores the conditions of a write, or drops these headers.
+        # What a store that is not AWS's does otherwise: it ignores the conditions of a write, drops these headers of an object,
+        # or answers an upload without these headers.
         self.ignores_conditions = False
         self.drops_headers = []
+        self.omits_headers = []
         self.lock = threading.Lock()
         self.uploads = threading.Lock()
         s3.create_bucket(self.bucket, REGION)
@@ -351,12 +353,20 @@ class World:
         if method == "PUT":
             # S3 checks an upload's condition and stores it in one; moto lets another upload in between.
             with self.uploads:
-                parts = application(environ, start)
+                parts = application(environ, self.without_omitted(start))
                 stored = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
                 for header in self.drops_headers if stored else []:
                     stored.metadata.pop(header, None)
                 return parts
         return application(environ, start)
+
+    def without_omitted(self, start):
+        """The start of an answer without the headers that this world's store does not send."""
+
+        def start_without(status, headers, exc_info=None):
+            return start(status, [(name, value) for name, value in headers if name.lower() not in self.omits_headers], exc_info)
+
+        return start_without
 
     def respond_as_edge(self, environ, start_response):
         """A CloudFront edge: keeps what it fetched until the path is invalidated."""
@@ -640,8 +650,8 @@ def set_edge_headers(world, headers):
     world.edge_headers = headers
 
 
-def set_store(world, ignores_conditions=False, drops_headers=()):
-    world.ignores_conditions, world.drops_headers = ignores_conditions, drops_headers
+def set_store(world, ignores_conditions=False, drops_headers=(), omits_headers=()):
+    world.ignores_conditions, world.drops_headers, world.omits_headers = ignores_conditions, drops_headers, omits_headers
 
 
 def edge_requests(world):
