@@ -4,11 +4,13 @@
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
+use aws_sdk_sts::types::Credentials as StsCredentials;
 
 use super::config::too_many_requests;
 use super::error::AwsError;
 use super::error_kind::ASSUME_ROLE;
 use super::iam_policy::{Permissions, MAX_SESSION_POLICY};
+use crate::common::printable::UntrustedText;
 use crate::settings::aws::{RoleArn, Token};
 use crate::settings::pipeline::Build;
 
@@ -44,10 +46,24 @@ pub(crate) async fn assume_role(
         .set_policy(policy)
         .send()
         .await
-        .map_err(|error| AwsError::new(ASSUME_ROLE, role.as_str(), &error))?;
-    let missing = "the response has no credentials";
+        .map_err(|error| {
+            let response = error.raw_response();
+            let is_success = response.is_some_and(|it| it.status().is_success());
+            let error = AwsError::new(ASSUME_ROLE, role.as_str(), &error);
+            if is_success {
+                // It may hold the credentials of a session.
+                let message = "the response cannot be read, and is not shown".to_owned();
+                AwsError { message, ..error }
+            } else {
+                error
+            }
+        })?;
+    let missing = "the response has no complete credentials";
     let missing = || AwsError::unexpected(ASSUME_ROLE, role.as_str(), missing);
-    let credentials = output.credentials().ok_or_else(missing)?;
+    let credentials = output.credentials();
+    let credentials = credentials
+        .filter(|it| is_complete(it))
+        .ok_or_else(missing)?;
     Ok(Credentials::new(
         credentials.access_key_id(),
         credentials.secret_access_key(),
@@ -57,13 +73,22 @@ pub(crate) async fn assume_role(
     ))
 }
 
+/// Whether nothing is missing, which the SDK replaces by nothing and by 1970 where a response is cut off.
+fn is_complete(credentials: &StsCredentials) -> bool {
+    let parts = [
+        credentials.access_key_id(),
+        credentials.secret_access_key(),
+        credentials.session_token(),
+    ];
+    !parts.contains(&"") && credentials.expiration().secs() > 0
+}
+
 /// Names the session after the repository and build, so that `CloudTrail` events lead back to the pipeline.
 fn session_name(build: &Build) -> String {
-    let repository = build.repository.as_deref().unwrap_or("mojito-publish");
-    let number = build
-        .build_number
-        .as_ref()
-        .map(|number| format!("-{number}"));
+    let repository = build.repository.as_ref().map(UntrustedText::exact);
+    let repository = repository.unwrap_or("mojito-publish");
+    let number = build.build_number.as_ref();
+    let number = number.map(|number| format!("-{}", number.exact()));
     let number = number.unwrap_or_default();
     let is_refused = |c: char| !(c.is_ascii_alphanumeric() || "_=,.@-".contains(c));
     let mut name = repository.replace(is_refused, "-");
@@ -80,8 +105,8 @@ mod tests {
     #[test]
     fn a_session_is_named_after_the_repository_and_build() {
         let build = |repository: &str| Build {
-            repository: Some(repository.to_owned()),
-            build_number: Some("57".to_owned()),
+            repository: Some(repository.into()),
+            build_number: Some("57".into()),
             ..Build::default()
         };
         assert_eq!(session_name(&build("acme/site")), "acme-site-57");
