@@ -75,7 +75,7 @@ mod tests {
     #[track_caller]
     fn case(header: Option<(&'static str, &'static str)>, body: &str, expected: &[&str]) {
         let mut request = HttpRequest::new(SdkBody::from(body));
-        for (name, value) in header {
+        if let Some((name, value)) = header {
             request.headers_mut().insert(name, value);
         }
         assert_eq!(of_request(&request), expected);

@@ -173,9 +173,9 @@ struct Profiles(Vec<Profile>);
 impl Profiles {
     /// Empty if there are none, of which the provider says why.
     async fn load(name: Option<&str>) -> Self {
-        let (fs, env, files) = (Fs::real(), Env::real(), Default::default());
+        let (fs, env) = (Fs::real(), Env::real());
         let name = name.map(|name| name.to_owned().into());
-        let set = aws_config::profile::load(&fs, &env, &files, name).await;
+        let set = aws_config::profile::load(&fs, &env, &<_>::default(), name).await;
         set.map_or_else(|_| Self::default(), |set| Self::of(&set))
     }
 

@@ -215,7 +215,7 @@ pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
 fn literal_text(text: &str) -> Result<String, &'static str> {
     let is_refused = |c: char| is_unsafe_in_log(c) || "*?$\"\\".contains(c);
     let is_literal = !text.contains(is_refused);
-    let expected = "no `*`, `?`, `$`, `\"`, `\\`, control or invisible characters, which IAM, CloudFront or a reader would not take literally";
+    let expected = "no `*`, `?`, `$`, `\"`, `\\`, control or invisible characters, which IAM or CloudFront would not take literally or a reader would not see";
     valid_text(is_literal, text, expected)
 }
 

@@ -171,3 +171,34 @@ pub(crate) struct RawTrust {
     pub(crate) bitbucket_repo_uuid: Option<String>,
     pub(crate) bitbucket_deployment_environment_uuid: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_and_misplaced_secrets_are_secret() {
+        let raw: Raw = [
+            (
+                "AWS_ACCESS_KEY_ID",
+                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            ),
+            (
+                "HTTPS_PROXY",
+                "http://me:pass%40word@proxy.example.com:3128",
+            ),
+        ]
+        .into_iter()
+        .collect();
+        let secrets: Vec<String> = raw.secrets().collect();
+        let expected = ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "pass@word"];
+        assert_eq!(secrets, expected);
+        let raw: Raw = [
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+            ("HTTPS_PROXY", "http://me@proxy:3128"),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(raw.secrets().count(), 0);
+    }
+}

@@ -91,7 +91,11 @@ impl Form {
             Self::Base64UrlNoPad => URL_SAFE_NO_PAD.encode(secret),
             Self::LineBreaks => format!("\r\n{secret}\n\n"),
             Self::Twice => format!("{secret}{secret} {secret}"),
-            Self::Overlapping => format!("{}{secret}{TAIL}", &secret[..9]),
+            // The start of a secret, it, and what another ends with that starts in it.
+            Self::Overlapping => {
+                let tail = if secret.ends_with(TAIL) { "" } else { TAIL };
+                format!("{}{secret}{tail}", &secret[..9])
+            }
         }
     }
 }
@@ -270,13 +274,14 @@ fn assert_no_secret(text: &str, secrets: [&str; 2], what: &str) {
 /// A run in which AWS, a file, a variable or an argument has the secret in it.
 fn run(number: usize, form: Form, place: Place) {
     // Where the keys come from; those of a profile and of a process are known only when the run gets them.
-    let case = match number % 3 {
+    let source = number % 3;
+    let case = match source {
         0 => Case::production(),
         _ => Case::with_profile("acme").env("AWS_PROFILE", "acme"),
     };
     let secret = case.world.secret_access_key.clone();
     let other = format!("{}{TAIL}", &secret[secret.len() / 2..]);
-    let case = if number % 3 == 2 {
+    let case = if source == 2 {
         let keys = json!({"Version": 1, "AccessKeyId": case.world.access_key_id, "SecretAccessKey": secret});
         case.file("keys.json", keys.to_string())
             .file(".aws/credentials", "")
@@ -295,14 +300,21 @@ fn run(number: usize, form: Form, place: Place) {
             "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
             shared.to_str().unwrap(),
         )
-        .env("DEBUG", if number % 2 == 0 { "true" } else { "false" });
+        .env(
+            "DEBUG",
+            if number.is_multiple_of(2) {
+                "true"
+            } else {
+                "false"
+            },
+        );
     // The profile's keys cannot be echoed by what is there before they are read.
     let is_early = matches!(
         place,
         Place::ConfigJs | Place::Container | Place::Tag | Place::Argument
     );
     let of_role = matches!(place, Place::RoleMessage | Place::RoleUnreadable);
-    let echoed = if of_role || is_early && number % 3 != 0 {
+    let echoed = if of_role || is_early && source != 0 {
         &other
     } else {
         &secret

@@ -516,3 +516,38 @@ fn an_argument_that_may_be_a_secret_is_not_shown() {
         .arg(word);
     case.run().exits(2).does_not_contain(word);
 }
+
+#[test]
+fn what_an_sso_session_gives_is_secret() {
+    const TOKEN: &str = "an-sso-token/of+somebody=";
+    const SECRET: &str = "an-sso-secret/of+somebody=";
+    const START: &str = "https://acme.awsapps.com/start";
+    // AWS's tools name the file by the SHA-1 of `START`.
+    const CACHE: &str = ".aws/sso/cache/40169cea58ca6cbf23fb27b2542923fb5f524af0.json";
+    let cached = json!({"startUrl": START, "region": "ap-southeast-2", "accessToken": TOKEN, "expiresAt": "2099-01-01T00:00:00Z"});
+    let profile = format!(
+        "[profile acme]\nsso_start_url = {START}\nsso_region = ap-southeast-2\nsso_account_id = 123456789012\nsso_role_name = r\n"
+    );
+    let encoded = SECRET.replace('/', "%2F");
+    let role = json!({"roleCredentials": {"accessKeyId": "AKIA", "secretAccessKey": SECRET, "sessionToken": "an-sso-session-token", "expiration": 4_070_908_800_000_u64}});
+    for (status, answer, expected) in [
+        (401, json!({"message": format!("not {TOKEN}")}), "not ***"),
+        (200, role, "InvalidAccessKeyId (HTTP 403): not ***"),
+    ] {
+        let case = Case::with_profile("unused")
+            .file(".aws/config", &profile)
+            .file(CACHE, cached.to_string())
+            .env("AWS_PROFILE", "acme")
+            .env("DEBUG", "true");
+        let errortype = json!({"x-amzn-errortype": "UnauthorizedException"});
+        case.fault(json!({"method": "GET", "path": "/federation/credentials", "status": status, "headers": errortype, "body": answer.to_string(), "times": 9}));
+        let error = format!(
+            "<Error><Code>InvalidAccessKeyId</Code><Message>not {encoded}</Message></Error>"
+        );
+        case.fault(
+            json!({"method": "PUT", "path": "mojito.js", "status": 403, "body": error, "times": 9}),
+        );
+        let ended = case.run().exits(3).contains(expected);
+        ended.does_not_contain("an-sso-");
+    }
+}

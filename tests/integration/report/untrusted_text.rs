@@ -1,6 +1,7 @@
 //! Text from elsewhere in the log and in the result: nothing in it can change how the text around it is read.
 
 use std::fs;
+use std::thread;
 
 use serde_json::json;
 
@@ -145,4 +146,44 @@ fn the_text_of_a_response_and_of_a_container_cannot_forge_a_line() {
         .unset("CONTAINER_NAME")
         .file("config.js", config);
     assert_safe(&case.run().exits(2));
+}
+
+#[test]
+fn no_setting_can_forge_a_line_of_the_log() {
+    const SETTINGS: [&str; 21] = [
+        "ACL",
+        "AWS_ACCOUNT_ID",
+        "AWS_CA_BUNDLE",
+        "AWS_DEFAULT_REGION",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_OIDC_ROLE_ARN",
+        "AWS_REGION",
+        "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
+        "BITBUCKET_PIPE_STORAGE_DIR",
+        "BITBUCKET_STEP_RUN_NUMBER",
+        "BITBUCKET_WORKSPACE",
+        "CACHE_CONTROL",
+        "DISTRIBUTION_ID",
+        "ENVIRONMENT",
+        "HTTPS_PROXY",
+        "LOCAL_PATH",
+        "MAX_SIZE",
+        "PUBLIC_URL",
+        "S3_BUCKET",
+        "WAIT",
+    ];
+    thread::scope(|scope| {
+        for name in SETTINGS {
+            scope.spawn(move || {
+                for value in [HOSTILE, LINES] {
+                    let case = Case::production().env(name, value).env("DEBUG", "true");
+                    assert_safe(&case.run());
+                    let mut policy = case.command();
+                    policy.args(["policy", "--trust", "--any-environment"]);
+                    assert_safe(&case.ended(policy.output().unwrap()));
+                }
+            });
+        }
+    });
 }
