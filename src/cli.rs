@@ -1,14 +1,21 @@
 //! The command line. A pipe has none; by hand it chooses the command, the environment and the dry run.
 
+use std::process;
+
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use crate::aws::trust_policy::TrustFlags;
 use crate::common::layout::columns;
+use crate::common::secrets;
 use crate::exit;
-use crate::report::console::Stream;
+use crate::report::console::{Console, Stream};
 use crate::settings::help;
 use crate::settings::raw::RawTrust;
 use crate::settings::{Flags, Purpose};
+
+/// Longer words than any flag or command are not shown where they are wrong.
+const MAX_WORD: usize = 24;
 
 /// Publishes a built Mojito container to S3 and invalidates CloudFront
 #[derive(Debug, Parser)]
@@ -115,6 +122,18 @@ impl Command {
 }
 
 impl Cli {
+    /// Parses the arguments of the process. Ends it if they are wrong, and for `--help` and `--version`.
+    pub(crate) fn of_process() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            if error.use_stderr() {
+                secrets::register(rejected(&error));
+                Console::usage_error(&error.render().to_string());
+                process::exit(error.exit_code());
+            }
+            error.exit()
+        })
+    }
+
     pub(crate) fn into_command(self) -> Command {
         let mut flags = Flags::default();
         match self.command.unwrap_or(CliCommand::Publish(self.publish)) {
@@ -146,4 +165,26 @@ impl Cli {
             }
         }
     }
+}
+
+/// What is wrong in the arguments and not a word, such as a misspelled flag. It may be a secret.
+fn rejected(error: &Error) -> impl Iterator<Item = &str> {
+    let is_word = |text: &str| {
+        let is_of_word = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+        text.len() < MAX_WORD && text.bytes().all(is_of_word)
+    };
+    let is_rejected = |kind| match kind {
+        ContextKind::InvalidSubcommand | ContextKind::InvalidValue | ContextKind::TrailingArg => {
+            true
+        }
+        ContextKind::InvalidArg => error.kind() == ErrorKind::UnknownArgument,
+        _ => false,
+    };
+    let rejected = error.context().filter(move |(kind, _)| is_rejected(*kind));
+    let texts = rejected.flat_map(|(_, value)| match value {
+        ContextValue::String(text) => std::slice::from_ref(text),
+        ContextValue::Strings(texts) => texts,
+        _ => &[],
+    });
+    texts.map(String::as_str).filter(move |text| !is_word(text))
 }

@@ -37,8 +37,6 @@ pub mod fuzzing;
 use std::panic;
 use std::sync::Arc;
 
-use clap::Parser;
-
 use crate::aws::debug_log;
 use crate::cli::{Cli, Command};
 use crate::commands::ending::Ending;
@@ -55,7 +53,7 @@ use crate::settings::raw::Raw;
 pub fn main() -> ! {
     let raw = Raw::of_process();
     secrets::register(raw.secrets());
-    let command = Cli::parse().into_command();
+    let command = Cli::of_process().into_command();
     let build = Build::new(&raw.build);
     let stream = command.log_stream();
     let no_color = raw.build.no_color.is_some();

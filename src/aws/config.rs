@@ -8,8 +8,10 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_smithy_runtime::client::retries::classifiers::HttpStatusCodeClassifier;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_types::service_config::ServiceConfigKey;
 
 use crate::settings::aws::AwsSettings;
+use crate::settings::problems::{InvalidSetting, WITHOUT_PASSWORD};
 use crate::settings::Settings;
 
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -19,14 +21,20 @@ pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) const OPERATION_TIMEOUT: Duration = Duration::from_mins(1);
 const MAX_ATTEMPTS: u32 = 5;
 
-/// Loads the shared configuration, without credentials.
-pub(crate) async fn load(settings: &Settings, client: SharedHttpClient) -> SdkConfig {
+/// Services that may have an endpoint of their own in a profile, by AWS's names for them.
+const SERVICES: [&str; 5] = ["S3", "CloudFront", "STS", "SSO", "SSO OIDC"];
+
+/// Loads the shared configuration, without credentials. Fails if an endpoint in it has a password, as in the variables.
+pub(crate) async fn load(
+    settings: &Settings,
+    client: SharedHttpClient,
+) -> Result<SdkConfig, InvalidSetting> {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_attempt_timeout(ATTEMPT_TIMEOUT)
         .operation_timeout(OPERATION_TIMEOUT)
         .build();
-    aws_config::defaults(BehaviorVersion::latest())
+    let config = aws_config::defaults(BehaviorVersion::latest())
         .http_client(client)
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS))
@@ -35,7 +43,24 @@ pub(crate) async fn load(settings: &Settings, client: SharedHttpClient) -> SdkCo
         .region(Region::new(settings.target.region.clone()))
         .no_credentials()
         .load()
-        .await
+        .await;
+    if endpoints(&config).any(|url| url.contains('@')) {
+        let problem = format!("of the AWS profile {WITHOUT_PASSWORD}");
+        return Err(InvalidSetting::new("endpoint_url", problem));
+    }
+    Ok(config)
+}
+
+fn endpoints(config: &SdkConfig) -> impl Iterator<Item = String> + '_ {
+    let of_service = |service| {
+        let key = ServiceConfigKey::builder().service_id(service);
+        let key = key.env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+        config.service_config()?.load_config(key.ok()?)
+    };
+    let of_all = config.endpoint_url().map(str::to_owned);
+    of_all
+        .into_iter()
+        .chain(SERVICES.into_iter().filter_map(of_service))
 }
 
 /// The region of the AWS profile, if it has one. Reads files only.

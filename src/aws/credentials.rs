@@ -1,34 +1,27 @@
 //! Resolves the credentials of a run: a role session, static keys, or AWS's default credential provider chain.
 
 use std::fmt::{self, Display, Formatter};
-use std::time::Duration;
 
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
-use aws_config::provider_config::ProviderConfig;
-use aws_config::{imds, SdkConfig};
-use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::ProvideCredentials;
+use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::config::OPERATION_TIMEOUT;
+use super::credential_check::{check, NoCredentials, REMEDY};
+use super::default_chain;
 use super::error::AwsError;
 use super::iam_policy::Permissions;
 use super::oidc;
-use crate::common::causes::causes;
+use crate::common::printable::UntrustedText;
 use crate::settings::aws::CredentialSource;
 use crate::settings::Settings;
-
-/// The EC2 instance metadata service responds in a millisecond or does not exist. CI must not wait for it.
-const INSTANCE_METADATA_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Where the credentials of a run come from. Displayed, it is a phrase without a secret.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct CredentialOrigin {
     source: CredentialKind,
     role: Option<String>,
-    profile: Option<String>,
+    profile: Option<UntrustedText>,
     /// Enough to tell access keys apart. `None` if it is not the ID of one.
     access_key_id_ends_with: Option<String>,
 }
@@ -54,7 +47,8 @@ impl CredentialOrigin {
                 (CredentialKind::DefaultChain, None, None, key)
             }
             CredentialSource::DefaultChain { profile } => {
-                (CredentialKind::Profile, None, profile.clone(), key)
+                let profile = profile.clone().map(UntrustedText::from);
+                (CredentialKind::Profile, None, profile, key)
             }
         };
         Self {
@@ -98,6 +92,12 @@ impl From<AwsError> for ConnectError {
     }
 }
 
+impl From<NoCredentials> for ConnectError {
+    fn from(NoCredentials { reason, remedy }: NoCredentials) -> Self {
+        Self::NoCredentials(reason, remedy)
+    }
+}
+
 /// Resolves the credentials.
 ///
 /// `limit` becomes the session policy if a role is assumed.
@@ -106,73 +106,23 @@ pub(crate) async fn resolve(
     settings: &Settings,
     limit: Option<&Permissions>,
 ) -> Result<Credentials, ConnectError> {
-    Ok(match &settings.aws.credentials {
+    let (credentials, source) = match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {
-            oidc::assume_role(config, role, token, &settings.build, limit).await?
+            let session = oidc::assume_role(config, role, token, &settings.build, limit).await?;
+            (session, format!("STS, for role {role},"))
         }
-        CredentialSource::Keys(keys) => keys.clone(),
+        CredentialSource::Keys(keys) => (keys.clone(), "the variables".to_owned()),
         CredentialSource::DefaultChain { profile } => {
-            from_default_chain(profile.as_deref(), config).await?
+            default_chain::resolve(profile.as_deref(), config).await?
         }
         CredentialSource::None => {
             let reason = "in CI, only credentials that a variable names are used";
             return Err(ConnectError::NoCredentials(reason.to_owned(), REMEDY));
         }
-    })
-}
-
-async fn from_default_chain(
-    profile: Option<&str>,
-    config: &SdkConfig,
-) -> Result<Credentials, ConnectError> {
-    let mut provider_config =
-        ProviderConfig::without_region().with_region(config.region().cloned());
-    if let Some(client) = config.http_client() {
-        provider_config = provider_config.with_http_client(client);
-    }
-    if let Some(timeouts) = config.timeout_config() {
-        provider_config = provider_config.with_timeout_config(timeouts.clone());
-    }
-    let metadata = imds::Client::builder()
-        .configure(&provider_config)
-        .connect_timeout(INSTANCE_METADATA_TIMEOUT)
-        .read_timeout(INSTANCE_METADATA_TIMEOUT)
-        .max_attempts(1)
-        .build();
-    let mut chain = DefaultCredentialsChain::builder()
-        .configure(provider_config)
-        .imds_client(metadata);
-    chain.set_region(config.region().cloned());
-    if let Some(profile) = profile {
-        chain = chain.profile_name(profile);
-    }
-    let chain = chain.build().await;
-    // The SDK sets no timeout for `credential_process`.
-    let resolved = tokio::time::timeout(OPERATION_TIMEOUT, chain.provide_credentials()).await;
-    let timed_out = CredentialsError::provider_timed_out(OPERATION_TIMEOUT);
-    resolved
-        .unwrap_or(Err(timed_out))
-        .map_err(|error| no_credentials(&error, profile))
-}
-
-fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectError {
-    if let (CredentialsError::CredentialsNotLoaded(_), Some(profile)) = (error, profile) {
-        let reason =
-            format!("the AWS profile `{profile}` (`AWS_PROFILE`) does not exist or has none");
-        let remedy = "check the profile's name, and `~/.aws/config` and `~/.aws/credentials`";
-        return ConnectError::NoCredentials(reason, remedy);
-    }
-    let reason = match error {
-        CredentialsError::CredentialsNotLoaded(_) => "checked `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, web identity, container role and instance role".to_owned(),
-        _ => causes(error),
     };
-    let profile = profile.map(|profile| format!(" (`AWS_PROFILE` is `{profile}`)"));
-    let reason = reason + &profile.unwrap_or_default();
-    ConnectError::NoCredentials(reason, REMEDY)
+    check(&credentials, &source)?;
+    Ok(credentials)
 }
-
-const REMEDY: &str = "locally, set `AWS_PROFILE` or run `aws sso login`;\n\
-                      in CI, set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, or `AWS_OIDC_ROLE_ARN`";
 
 /// The end of the access key ID. Anything that is not an ID, such as a secret pasted in its place, is not shown at all.
 fn end_of_key_id(credentials: &Credentials) -> Option<String> {

@@ -3,8 +3,11 @@
 pub(crate) mod attempts;
 pub(crate) mod cloudfront;
 pub(crate) mod config;
+pub(crate) mod credential_check;
+mod credential_requests;
 pub(crate) mod credentials;
 pub(crate) mod debug_log;
+mod default_chain;
 pub(crate) mod error;
 pub(crate) mod error_kind;
 pub(crate) mod gate;

@@ -4,6 +4,7 @@
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
+use aws_sdk_sts::types::Credentials as StsCredentials;
 use tokio::time::Instant;
 
 use super::attempts::Attempts;
@@ -11,6 +12,7 @@ use super::config::{gateway_statuses, OPERATION_TIMEOUT};
 use super::error::AwsError;
 use super::error_kind::ASSUME_ROLE;
 use super::iam_policy::{Permissions, MAX_SESSION_POLICY};
+use crate::common::printable::UntrustedText;
 use crate::settings::aws::{RoleArn, Token};
 use crate::settings::pipeline::Build;
 
@@ -50,9 +52,12 @@ pub(crate) async fn assume_role(
         .send();
     let deadline = Instant::now() + OPERATION_TIMEOUT;
     let output = attempts.send(deadline, request).await?;
-    let missing = "the response has no credentials";
+    let missing = "the response has no complete credentials";
     let missing = || AwsError::unexpected(ASSUME_ROLE, role.as_str(), missing);
-    let credentials = output.credentials().ok_or_else(missing)?;
+    let credentials = output.credentials();
+    let credentials = credentials
+        .filter(|it| is_complete(it))
+        .ok_or_else(missing)?;
     Ok(Credentials::new(
         credentials.access_key_id(),
         credentials.secret_access_key(),
@@ -62,13 +67,22 @@ pub(crate) async fn assume_role(
     ))
 }
 
+/// Whether nothing is missing, which the SDK replaces by nothing and by 1970 where a response is cut off.
+fn is_complete(credentials: &StsCredentials) -> bool {
+    let parts = [
+        credentials.access_key_id(),
+        credentials.secret_access_key(),
+        credentials.session_token(),
+    ];
+    !parts.contains(&"") && credentials.expiration().secs() > 0
+}
+
 /// Names the session after the repository and build, so that `CloudTrail` events lead back to the pipeline.
 fn session_name(build: &Build) -> String {
-    let repository = build.repository.as_deref().unwrap_or("mojito-publish");
-    let number = build
-        .build_number
-        .as_ref()
-        .map(|number| format!("-{number}"));
+    let repository = build.repository.as_ref().map(UntrustedText::exact);
+    let repository = repository.unwrap_or("mojito-publish");
+    let number = build.build_number.as_ref();
+    let number = number.map(|number| format!("-{}", number.exact()));
     let number = number.unwrap_or_default();
     let is_refused = |c: char| !(c.is_ascii_alphanumeric() || "_=,.@-".contains(c));
     let mut name = repository.replace(is_refused, "-");
@@ -85,8 +99,8 @@ mod tests {
     #[test]
     fn a_session_is_named_after_the_repository_and_build() {
         let build = |repository: &str| Build {
-            repository: Some(repository.to_owned()),
-            build_number: Some("57".to_owned()),
+            repository: Some(repository.into()),
+            build_number: Some("57".into()),
             ..Build::default()
         };
         assert_eq!(session_name(&build("acme/site")), "acme-site-57");

@@ -76,13 +76,14 @@ async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Res
     Ok(report(&settings, &probes, &accesses, console))
 }
 
-async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<Aws, ConnectError> {
+async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<Aws, Error> {
     let https = Https::new(settings.aws.ca_bundle.as_deref(), gate);
     let config = config::load(settings, https.client()).await;
+    let config = config.map_err(|problem| Error::Settings(vec![problem]))?;
     let aws = aws::connect(settings, config, None).await?;
     let identity = sts::caller_identity(&aws.config).await;
     progress::identified(&aws.credentials, identity.as_ref().ok(), console);
-    identity?;
+    identity.map_err(ConnectError::from)?;
     Ok(aws)
 }
 

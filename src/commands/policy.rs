@@ -97,15 +97,18 @@ async fn account_of_caller(settings: &Settings, gate: &Gate) -> Result<String, E
     let identity = async {
         let https = Https::new(settings.aws.ca_bundle.as_deref(), gate);
         let config = config::load(settings, https.client()).await;
+        let config = config.map_err(|problem| Error::Settings(vec![problem]))?;
         let aws = aws::connect(settings, config, None).await?;
-        Ok::<_, ConnectError>(sts::caller_identity(&aws.config).await?)
+        let identity = sts::caller_identity(&aws.config).await;
+        Ok::<_, Error>(identity.map_err(ConnectError::from)?)
     };
     let problem = match tokio::time::timeout(IDENTITY_TIMEOUT, identity).await {
         Ok(Ok(identity)) => return Ok(identity.account_id),
-        Ok(Err(ConnectError::NoCredentials(reason, _))) => {
+        Ok(Err(Error::Connect(ConnectError::NoCredentials(reason, _)))) => {
             format!("no credentials found: {reason}")
         }
-        Ok(Err(ConnectError::Aws(error))) => error.to_string(),
+        Ok(Err(Error::Connect(ConnectError::Aws(error)))) => error.to_string(),
+        Ok(Err(error)) => return Err(error),
         Err(_) => format!(
             "no response from STS within {} s",
             IDENTITY_TIMEOUT.as_secs()

@@ -42,6 +42,7 @@ pub(crate) async fn publish(
     let cdn = settings.public_url.as_ref();
     let cdn = cdn.map(|public_url| Cdn::start(&https, public_url));
     let sdk_config = config::load(&settings, https.client()).await;
+    let sdk_config = sdk_config.map_err(|problem| Error::Settings(vec![problem]))?;
     let preconnect = (!settings.dry_run).then(|| {
         let wanted = upload::connections(&settings);
         Preconnect::start(&https.connections, sdk_config.clone(), &settings, wanted)

@@ -99,8 +99,8 @@ fn not_read(name: &ContainerName, script: &Script) -> Option<String> {
 /// A warning if the script was not built from the pipeline's commit.
 fn other_commit(name: &ContainerName, script: &Script, build: &Build) -> Option<String> {
     let built_from = script.build_info.as_ref()?.commit.as_deref()?;
-    let commit = build.commit.as_deref()?;
-    (!is_same_commit(built_from, commit)).then(|| {
+    let commit = build.commit.as_ref()?;
+    (!is_same_commit(built_from, commit.exact())).then(|| {
         format!(
             "{name} was built from commit {built_from}, but this pipeline runs for {commit}: check that `dist` comes from this \
              pipeline's build"
@@ -149,7 +149,7 @@ mod tests {
     fn warnings_of(scripts: &[&str]) -> Vec<String> {
         let name = ContainerName::parse("mojito").unwrap();
         let build = Build {
-            commit: Some("1f2e3d4c5b6a".to_owned()),
+            commit: Some("1f2e3d4c5b6a".into()),
             ..Build::default()
         };
         let scripts = scripts.iter().map(|text| script::read(text).unwrap());

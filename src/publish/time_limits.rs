@@ -86,6 +86,7 @@ async fn phase(
     });
     let client = http_client_fn(move |_, _| network.clone());
     let config = config::load(&settings, client).await;
+    let config = config.expect("no endpoint has a password");
     let wanted = upload::connections(&settings);
     let counter = ConnectionCounter::default();
     let preconnect = Preconnect::start(&counter, config.clone(), &settings, wanted);

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::writer::{duplicate, Writer};
 use crate::common::layout::cut;
+use crate::common::printable::{sanitize_json, sanitize_lines};
 use crate::common::secrets;
 
 /// The width of a terminal that does not reveal it.
@@ -102,21 +103,21 @@ impl Console {
     }
 
     pub(crate) fn info(&self, text: &str) {
-        self.print("", "", text);
+        self.print("", "", &sanitize_lines(text));
     }
 
     pub(crate) fn success(&self, text: &str) {
-        self.print(GREEN, "✔ ", text);
+        self.print(GREEN, "✔ ", &sanitize_lines(text));
     }
 
     pub(crate) fn failure(&self, text: &str) {
-        self.print(RED, "✖ ", text);
+        self.print(RED, "✖ ", &sanitize_lines(text));
     }
 
     /// A warning. It is also in the result.
     pub(crate) fn warning(&self, text: &str) {
         self.remember_warning(text);
-        self.print(YELLOW, "WARNING: ", text);
+        self.print(YELLOW, "WARNING: ", &sanitize_lines(text));
     }
 
     fn remember_warning(&self, text: &str) {
@@ -138,7 +139,7 @@ impl Console {
 
     /// A heading and the rows below it.
     pub(crate) fn table(&self, heading: &str, rows: &[Row]) {
-        let mut text = heading.to_owned();
+        let mut text = sanitize_lines(heading).into_owned();
         for row in rows {
             let colour = match row.style {
                 Style::Plain => "",
@@ -147,9 +148,10 @@ impl Console {
                 Style::Bad => RED,
             };
             let (styled, rest) = row.text.split_at(row.styled_bytes.min(row.text.len()));
-            text.extend(["\n", &self.coloured(colour, styled), rest]);
+            let (styled, rest) = (sanitize_lines(styled), sanitize_lines(rest));
+            text.extend(["\n", &self.coloured(colour, &styled), &rest]);
         }
-        self.info(&text);
+        self.print("", "", &text);
     }
 
     /// Prints only JSON on standard output, for another program to read. What cannot be written is an error: half a policy must
@@ -160,12 +162,19 @@ impl Console {
         }
         // Rust's own handle takes an invalid descriptor for a successful write.
         let mut stdout = duplicate(&io::stdout())?;
-        stdout.write_all(secrets::redact(&format!("{value:#}\n")).as_bytes())
+        let mut value = value.clone();
+        sanitize_json(&mut value);
+        stdout.write_all(format!("{value:#}\n").as_bytes())
+    }
+
+    /// Prints what is wrong with the arguments, in the parser's own form.
+    pub(crate) fn usage_error(text: &str) {
+        let _ = io::stderr().write_all(sanitize_lines(text).as_bytes());
     }
 
     /// Shows that a wait continues: by a live line on a terminal, elsewhere by a line now and then.
     pub(crate) fn waiting(&self, text: &str) {
-        let text = secrets::redact(text);
+        let text = sanitize_lines(text);
         if self.terminal {
             // A line as wide as the terminal would make some of them start another one.
             let text = cut(&text, self.width() - 1);
@@ -194,7 +203,7 @@ impl Console {
         }
     }
 
-    /// A mark and a first line in colour, further lines plain and indented.
+    /// A mark and a first line in colour, further lines plain and indented. The text is sanitized, but for colours in it.
     fn print(&self, colour: &str, mark: &str, text: &str) {
         let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
         let first = self.coloured(colour, &format!("{mark}{first}"));
@@ -236,7 +245,7 @@ impl Console {
 /// For the debug log, a whole line at a time.
 impl Write for &Console {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.print_lines(&String::from_utf8_lossy(line));
+        self.print_lines(&sanitize_lines(&String::from_utf8_lossy(line)));
         Ok(line.len())
     }
 

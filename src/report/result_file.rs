@@ -10,6 +10,7 @@ use super::console::Console;
 use super::result_json::RunResult;
 use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
+use crate::common::printable::sanitize_json;
 use crate::common::secrets;
 use crate::settings::pipeline::Build;
 
@@ -28,7 +29,9 @@ pub(crate) fn write(build: &Build, result: RunResult, console: &Console) {
         return;
     }
     let result = result.finish(console);
-    let result = &serde_json::to_value(&result).expect("it has only text, numbers and lists");
+    let mut result = serde_json::to_value(&result).expect("it has only text, numbers and lists");
+    sanitize_json(&mut result);
+    let result = &result;
     let (own, shared) = (&build.storage_dir, &build.shared_storage_dir);
     let own = own.as_ref().map(|it| write_own(it, result));
     let shared = shared.as_ref().map(|it| write_shared(it, result));

@@ -209,7 +209,7 @@ impl CredentialSource {
 }
 
 fn no_credentials(build: &Build) -> InvalidSetting {
-    let place = build.deployment_environment.as_deref().map_or_else(
+    let place = build.deployment_environment.as_ref().map_or_else(
         || "the step has no `deployment:`, so it gets no deployment variables".to_owned(),
         |name| {
             format!(

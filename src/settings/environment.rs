@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::names::Prefix;
 use super::pipeline::Build;
 use super::problems::InvalidSetting;
+use crate::common::printable::UntrustedText;
 
 /// What a container is published to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -90,7 +91,7 @@ pub(crate) fn resolve(
         None => format!("would be {environment} ({reason})"),
     };
     match (&build.deployment_environment, &build.pull_request) {
-        (Some(deployment), _) if of_deployment(deployment).is_some_and(|of| of != environment) => {
+        (Some(deployment), _) if of_deployment(deployment.exact()).is_some_and(|of| of != environment) => {
             Err(invalid(format!(
                 "{decided}, but the step has `deployment: {deployment}`\n\
                  make them agree, or the wrong site would change"
@@ -119,11 +120,12 @@ fn parse(name: &str) -> Result<(Environment, &str), InvalidSetting> {
 
 /// What the pipeline is for: a tag, the development branch, or else the step's `deployment:`.
 fn of_pipeline(build: &Build, publishes: bool) -> Result<(Environment, String), String> {
-    let deployment = build.deployment_environment.as_deref();
-    let deployed = deployment.and_then(|name| Some((of_deployment(name)?, name)));
+    let deployment = build.deployment_environment.as_ref();
+    let deployed = deployment.and_then(|name| Some((of_deployment(name.exact())?, name)));
     let deployed = deployed.map(|(of, name)| (of, format!("`deployment: {name}`")));
-    let branch = build.branch.as_deref();
-    match (&build.tag, &build.pull_request, branch, deployed) {
+    let branch = build.branch.as_ref();
+    let exact = branch.map(UntrustedText::exact);
+    match (&build.tag, &build.pull_request, exact, deployed) {
         (Some(tag), ..) => Ok((Environment::Production, format!("tag `{tag}`"))),
         (None, Some(id), ..) if publishes => Err(format!(
             "is not set, and this is a build of pull request {id}\n{PREVIEW}"
@@ -140,7 +142,7 @@ fn of_pipeline(build: &Build, publishes: bool) -> Result<(Environment, String), 
             let reason = "by hand, without `--production`".to_owned();
             Ok((Environment::Development, reason))
         }
-        (None, None, branch, None) => {
+        (None, None, _, None) => {
             let what = branch.map_or_else(
                 || "a build without a tag or a branch".to_owned(),
                 |branch| format!("a build of branch `{branch}`"),

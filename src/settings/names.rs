@@ -7,6 +7,8 @@ use http::Uri;
 use percent_encoding::{utf8_percent_encode, AsciiSet, CONTROLS};
 use serde::Serialize;
 
+use crate::common::printable::is_unsafe_in_log;
+
 /// S3's limit for a key, in bytes of UTF-8.
 const MAX_KEY: usize = 1024;
 /// CloudFront's limit for a path of an invalidation, in characters.
@@ -209,10 +211,11 @@ pub(crate) fn parse_account_id(id: &str) -> Result<String, &'static str> {
     valid_text(is_valid, id, "the 12 digits of an AWS account ID")
 }
 
-/// Refuses what IAM or CloudFront would not treat as literal text.
+/// Refuses what IAM or CloudFront would not treat as literal text, and what could make a name in a log look like another.
 fn literal_text(text: &str) -> Result<String, &'static str> {
-    let is_literal = !text.contains(|c: char| c.is_control() || "*?$\"\\".contains(c));
-    let expected = "no `*`, `?`, `$`, `\"`, `\\` or control characters, which IAM or CloudFront would not take literally";
+    let is_refused = |c: char| is_unsafe_in_log(c) || "*?$\"\\".contains(c);
+    let is_literal = !text.contains(is_refused);
+    let expected = "no `*`, `?`, `$`, `\"`, `\\`, control or invisible characters, which IAM or CloudFront would not take literally or a reader would not see";
     valid_text(is_literal, text, expected)
 }
 
@@ -229,6 +232,11 @@ mod tests {
         let invalid = "mojito.js|mojito.pretty|js/mojito|a\\b|..|.hidden| a|a*|a?|${x}|a\nb";
         for name in invalid.split('|') {
             assert!(ContainerName::parse(name).is_err(), "{name}");
+        }
+        for invisible in "\u{9b}\u{ad}\u{200b}\u{202e}\u{2066}\u{feff}".chars() {
+            let name = format!("moj{invisible}ito");
+            assert!(ContainerName::parse(&name).is_err(), "{name:?}");
+            assert!(Prefix::parse(&name).is_err(), "{name:?}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The build that publishes, as Bitbucket Pipelines describes it, and the provenance that is stored with an object.
 
 use std::collections::HashMap;
+use std::iter;
 use std::path::PathBuf;
 
 use percent_encoding::{utf8_percent_encode, CONTROLS};
@@ -8,6 +9,7 @@ use serde::Serialize;
 
 use super::raw::RawBuild;
 use crate::common::layout::join_known;
+use crate::common::printable::UntrustedText;
 
 /// S3 allows 2 KB of metadata for an object. Longer values are truncated to this many bytes.
 const MAX_METADATA_VALUE: usize = 256;
@@ -21,18 +23,18 @@ const MAX_METADATA_VALUE: usize = 256;
 pub(crate) struct Build {
     /// Whether this runs in CI and not by hand.
     pub(crate) in_ci: bool,
-    pub(crate) branch: Option<String>,
-    pub(crate) tag: Option<String>,
-    pub(crate) pull_request: Option<String>,
-    pub(crate) commit: Option<String>,
-    pub(crate) build_number: Option<String>,
+    pub(crate) branch: Option<UntrustedText>,
+    pub(crate) tag: Option<UntrustedText>,
+    pub(crate) pull_request: Option<UntrustedText>,
+    pub(crate) commit: Option<UntrustedText>,
+    pub(crate) build_number: Option<UntrustedText>,
     /// Whether this is a re-run of the step, by `BITBUCKET_STEP_RUN_NUMBER`.
     pub(crate) is_rerun: bool,
     /// `workspace/repository`.
-    pub(crate) repository: Option<String>,
-    pub(crate) deployment_environment: Option<String>,
+    pub(crate) repository: Option<UntrustedText>,
+    pub(crate) deployment_environment: Option<UntrustedText>,
     /// The page of the pipeline's run.
-    pub(crate) url: Option<String>,
+    pub(crate) url: Option<UntrustedText>,
     #[serde(skip)]
     pub(crate) storage_dir: Option<PathBuf>,
     #[serde(skip)]
@@ -45,17 +47,18 @@ impl Build {
         let run_number = raw.bitbucket_step_run_number.as_deref();
         let storage_dir = raw.bitbucket_pipe_storage_dir.as_ref();
         let shared_storage_dir = raw.bitbucket_pipe_shared_storage_dir.as_ref();
+        let untrusted = |text: &Option<String>| text.clone().map(UntrustedText::from);
         Self {
             in_ci: raw.bitbucket_build_number.is_some()
                 || ci.is_some_and(|ci| !ci.eq_ignore_ascii_case("false") && ci != "0"),
-            branch: raw.bitbucket_branch.clone(),
-            tag: raw.bitbucket_tag.clone(),
-            pull_request: raw.bitbucket_pr_id.clone(),
-            commit: raw.bitbucket_commit.clone(),
-            build_number: raw.bitbucket_build_number.clone(),
+            branch: untrusted(&raw.bitbucket_branch),
+            tag: untrusted(&raw.bitbucket_tag),
+            pull_request: untrusted(&raw.bitbucket_pr_id),
+            commit: untrusted(&raw.bitbucket_commit),
+            build_number: untrusted(&raw.bitbucket_build_number),
             is_rerun: run_number.is_some_and(|it| it.parse().is_ok_and(|number: u32| number > 1)),
-            repository: raw.bitbucket_repo_full_name.clone(),
-            deployment_environment: raw.bitbucket_deployment_environment.clone(),
+            repository: untrusted(&raw.bitbucket_repo_full_name),
+            deployment_environment: untrusted(&raw.bitbucket_deployment_environment),
             url: url(raw),
             storage_dir: storage_dir.map(PathBuf::from),
             shared_storage_dir: shared_storage_dir.map(PathBuf::from),
@@ -64,34 +67,42 @@ impl Build {
 
     /// The build number, which increases by one with each build of a repository.
     pub(crate) fn number(&self) -> Option<u64> {
-        self.build_number.as_ref()?.parse().ok()
+        self.build_number.as_ref()?.exact().parse().ok()
     }
 
     /// The user-defined metadata of an S3 object. S3 accepts only ASCII; other characters are percent-encoded.
     pub(crate) fn metadata(&self) -> HashMap<String, String> {
         let publisher = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-        [
-            ("published-by", Some(publisher)),
-            ("commit", self.commit.as_deref()),
-            ("build-number", self.build_number.as_deref()),
-            ("tag", self.tag.as_deref()),
-            ("branch", self.branch.as_deref()),
-            ("repository", self.repository.as_deref()),
-        ]
-        .into_iter()
-        .filter_map(|(name, value)| {
-            let mut value = utf8_percent_encode(value?, CONTROLS).to_string();
-            value.truncate(MAX_METADATA_VALUE);
-            Some((name.to_owned(), value))
-        })
-        .collect()
+        let published_by = ("published-by", publisher);
+        let of_build = [
+            ("commit", &self.commit),
+            ("build-number", &self.build_number),
+            ("tag", &self.tag),
+            ("branch", &self.branch),
+            ("repository", &self.repository),
+        ];
+        let of_build = of_build.into_iter();
+        let of_build = of_build.filter_map(|(name, text)| Some((name, text.as_ref()?.exact())));
+        iter::once(published_by)
+            .chain(of_build)
+            .map(|(name, value)| {
+                let mut value = utf8_percent_encode(value, CONTROLS).to_string();
+                value.truncate(MAX_METADATA_VALUE);
+                (name.to_owned(), value)
+            })
+            .collect()
+    }
+
+    fn short_commit(&self) -> Option<String> {
+        Some(short(&self.commit.as_ref()?.to_string()))
     }
 
     /// What the last line calls the build: `build 57 (v1.4.0, 1f2e3d4)`. `None` by hand.
     pub(crate) fn label(&self) -> Option<String> {
         let number = self.build_number.as_ref()?;
-        let version = self.tag.clone().or_else(|| self.branch.clone());
-        let details = join_known([version, self.commit.as_deref().map(short)]);
+        let version = self.tag.as_ref().or(self.branch.as_ref());
+        let version = version.map(ToString::to_string);
+        let details = join_known([version, self.short_commit()]);
         Some(match details.as_str() {
             "" => format!("build {number}"),
             _ => format!("build {number} ({details})"),
@@ -102,7 +113,7 @@ impl Build {
     pub(crate) fn summary(&self) -> Option<String> {
         let (number, repository) = (self.build_number.as_ref(), self.repository.as_ref());
         let number = number.map(|number| format!("build {number}"));
-        let commit = self.commit.as_deref().map(short);
+        let commit = self.short_commit();
         let commit = commit.map(|commit| format!("commit {commit}"));
         let repository = repository.map(|repository| format!("of {repository}"));
         Some(join_known([number, commit, repository])).filter(|it| !it.is_empty())
@@ -110,12 +121,11 @@ impl Build {
 }
 
 /// The page of the pipeline's run at Bitbucket.
-fn url(raw: &RawBuild) -> Option<String> {
+fn url(raw: &RawBuild) -> Option<UntrustedText> {
     let repository = raw.bitbucket_repo_full_name.as_ref()?;
     let number = raw.bitbucket_build_number.as_ref()?;
-    Some(format!(
-        "https://bitbucket.org/{repository}/pipelines/results/{number}"
-    ))
+    let url = format!("https://bitbucket.org/{repository}/pipelines/results/{number}");
+    Some(url.into())
 }
 
 /// The first seven characters of a commit, as Git abbreviates it.
@@ -131,8 +141,8 @@ mod tests {
     #[test]
     fn metadata_is_ascii_and_bounded() {
         let build = Build {
-            branch: Some(format!("feature/größe {}", "x".repeat(300))),
-            build_number: Some("57".to_owned()),
+            branch: Some(format!("feature/größe {}", "x".repeat(300)).into()),
+            build_number: Some("57".into()),
             ..Build::default()
         };
         let metadata = build.metadata();

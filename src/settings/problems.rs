@@ -8,6 +8,10 @@ use thiserror::Error;
 use crate::common::printable::{sanitize, sanitize_message};
 use crate::common::secrets;
 
+/// What is wrong with a URL that has a password, which is not shown.
+pub(crate) const WITHOUT_PASSWORD: &str =
+    "is a URL with a user name or password, expected one without";
+
 /// A setting that is missing or invalid. Secrets are never shown in it.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 #[error("`{setting}` {problem}")]
@@ -106,10 +110,7 @@ impl Problems {
         check: impl FnOnce(&Uri) -> Result<(), &'static str>,
     ) -> Option<Uri> {
         if value.is_some_and(|url| url.contains('@')) {
-            self.push(
-                setting,
-                "is a URL with a user name or password, expected one without",
-            );
+            self.push(setting, WITHOUT_PASSWORD);
             return None;
         }
         self.optional(setting, value, |url| {

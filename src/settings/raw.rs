@@ -10,6 +10,9 @@ use serde::Deserialize;
 use super::unreplaced;
 use super::variables::{names_of, Variables};
 
+/// The longest access key id. AWS's have 20 characters, other stores' up to these.
+const MAX_KEY_ID: usize = 32;
+
 /// The environment, as far as it matters here. It is read once, when the program starts.
 pub(crate) struct Raw {
     pub(crate) settings: RawSettings,
@@ -53,8 +56,26 @@ impl Raw {
             &self.settings.aws_session_token,
             &self.build.bitbucket_step_oidc_token,
         ];
-        secrets.into_iter().flatten().cloned()
+        // A secret in its place.
+        let id = self.settings.aws_access_key_id.as_ref();
+        let id = id.filter(|id| id.len() > MAX_KEY_ID);
+        let password = self.aws.https_proxy.as_deref().and_then(password_of_url);
+        secrets
+            .into_iter()
+            .flatten()
+            .chain(id)
+            .cloned()
+            .chain(password)
     }
+}
+
+/// The password in a URL, decoded.
+fn password_of_url(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let (user, _) = rest.rsplit_once('@')?;
+    let (_, password) = user.split_once(':')?;
+    let password = percent_encoding::percent_decode_str(password);
+    Some(password.decode_utf8_lossy().into_owned())
 }
 
 #[cfg(any(test, fuzzing))]
@@ -149,4 +170,35 @@ pub(crate) struct RawTrust {
     pub(crate) bitbucket_repo_owner_uuid: Option<String>,
     pub(crate) bitbucket_repo_uuid: Option<String>,
     pub(crate) bitbucket_deployment_environment_uuid: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_and_misplaced_secrets_are_secret() {
+        let raw: Raw = [
+            (
+                "AWS_ACCESS_KEY_ID",
+                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            ),
+            (
+                "HTTPS_PROXY",
+                "http://me:pass%40word@proxy.example.com:3128",
+            ),
+        ]
+        .into_iter()
+        .collect();
+        let secrets: Vec<String> = raw.secrets().collect();
+        let expected = ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "pass@word"];
+        assert_eq!(secrets, expected);
+        let raw: Raw = [
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+            ("HTTPS_PROXY", "http://me@proxy:3128"),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(raw.secrets().count(), 0);
+    }
 }

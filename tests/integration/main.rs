@@ -44,6 +44,7 @@ mod publish {
 mod report {
     mod console;
     mod result_json;
+    mod untrusted_text;
 }
 mod commands {
     mod check;
