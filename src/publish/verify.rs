@@ -17,6 +17,7 @@ use super::event::Event;
 use super::parsers::Parsers;
 use super::publisher::Publisher;
 use super::state::{Mismatch, Verification};
+use crate::common::printable::sanitize;
 use crate::container::gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
@@ -235,9 +236,11 @@ impl<'a> Verifier<'a> {
                     Origin::OtherRun => "an older upload of the same container",
                     Origin::ThisRun | Origin::Unknown => "the new container",
                 };
+                let actual = served.shown_header(name);
                 return Err(format!(
-                    "{which} is served, but its {name} is `{}`, expected `{expected}`",
-                    served.header(name).unwrap_or("absent")
+                    "{which} is served, but its {name} is `{}`, expected `{}`",
+                    actual.as_deref().unwrap_or("absent"),
+                    sanitize(expected)
                 ));
             }
         }
