@@ -6,11 +6,13 @@ use tracing::{debug, enabled, Level};
 
 use super::error::Error;
 use crate::aws::config;
+use crate::aws::iam_policy::Permissions;
 use crate::mojito::config_js::ConfigJs;
 use crate::report::console::Console;
 use crate::settings::effective::effective;
+use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::Raw;
-use crate::settings::{Flags, Settings};
+use crate::settings::{Flags, Purpose, Settings};
 
 /// Loads and validates the settings, and warns of what is probably a mistake.
 pub(crate) async fn settings(
@@ -22,6 +24,7 @@ pub(crate) async fn settings(
     let profile_region = config::profile_region().await;
     let settings = Settings::new(flags, raw, config, profile_region.as_deref());
     let settings = settings.map_err(Error::Settings)?;
+    check_session(&settings, flags).map_err(|problem| Error::Settings(vec![problem]))?;
     for warning in &settings.warnings {
         console.warning(warning);
     }
@@ -31,4 +34,20 @@ pub(crate) async fn settings(
         }
     }
     Ok(settings)
+}
+
+/// Refuses a role's session that could write the whole bucket, as the keys of many containers in its root do not fit into it.
+fn check_session(settings: &Settings, flags: Flags) -> Result<(), InvalidSetting> {
+    let is_session = flags.purpose == Purpose::Publish && settings.aws.is_role();
+    let in_root = settings.target.prefix.as_str().is_empty();
+    if !is_session || !in_root || Permissions::of(settings).widened_to().is_none() {
+        return Ok(());
+    }
+    let problem = format!(
+        "names {} containers in the bucket's root, whose keys do not fit into the session policy of the role\n\
+         without them, the session could write the whole bucket\n\
+         publish the containers in several runs, or into a folder (`S3_PREFIX`)",
+        settings.target.containers.len()
+    );
+    Err(InvalidSetting::lines("CONTAINER_NAME", &problem))
 }

@@ -3,6 +3,7 @@
 use super::console::Console;
 use super::tables;
 use crate::aws::credentials::CredentialOrigin;
+use crate::aws::iam_policy::Permissions;
 use crate::aws::sts::Identity;
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::first_ten;
@@ -46,6 +47,9 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
         "bucket: s3://{}/{folder} in {}",
         target.bucket, target.region
     ));
+    if let Some(whole_folder) = widened_session(plan) {
+        console.info(&whole_folder);
+    }
     if settings.distributions.is_empty() {
         console.warning(NOTHING_INVALIDATED);
     }
@@ -67,6 +71,18 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
     for warning in plan.containers.iter().flat_map(|it| &it.warnings) {
         console.warning(warning);
     }
+}
+
+/// What the role's session may write, if it is more than this run needs.
+fn widened_session(plan: &Plan) -> Option<String> {
+    let settings = &plan.settings;
+    let permissions = settings.aws.is_role().then(|| Permissions::of(settings));
+    let whole_folder = permissions?.widened_to()?;
+    Some(format!(
+        "the role's session may write {}, as the keys of {} containers do not fit into its policy",
+        s3_uri(&settings.target.bucket, &whole_folder),
+        plan.containers.len()
+    ))
 }
 
 /// What publishing a container changes for visitors, or why that is not known, unless that was already reported.

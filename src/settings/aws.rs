@@ -131,6 +131,13 @@ impl AwsSettings {
     }
 }
 
+impl AwsSettings {
+    /// Whether the run assumes a role, in a session that is limited to what it needs.
+    pub(crate) fn is_role(&self) -> bool {
+        matches!(self.credentials, CredentialSource::Oidc { .. })
+    }
+}
+
 /// Validates the URLs that AWS's SDK reads itself.
 fn check_addresses(problems: &mut Problems, raw: &RawAws) {
     for (setting, url) in [
