@@ -9,6 +9,7 @@ use crate::aws::config;
 use crate::aws::iam_policy::Permissions;
 use crate::mojito::config_js::ConfigJs;
 use crate::report::console::Console;
+use crate::report::progress;
 use crate::settings::effective::effective;
 use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::Raw;
@@ -25,9 +26,7 @@ pub(crate) async fn settings(
     let settings = Settings::new(flags, raw, config, profile_region.as_deref());
     let settings = settings.map_err(Error::Settings)?;
     check_session(&settings, flags).map_err(|problem| Error::Settings(vec![problem]))?;
-    for warning in &settings.warnings {
-        console.warning(warning);
-    }
+    progress::warnings(settings.warnings.iter(), console);
     if enabled!(Level::DEBUG) {
         for setting in effective(&settings, raw) {
             debug!("{setting}");
