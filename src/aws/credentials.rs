@@ -7,10 +7,13 @@ use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{imds, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::ProvideCredentials;
+use aws_credential_types::provider::{self, ProvideCredentials};
 use aws_credential_types::Credentials;
 use serde::Serialize;
 use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::config::OPERATION_TIMEOUT;
 use super::error::AwsError;
@@ -125,6 +128,20 @@ async fn from_default_chain(
     profile: Option<&str>,
     config: &SdkConfig,
 ) -> Result<Credentials, ConnectError> {
+    let (config, profile_name) = (config.clone(), profile.map(str::to_owned));
+    let runtime = Handle::current();
+    // On another thread, as the SDK reads files without yielding: if one hangs, no time limit of this thread would be heard.
+    let resolved = spawn_blocking(move || runtime.block_on(resolve_chain(profile_name, &config)));
+    // The SDK sets no timeout for `credential_process`.
+    let resolved = timeout(OPERATION_TIMEOUT, resolved).await;
+    let resolved = resolved.map(|it| it.expect("a panic ends the process"));
+    let timed_out = CredentialsError::provider_timed_out(OPERATION_TIMEOUT);
+    resolved
+        .unwrap_or(Err(timed_out))
+        .map_err(|error| no_credentials(&error, profile))
+}
+
+async fn resolve_chain(profile: Option<String>, config: &SdkConfig) -> provider::Result {
     let mut provider_config =
         ProviderConfig::without_region().with_region(config.region().cloned());
     if let Some(client) = config.http_client() {
@@ -144,15 +161,9 @@ async fn from_default_chain(
         .imds_client(metadata);
     chain.set_region(config.region().cloned());
     if let Some(profile) = profile {
-        chain = chain.profile_name(profile);
+        chain = chain.profile_name(&profile);
     }
-    let chain = chain.build().await;
-    // The SDK sets no timeout for `credential_process`.
-    let resolved = tokio::time::timeout(OPERATION_TIMEOUT, chain.provide_credentials()).await;
-    let timed_out = CredentialsError::provider_timed_out(OPERATION_TIMEOUT);
-    resolved
-        .unwrap_or(Err(timed_out))
-        .map_err(|error| no_credentials(&error, profile))
+    chain.build().await.provide_credentials().await
 }
 
 fn no_credentials(error: &CredentialsError, profile: Option<&str>) -> ConnectError {

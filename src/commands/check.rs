@@ -74,7 +74,7 @@ async fn try_all(flags: Flags, raw: &Raw, console: &Console) -> Result<Exit, Err
 }
 
 async fn connect(settings: &Settings, console: &Console) -> Result<Aws, ConnectError> {
-    let https = Https::new(settings.aws.ca_bundle.as_deref());
+    let https = Https::new(&settings.aws);
     let config = config::load(settings, https.client()).await;
     let aws = aws::connect(settings, config, None).await?;
     let identity = sts::caller_identity(&aws.config).await;

@@ -10,6 +10,7 @@ use crate::aws::iam_policy::Permissions;
 use crate::mojito::config_js::ConfigJs;
 use crate::report::console::Console;
 use crate::report::progress;
+use crate::settings::aws_files;
 use crate::settings::effective::effective;
 use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::Raw;
@@ -22,9 +23,17 @@ pub(crate) async fn settings(
     console: &Console,
 ) -> Result<Settings, Error> {
     let config = ConfigJs::read(Path::new("."));
-    let profile_region = config::profile_region().await;
-    let settings = Settings::new(flags, raw, config, profile_region.as_deref());
-    let settings = settings.map_err(Error::Settings)?;
+    let of_files = aws_files::check(raw);
+    let profile_region = if of_files.is_empty() {
+        config::profile_region().await
+    } else {
+        None
+    };
+    let settings = match Settings::new(flags, raw, config, profile_region.as_deref()) {
+        Ok(settings) if of_files.is_empty() => settings,
+        Ok(_) => return Err(Error::Settings(of_files)),
+        Err(problems) => return Err(Error::Settings([problems, of_files].concat())),
+    };
     check_session(&settings, flags).map_err(|problem| Error::Settings(vec![problem]))?;
     progress::warnings(settings.warnings.iter(), console);
     if enabled!(Level::DEBUG) {

@@ -92,7 +92,7 @@ fn warn(permissions: &Permissions, policy: &Value, console: &Console) {
 /// The account of the credentials. A policy without it would be of no use, so it is an error if it is not known.
 async fn account_of_caller(settings: &Settings) -> Result<String, Error> {
     let identity = async {
-        let https = Https::new(settings.aws.ca_bundle.as_deref());
+        let https = Https::new(&settings.aws);
         let config = config::load(settings, https.client()).await;
         let aws = aws::connect(settings, config, None).await?;
         Ok::<_, ConnectError>(sts::caller_identity(&aws.config).await?)

@@ -168,7 +168,9 @@ mod tests {
         }
         // No line ends here for a browser, nor for Node.
         for other in ["\u{85}", "\u{b}", "\u{c}"] {
-            let source = format!("module.exports = {{ containerName: 'a' // {other} , containerName: 'b'\n }};");
+            let source = format!(
+                "module.exports = {{ containerName: 'a' // {other} , containerName: 'b'\n }};"
+            );
             assert_eq!(name(&source).as_deref(), Some("a"), "{other:?}");
         }
     }

@@ -37,8 +37,7 @@ mod tests {
     #[test]
     fn what_is_in_the_place_of_the_file_is_replaced_and_not_opened() {
         let folder = tempfile::tempdir().unwrap();
-        let [victim, link, pipe] =
-            ["victim", "link", "pipe"].map(|name| folder.path().join(name));
+        let [victim, link, pipe] = ["victim", "link", "pipe"].map(|name| folder.path().join(name));
         fs::write(&victim, "kept").unwrap();
         symlink(&victim, &link).unwrap();
         let made = Command::new("mkfifo").arg(&pipe).status().unwrap();

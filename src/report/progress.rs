@@ -84,7 +84,10 @@ pub(crate) fn warnings<'a>(warnings: impl Iterator<Item = &'a String>, console: 
     }
     let unlisted: Vec<String> = warnings.cloned().collect();
     if !unlisted.is_empty() {
-        console.info(&format!("({} more warnings are not listed)", unlisted.len()));
+        console.info(&format!(
+            "({} more warnings are not listed)",
+            unlisted.len()
+        ));
         console.remember_warnings(unlisted);
     }
 }

@@ -196,7 +196,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let _locked = lock(folder.path(), Duration::ZERO).unwrap();
         let problem = lock(folder.path(), Duration::ZERO).unwrap_err();
-        assert_eq!(problem, "another program has kept the folder locked for 0 s");
+        assert_eq!(
+            problem,
+            "another program has kept the folder locked for 0 s"
+        );
     }
 
     #[test]
@@ -206,7 +209,10 @@ mod tests {
         fs::write(&target, r#"{"secret": 1}"#).unwrap();
         symlink(&target, &link).unwrap();
         let problem = set(folder.path(), "own", "7").unwrap_err();
-        assert_eq!(problem, "it is a link, which is not followed here; remove it");
+        assert_eq!(
+            problem,
+            "it is a link, which is not followed here; remove it"
+        );
         assert_eq!(fs::read_to_string(&target).unwrap(), r#"{"secret": 1}"#);
         assert!(link.is_symlink());
     }

@@ -219,7 +219,10 @@ pub(crate) fn changes(
     let unlisted = changes.list.len() - listed.len();
     let kinds = listed.iter().map(|change| change.kind);
     let styles = kinds.map(|it| appearance_of_change(it).2);
-    (heading, rows(listed.iter().map(row).collect(), styles, unlisted))
+    (
+        heading,
+        rows(listed.iter().map(row).collect(), styles, unlisted),
+    )
 }
 
 /// The mark, the word and the style of a change.
@@ -480,7 +483,11 @@ mod tests {
             assert_eq!(rows[listed].text, format!("({more} more)"));
             let changes = changes_between(&old, &new);
             let (_, rows) = super::changes(None, &changes, containers);
-            assert!(rows[0].text.starts_with("+ starts  w0 "), "{}", rows[0].text);
+            assert!(
+                rows[0].text.starts_with("+ starts  w0 "),
+                "{}",
+                rows[0].text
+            );
             // The size is a change, too.
             assert_eq!(rows[listed].text, format!("({} more)", more + 1));
             assert_eq!(changes.list.len(), 4_001);
@@ -492,7 +499,9 @@ mod tests {
         let recipe = |number| format!("{number}:{{name:'{}'}}", "x".repeat(100));
         let recipes: Vec<String> = (0..500).map(recipe).collect();
         let recipes = recipes.join(",");
-        let new = container(&format!(",Mojito.addTest({{id:'w1',recipes:{{{recipes}}}}})"));
+        let new = container(&format!(
+            ",Mojito.addTest({{id:'w1',recipes:{{{recipes}}}}})"
+        ));
         let rows = table(&changes_between(&container(&add("id:'w1'")), &new));
         assert!(rows.iter().all(|row| row.len() < 300), "{rows:?}");
     }
