@@ -87,8 +87,7 @@ fn with_value(text: &str, key: &str, value: &str) -> Result<String, serde_json::
         Some(span) => [&text[..span.start], value, &text[span.end..]].concat(),
         None => {
             let end = text.rfind('}').expect("it is an object");
-            let (members_text, rest) = text.split_at(end);
-            let members_text = members_text.trim_ascii_end();
+            let (members_text, rest) = text.split_at(text[..end].trim_ascii_end().len());
             let separator = if members.is_empty { "" } else { ", " };
             format!("{members_text}{separator}{key_text}: {value}{rest}")
         }
@@ -148,10 +147,10 @@ mod tests {
         case("", r#"{"own": 7}"#);
         case(" \n", r#"{"own": 7}"#);
         case("{}", r#"{"own": 7}"#);
-        case("{ }\n", "{\"own\": 7}\n");
+        case("{ }\n", "{\"own\": 7 }\n");
         case(r#"{"own":{"a":[1]}}"#, r#"{"own":7}"#);
         case(r#"{"a": 1}"#, r#"{"a": 1, "own": 7}"#);
-        case("{\n  \"a\": 1\n}\n", "{\n  \"a\": 1, \"own\": 7}\n");
+        case("{\n  \"a\": 1\n}\n", "{\n  \"a\": 1, \"own\": 7\n}\n");
         let others =
             r#"{"a": 12345678901234567890123456789.000, "a": 1E+2 ,"\u0062":"\ud800 \/ }","#;
         case(

@@ -52,5 +52,6 @@ mod commands {
 }
 mod consistency;
 mod direction;
+mod garbage;
 mod limits;
 mod readme_setup;
