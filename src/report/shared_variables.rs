@@ -83,15 +83,15 @@ fn with_value(text: &str, key: &str, value: &str) -> Result<String, serde_json::
     let mut deserializer = Deserializer::from_str(text);
     let members = deserializer.deserialize_map(FindKey { text, key })?;
     deserializer.end()?;
-    Ok(match members.of_key {
-        Some(span) => [&text[..span.start], value, &text[span.end..]].concat(),
-        None => {
-            let end = text.rfind('}').expect("it is an object");
-            let (members_text, rest) = text.split_at(text[..end].trim_ascii_end().len());
-            let separator = if members.is_empty { "" } else { ", " };
-            format!("{members_text}{separator}{key_text}: {value}{rest}")
-        }
-    })
+    if let Some(span) = members.of_key {
+        return Ok([&text[..span.start], value, &text[span.end..]].concat());
+    }
+    let end = text.rfind('}').expect("it is an object");
+    let (members_text, rest) = text.split_at(text[..end].trim_ascii_end().len());
+    let separator = if members.is_empty { "" } else { ", " };
+    Ok(format!(
+        "{members_text}{separator}{key_text}: {value}{rest}"
+    ))
 }
 
 /// Finds the value of a key among the members of an object.
