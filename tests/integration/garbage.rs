@@ -229,9 +229,17 @@ fn variables(random: &mut Rng, repository: &Path) -> Vec<(String, OsString)> {
         return [elements, vec![count]].concat();
     }
     let value = value(random, repository);
-    // Without an endpoint, a run would talk to AWS itself.
-    let is_blank = value.to_string_lossy().trim().is_empty();
-    if name.starts_with("AWS_ENDPOINT_URL") && is_blank {
+    let text = value.to_string_lossy();
+    // Without an endpoint, a run would talk to AWS itself, and with any folder it would write outside of the repository.
+    let is_outside = text.trim().starts_with('/') || text.contains("..");
+    let is_harmful = match name {
+        _ if name.starts_with("AWS_ENDPOINT_URL") => text.trim().is_empty(),
+        _ if name.starts_with("BITBUCKET_PIPE_") => {
+            is_outside && !Path::new(&value).starts_with(repository)
+        }
+        _ => false,
+    };
+    if is_harmful {
         return Vec::new();
     }
     vec![(name.to_owned(), value)]
