@@ -19,6 +19,9 @@ use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_types::os_shim_internal::{Env, Fs};
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::config::OPERATION_TIMEOUT;
 use super::credential_check::{check, NoCredentials, REMEDY};
@@ -44,14 +47,19 @@ pub(super) async fn resolve(
     profile: Option<&str>,
     config: &SdkConfig,
 ) -> Result<(Credentials, String), NoCredentials> {
+    let (owned_profile, config) = (profile.map(str::to_owned), config.clone());
+    let runtime = Handle::current();
+    // On another thread, as the SDK reads files without yielding: if one hangs, no time limit of this thread would be heard.
+    let resolving =
+        spawn_blocking(move || runtime.block_on(first(owned_profile.as_deref(), &config)));
     // The SDK sets no timeout for `credential_process`.
-    let resolved = tokio::time::timeout(OPERATION_TIMEOUT, first(profile, config)).await;
-    resolved.unwrap_or_else(|_| {
-        Err(NoCredentials {
+    match timeout(OPERATION_TIMEOUT, resolving).await {
+        Ok(resolved) => resolved.expect("a panic ends the process"),
+        Err(_) => Err(NoCredentials {
             reason: format!("none came within {} s", OPERATION_TIMEOUT.as_secs()) + &named(profile),
             remedy: REMEDY,
-        })
-    })
+        }),
+    }
 }
 
 /// The first credentials in the order of AWS's tools. What fails is not passed over.

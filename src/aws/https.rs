@@ -33,6 +33,7 @@ use super::gate::Gate;
 use super::preconnect::ConnectionCounter;
 use super::response_limit::limited;
 use crate::common::causes::causes;
+use crate::settings::aws::AwsSettings;
 use crate::settings::ca_bundle::push_pem;
 
 /// Enough bytes for the embedded roots in PEM form, so that the string is not reallocated while it is built.
@@ -41,20 +42,25 @@ const ROOTS_PEM_CAPACITY: usize = 300_000;
 /// Opens connections, through the proxy from the environment if there is one, with the roots described above.
 pub(crate) struct Https {
     ca_bundle: Option<String>,
+    system_roots: Option<String>,
     pool: Client,
     gate: Gate,
     pub(crate) connections: ConnectionCounter,
 }
 
 impl Https {
-    /// `ca_bundle` is in PEM form.
-    pub(crate) fn new(ca_bundle: Option<&str>, gate: &Gate) -> Self {
-        let only = |bundle| TrustStore::empty().with_pem_certificate(bundle);
-        let trusted = ca_bundle.map_or_else(roots, only);
+    pub(crate) fn new(settings: &AwsSettings, gate: &Gate) -> Self {
+        let ca_bundle = settings.ca_bundle.clone();
+        let system_roots = settings.system_roots.clone();
+        let trusted = match ca_bundle.as_deref() {
+            Some(only) => TrustStore::empty().with_pem_certificate(only),
+            None => roots(system_roots.as_deref()),
+        };
         let connections = ConnectionCounter::default();
         let pool = pool(connections.clone(), trusted);
         Self {
-            ca_bundle: ca_bundle.map(str::to_owned),
+            ca_bundle,
+            system_roots,
             pool,
             gate: gate.clone(),
             connections,
@@ -63,7 +69,8 @@ impl Https {
 
     /// A connector for requests to a host other than AWS, and how its first connection goes.
     pub(crate) fn connector(&self) -> (SharedHttpConnector, FirstConnection) {
-        let trusted = self.ca_bundle.iter().fold(roots(), |roots, bundle| {
+        let roots = roots(self.system_roots.as_deref());
+        let trusted = self.ca_bundle.iter().fold(roots, |roots, bundle| {
             roots.with_pem_certificate(bundle.as_str())
         });
         let first = FirstConnection::default();
@@ -146,11 +153,13 @@ fn context(trusted: TrustStore) -> TlsContext {
         .expect("a trust store alone makes a valid TLS context")
 }
 
-/// Embedded and system certificates.
-fn roots() -> TrustStore {
-    TrustStore::empty()
-        .with_native_roots(system_has_roots())
-        .with_pem_certificate(embedded_roots())
+/// Embedded and system certificates, the latter from where variables name them, else from the system's folders.
+fn roots(system: Option<&str>) -> TrustStore {
+    let embedded = TrustStore::empty().with_pem_certificate(embedded_roots());
+    match system {
+        Some(pem) => embedded.with_pem_certificate(pem),
+        None => embedded.with_native_roots(system_has_roots()),
+    }
 }
 
 fn embedded_roots() -> String {
@@ -163,16 +172,14 @@ fn embedded_roots() -> String {
 
 /// If native roots are enabled but there are none, the HTTP client warns, and panics with debug assertions.
 fn system_has_roots() -> bool {
-    ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some())
-        || [
-            "/etc/ssl/certs",
-            "/etc/pki/tls/certs",
-            "/System/Library/Keychains",
-        ]
-        .iter()
-        .any(|directory| fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some()))
+    let folders = [
+        "/etc/ssl/certs",
+        "/etc/pki/tls/certs",
+        "/System/Library/Keychains",
+    ];
+    let has_entries =
+        |folder| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    folders.into_iter().any(has_entries)
 }
 
 #[cfg(test)]

@@ -130,15 +130,19 @@ impl Permissions {
     }
 
     /// The session policy, as JSON.
-    ///
-    /// If the keys of many containers exceed STS's limit, the policy allows their folder instead.
     pub(crate) fn session_policy(&self) -> String {
-        let exact = self.policy().to_string();
-        if exact.chars().count() <= MAX_SESSION_POLICY {
-            return exact;
+        match self.widened_to() {
+            Some(whole_folder) => self.policy_for([&whole_folder]),
+            None => self.policy(),
         }
-        let whole_folder = ObjectKey::new(&self.prefix, "*");
-        self.policy_for([&whole_folder]).to_string()
+        .to_string()
+    }
+
+    /// What the session policy allows in place of the keys, if those of many containers exceed STS's limit: their folder.
+    pub(crate) fn widened_to(&self) -> Option<ObjectKey> {
+        let exact = self.policy().to_string();
+        let fits = exact.chars().count() <= MAX_SESSION_POLICY;
+        (!fits).then(|| ObjectKey::new(&self.prefix, "*"))
     }
 
     /// The statement that would allow what was denied, with all that the run needs of it: a statement for the first file alone

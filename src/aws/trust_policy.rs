@@ -161,7 +161,7 @@ fn is_uuid(text: &str) -> bool {
 
 fn is_slug(text: &str) -> bool {
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_valid)
+    !matches!(text, "" | "." | "..") && text.bytes().all(is_valid)
 }
 
 #[cfg(test)]
@@ -227,7 +227,7 @@ mod tests {
     fn missing_and_malformed_flags_are_reported() {
         let missing = TrustPolicy::new(TrustFlags::default(), &RawTrust::default());
         assert_eq!(missing.unwrap_err().len(), 4);
-        for workspace in ["acme/*", ""] {
+        for workspace in ["acme/*", "acme/site", "", ".", ".."] {
             let variables = RawTrust {
                 bitbucket_repo_uuid: Some("acme/site".to_owned()),
                 bitbucket_workspace: Some(workspace.to_owned()),

@@ -77,7 +77,7 @@ async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Res
 }
 
 async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<Aws, Error> {
-    let https = Https::new(settings.aws.ca_bundle.as_deref(), gate);
+    let https = Https::new(&settings.aws, gate);
     let config = config::load(settings, https.client()).await;
     let config = config.map_err(|problem| Error::Settings(vec![problem]))?;
     let aws = aws::connect(settings, config, None).await?;

@@ -19,6 +19,7 @@ use crate::publish::only_newer::{self, NotReplaced};
 use crate::publish::plan::Plan;
 use crate::publish::state::{ContainerState, RunState, Upload};
 use crate::report::console::Console;
+use crate::report::progress::Before;
 use crate::report::result_json::{ErrorResult, RunResult};
 use crate::report::{progress, summary, tables};
 use crate::settings::aws::CredentialSource;
@@ -122,9 +123,12 @@ async fn compare(
     let all_changes = comparison.all(&plan.containers).await;
     for (container, changes) in plan.containers.iter().zip(all_changes) {
         let already_reported = is_failure || already_reported(&changes, state.changes.values());
-        progress::changes(plan, container, &changes, already_reported, console);
+        let before = Before::new(&state.changes, already_reported);
+        progress::changes(plan, container, &changes, &before, console);
         state.changes.insert(container.name.clone(), changes);
     }
+    let changed = progress::changed(&state.changes);
+    progress::unlisted_changes(plan, changed, console);
 }
 
 /// Why a publish would fail, as far as S3 shows it to who reads. Notes in `state` what `ONLY_NEWER` would not replace.

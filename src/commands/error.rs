@@ -56,14 +56,20 @@ impl Error {
     }
 }
 
+/// How many items a list has.
+const MAX_ITEMS: usize = 30;
+
 /// One item alone; several with their count, each on a line of its own, with what belongs to it below.
 fn list<T: ToString>(plural: &str, items: &[T]) -> String {
     if let [item] = items {
         return item.to_string();
     }
     let mut text = format!("{} {plural}:", items.len());
-    for item in items {
+    for item in items.iter().take(MAX_ITEMS) {
         let _ = write!(text, "\n  {}", item.to_string().replace('\n', "\n    "));
+    }
+    if items.len() > MAX_ITEMS {
+        let _ = write!(text, "\n  and {} more", items.len() - MAX_ITEMS);
     }
     text
 }

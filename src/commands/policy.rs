@@ -95,7 +95,7 @@ fn warn(permissions: &Permissions, policy: &Value, console: &Console) {
 /// The account of the credentials. A policy without it would be of no use, so it is an error if it is not known.
 async fn account_of_caller(settings: &Settings, gate: &Gate) -> Result<String, Error> {
     let identity = async {
-        let https = Https::new(settings.aws.ca_bundle.as_deref(), gate);
+        let https = Https::new(&settings.aws, gate);
         let config = config::load(settings, https.client()).await;
         let config = config.map_err(|problem| Error::Settings(vec![problem]))?;
         let aws = aws::connect(settings, config, None).await?;

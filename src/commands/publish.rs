@@ -38,7 +38,7 @@ pub(crate) async fn publish(
         env!("CARGO_PKG_VERSION")
     ));
     let settings = loaded::settings(flags, raw, console).await?;
-    let https = Https::new(settings.aws.ca_bundle.as_deref(), ending.gate());
+    let https = Https::new(&settings.aws, ending.gate());
     let cdn = settings.public_url.as_ref();
     let cdn = cdn.map(|public_url| Cdn::start(&https, public_url));
     let sdk_config = config::load(&settings, https.client()).await;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::object::Object;
 use super::served::ServedContainer;
 use crate::common::byte_size::ByteSize;
+use crate::common::printable::sanitize;
 use crate::mojito::experiment::{describe_recipes, Experiment, Part, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
@@ -79,9 +80,10 @@ impl Changes {
             }
         }
         for (name, new) in Object::headers(cache_control) {
-            let old = served.header(name);
-            if old != Some(new) {
-                let detail = format!("{} → {new}", old.unwrap_or("none"));
+            if served.header(name) != Some(new) {
+                let old = served.shown_header(name);
+                let old = old.unwrap_or_else(|| "none".to_owned());
+                let detail = format!("{old} → {}", sanitize(new));
                 changes.push(Change::new(ChangeKind::Header, name, detail));
             }
         }

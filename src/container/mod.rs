@@ -161,7 +161,7 @@ fn read_file(path: &Path, variant: Variant) -> Result<Vec<u8>, String> {
                  check `CONTAINER_NAME` and `LOCAL_PATH`{alternative}"
             )
         }
-        FileError::Io(_) => error.to_string(),
+        FileError::Io(_) | FileError::Link | FileError::TimedOut => error.to_string(),
         FileError::NoFile => format!("{error}; check `CONTAINER_NAME` and `LOCAL_PATH`"),
         FileError::TooLarge(_) => {
             format!("{error}, too large for any page: check what was built into it")

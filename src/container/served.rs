@@ -35,7 +35,7 @@ const CACHE_STATUS: [&str; 7] = [
 pub(crate) struct ServedContainer {
     /// The URL.
     pub(crate) from: String,
-    /// By lower-case name.
+    /// By lower-case name, as they were sent. They may have any length.
     headers: BTreeMap<String, String>,
     pub(crate) body: Bytes,
     /// The maximum size of the decompressed body.
@@ -58,7 +58,7 @@ impl ServedContainer {
     ) -> Self {
         let headers = headers
             .into_iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), sanitize(value)));
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
         Self {
             from: from.to_owned(),
             headers: headers.collect(),
@@ -68,8 +68,14 @@ impl ServedContainer {
         }
     }
 
+    /// The value of a header, to be compared.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
+    }
+
+    /// The value of a header, to be shown.
+    pub(crate) fn shown_header(&self, name: &str) -> Option<String> {
+        self.header(name).map(sanitize)
     }
 
     /// The run that stored it, by the caller reference of its invalidations. A CDN or a store may remove this.
@@ -113,7 +119,7 @@ impl ServedContainer {
                 return Err("is gzip, but has no `Content-Encoding: gzip`".to_owned());
             }
             None | Some("" | "identity") => self.body.to_vec(),
-            Some(other) => return Err(format!("is compressed with `{other}`")),
+            Some(other) => return Err(format!("is compressed with `{}`", sanitize(other))),
         };
         String::from_utf8(content).map_err(|_| "is not UTF-8".to_owned())
     }
@@ -154,15 +160,15 @@ impl ServedContainer {
 
     /// The same from the headers and what is known of the script, without parsing.
     pub(crate) fn provenance_with(&self, info: Option<&BuildInfo>) -> String {
-        let number = self.header("x-amz-meta-build-number");
-        let built_from = info.and_then(|info| info.commit.as_deref());
-        let commit = self.header("x-amz-meta-commit").or(built_from);
+        let number = self.shown_header("x-amz-meta-build-number");
+        let built_from = || info.and_then(|info| info.commit.clone());
+        let commit = self.shown_header("x-amz-meta-commit").or_else(built_from);
         let built_at = info.and_then(BuildInfo::built_at);
         // A build number says more.
         let built_at = built_at.filter(|_| number.is_none());
         join_known([
             number.map(|number| format!("build {number}")),
-            commit.map(|commit| format!("commit {}", pipeline::short(commit))),
+            commit.map(|commit| format!("commit {}", pipeline::short(&commit))),
             built_at.map(|at| format!("built {at}")),
         ])
     }
@@ -176,7 +182,7 @@ impl ServedContainer {
 
     /// The redirect's target, as a suffix for a message. Empty without a redirect.
     pub(crate) fn redirects_to(&self) -> String {
-        let to = self.header("location");
+        let to = self.shown_header("location");
         to.map_or_else(String::new, |to| format!(", redirects to {to}"))
     }
 
@@ -228,7 +234,7 @@ impl ServedContainer {
             .chain(&CACHE_STATUS)
             .chain(&["via", "server"]);
         let evidence: Vec<String> = names
-            .filter_map(|name| self.header(name).map(|value| format!("{name}: {value}")))
+            .filter_map(|name| Some(format!("{name}: {}", self.shown_header(name)?)))
             .collect();
         let evidence = evidence.join(", ");
         match (self.age(), self.is_hit()) {

@@ -156,6 +156,26 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_ends_at_each_of_the_four_line_terminators() {
+        // Node: `node -e "..."` says the same of each.
+        for end in ["\n", "\r", "\r\n", "\u{2028}", "\u{2029}"] {
+            let source = format!(
+                "module.exports = {{ containerName: 'a', // x {end} containerName: 'b', // '{end} }};"
+            );
+            assert_eq!(name(&source).as_deref(), Some("b"), "{end:?}");
+            let after = format!("module.exports = {{ containerName: 'a' }}; // x{end}f()");
+            assert!(ConfigJs::parse(after).problem().is_some(), "{end:?}");
+        }
+        // No line ends here for a browser, nor for Node.
+        for other in ["\u{85}", "\u{b}", "\u{c}"] {
+            let source = format!(
+                "module.exports = {{ containerName: 'a' // {other} , containerName: 'b'\n }};"
+            );
+            assert_eq!(name(&source).as_deref(), Some("a"), "{other:?}");
+        }
+    }
+
+    #[test]
     fn other_values_may_be_computed() {
         for others in [
             "name: process.env.NAME, [process.env.KEY]: 1, ...require('./base'),",

@@ -145,7 +145,7 @@ async fn fetch(
     let url = request.uri().to_owned();
     let mut response = timeout_at(deadline, connector.call(request))
         .await
-        .map_err(|_| format!("no response within {} s", timeout.as_secs()))?
+        .map_err(|_| format!("no response within {}", seconds(timeout)))?
         .map_err(|error| format!("not reachable: {}", causes(&error)))?;
     let status = response.status().as_u16();
     let body = std::mem::replace(response.body_mut(), SdkBody::taken());
@@ -153,13 +153,22 @@ async fn fetch(
         // Only the status of an error matters. Its content is read so that the connection can be reused.
         Err(_) | Ok(Err(_)) if status != 200 => Bytes::new(),
         Err(_) => {
-            let seconds = timeout.as_secs();
-            return Err(format!("the response did not end within {seconds} s"));
+            let within = seconds(timeout);
+            return Err(format!("the response did not end within {within}"));
         }
         Ok(content) => content?,
     };
     let served = ServedContainer::new(&url, response.headers().iter(), content, limit);
     Ok((status, served))
+}
+
+/// `10 s`, or below a few seconds `0.5 s`.
+fn seconds(time: Duration) -> String {
+    if time.subsec_millis() == 0 || time.as_secs() >= 3 {
+        format!("{} s", time.as_secs())
+    } else {
+        format!("{:.1} s", time.as_secs_f64())
+    }
 }
 
 /// The content of a response, if it is no larger than `limit`. On failure, a phrase about it.

@@ -1,40 +1,46 @@
-//! `PUBLIC_URL`: waits until visitors get the published container, requesting it as a browser does.
+//! `PUBLIC_URL`: waits until visitors get the published containers, requesting them as a browser does.
 //!
-//! A poll compares status, bytes and headers. It parses nothing, since parsing what is served may take seconds. Only after the
-//! deadline is the last response examined, on another thread.
+//! All containers are polled in rounds within one deadline, so that each is polled at least once however many there are and
+//! however slow the responses. A poll compares status, bytes and headers. It parses nothing, since parsing what is served may
+//! take seconds. Only after the last round, some of what it got is examined, on another thread and before the deadline.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use aws_smithy_runtime_api::client::http::HttpConnector;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use tokio::time::{timeout_at, Instant};
+use tokio::time::{sleep, timeout_at, Instant};
 
 use super::cdn;
 use super::event::Event;
 use super::parsers::Parsers;
 use super::publisher::Publisher;
 use super::state::{Mismatch, Verification};
+use crate::common::printable::sanitize;
 use crate::container::gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
 use crate::container::MAX_FILE;
 use crate::settings::cache_control::CacheControl;
 
-/// How many containers are verified at the same time.
-const MAX_CONCURRENT: usize = 16;
+/// How many URLs are polled at the same time.
+const MAX_CONCURRENT: usize = 64;
 /// How long to wait for visitors to get all new containers of a run. An invalidation may take minutes.
 const TIMEOUT: Duration = Duration::from_mins(5);
 /// The same if all invalidations are completed already (`WAIT`).
 const TIMEOUT_AFTER_INVALIDATION: Duration = Duration::from_secs(30);
-/// How long a response may take to its last byte: until the deadline, within these bounds.
+/// How long a response may take to its last byte. With many URLs and slow responses, it is less.
 const MAX_RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-const MIN_RESPONSE_TIMEOUT: Duration = Duration::from_secs(3);
-/// The pause between two polls. It doubles up to the maximum.
+/// What the last round takes at most, if it takes one turn.
+const LAST_ROUND: Duration = Duration::from_secs(3);
+/// The end of the timeout, after the last round, in which what it got is examined.
+const EXAMINATION: Duration = Duration::from_secs(5);
+/// How many responses are kept to be examined. The log shows fewer.
+const MAX_EXAMINED: usize = 16;
+/// The pause between two rounds. It doubles up to the maximum.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// How long after the deadline the last responses may be examined, for all containers together.
-const PARSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait for visitors to get the new containers.
 pub(crate) fn timeout(invalidations_completed: bool) -> Duration {
@@ -45,11 +51,32 @@ pub(crate) fn timeout(invalidations_completed: bool) -> Duration {
     }
 }
 
+/// A URL, and the object that it is to serve.
+type Wanted<'a> = (String, &'a Object);
+
+/// A URL that did not serve its object in a round.
+struct Failed<'a> {
+    wanted: Wanted<'a>,
+    mismatch: Mismatch,
+    /// To examine.
+    content: Option<ServedContainer>,
+}
+
+/// What is known of a URL after a poll.
+#[derive(Debug)]
+enum Polled<'a> {
+    Verified,
+    Pending(&'a Mismatch),
+    /// The timeout is over.
+    Failed(Mismatch),
+}
+
 /// Waits for visitors to get the containers of a run.
 struct Verifier<'a> {
     connector: &'a dyn HttpConnector,
     cache_control: &'a CacheControl,
     caller_reference: &'a str,
+    started: Instant,
     deadline: Instant,
     parsers: Parsers,
 }
@@ -73,48 +100,89 @@ impl<'a> Verifier<'a> {
         caller_reference: &'a str,
         timeout: Duration,
     ) -> Self {
+        let started = Instant::now();
         Self {
             connector,
             cache_control,
             caller_reference,
-            deadline: Instant::now() + timeout,
+            started,
+            deadline: started + timeout,
             parsers: Parsers::new(),
         }
     }
 
-    /// Polls until the published object is served. On failure, what is served instead.
-    ///
-    /// `on_wait` is called after each poll but the last, with what is served and the time since the first poll.
-    async fn wait_for(
+    /// Polls until each URL serves its object, or the timeout is over. `on_poll` is called after each poll, with the time so far.
+    async fn wait_for_all(
         &self,
-        url: &str,
-        object: &Object,
-        on_wait: impl Fn(&Mismatch, Duration),
-    ) -> Result<(), Mismatch> {
-        let started = Instant::now();
+        mut pending: Vec<Wanted<'_>>,
+        on_poll: impl Fn(&str, Polled, Duration),
+    ) {
         let mut pause = FIRST_PAUSE;
-        loop {
-            let Err((mismatch, content)) = self.poll(url, object).await else {
-                return Ok(());
+        let failed = loop {
+            let started = Instant::now();
+            let failed = self.round(pending, &on_poll).await;
+            // With several turns, another round takes as long again.
+            let next = match failed.len() {
+                0..=MAX_CONCURRENT => LAST_ROUND,
+                _ => started.elapsed().max(LAST_ROUND),
             };
-            // The last poll starts at the deadline.
-            let left = self.left();
-            if left.is_zero() {
-                return Err(self.explain(mismatch, content, object).await);
+            let left = self.left().saturating_sub(next);
+            if failed.is_empty() || left.is_zero() {
+                break failed;
             }
-            on_wait(&mismatch, started.elapsed());
-            tokio::time::sleep(pause.min(left)).await;
+            pending = failed.into_iter().map(|failed| failed.wanted).collect();
+            sleep(pause.min(left)).await;
             pause = (pause * 2).min(MAX_PAUSE);
+        };
+        let examined = stream::iter(failed).map(|failed| self.explain(failed));
+        let mut examined = examined.buffer_unordered(MAX_EXAMINED);
+        while let Some((url, mismatch)) = examined.next().await {
+            on_poll(&url, Polled::Failed(mismatch), self.started.elapsed());
         }
     }
 
-    fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+    /// Polls each URL once, and returns those that did not serve their object.
+    async fn round<'o>(
+        &self,
+        pending: Vec<Wanted<'o>>,
+        on_poll: &impl Fn(&str, Polled, Duration),
+    ) -> Vec<Failed<'o>> {
+        let (waiting, kept) = (&Cell::new(pending.len()), &Cell::new(0));
+        let polls = stream::iter(pending).map(|wanted| async move {
+            let timeout = self.fair_timeout(waiting.get());
+            waiting.set(waiting.get() - 1);
+            let polled = self.poll(&wanted, timeout).await;
+            let (url, waited) = (&wanted.0, self.started.elapsed());
+            let Err((mismatch, content)) = polled else {
+                on_poll(url, Polled::Verified, waited);
+                return None;
+            };
+            on_poll(url, Polled::Pending(&mismatch), waited);
+            kept.set(kept.get() + usize::from(content.is_some()));
+            let content = content.filter(|_| kept.get() <= MAX_EXAMINED);
+            Some(Failed {
+                wanted,
+                mismatch,
+                content,
+            })
+        });
+        let polls = polls.buffer_unordered(MAX_CONCURRENT);
+        polls.filter_map(async |failed| failed).collect().await
     }
 
-    async fn poll(&self, url: &str, object: &Object) -> Result<(), FailedPoll> {
-        let left = self.left();
-        let timeout = left.clamp(MIN_RESPONSE_TIMEOUT, MAX_RESPONSE_TIMEOUT);
+    /// Until all polls must have ended.
+    fn left(&self) -> Duration {
+        (self.deadline - EXAMINATION).saturating_duration_since(Instant::now())
+    }
+
+    /// How long a response may take so that each of those that are `waiting` gets as much time.
+    fn fair_timeout(&self, waiting: usize) -> Duration {
+        let turns = waiting.div_ceil(MAX_CONCURRENT).max(1);
+        let turns = u32::try_from(turns).unwrap_or(u32::MAX);
+        (self.left() / turns).min(MAX_RESPONSE_TIMEOUT)
+    }
+
+    async fn poll(&self, (url, object): &Wanted<'_>, timeout: Duration) -> Result<(), FailedPoll> {
         let response = cdn::get(self.connector, url, object.size, timeout).await;
         let mismatch = |phrase, answered| Mismatch { phrase, answered };
         let (status, served) = response.map_err(|phrase| (mismatch(phrase, false), None))?;
@@ -125,25 +193,21 @@ impl<'a> Verifier<'a> {
         })
     }
 
-    /// Examines what is served, as far as time permits.
-    async fn explain(
-        &self,
-        mismatch: Mismatch,
-        content: Option<ServedContainer>,
-        object: &Object,
-    ) -> Mismatch {
-        let Some(served) = content else {
-            return mismatch;
+    /// Examines what was served, as far as time permits.
+    async fn explain(&self, failed: Failed<'_>) -> (String, Mismatch) {
+        let (url, object) = failed.wanted;
+        let Some(served) = failed.content else {
+            return (url, failed.mismatch);
         };
         let published = object.body.clone();
         let origin = self.origin(&served);
         let describe = move || with_cache(&describe(&served, &published, origin), &served);
-        let parse = self.parsers.run(describe);
-        let parsed = timeout_at(self.deadline + PARSE_TIMEOUT, parse).await;
-        Mismatch {
-            phrase: parsed.unwrap_or(mismatch.phrase),
+        let parsed = timeout_at(self.deadline, self.parsers.run(describe)).await;
+        let mismatch = Mismatch {
+            phrase: parsed.unwrap_or(failed.mismatch.phrase),
             answered: true,
-        }
+        };
+        (url, mismatch)
     }
 
     /// Whether a response is the published object, to the byte. On failure, a phrase that needs no parsing.
@@ -172,9 +236,11 @@ impl<'a> Verifier<'a> {
                     Origin::OtherRun => "an older upload of the same container",
                     Origin::ThisRun | Origin::Unknown => "the new container",
                 };
+                let actual = served.shown_header(name);
                 return Err(format!(
-                    "{which} is served, but its {name} is `{}`, expected `{expected}`",
-                    served.header(name).unwrap_or("absent")
+                    "{which} is served, but its {name} is `{}`, expected `{}`",
+                    actual.as_deref().unwrap_or("absent"),
+                    sanitize(expected)
                 ));
             }
         }
@@ -249,37 +315,34 @@ pub(crate) async fn verify(publisher: &Publisher<'_>) {
     };
     let timeout = timeout(run.state().all_invalidations_completed());
     let (cache_control, caller_reference) = (&settings.cache_control, &run.caller_reference);
-    let verifier = &Verifier::start(&cdn.connector, cache_control, caller_reference, timeout);
-    stream::iter(run.published_scripts())
-        .map(|object| async move {
-            let url = cdn.url(object);
-            let on_wait = |last_seen: &Mismatch, waited: Duration| {
-                let pending = Verification::Pending {
-                    last_seen: Some(last_seen.clone()),
-                };
-                run.set_verification(&url, pending);
-                publisher.emit(&Event::VerificationPending {
-                    url: &url,
-                    last_seen: &last_seen.phrase,
-                    waited,
-                });
+    let verifier = Verifier::start(&cdn.connector, cache_control, caller_reference, timeout);
+    let scripts = run.published_scripts().into_iter();
+    let wanted = scripts.map(|object| (cdn.url(object), object));
+    let on_poll = |url: &str, polled: Polled, waited: Duration| match polled {
+        Polled::Verified => {
+            run.set_verification(url, Verification::Verified);
+            publisher.emit(&Event::Verified(url));
+        }
+        Polled::Pending(last_seen) => {
+            let pending = Verification::Pending {
+                last_seen: Some(last_seen.clone()),
             };
-            match verifier.wait_for(&url, object, on_wait).await {
-                Ok(()) => {
-                    run.set_verification(&url, Verification::Verified);
-                    publisher.emit(&Event::Verified(&url));
-                }
-                Err(mismatch) => run.set_verification(&url, Verification::Failed(mismatch)),
-            }
-        })
-        .buffer_unordered(MAX_CONCURRENT)
-        .collect::<()>()
-        .await;
+            run.set_verification(url, pending);
+            publisher.emit(&Event::VerificationPending {
+                url,
+                last_seen: &last_seen.phrase,
+                waited,
+            });
+        }
+        Polled::Failed(mismatch) => run.set_verification(url, Verification::Failed(mismatch)),
+    };
+    verifier.wait_for_all(wanted.collect(), on_poll).await;
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::collections::BTreeMap;
     use std::sync::Mutex;
 
     use aws_smithy_runtime_api::client::http::HttpConnectorFuture;
@@ -336,6 +399,17 @@ mod tests {
             }
         }
 
+        fn sent(self) -> HttpResponse {
+            let never = || StreamBody::new(stream::pending::<Result<_, std::io::Error>>());
+            let body = self.body.map(SdkBody::from);
+            let body = body.unwrap_or_else(|| SdkBody::from_body_1_x(never()));
+            let mut sent = HttpResponse::new(self.status.try_into().unwrap(), body);
+            for (name, value) in self.headers {
+                sent.headers_mut().insert(name, value);
+            }
+            sent
+        }
+
         fn with(self, name: &'static str, value: &str) -> Self {
             let mut response = self.without(name);
             response.headers.push((name, value.to_owned()));
@@ -361,37 +435,39 @@ mod tests {
             if responses.len() > 1 {
                 responses.remove(0);
             }
-            let never = || StreamBody::new(stream::pending::<Result<_, std::io::Error>>());
-            let body = response.body.map(SdkBody::from);
-            let body = body.unwrap_or_else(|| SdkBody::from_body_1_x(never()));
-            let mut sent = HttpResponse::new(response.status.try_into().unwrap(), body);
-            for (name, value) in response.headers {
-                sent.headers_mut().insert(name, value);
-            }
-            HttpConnectorFuture::ready(Ok(sent))
+            HttpConnectorFuture::ready(Ok(response.sent()))
         }
+    }
+
+    fn object() -> Object {
+        let name = ContainerName::parse("mojito").unwrap();
+        let prefix = Prefix::literal("js");
+        let (size, body) = (ByteSize(99), compressed(SCRIPT));
+        Object::new(&name, Variant::Minified, &prefix, &prefix, size, body)
     }
 
     /// How a verification ended and after how many milliseconds, and what was served when before that.
     async fn verify(responses: Vec<Response>) -> (Result<(), String>, u128, Vec<(String, u128)>) {
-        let (name, prefix) = (
-            ContainerName::parse("mojito").unwrap(),
-            Prefix::literal("js"),
-        );
-        let (size, body) = (ByteSize(99), compressed(SCRIPT));
-        let object = Object::new(&name, Variant::Minified, &prefix, &prefix, size, body);
-        let cdn = Cdn(Mutex::new(responses));
+        let (object, cdn) = (object(), Cdn(Mutex::new(responses)));
         let cache_control = CacheControl::default();
         let started = Instant::now();
         let verifier = Verifier::start(&cdn, &cache_control, RUN, timeout(true));
-        let waits = RefCell::new(Vec::new());
-        let on_wait = |mismatch: &Mismatch, waited: Duration| {
-            let mut waits = waits.borrow_mut();
-            waits.push((mismatch.phrase.clone(), waited.as_millis()));
+        let (waits, result) = (RefCell::new(Vec::new()), RefCell::default());
+        let on_poll = |_: &str, polled: Polled, waited: Duration| {
+            let ended = match polled {
+                Polled::Pending(mismatch) => {
+                    let wait = (mismatch.phrase.clone(), waited.as_millis());
+                    return waits.borrow_mut().push(wait);
+                }
+                Polled::Verified => Ok(()),
+                Polled::Failed(mismatch) => Err(mismatch.phrase),
+            };
+            assert!(result.replace(Some(ended)).is_none());
         };
-        let result = verifier.wait_for(URL, &object, on_wait).await;
-        let result = result.map_err(|mismatch| mismatch.phrase);
-        (result, started.elapsed().as_millis(), waits.take())
+        let wanted = vec![(URL.to_owned(), &object)];
+        verifier.wait_for_all(wanted, on_poll).await;
+        let (result, took) = (result.take().unwrap(), started.elapsed().as_millis());
+        (result, took, waits.take())
     }
 
     #[tokio::test(start_paused = true)]
@@ -439,7 +515,9 @@ mod tests {
         async fn case(response: Response, expected: &str) {
             let (result, took, _) = verify(vec![response]).await;
             assert_eq!(result.unwrap_err(), expected);
-            assert_eq!(took, TIMEOUT_AFTER_INVALIDATION.as_millis());
+            let after_last_round = EXAMINATION + LAST_ROUND;
+            let timeout = TIMEOUT_AFTER_INVALIDATION.as_millis();
+            assert_eq!(took + after_last_round.as_millis(), timeout);
         }
         let old = Response::of(compressed(&SCRIPT.replace("1f2e", "abcd")));
         let cached = old
@@ -539,11 +617,88 @@ mod tests {
         assert_eq!(result, Ok(()));
         let expected = "the response did not end within 10 s".to_owned();
         assert_eq!(waits, [(expected, 10_000)]);
-        // However near the deadline is, a response has some seconds.
-        let mut responses = vec![Response::error(503); 8];
+        // In the last round, a response has some seconds.
+        let mut responses = vec![Response::error(503); 7];
         responses.push(endless);
         let (result, took, _) = verify(responses).await;
         let expected = Err("the response did not end within 3 s".to_owned());
-        assert_eq!((result, took), (expected, 27_500 + 3_000));
+        assert_eq!((result, took), (expected, 22_000 + 3_000));
+    }
+
+    /// Responds to every URL after this time, with the published object or an older one, and counts the requests.
+    #[derive(Debug)]
+    struct SlowCdn {
+        takes: Duration,
+        response: Response,
+        polls: Mutex<BTreeMap<String, usize>>,
+    }
+
+    impl HttpConnector for SlowCdn {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let url = request.uri().to_owned();
+            *self.polls.lock().unwrap().entry(url).or_default() += 1;
+            let (takes, response) = (self.takes, self.response.clone());
+            HttpConnectorFuture::new(async move {
+                sleep(takes).await;
+                Ok(response.sent())
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_urls_are_polled_within_one_deadline_however_many_they_are_and_however_slow() {
+        /// How many URLs were verified, and for the others what was served.
+        async fn case(
+            count: usize,
+            takes: Duration,
+            response: Response,
+            invalidations_completed: bool,
+        ) -> (usize, Vec<String>, Duration) {
+            let polls = Mutex::default();
+            let cdn = SlowCdn {
+                takes,
+                response,
+                polls,
+            };
+            let (object, cache_control) = (object(), CacheControl::default());
+            let timeout = timeout(invalidations_completed);
+            let verifier = Verifier::start(&cdn, &cache_control, RUN, timeout);
+            let (live, failed) = (Cell::new(0), RefCell::new(Vec::new()));
+            let on_poll = |_: &str, polled: Polled, _| match polled {
+                Polled::Verified => live.set(live.get() + 1),
+                Polled::Pending(_) => {}
+                Polled::Failed(mismatch) => failed.borrow_mut().push(mismatch.phrase),
+            };
+            let wanted = (0..count).map(|number| (format!("{URL}?{number}"), &object));
+            let started = Instant::now();
+            verifier.wait_for_all(wanted.collect(), on_poll).await;
+            assert!(started.elapsed() <= timeout, "{:?}", started.elapsed());
+            assert_eq!(cdn.polls.lock().unwrap().len(), count);
+            assert_eq!(live.get() + failed.borrow().len(), count);
+            (live.get(), failed.take(), started.elapsed())
+        }
+        let hour = Duration::from_hours(1);
+        let published = Response::published;
+        for (count, completed) in [(1, true), (65, true), (3_000, true), (3_000, false)] {
+            let (verified, failed, _) = case(count, hour, published(), completed).await;
+            assert_eq!(verified, 0);
+            let never = |it: &String| it.starts_with("no response within ");
+            assert!(failed.iter().all(never), "{}", failed[0]);
+        }
+        // Slow, but fast enough for all.
+        let slow = Duration::from_millis(400);
+        let (verified, _, took) = case(3_000, slow, published(), true).await;
+        assert_eq!((verified, took), (3_000, 47 * slow));
+        let slower = Duration::from_secs(9);
+        let (verified, _, took) = case(1_000, slower, published(), false).await;
+        assert_eq!((verified, took), (1_000, 16 * slower));
+        // Some are examined, of the others only headers are known.
+        let old = Response::of(b"old".to_vec());
+        let (verified, failed, _) = case(1_000, slow, old, true).await;
+        assert_eq!(verified, 0);
+        let examined = "what is served is not gzip, although its headers say so";
+        let count = |phrase: &str| failed.iter().filter(|it| *it == phrase).count();
+        let examined = (count(examined), count("other content is served"));
+        assert_eq!(examined, (MAX_EXAMINED, 1_000 - MAX_EXAMINED));
     }
 }

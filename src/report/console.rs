@@ -127,6 +127,11 @@ impl Console {
         }
     }
 
+    /// Warnings that are only in the result.
+    pub(crate) fn remember_warnings(&self, texts: Vec<String>) {
+        self.printed().warnings.extend(texts);
+    }
+
     /// The time since the program started.
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.elapsed()

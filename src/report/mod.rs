@@ -1,10 +1,12 @@
 //! What a run reports: the log on the console, and the result as JSON.
 
+mod atomic_file;
 pub(crate) mod console;
 mod denied;
 pub(crate) mod progress;
 pub(crate) mod result_file;
 pub(crate) mod result_json;
+mod shared_variables;
 pub(crate) mod summary;
 pub(crate) mod tables;
 mod writer;

@@ -1,8 +1,11 @@
 //! The log of a run: what it is going to do, what that changes, and a line for each event.
 
+use std::collections::{BTreeMap, HashSet};
+
 use super::console::Console;
-use super::tables;
+use super::tables::{self, MAX_LISTED};
 use crate::aws::credentials::CredentialOrigin;
+use crate::aws::iam_policy::Permissions;
 use crate::aws::sts::Identity;
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::first_ten;
@@ -12,10 +15,10 @@ use crate::publish::compare::NotCompared;
 use crate::publish::event::Event;
 use crate::publish::plan::Plan;
 use crate::publish::run::Run;
-use crate::settings::names::{s3_uri, CdnPath};
+use crate::settings::names::{s3_uri, CdnPath, ContainerName};
 
-/// Above this many containers, the log has counts instead of a line for each.
-pub(crate) const MAX_LISTED: usize = 10;
+/// The warnings about containers and settings that are in the log. The result has all.
+const MAX_WARNINGS: usize = 20;
 
 /// The warning at the start and at the end of a run without `DISTRIBUTION_ID`.
 pub(super) const NOTHING_INVALIDATED: &str =
@@ -46,6 +49,9 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
         "bucket: s3://{}/{folder} in {}",
         target.bucket, target.region
     ));
+    if let Some(whole_folder) = widened_session(plan) {
+        console.info(&whole_folder);
+    }
     if settings.distributions.is_empty() {
         console.warning(NOTHING_INVALIDATED);
     }
@@ -54,7 +60,8 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
     }
     for container in plan.containers.iter().take(MAX_LISTED) {
         if let Some(script) = &container.script {
-            let (heading, rows) = tables::experiments(container, script);
+            let containers = plan.containers.len();
+            let (heading, rows) = tables::experiments(container, script, containers);
             console.table(&heading, &rows);
         }
     }
@@ -64,9 +71,37 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
             "(the experiments of {unlisted} more containers are not listed)"
         ));
     }
-    for warning in plan.containers.iter().flat_map(|it| &it.warnings) {
+    let of_containers = plan.containers.iter().flat_map(|it| &it.warnings);
+    warnings(of_containers, console);
+}
+
+/// The first warnings. The others are counted, and only in the result.
+pub(crate) fn warnings<'a>(warnings: impl Iterator<Item = &'a String>, console: &Console) {
+    let mut seen = HashSet::new();
+    let mut warnings = warnings.filter(|warning| seen.insert(*warning));
+    for warning in warnings.by_ref().take(MAX_WARNINGS) {
         console.warning(warning);
     }
+    let unlisted: Vec<String> = warnings.cloned().collect();
+    if !unlisted.is_empty() {
+        console.info(&format!(
+            "({} more warnings are not listed)",
+            unlisted.len()
+        ));
+        console.remember_warnings(unlisted);
+    }
+}
+
+/// What the role's session may write, if it is more than this run needs.
+fn widened_session(plan: &Plan) -> Option<String> {
+    let settings = &plan.settings;
+    let permissions = settings.aws.is_role().then(|| Permissions::of(settings));
+    let whole_folder = permissions?.widened_to()?;
+    Some(format!(
+        "the role's session may write {}, as the keys of {} containers do not fit into its policy",
+        s3_uri(&settings.target.bucket, &whole_folder),
+        plan.containers.len()
+    ))
 }
 
 /// What publishing a container changes for visitors, or why that is not known, unless that was already reported.
@@ -74,21 +109,23 @@ pub(crate) fn changes(
     plan: &Plan,
     container: &Container,
     changes: &Result<Changes, NotCompared>,
-    already_reported: bool,
+    before: &Before,
     console: &Console,
 ) {
+    let many = plan.containers.len() > MAX_LISTED;
     match changes {
-        Ok(changes) if plan.containers.len() > MAX_LISTED && changes.is_nothing() => {}
+        Ok(changes) if many && (changes.is_nothing() || before.changed >= MAX_LISTED) => {}
         Ok(changes) => {
-            let name = (plan.containers.len() > 1).then_some(container.name.as_str());
-            let (heading, rows) = tables::changes(name, changes);
+            let containers = plan.containers.len();
+            let name = (containers > 1).then_some(container.name.as_str());
+            let (heading, rows) = tables::changes(name, changes, containers);
             console.table(&heading, &rows);
         }
-        Err(_) if already_reported => {}
+        Err(_) if before.already_reported => {}
         Err(problem) if problem.lacks_public_url() => {
             console.info("tip: set `PUBLIC_URL` to see what changes for visitors");
         }
-        Err(problem) if problem.is_reported_by_the_upload() => {}
+        Err(problem) if problem.is_reported_by_the_upload() || before.reasons >= MAX_LISTED => {}
         Err(problem) => {
             let of = match plan.containers.len() {
                 1 => String::new(),
@@ -102,6 +139,51 @@ pub(crate) fn changes(
     }
 }
 
+/// What was reported of the containers that were compared before.
+pub(crate) struct Before {
+    already_reported: bool,
+    changed: usize,
+    /// Why others are not known, up to `MAX_LISTED`.
+    reasons: usize,
+}
+
+/// What publishing each container changes, as far as it is known.
+type Compared = BTreeMap<ContainerName, Result<Changes, NotCompared>>;
+
+impl Before {
+    /// `already_reported` is whether a container was not compared for a reason that the log already has.
+    pub(crate) fn new(compared: &Compared, already_reported: bool) -> Self {
+        let mut reasons = HashSet::new();
+        let errors = compared.values().filter_map(|it| it.as_ref().err());
+        for error in errors.filter(|_| !already_reported) {
+            if reasons.len() < MAX_LISTED {
+                reasons.insert(error.to_string());
+            }
+        }
+        Self {
+            already_reported,
+            changed: changed(compared),
+            reasons: reasons.len(),
+        }
+    }
+}
+
+/// How many containers change.
+pub(crate) fn changed(compared: &Compared) -> usize {
+    let changes = compared.values().filter_map(|it| it.as_ref().ok());
+    changes.filter(|changes| !changes.is_nothing()).count()
+}
+
+/// Above `MAX_LISTED` containers: how many change, but are not in the log.
+pub(crate) fn unlisted_changes(plan: &Plan, changed: usize, console: &Console) {
+    let unlisted = changed.saturating_sub(MAX_LISTED);
+    if plan.containers.len() > MAX_LISTED && unlisted > 0 {
+        console.info(&format!(
+            "(the changes of {unlisted} more containers are not listed)"
+        ));
+    }
+}
+
 /// A line for an event.
 pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
     match event {
@@ -109,7 +191,10 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
             container,
             changes: it,
             already_reported,
-        } => changes(&run.plan, container, it, *already_reported, console),
+        } => {
+            let before = Before::new(&run.state().changes, *already_reported);
+            changes(&run.plan, container, it, &before, console);
+        }
         Event::Uploaded(object) => uploaded(run, object, console),
         Event::AllUploaded => all_uploaded(run, console),
         Event::Busy(distribution, error, delay) => console.info(&format!(
@@ -181,6 +266,8 @@ fn all_uploaded(run: &Run, console: &Console) {
     if run.plan.containers.len() <= MAX_LISTED {
         return;
     }
+    let changed = changed(&run.state().changes);
+    unlisted_changes(&run.plan, changed, console);
     let (mut files, mut size, mut compressed) = (0, 0, 0);
     for object in run.plan.objects() {
         if run.state().uploads[&object.key].is_done() {

@@ -1,5 +1,7 @@
 //! How a run ended: what failed, what visitors get now, and what to do next.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use aws_smithy_types::date_time::Format;
@@ -7,8 +9,8 @@ use aws_smithy_types::DateTime;
 
 use super::console::Console;
 use super::denied;
-use super::progress::{MAX_LISTED, NOTHING_INVALIDATED};
-use super::tables;
+use super::progress::NOTHING_INVALIDATED;
+use super::tables::{self, MAX_LISTED};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::common::byte_size::with_separators;
@@ -82,11 +84,20 @@ fn errors(plan: &Plan, state: &RunState, console: &Console) {
     }
 }
 
+/// The URLs that do not serve what was published: for each remedy the first ones and the number of the others.
 fn not_verified(state: &RunState, console: &Console) {
+    let mut by_remedy: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (url, verification) in &state.verifications {
         if let Some((problem, remedy)) = why_not_verified(state, url, verification) {
-            console.failure(&format!("{problem}\nwhat to do: {remedy}"));
+            by_remedy.entry(remedy).or_default().push(problem);
         }
+    }
+    for (remedy, problems) in by_remedy {
+        let mut lines = problems[..problems.len().min(MAX_LISTED)].join("\n");
+        if problems.len() > MAX_LISTED {
+            let _ = write!(lines, "\n(and {} more URLs)", problems.len() - MAX_LISTED);
+        }
+        console.failure(&format!("{lines}\nwhat to do: {remedy}"));
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::console::{Row, Style};
 use crate::common::byte_size::ByteSize;
-use crate::common::layout::{columns, first_ten};
+use crate::common::layout::{columns, cut, first_ten};
 use crate::container::changes::{Change, ChangeKind, Changes};
 use crate::container::object::{Container, Object};
 use crate::mojito::experiment::{describe_recipes, BuildInfo, Experiment, Percent, Traffic};
@@ -16,12 +16,26 @@ use crate::settings::pipeline::short;
 /// The width of the bar that shows a share.
 const BAR: usize = 10;
 
-/// A heading, and a row for each experiment: the ones with most visitors first.
-pub(crate) fn experiments(container: &Container, script: &Script) -> (String, Vec<Row>) {
+/// How many rows the tables of all containers have together. The result has all.
+const MAX_ROWS: usize = 40;
+/// How many rows each table may have, however many containers there are.
+const MIN_ROWS: usize = 4;
+/// How wide the last cell of a row may be, such as one that names all recipes.
+const MAX_LAST_CELL: usize = 160;
+/// Above this many containers, the log has counts instead of a line for each.
+pub(crate) const MAX_LISTED: usize = 10;
+
+/// A heading, and a row for each of the first experiments: the ones with most visitors first.
+pub(crate) fn experiments(
+    container: &Container,
+    script: &Script,
+    containers: usize,
+) -> (String, Vec<Row>) {
     let mut experiments: Vec<&Experiment> = script.experiments.iter().collect();
     let order = |experiment: &Experiment| appearance(&experiment.traffic).0;
     experiments.sort_by(|one, other| order(one).total_cmp(&order(other)));
-    let shares = experiments.iter().map(|it| share(&it.traffic).0.len());
+    let listed = &experiments[..experiments.len().min(max_rows(containers))];
+    let shares = listed.iter().map(|it| share(&it.traffic).0.len());
     let widest = shares.max().unwrap_or_default();
     let row = |experiment: &&Experiment| {
         let (share, bar) = share(&experiment.traffic);
@@ -34,8 +48,9 @@ pub(crate) fn experiments(container: &Container, script: &Script) -> (String, Ve
             recipes(experiment),
         ]
     };
-    let cells: Vec<Vec<String>> = experiments.iter().map(row).collect();
-    let styles = experiments.iter().map(|it| appearance(&it.traffic).2);
+    let cells: Vec<Vec<String>> = listed.iter().map(row).collect();
+    let styles = listed.iter().map(|it| appearance(&it.traffic).2);
+    let unlisted = experiments.len() - listed.len();
     let mut heading = format!(
         "container {}: {}",
         container.name,
@@ -44,7 +59,12 @@ pub(crate) fn experiments(container: &Container, script: &Script) -> (String, Ve
     if let Some(built) = script.build_info.as_ref().and_then(built) {
         let _ = write!(heading, "\n{built}");
     }
-    (heading, rows(&cells, styles))
+    (heading, rows(cells, styles, unlisted))
+}
+
+/// How many rows a table has, one of so many.
+fn max_rows(tables: usize) -> usize {
+    (MAX_ROWS / tables.clamp(1, MAX_LISTED)).max(MIN_ROWS)
 }
 
 /// `built 2026-11-24 05:00 UTC from commit 1f2e3d4 with Mojito 2.7.1`. `None` if nothing of it is known.
@@ -114,17 +134,16 @@ fn recipes(experiment: &Experiment) -> String {
     }
 }
 
-/// What a publish would do: every key with its sizes, the headers and every invalidation.
+/// What a publish would do: keys with their sizes, the headers and the invalidations.
 pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     let settings = &plan.settings;
-    let mut lines: Vec<String> = plan
-        .objects()
-        .map(|object| {
-            let address = s3_uri(&settings.target.bucket, &object.key);
-            let (size, compressed) = (object.size, object.compressed_size());
-            format!("would upload {address}: {size}, {compressed} compressed")
-        })
-        .collect();
+    let upload = |object: &Object| {
+        let address = s3_uri(&settings.target.bucket, &object.key);
+        let (size, compressed) = (object.size, object.compressed_size());
+        format!("would upload {address}: {size}, {compressed} compressed")
+    };
+    let uploads = plan.objects().map(upload);
+    let mut lines = first_lines(uploads, "(N more files)");
     lines.push("each with".to_owned());
     lines.push(format!("  Content-Type: {}", Object::CONTENT_TYPE));
     lines.push(format!("  Content-Encoding: {}", Object::CONTENT_ENCODING));
@@ -137,10 +156,18 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
             .into_iter()
             .map(|(name, value)| format!("  x-amz-meta-{name}: {value}")),
     );
-    for distribution in &settings.distributions {
+    let (first, others) = match settings.distributions.split_at_checked(MAX_LISTED) {
+        Some((first, others)) => (first, others.len()),
+        None => (&settings.distributions[..], 0),
+    };
+    for distribution in first {
         lines.push(format!("would invalidate in {distribution}:"));
-        let objects = plan.objects();
-        lines.extend(objects.map(|object| format!("  {}", object.cdn_path)));
+        let paths = plan.objects().map(|object| &object.cdn_path);
+        let paths = first_lines(paths, "(N more paths)").into_iter();
+        lines.extend(paths.map(|path| format!("  {path}")));
+    }
+    if others > 0 {
+        lines.push(format!("and the same in {others} more distributions"));
     }
     let sizes = plan.objects().map(|object| object.compressed_size().0);
     let total = sizes.sum();
@@ -148,8 +175,25 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     lines
 }
 
-/// A heading, and a row for each change. `name` is the container's, if there are several.
-pub(crate) fn changes(name: Option<&str>, changes: &Changes) -> (String, Vec<Row>) {
+/// The first of many lines, up to twice `MAX_LISTED`, as a container has two files. `more` is the line for the others; its `N`
+/// stands for their number.
+fn first_lines(lines: impl Iterator<Item = impl ToString>, more: &str) -> Vec<String> {
+    let mut lines = lines.fuse();
+    let first = lines.by_ref().take(2 * MAX_LISTED);
+    let mut first: Vec<String> = first.map(|line| line.to_string()).collect();
+    let others = lines.count();
+    if others > 0 {
+        first.push(more.replacen('N', &others.to_string(), 1));
+    }
+    first
+}
+
+/// A heading, and a row for each of the first changes. `name` is the container's, if there are several.
+pub(crate) fn changes(
+    name: Option<&str>,
+    changes: &Changes,
+    containers: usize,
+) -> (String, Vec<Row>) {
     let name = name.map_or_else(String::new, |name| format!(" {name}"));
     let mut heading = format!("changes to the live container{name} ({}):", changes.live);
     if changes.is_nothing() {
@@ -171,11 +215,13 @@ pub(crate) fn changes(name: Option<&str>, changes: &Changes) -> (String, Vec<Row
             _ => vec![word, subject.clone(), name.clone(), detail.clone()],
         }
     };
-    let cells: Vec<Vec<String>> = changes.list.iter().map(row).collect();
-    let kinds = changes.list.iter().map(|change| change.kind);
+    let listed = &changes.list[..changes.list.len().min(max_rows(containers))];
+    let unlisted = changes.list.len() - listed.len();
+    let kinds = listed.iter().map(|change| change.kind);
+    let styles = kinds.map(|it| appearance_of_change(it).2);
     (
         heading,
-        rows(&cells, kinds.map(|it| appearance_of_change(it).2)),
+        rows(listed.iter().map(row).collect(), styles, unlisted),
     )
 }
 
@@ -216,17 +262,27 @@ pub(crate) fn summary(changes: &Changes) -> Option<String> {
     (!changes.is_empty()).then(|| first_ten(&changes))
 }
 
-fn rows(cells: &[Vec<String>], styles: impl Iterator<Item = Style>) -> Vec<Row> {
-    columns(cells)
-        .into_iter()
-        .zip(cells)
-        .zip(styles)
-        .map(|((text, cells), style)| Row {
-            style,
-            styled_bytes: cells[0].len(),
-            text,
-        })
-        .collect()
+/// The rows, and one that counts those that are not listed.
+fn rows(
+    mut cells: Vec<Vec<String>>,
+    styles: impl Iterator<Item = Style>,
+    unlisted: usize,
+) -> Vec<Row> {
+    for last in cells.iter_mut().filter_map(|row| row.last_mut()) {
+        *last = cut(last, MAX_LAST_CELL);
+    }
+    let row = |((text, cells), style): ((String, &Vec<String>), Style)| Row {
+        style,
+        styled_bytes: cells[0].len(),
+        text,
+    };
+    let rows = columns(&cells).into_iter().zip(&cells).zip(styles).map(row);
+    let more = (unlisted > 0).then(|| Row {
+        style: Style::Plain,
+        styled_bytes: 0,
+        text: format!("({unlisted} more)"),
+    });
+    rows.chain(more).collect()
 }
 
 #[cfg(test)]
@@ -251,7 +307,7 @@ mod tests {
     fn changes_between(old: &str, new: &str) -> Changes {
         let cache_control = CacheControl::default();
         let headers = Object::headers(&cache_control);
-        let served = ServedContainer::new(URL, headers, object(old).body, ByteSize(9_999));
+        let served = ServedContainer::new(URL, headers, object(old).body, ByteSize(9_999_999));
         let script = script::read(new).unwrap();
         Changes::between(&served, Some(&script), &object(new), &cache_control)
     }
@@ -266,7 +322,7 @@ mod tests {
 
     /// The rows of the table.
     fn table(changes: &Changes) -> Vec<String> {
-        let (_, rows) = super::changes(None, changes);
+        let (_, rows) = super::changes(None, changes, 1);
         rows.into_iter().map(|row| row.text).collect()
     }
 
@@ -357,7 +413,7 @@ mod tests {
         let cache_control = CacheControl::default();
         let changes = Changes::between(&served, None, &object, &cache_control);
         let heading = format!("changes to the live container ({URL}):");
-        assert_eq!(super::changes(None, &changes).0, heading);
+        assert_eq!(super::changes(None, &changes, 1).0, heading);
         let size = object.compressed_size();
         let expected = [
             "~ header  content-type: text/plain → application/javascript; charset=utf-8",
@@ -404,5 +460,49 @@ mod tests {
         let expected = "w3 starts, w1 ramps 10% → 50%, w2 stops";
         assert_eq!(summary(&old).as_deref(), Some(expected));
         assert_eq!(summary(&new), None);
+    }
+
+    #[test]
+    fn of_many_experiments_the_first_are_listed_and_the_others_counted() {
+        let many = |state: &str| -> String {
+            let added = |number| add(&format!("id:'w{number}',state:'{state}',sampleRate:.5"));
+            (0..4_000).map(added).collect()
+        };
+        let (old, new) = (container(&many("staging")), container(&many("live")));
+        for (containers, listed) in [(1, 40), (4, 10), (3_000, 4)] {
+            let more = 4_000 - listed;
+            let script = script::read(&new).unwrap();
+            let container = Container {
+                name: ContainerName::parse("mojito").unwrap(),
+                objects: [].into(),
+                warnings: Vec::new(),
+                script: None,
+            };
+            let (_, rows) = experiments(&container, &script, containers);
+            assert_eq!(rows.len(), listed + 1);
+            assert_eq!(rows[listed].text, format!("({more} more)"));
+            let changes = changes_between(&old, &new);
+            let (_, rows) = super::changes(None, &changes, containers);
+            assert!(
+                rows[0].text.starts_with("+ starts  w0 "),
+                "{}",
+                rows[0].text
+            );
+            // The size is a change, too.
+            assert_eq!(rows[listed].text, format!("({} more)", more + 1));
+            assert_eq!(changes.list.len(), 4_001);
+        }
+    }
+
+    #[test]
+    fn a_cell_is_cut_however_many_recipes_it_names() {
+        let recipe = |number| format!("{number}:{{name:'{}'}}", "x".repeat(100));
+        let recipes: Vec<String> = (0..500).map(recipe).collect();
+        let recipes = recipes.join(",");
+        let new = container(&format!(
+            ",Mojito.addTest({{id:'w1',recipes:{{{recipes}}}}})"
+        ));
+        let rows = table(&changes_between(&container(&add("id:'w1'")), &new));
+        assert!(rows.iter().all(|row| row.len() < 300), "{rows:?}");
     }
 }

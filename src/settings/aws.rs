@@ -5,11 +5,11 @@ use std::fmt::{self, Debug, Formatter};
 use aws_credential_types::Credentials;
 use http::Uri;
 
-use super::ca_bundle;
 use super::names::{parse_account_id, text_newtypes, valid_text};
 use super::pipeline::Build;
 use super::problems::{InvalidSetting, Problems};
 use super::raw::{Raw, RawAws, RawSettings};
+use super::{ca_bundle, system_roots};
 use crate::common::byte_size::ByteSize;
 
 /// STS's limit for a web identity token, in characters.
@@ -27,6 +27,8 @@ pub(crate) struct AwsSettings {
     pub(crate) can_call_sts: bool,
     /// The certificates to trust for AWS, in PEM format, instead of the built-in ones and the system's.
     pub(crate) ca_bundle: Option<String>,
+    /// The system's certificates in PEM format, if variables name them.
+    pub(crate) system_roots: Option<String>,
 }
 
 /// Where the credentials come from.
@@ -112,6 +114,7 @@ impl AwsSettings {
             let bundle = ca_bundle::read(path);
             problems.ok(bundle.map_err(|problem| InvalidSetting::new("AWS_CA_BUNDLE", problem)))
         });
+        let system_roots = problems.ok(system_roots::read(&raw.variables));
         let credentials = if credentials_optional {
             let valid = CredentialSource::new(&mut Problems::default(), raw, build, role);
             valid.unwrap_or_else(|| CredentialSource::unset(raw, build))
@@ -127,7 +130,15 @@ impl AwsSettings {
             custom_s3_endpoint: is_custom_s3 || is_custom,
             can_call_sts: !is_custom_s3 || is_custom || is_custom_sts,
             ca_bundle,
+            system_roots: system_roots.flatten(),
         })
+    }
+}
+
+impl AwsSettings {
+    /// Whether the run assumes a role, in a session that is limited to what it needs.
+    pub(crate) fn is_role(&self) -> bool {
+        matches!(self.credentials, CredentialSource::Oidc { .. })
     }
 }
 

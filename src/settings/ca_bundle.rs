@@ -15,18 +15,13 @@ use crate::common::byte_size::ByteSize;
 use crate::common::printable::sanitize;
 
 /// Far more than the 250 kB of all the certificates that an operating system trusts.
-const MAX_BUNDLE: ByteSize = ByteSize(10_000_000);
+pub(super) const MAX_BUNDLE: ByteSize = ByteSize(10_000_000);
 
 /// Reads a bundle of PEM certificates and keeps those that can be trusted. On failure, what is wrong with the variable.
 pub(crate) fn read(path: &str) -> Result<String, String> {
     let pem = bounded_file::read(Path::new(path), MAX_BUNDLE)
         .map_err(|error| format!("is `{}`, which {error}", sanitize(path)))?;
-    let mut bundle = String::new();
-    for certificate in CertificateDer::pem_slice_iter(&pem).flatten() {
-        if RootCertStore::empty().add(certificate.clone()).is_ok() {
-            push_pem(&mut bundle, &certificate);
-        }
-    }
+    let bundle = usable(&pem);
     if bundle.is_empty() {
         let path = sanitize(path);
         return Err(format!(
@@ -34,6 +29,17 @@ pub(crate) fn read(path: &str) -> Result<String, String> {
         ));
     }
     Ok(bundle)
+}
+
+/// The certificates that can be trusted, in PEM format.
+pub(super) fn usable(pem: &[u8]) -> String {
+    let mut bundle = String::new();
+    for certificate in CertificateDer::pem_slice_iter(pem).flatten() {
+        if RootCertStore::empty().add(certificate.clone()).is_ok() {
+            push_pem(&mut bundle, &certificate);
+        }
+    }
+    bundle
 }
 
 /// Appends a certificate in PEM format.

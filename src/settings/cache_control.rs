@@ -5,6 +5,9 @@ use super::names::{text_newtypes, valid_text};
 /// Mojito's own value: browsers and the CDN revalidate after five minutes.
 const DEFAULT: &str = "public, max-age=300, s-maxage=300, must-revalidate";
 
+/// S3 allows 2 KB for the names and values of an object's system metadata, which also has its type and encoding.
+const MAX_LENGTH: usize = 1_900;
+
 text_newtypes! {
     /// A value of the `Cache-Control` header.
     CacheControl;
@@ -23,6 +26,9 @@ impl CacheControl {
                 && (!seconds || argument.trim().parse::<u32>().is_ok())
         });
         let is_valid = directives && !value.contains(|c| !matches!(c, ' '..='~'));
+        if value.len() > MAX_LENGTH {
+            return Err("at most 1,900 characters, as S3 allows 2 KB for the headers of an object");
+        }
         valid_text(is_valid, value, "directives such as `public, max-age=300`").map(Self)
     }
 
@@ -60,6 +66,10 @@ mod tests {
         for value in invalid.split('|') {
             assert!(CacheControl::parse(value).is_err(), "{value}");
         }
+        let of_length = |length: usize| format!("max-age=1,{}", "a".repeat(length - 10));
+        assert!(CacheControl::parse(&of_length(MAX_LENGTH)).is_ok());
+        let too_long = CacheControl::parse(&of_length(MAX_LENGTH + 1)).unwrap_err();
+        assert!(too_long.starts_with("at most 1,900 characters"));
     }
 
     #[test]

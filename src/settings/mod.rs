@@ -4,6 +4,7 @@
 //! variable, `config.js`, default.
 
 pub(crate) mod aws;
+pub(crate) mod aws_files;
 pub(crate) mod ca_bundle;
 pub(crate) mod cache_control;
 pub(crate) mod effective;
@@ -16,6 +17,7 @@ pub(crate) mod problems;
 pub(crate) mod raw;
 pub(crate) mod region;
 mod source;
+mod system_roots;
 pub(crate) mod target;
 mod unreplaced;
 pub(crate) mod variables;

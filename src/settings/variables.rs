@@ -48,6 +48,10 @@ impl Variables {
         self.0.keys().map(String::as_str)
     }
 
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

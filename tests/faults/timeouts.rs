@@ -77,3 +77,28 @@ fn a_public_url_that_is_slow_to_connect_is_not_refused() {
         .contains("`PUBLIC_URL`: no response within 5 s")
         .contains("✔ dry run: nothing was written");
 }
+
+#[test]
+fn many_containers_that_are_not_live_have_one_deadline_and_one_piece_of_advice() {
+    let names: Vec<String> = (0..100).map(|number| format!("site{number}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let case = Case::production().list("CONTAINER_NAME", &names);
+    for name in &names {
+        sample::build(case.repository(), name);
+    }
+    case.set_policy(
+        json!([{"Effect": "Allow", "Action": ["s3:PutObject", "cloudfront:*"], "Resource": "*"}]),
+    );
+    let edge = case.world.edge.clone();
+    let ended = case
+        .storing_results()
+        .env("PUBLIC_URL", &edge)
+        .env("CDN_PREFIX", "elsewhere")
+        .env("WAIT", "true")
+        .run()
+        .exits(5)
+        .contains("/elsewhere/site0.js did not serve the new container within 30 s: HTTP 403")
+        .contains("\n  (and 90 more URLs)\n  what to do: check that `PUBLIC_URL` and `CDN_PREFIX` lead to");
+    assert_eq!(ended.output.matches("what to do: ").count(), 1);
+    assert!(ended.output.len() < 20_000, "{}", ended.output.len());
+}

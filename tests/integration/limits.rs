@@ -4,9 +4,13 @@
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use crate::support::harness::Case;
+use serde_json::{json, Value};
+
+use crate::support::harness::{Case, Ended};
+use crate::support::local_aws::World;
 use crate::support::measured::Measured;
 use crate::support::settings::each_set_to;
 
@@ -58,6 +62,145 @@ fn what_is_no_file_is_not_read() {
     let case = Case::production().unset("CONTAINER_NAME");
     symlink("/dev/zero", case.repository().join("config.js")).unwrap();
     refused(&case, "`config.js` is not a file");
+}
+
+#[test]
+fn pipes_and_devices_are_refused_before_aws_or_its_tls_read_them() {
+    for (variable, path) in [
+        ("AWS_CONFIG_FILE", ".aws/config"),
+        ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", "pipe"),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "pipe"),
+        ("AWS_CA_BUNDLE", "pipe"),
+        ("SSL_CERT_FILE", "pipe"),
+    ] {
+        let case = Case::production().file(".aws/other", "");
+        let pipe = case.repository().join(path);
+        let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let home = case.repository().to_str().unwrap().to_owned();
+        let case = case.env("HOME", &home).env("AWS_PROFILE", "acme");
+        let expected = format!("`{variable}` is `/dev/zero`, which is not a file");
+        // In a home, without a variable.
+        if path == "pipe" {
+            let case = case.env(variable, pipe.to_str().unwrap());
+            refused(
+                &case,
+                &format!("`{variable}` is `{home}/pipe`, which is not a file"),
+            );
+            refused(&case.env(variable, "/dev/zero"), &expected);
+        } else {
+            refused(
+                &case,
+                &format!("`{variable}` is `~/{path}`, which is not a file"),
+            );
+            fs::remove_file(&pipe).unwrap();
+            refused(&case.env(variable, "/dev/zero"), &expected);
+        }
+    }
+    let case = Case::production();
+    large_file(&case.repository().join("certificates/large"), 100_000_000);
+    let folder = case.repository().join("certificates");
+    let case = case.env("SSL_CERT_DIR", folder.to_str().unwrap());
+    refused(
+        &case,
+        "/certificates`, which contains more than 10,000,000 bytes",
+    );
+    // What turns a file off is not refused, nor certificates that are none.
+    let case = Case::production()
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("SSL_CERT_FILE", "/etc/hostname");
+    case.run().exits(0);
+}
+
+#[test]
+fn the_log_of_any_run_is_short_enough_to_read() {
+    /// What it printed.
+    #[track_caller]
+    fn short(case: &Case, code: i32) -> Ended {
+        let ended = case.run().exits(code);
+        let lines = ended.output.lines().count();
+        let bytes = ended.output.len();
+        assert!(
+            lines <= 200 && bytes <= 50_000,
+            "{lines} lines, {bytes} bytes"
+        );
+        ended
+    }
+    // Each experiment is listed, and is a change or has a warning.
+    let experiments = |properties: &str| -> String {
+        let added = |number| {
+            format!("Mojito.addTest({{id:'w{number}',recipes:{{0:{{}},1:{{}}}},{properties}}});")
+        };
+        format!("Mojito={{}};{}", (0..2_000).map(added).collect::<String>())
+    };
+    let live = experiments("state:'live',trigger(){}");
+    let staged = experiments("state:'staging',trigger(){}");
+    let without_trigger = experiments("state:'live'");
+    let case = Case::production().storing_results();
+    let edge = case.world.edge.clone();
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .file("dist/assets/js/mojito.js", live);
+    short(&case, 0).contains("(1960 more)");
+    let case = case.file("dist/assets/js/mojito.js", staged);
+    let stops = "- stops  w0 ";
+    short(&case, 0).contains(stops).contains("(1961 more)");
+    let result = case.repository().join("results/mojito-publish.json");
+    let result = || serde_json::from_slice::<Value>(&fs::read(&result).unwrap()).unwrap();
+    let length = |list: &Value| list.as_array().unwrap().len();
+    let of_staged = result();
+    assert_eq!(length(&of_staged["containers"][0]["changes"]), 2_001);
+    assert_eq!(length(&of_staged["containers"][0]["experiments"]), 2_000);
+    let case = case.file("dist/assets/js/mojito.js", without_trigger);
+    short(&case, 0).contains("(1980 more warnings are not listed)");
+    assert_eq!(length(&result()["warnings"]), 2_000);
+
+    // Each of many containers has warnings and lines in the plan, or is missing.
+    short(&containers(300), 3)
+        .contains("more files)")
+        .contains("more paths)")
+        .contains("more warnings are not listed)");
+    let case = containers(300);
+    fs::remove_dir_all(case.dist("")).unwrap();
+    short(&case, 2)
+        .contains("300 files cannot be published:")
+        .contains("and 270 more");
+}
+
+#[test]
+fn the_changes_of_many_containers_are_counted() {
+    let case = containers(30).unset("DRY_RUN");
+    let World {
+        access_key_id,
+        secret_access_key,
+        ..
+    } = &case.world;
+    let (id, secret) = (access_key_id.clone(), secret_access_key.clone());
+    let case = case
+        .env("AWS_ACCESS_KEY_ID", &id)
+        .env("AWS_SECRET_ACCESS_KEY", &secret);
+    case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
+    let edge = case.world.edge.clone();
+    let case = case.env("PUBLIC_URL", &edge);
+    case.run().exits(0);
+    for number in 0..30 {
+        let path = case.dist(&format!("c{number}.js"));
+        fs::write(
+            path,
+            "Mojito={};Mojito.addTest({id:'other',recipes:{0:{},1:{}}})",
+        )
+        .unwrap();
+    }
+    let case = case.env("DRY_RUN", "true");
+    let dry = case.run().exits(0);
+    let case = case.unset("DRY_RUN");
+    for ended in [dry, case.run().exits(0)] {
+        let listed = ended.output.matches("changes to the live container c");
+        assert_eq!(listed.count(), 10);
+        ended.contains("(the changes of 20 more containers are not listed)");
+    }
 }
 
 #[test]
@@ -244,7 +387,7 @@ fn a_large_file_of_shared_variables_is_a_warning() {
         .within(MAX_MEMORY, MAX_PROCESSOR_TIME)
         .exits(0)
         .contains("WARNING: the result is not in `")
-        .contains("_shared_variables.json`: it is larger than 1,000,000 bytes");
+        .contains("_shared_variables.json`: it is larger than 10,000,000 bytes");
     assert_eq!(case.keys(), ["js/mojito.js"]);
     assert_eq!(fs::metadata(&path).unwrap().len(), 100_000_000);
     fs::remove_file(&path).unwrap();
@@ -252,5 +395,5 @@ fn a_large_file_of_shared_variables_is_a_warning() {
     Measured::run(&case)
         .within(MAX_MEMORY, MAX_PROCESSOR_TIME)
         .exits(0)
-        .contains("_shared_variables.json`: it is not a file");
+        .contains("_shared_variables.json`: it is a link, which is not followed here");
 }

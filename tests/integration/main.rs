@@ -54,5 +54,6 @@ mod commands {
 }
 mod consistency;
 mod direction;
+mod garbage;
 mod limits;
 mod readme_setup;

@@ -241,6 +241,12 @@ fn the_trust_policy_comes_from_bitbuckets_variables_and_flags() {
         &format!("{{22222222-1a2b-1a2b-1a2b-1a2b3c4d5e6f}}:{{{environment}}}:*")
     );
     refused(&case, &["--trust"], "`--environment-uuid` is missing");
+    for workspace in ["", ".", "..", "acme/site"] {
+        let arguments = ["--trust", "--any-environment", "--workspace", workspace];
+        let expected =
+            format!("`--workspace` is `{workspace}`, expected a workspace id such as `acme`");
+        refused(&case, &arguments, &expected);
+    }
 }
 
 #[test]

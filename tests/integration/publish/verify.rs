@@ -159,3 +159,20 @@ fn a_store_that_drops_a_header_is_not_verified() {
         case.run().exits(0);
     }
 }
+
+#[test]
+fn a_long_cache_control_is_verified_to_its_end() {
+    let long = |end: &str| format!("max-age=60, {}, {end}", vec!["no-transform"; 100].join(","));
+    let case = Case::production();
+    let edge = case.world.edge.clone();
+    let case = case
+        .env("PUBLIC_URL", &edge)
+        .env("CACHE_CONTROL", &long("public"));
+    case.run().exits(0).contains(" serves the new container");
+    let change = "~ header  cache-control: max-age=60, no-transform,";
+    let case = case.env("CACHE_CONTROL", &long("private"));
+    // A change beyond what the log shows of a value is one, too.
+    case.run().exits(0).contains(change);
+    let ended = case.run().exits(0).does_not_contain(change);
+    assert!(ended.output.len() < 20_000);
+}

@@ -1,6 +1,9 @@
 //! The result as JSON, in the folders that Bitbucket gives a pipe.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::thread;
 
 use serde_json::{json, Value};
 
@@ -170,16 +173,66 @@ fn a_refusal_is_in_the_result_too() {
 }
 
 #[test]
-fn what_other_pipes_share_is_kept() {
-    let case = with_folders(Case::production()).file(
-        "pipe/shared/_shared_variables.json",
-        r#"{"other": {"key": [1]}}"#,
+fn what_other_pipes_share_is_kept_to_the_byte() {
+    let case = with_folders(Case::production());
+    // Another pipe's credentials are no matter of this one, even if they are the same.
+    let others = format!(
+        "{{\n\t\"other\": {{\"key\": [1 , 1E+2]}},\n\t\"secret\": \"{}\",\n\t\"id\": 12345678901234567890.1234567890",
+        case.world.secret_access_key
     );
-    case.run().exits(0);
+    let path = "pipe/shared/_shared_variables.json";
+    let case = case.file(path, format!("{others}\n}}\n"));
+    for _ in 0..2 {
+        case.run().exits(0);
+        let shared = fs::read_to_string(case.repository().join(path)).unwrap();
+        let own = fs::read_to_string(case.repository().join("pipe/own/mojito-publish.json"));
+        let expected = format!("{others}, \"mojito_publish\": {}\n}}\n", own.unwrap());
+        assert_eq!(shared, expected);
+    }
+}
+
+#[test]
+fn neither_links_nor_pipes_in_the_place_of_the_files_are_opened() {
+    let case = with_folders(Case::production()).file("victim", r#"{"victim": 1}"#);
+    let victim = case.repository().join("victim");
+    let own = case.repository().join("pipe/own/mojito-publish.json");
+    let shared = case.repository().join("pipe/shared/_shared_variables.json");
+    fs::create_dir_all(own.parent().unwrap()).unwrap();
+    symlink(&victim, &own).unwrap();
+    symlink(&victim, &shared).unwrap();
+    case.run()
+        .exits(0)
+        .contains("_shared_variables.json`: it is a link, which is not followed here");
+    assert!(fs::symlink_metadata(&own).unwrap().is_file());
+    for path in [&own, &shared] {
+        fs::remove_file(path).unwrap();
+        let made = Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+    }
+    case.run()
+        .exits(0)
+        .contains("_shared_variables.json`: it is not a file");
+    assert_eq!(self::own(&case)["exit"], "published");
+    let victim = fs::read_to_string(&victim).unwrap();
+    assert_eq!(victim, r#"{"victim": 1}"#);
+}
+
+#[test]
+fn runs_at_the_same_time_store_whole_results() {
+    let case = with_folders(Case::production()).env("WAIT", "yes");
+    thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                case.run().exits(2).does_not_contain("WARNING");
+            });
+        }
+    });
     let shared = read(&case, "pipe/shared/_shared_variables.json");
-    assert_eq!(shared["other"], json!({"key": [1]}));
-    assert_eq!(shared["mojito_publish"], own(&case));
-    assert_eq!(shared.as_object().unwrap().len(), 2);
+    assert_eq!(shared["mojito_publish"]["exit"], "refused");
+    for folder in ["own", "shared"] {
+        let folder = case.repository().join("pipe").join(folder);
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1);
+    }
 }
 
 #[test]
