@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     /// Never gives up in a test.
-    const FOREVER: Duration = Duration::from_secs(3_600);
+    const FOREVER: Duration = Duration::from_hours(1);
 
     /// Takes one write for each permit, and blocks without one, as a full pipe does.
     struct Pipe {
@@ -205,12 +205,14 @@ mod tests {
     #[test]
     fn all_is_written_in_order_before_the_end() {
         let (writer, permits, read) = blocked();
+        let mut expected = String::new();
         for number in 0..100 {
+            let text = format!("{number}\n");
+            expected += &text;
             permits.send(()).unwrap();
-            writer.push(format!("{number}\n"));
+            writer.push(text);
         }
         writer.drain(FOREVER);
-        let expected: String = (0..100).map(|number| format!("{number}\n")).collect();
         assert_eq!(*read.lock().unwrap(), expected);
     }
 
