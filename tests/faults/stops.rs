@@ -223,7 +223,7 @@ fn outcome(stop: &Stop) -> Outcome {
         moment,
         signal,
     } = *stop;
-    let case = (scenario.case)();
+    let case = (scenario.case)().env("NO_COLOR", "true");
     let is_blocked = scenario.name == RESULT_BLOCKED;
     let at = match moment {
         Moment::Requested | Moment::WhileRequested => "request",
