@@ -4,7 +4,7 @@
 //! final. Only then is it printed and stored, which may take too long for a signal's second.
 
 use std::process;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ pub(crate) struct Ending {
     build: Build,
     console: Arc<Console>,
     gate: Gate,
-    run: OnceLock<Arc<Run>>,
+    /// Its lock orders the start of the run and the closing of the gate: whoever comes second sees the other.
+    run: Mutex<Option<Arc<Run>>>,
     exit: OnceLock<Exit>,
 }
 
@@ -36,7 +37,7 @@ impl Ending {
             build,
             console,
             gate: Gate::default(),
-            run: OnceLock::new(),
+            run: Mutex::default(),
             exit: OnceLock::new(),
         }
     }
@@ -47,8 +48,10 @@ impl Ending {
     }
 
     /// From now on, a signal ends this run. If one has come before, the run cannot send anything.
-    pub(crate) fn start(&self, run: Run) -> &Arc<Run> {
-        self.run.get_or_init(|| Arc::new(run))
+    pub(crate) fn start(&self, run: Run) -> Arc<Run> {
+        let run = Arc::new(run);
+        *self.started_run() = Some(Arc::clone(&run));
+        run
     }
 
     /// Ends the process because of an error.
@@ -80,8 +83,9 @@ impl Ending {
     pub(crate) fn of_signal(&self, signal: &'static str) -> Exit {
         // Before the run is looked for, as one that starts later must not be able to send anything.
         self.gate.close();
-        if let Some(run) = self.run.get() {
-            return self.of_outcome(run, Some(signal));
+        let run = self.started_run().clone();
+        if let Some(run) = run {
+            return self.of_outcome(&run, Some(signal));
         }
         self.end(
             || Exit::NotPublished,
@@ -121,6 +125,10 @@ impl Ending {
     /// The exit code if reporting takes too long.
     pub(crate) fn unreported(&self) -> Exit {
         self.exit.get().copied().unwrap_or_default()
+    }
+
+    fn started_run(&self) -> MutexGuard<'_, Option<Arc<Run>>> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of_outcome(&self, run: &Run, stopped_by: Option<&'static str>) -> Exit {

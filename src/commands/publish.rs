@@ -59,7 +59,7 @@ pub(crate) async fn publish(
         return dry_run::dry_run(&plan, cdn.as_ref(), sdk_config, ending, console).await;
     };
 
-    let run = ending.start(Run::new(plan));
+    let run = &*ending.start(Run::new(plan));
     let permissions = Permissions::of(&run.plan.settings);
     let connect = aws::connect(&run.plan.settings, sdk_config, Some(&permissions));
     let (reached, aws) = join(cdn::reached(cdn.as_ref()), connect).await;

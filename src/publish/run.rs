@@ -13,7 +13,6 @@ use crate::settings::names::{public_url_of, CdnPath, DistributionId, ObjectKey, 
 pub(crate) struct Run {
     pub(crate) plan: Plan,
     pub(crate) caller_reference: String,
-    /// Never locked while something is printed, as printing may block.
     state: Mutex<RunState>,
     /// Set once.
     outcome: OnceLock<Outcome>,

@@ -12,7 +12,7 @@ use std::thread;
 
 use serde_json::{json, Value};
 
-use crate::support::harness::{Case, Ended};
+use crate::support::harness::{Case, Ended, Invalidated};
 use crate::support::run::Run;
 use crate::support::sample;
 
@@ -93,7 +93,7 @@ static SCENARIOS: [Scenario; 11] = [
         after: &[0, 1, 2, 3, 4, 5, 6, 7],
     },
     Scenario {
-        name: "a result that cannot be written",
+        name: RESULT_BLOCKED,
         case: || {
             Case::production()
                 .storing_results()
@@ -103,6 +103,8 @@ static SCENARIOS: [Scenario; 11] = [
         after: &[0, 1, 2, 3, 4],
     },
 ];
+
+const RESULT_BLOCKED: &str = "a result that cannot be written";
 
 /// When the signal comes. What is held is let go when the process has ended, or where it says so at the same time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -221,7 +223,8 @@ fn outcome(stop: &Stop) -> Outcome {
         moment,
         signal,
     } = *stop;
-    let case = (scenario.case)();
+    let case = (scenario.case)().env("NO_COLOR", "true");
+    let is_blocked = scenario.name == RESULT_BLOCKED;
     let at = match moment {
         Moment::Requested | Moment::WhileRequested => "request",
         Moment::Answered | Moment::WhileAnswered => "answer",
@@ -230,7 +233,7 @@ fn outcome(stop: &Stop) -> Outcome {
     let run = case.start();
     let stopped = gate.is_holding_before_end(&run);
     if stopped {
-        if scenario.name == "a result that cannot be written" {
+        if is_blocked {
             block_result(&case, &run);
         }
         if moment == Moment::WhileAnswered {
@@ -244,17 +247,28 @@ fn outcome(stop: &Stop) -> Outcome {
     let ended = run.end();
     gate.open();
     case.wait_until_disconnected();
-    let mut wrong = Vec::new();
-    lies(&case, &ended, signal, &mut wrong);
+    let mut evidence = Evidence::of_first_run(&case);
+    evidence.compare_with_log(&ended, signal);
+    if let Some(result) = case.stored_result() {
+        let waits = case.environment().contains_key("WAIT");
+        evidence.compare_with_result(&result, &ended, signal, waits);
+    }
+    let mut wrong = evidence.wrong;
     if !stopped && ended.code != Some(0) {
         wrong.push("it does not succeed by itself".to_owned());
     }
-    let second = case.run();
-    if second.code != Some(0) {
-        wrong.push(format!(
-            "the second run does not fix it:\n{}",
-            second.output
-        ));
+    if case.stored_result().is_none() && !(is_blocked && stopped) {
+        wrong.push("it stored no result".to_owned());
+    }
+    // Where the machine is busy, many uploads at a time may take longer than each of them may.
+    if !case.dist("site99.js").exists() {
+        let second = case.run();
+        if second.code != Some(0) {
+            wrong.push(format!(
+                "the second run does not fix it:\n{}",
+                second.output
+            ));
+        }
     }
     if !wrong.is_empty() {
         wrong.push(ended.output);
@@ -275,155 +289,165 @@ fn block_result(case: &Case, run: &Run<'_>) {
     assert!(made.unwrap().success());
 }
 
-/// What the log and the result say that is not true, or do not say.
-fn lies(case: &Case, ended: &Ended, signal: &str, wrong: &mut Vec<String>) {
-    // What was there before the run has no reference.
-    let objects = case.objects().into_iter();
-    let objects = objects.filter(|it| it.headers.contains_key("x-amz-meta-caller-reference"));
-    let stored: BTreeSet<String> = objects.map(|object| object.key).collect();
-    let invalidations = case.invalidations();
-    let invalidated = |distribution: &str| {
-        let mut made = invalidations.iter();
-        made.any(|made| made.distribution == distribution)
-    };
-    let is_stored = |container: &str| {
-        let file = format!("/{container}.js");
-        stored.iter().any(|key| key.ends_with(&file))
-    };
-    let mut must = |holds: bool, what: &str| {
-        if !holds {
-            wrong.push(what.to_owned());
-        }
-    };
+/// What the local AWS holds of a run, and what the run said of it that is not true, or did not say.
+struct Evidence {
+    stored: BTreeSet<String>,
+    invalidations: Vec<Invalidated>,
+    wrong: Vec<String>,
+}
 
-    let stopped_by = format!("stopped by SIG{signal}");
-    let says = |text: &str| ended.output.contains(text);
-    match ended.code {
-        Some(0) => must(!stored.is_empty(), "it succeeds and has stored nothing"),
-        Some(3..=5) => must(says(&stopped_by), "it does not say why it ended"),
-        _ => must(false, "no stop has this exit code"),
-    }
-    if let Some((_, statement)) = ended.output.split_once(&stopped_by) {
-        let mut after = statement.lines().skip(1);
-        let is_of_end = |line: &str| {
-            line.starts_with("  ")
-                || line.starts_with('✔')
-                || line.starts_with("WARNING: the result")
-        };
-        must(after.all(is_of_end), "it goes on after its statement");
-    }
-    if says("nothing was uploaded") {
-        must(stored.is_empty(), "something was uploaded");
-        must(invalidations.is_empty(), "something was invalidated");
-    }
-    if says("; visitors still get the old container\n  next") && says("not published to") {
-        let is_script = |key: &String| !key.ends_with(".pretty.js");
-        must(!stored.iter().any(is_script), "a container was replaced");
-    }
-    let lines = ended.output.lines();
-    for line in lines.filter_map(|line| line.trim().strip_prefix("not replaced: ")) {
-        let names = line.split("; visitors").next().unwrap_or_default();
-        for name in names.split(&[',', ' '][..]).filter(|it| !it.is_empty()) {
-            must(!is_stored(name), &format!("{name} was replaced"));
+impl Evidence {
+    fn of_first_run(case: &Case) -> Self {
+        // What was there before the run has no reference.
+        let objects = case.objects().into_iter();
+        let objects = objects.filter(|it| it.headers.contains_key("x-amz-meta-caller-reference"));
+        Self {
+            stored: objects.map(|object| object.key).collect(),
+            invalidations: case.invalidations(),
+            wrong: Vec::new(),
         }
     }
-    if says("but CloudFront was not invalidated") {
-        let lines = ended.output.lines();
-        let of = lines.filter_map(|line| line.split_once("still serves the old container from "));
-        for (_, ids) in of {
-            for id in ids.split(&[',', ' '][..]) {
-                must(!invalidated(id), &format!("{id} was invalidated"));
+
+    fn must(&mut self, holds: bool, what: &str) {
+        if !holds {
+            self.wrong.push(what.to_owned());
+        }
+    }
+
+    fn is_stored(&self, container: &str) -> bool {
+        let file = format!("/{container}.js");
+        self.stored.iter().any(|key| key.ends_with(&file))
+    }
+
+    fn is_invalidated(&self, distribution: &str) -> bool {
+        let mut made = self.invalidations.iter();
+        made.any(|made| made.distribution == distribution)
+    }
+
+    fn compare_with_log(&mut self, ended: &Ended, signal: &str) {
+        let stopped_by = format!("stopped by SIG{signal}");
+        let says = |text: &str| ended.output.contains(text);
+        match ended.code {
+            Some(0) => self.must(!self.stored.is_empty(), "it has stored nothing"),
+            Some(3..=5) => self.must(says(&stopped_by), "it does not say why it ended"),
+            _ => self.must(false, "no stop has this exit code"),
+        }
+        if let Some((_, statement)) = ended.output.split_once(&stopped_by) {
+            let mut after = statement.lines().skip(1);
+            let is_of_end = |line: &str| {
+                let starts = ["  ", "✔", "WARNING: the result"];
+                starts.iter().any(|start| line.starts_with(start))
+            };
+            self.must(after.all(is_of_end), "it goes on after its statement");
+        }
+        if says("nothing was uploaded") {
+            self.must(self.stored.is_empty(), "something was uploaded");
+            self.must(self.invalidations.is_empty(), "something was invalidated");
+        }
+        if says(": not published to ") {
+            let mut keys = self.stored.iter();
+            let none = keys.all(|key| key.ends_with(".pretty.js"));
+            self.must(none, "a container was replaced");
+        }
+        for line in ended.output.lines() {
+            if let Some(names) = line.trim().strip_prefix("not replaced: ") {
+                let names = names.split("; ").next().unwrap_or_default();
+                for name in names.split([',', ' ']).filter(|name| !name.is_empty()) {
+                    self.must(!self.is_stored(name), &format!("{name} was replaced"));
+                }
+            }
+            if let Some((_, ids)) = line.split_once("still serves the old container from ") {
+                for id in ids.split([',', ' ']) {
+                    self.must(!self.is_invalidated(id), &format!("{id} was invalidated"));
+                }
             }
         }
     }
-    let Some(result) = case.stored_result() else {
-        must(
-            says(" is ") || ended.code == Some(3),
-            "it stored no result and does not say what it did",
+
+    fn compare_with_result(&mut self, result: &Value, ended: &Ended, signal: &str, waits: bool) {
+        let stopped_by = result["stopped_by"].as_str();
+        self.must(
+            stopped_by.is_none() && ended.code == Some(0)
+                || stopped_by == Some(&format!("SIG{signal}")),
+            "the result does not say what stopped it",
         );
-        return;
-    };
-    let stopped_by = result["stopped_by"].as_str();
-    must(
-        stopped_by.is_none() && ended.code == Some(0)
-            || stopped_by == Some(&format!("SIG{signal}")),
-        "the result does not say what stopped it",
-    );
-    must(
-        result["exit_code"].as_i64() == ended.code.map(i64::from),
-        "the result has another exit code",
-    );
-    must(
-        result_exit(&result, case.environment().contains_key("WAIT")) == ended.code,
-        "the exit code does not follow from the result",
-    );
-    let named = |list: &str| result[list].as_array().cloned().unwrap_or_default();
-    for container in named("containers") {
-        let name = container["name"].as_str().unwrap_or_default();
-        match container["state"].as_str() {
-            Some("published") => must(is_stored(name), &format!("{name} is not stored")),
-            Some("not_published") => must(!is_stored(name), &format!("{name} is stored")),
-            Some("unknown") => {}
-            state => must(false, &format!("{name} is {state:?}")),
-        }
-        for object in container["objects"].as_array().into_iter().flatten() {
-            let key = object["key"].as_str().unwrap_or_default();
-            match object["upload"].as_str() {
-                Some("uploaded") => must(stored.contains(key), &format!("{key} is not stored")),
-                Some("not_started") => must(!stored.contains(key), &format!("{key} is stored")),
-                Some("unknown") => {}
-                upload => must(false, &format!("{key} is {upload:?}")),
-            }
-        }
-    }
-    for invalidation in named("invalidations") {
-        let distribution = invalidation["distribution_id"].as_str().unwrap_or_default();
-        let ids = invalidation["ids"].as_array().cloned().unwrap_or_default();
-        match invalidation["status"].as_str() {
-            Some("in_progress" | "completed") => {
-                let exists = |id: &Value| invalidations.iter().any(|made| made.id == *id);
-                must(
-                    !ids.is_empty() && ids.iter().all(exists),
-                    &format!("{distribution} has no such invalidation"),
+        let exit = result["exit_code"].as_i64();
+        self.must(
+            exit == ended.code.map(i64::from),
+            "the result has another exit code",
+        );
+        let expected = exit_of_result(result, waits);
+        self.must(
+            ended.code == Some(expected),
+            "the exit code does not follow from the result",
+        );
+        for container in items(result, "containers") {
+            let name = container["name"].as_str().unwrap_or_default();
+            let is_stored = self.is_stored(name);
+            self.must(
+                match container["state"].as_str() {
+                    Some("published") => is_stored,
+                    Some("not_published") => !is_stored,
+                    state => state == Some("unknown"),
+                },
+                &format!("{container}: is stored: {is_stored}"),
+            );
+            for object in items(container, "objects") {
+                let is_stored = self
+                    .stored
+                    .contains(object["key"].as_str().unwrap_or_default());
+                self.must(
+                    match object["upload"].as_str() {
+                        Some("uploaded") => is_stored,
+                        Some("not_started") => !is_stored,
+                        upload => upload == Some("unknown"),
+                    },
+                    &format!("{object}: is stored: {is_stored}"),
                 );
             }
-            Some("not_started") => must(
-                !invalidated(distribution),
-                &format!("{distribution} was invalidated"),
-            ),
-            Some("unknown") => {}
-            status => must(false, &format!("{distribution} is {status:?}")),
+        }
+        for invalidation in items(result, "invalidations") {
+            let distribution = invalidation["distribution_id"].as_str().unwrap_or_default();
+            let ids = items(invalidation, "ids");
+            let exists = |id: &Value| self.invalidations.iter().any(|made| made.id == *id);
+            self.must(
+                match invalidation["status"].as_str() {
+                    Some("in_progress" | "completed") => !ids.is_empty() && ids.iter().all(exists),
+                    Some("not_started") => !self.is_invalidated(distribution),
+                    status => status == Some("unknown"),
+                },
+                &format!("{invalidation}: {:?}", self.invalidations),
+            );
         }
     }
 }
 
+fn items<'a>(of: &'a Value, list: &str) -> &'a [Value] {
+    of[list].as_array().map_or(&[], Vec::as_slice)
+}
+
 /// The exit code that the README gives to the state in a result.
-fn result_exit(result: &Value, waits: bool) -> Option<i32> {
-    let items = |list: &str| result[list].as_array().cloned().unwrap_or_default();
-    let containers = items("containers");
-    let is = |item: &Value, name: &str, words: &[&str]| {
-        item[name].as_str().is_some_and(|it| words.contains(&it))
+fn exit_of_result(result: &Value, waits: bool) -> i32 {
+    let all = |list: &str, name: &str, words: &[Value]| {
+        let mut items = items(result, list).iter();
+        items.all(|item| words.contains(&item[name]))
     };
-    let is_invalidated = |it: &Value| is(it, "status", &["in_progress", "completed"]);
-    let invalidations = items("invalidations");
-    Some(
-        if containers.is_empty() || !containers.iter().all(|it| is(it, "state", &["published"])) {
-            3
-        } else if !invalidations.iter().all(is_invalidated) {
-            4
-        } else if !items("verifications")
-            .iter()
-            .all(|it| it["verified"] == true)
-            || waits
-                && !invalidations
-                    .iter()
-                    .all(|it| is(it, "status", &["completed"]))
-        {
-            5
-        } else {
-            0
-        },
-    )
+    let is_early = items(result, "containers").is_empty();
+    if is_early || !all("containers", "state", &["published".into()]) {
+        3
+    } else if !all(
+        "invalidations",
+        "status",
+        &["in_progress".into(), "completed".into()],
+    ) {
+        4
+    } else if !all("verifications", "verified", &[true.into()])
+        || waits && !all("invalidations", "status", &["completed".into()])
+    {
+        5
+    } else {
+        0
+    }
 }
 
 /// Makes the stops, of which none may find a lie, and returns how many found a run to stop, and how these ended.

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use serde_json::json;
 use snapbox::str;
@@ -105,6 +106,8 @@ fn stopped_before_it_has_begun_it_does_not_begin_afterwards() {
         .write_all(b"[default]\nregion = ap-southeast-2\n")
         .unwrap();
     drop(writer);
+    // It reads it once more.
+    thread::spawn(move || while std::fs::write(&profile, "").is_ok() {});
     run.end()
         .exits(3)
         .contains("✖ stopped by SIGTERM: nothing was uploaded; visitors still get the old container\n  next: re-run")
