@@ -24,7 +24,7 @@ use http_body_util::BodyExt;
 use tokio::time::{timeout_at, Instant};
 
 use super::error::{describe_response, AwsError};
-use super::error_kind::AwsErrorKind;
+use super::error_kind::{AwsErrorKind, ASSUME_ROLE};
 use super::unconfirmed::Unconfirmed;
 
 /// One request, with all its attempts. `O` and `E` are the SDK's types for its output and its error.
@@ -195,7 +195,11 @@ where
                 if response.status().is_success() && error.is_operation_error() =>
             {
                 let body = response.body().bytes().unwrap_or_default();
-                Some(Unconfirmed::NotAws(describe_response(body)))
+                Some(Unconfirmed::NotAws(match self.0.action {
+                    // It may have credentials in it.
+                    ASSUME_ROLE => "the response cannot be read, and is not shown".to_owned(),
+                    _ => describe_response(body),
+                }))
             }
             _ => None,
         };

@@ -60,12 +60,7 @@ impl AwsError {
         let code = metadata.and_then(ErrorMetadata::code).map(sanitize_message);
         let body = response.and_then(|response| response.body().bytes());
         let unconfirmed = chain(error).find_map(<dyn StdError>::downcast_ref::<Unconfirmed>);
-        let is_success = response.is_some_and(|response| response.status().is_success());
         let message = match (unconfirmed, metadata.and_then(ErrorMetadata::message), body) {
-            // It may hold the credentials of a session.
-            _ if is_success && action.starts_with("sts:") => {
-                "the response cannot be read, and is not shown".to_owned()
-            }
             (Some(unconfirmed), _, _) => unconfirmed.to_string(),
             (None, Some(message), _) => sanitize_message(message),
             (None, None, Some(body)) => describe_response(body),

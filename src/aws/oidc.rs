@@ -4,7 +4,9 @@
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
+use aws_sdk_sts::operation::assume_role_with_web_identity::AssumeRoleWithWebIdentityOutput;
 use aws_sdk_sts::types::Credentials as StsCredentials;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use tokio::time::Instant;
 
 use super::attempts::Attempts;
@@ -12,12 +14,15 @@ use super::config::{gateway_statuses, OPERATION_TIMEOUT};
 use super::error::AwsError;
 use super::error_kind::ASSUME_ROLE;
 use super::iam_policy::{Permissions, MAX_SESSION_POLICY};
+use super::unconfirmed::Unconfirmed;
 use crate::common::printable::UntrustedText;
 use crate::settings::aws::{RoleArn, Token};
 use crate::settings::pipeline::Build;
 
 /// STS's limit for a session name.
 const MAX_SESSION_NAME: usize = 64;
+
+const MISSING: &str = "the response has no complete credentials";
 
 /// Assumes the role. The session policy allows `limit` and nothing else.
 pub(crate) async fn assume_role(
@@ -40,7 +45,12 @@ pub(crate) async fn assume_role(
     let config = aws_sdk_sts::config::Builder::from(config)
         .retry_classifier(gateway_statuses())
         .build();
-    let attempts = Attempts::read(ASSUME_ROLE, role.as_str(), |_, _| Ok(()));
+    let confirm = |_: &HttpResponse, output: &AssumeRoleWithWebIdentityOutput| {
+        let is_complete = output.credentials().is_some_and(is_complete);
+        let not_aws = || Unconfirmed::NotAws(MISSING.to_owned());
+        is_complete.then_some(()).ok_or_else(not_aws)
+    };
+    let attempts = Attempts::read(ASSUME_ROLE, role.as_str(), confirm);
     let request = aws_sdk_sts::Client::from_conf(config)
         .assume_role_with_web_identity()
         .role_arn(role.as_str())
@@ -52,12 +62,8 @@ pub(crate) async fn assume_role(
         .send();
     let deadline = Instant::now() + OPERATION_TIMEOUT;
     let output = attempts.send(deadline, request).await?;
-    let missing = "the response has no complete credentials";
-    let missing = || AwsError::unexpected(ASSUME_ROLE, role.as_str(), missing);
-    let credentials = output.credentials();
-    let credentials = credentials
-        .filter(|it| is_complete(it))
-        .ok_or_else(missing)?;
+    let missing = || AwsError::unexpected(ASSUME_ROLE, role.as_str(), MISSING);
+    let credentials = output.credentials().ok_or_else(missing)?;
     Ok(Credentials::new(
         credentials.access_key_id(),
         credentials.secret_access_key(),

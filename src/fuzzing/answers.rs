@@ -144,7 +144,7 @@ impl World {
     async fn run(&self, response: &Response) {
         let error = match response.operation {
             b'i' => self.create_invalidation().await,
-            b'w' => self.wait("I1").await,
+            b'w' => self.wait("I2J0I21PCUYOIK").await,
             b'c' => self.caller_identity().await,
             b'a' => self.assume_role().await,
             b'h' => self.head_unless_newer().await,

@@ -176,10 +176,7 @@ async fn all_uploads_end_within_20_minutes_and_what_has_not_started_then_says_so
 
 #[tokio::test(start_paused = true)]
 async fn a_distribution_that_is_busy_is_given_up_within_15_minutes() {
-    let busy = |_: &str, _: &str, _| {
-        let error = of_cloudfront("TooManyInvalidationsInProgress");
-        Some((19, 400, error))
-    };
+    let busy = |_: &str, _: &str, _| Some((19, 400, of_cloudfront("Throttling")));
     let (run, seconds) = phase(1, false, busy, async |publisher: &Publisher<'_>| {
         let objects = publisher.run.plan.objects();
         objects.for_each(|it| publisher.run.set_upload(&it.key, Upload::Uploaded));
@@ -189,7 +186,7 @@ async fn a_distribution_that_is_busy_is_given_up_within_15_minutes() {
     assert!((14 * 60..=15 * 60).contains(&seconds), "{seconds}");
     let state = run.state();
     let error = state.errors().next().unwrap();
-    assert_eq!(error.kind, AwsErrorKind::TooManyInvalidations);
+    assert_eq!(error.kind, AwsErrorKind::Throttled);
 }
 
 #[tokio::test(start_paused = true)]

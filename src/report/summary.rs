@@ -322,13 +322,12 @@ pub(crate) fn superseded(plan: &Plan, state: &RunState) -> Vec<String> {
 fn not_invalidated(plan: &Plan, state: &RunState) -> Option<String> {
     let distributions = state.not_invalidated();
     let published = in_state(plan, state, ContainerState::Published);
-    let unknown = in_state(plan, state, ContainerState::Unknown);
-    if distributions.is_empty() || published.is_empty() && unknown.is_empty() {
+    if distributions.is_empty() || published.is_empty() {
         return None;
     }
     let ids: Vec<&str> = distributions.iter().map(|id| id.as_str()).collect();
     let is_in_part = state.invalidated_in_part().next().is_some();
-    let serves = if published.is_empty() || is_in_part || state.may_be_invalidated() {
+    let serves = if is_in_part || state.may_be_invalidated() {
         "may still serve"
     } else {
         "still serves"

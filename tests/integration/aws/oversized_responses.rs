@@ -64,7 +64,15 @@ fn serve(mut stream: TcpStream, answers: &[Answer], sent: &AtomicU64) -> io::Res
         stream.read_exact(&mut byte)?;
         request.extend(byte);
     }
-    let request = String::from_utf8_lossy(&request).to_ascii_lowercase();
+    let head = String::from_utf8_lossy(&request);
+    let request = head.to_ascii_lowercase();
+    // S3 returns the checksum of what it has stored.
+    let is_checksum = |line: &&str| {
+        let line = line.to_ascii_lowercase();
+        line.starts_with("x-amz-checksum-sha256: ")
+    };
+    let checksum = head.lines().find(is_checksum);
+    let checksum = checksum.map_or_else(String::new, |line| format!("{line}\r\n"));
     let length = request.lines().find_map(|line| {
         let length = line.strip_prefix("content-length: ")?;
         length.parse::<u64>().ok()
@@ -79,7 +87,7 @@ fn serve(mut stream: TcpStream, answers: &[Answer], sent: &AtomicU64) -> io::Res
     if part.is_empty() {
         return write!(
             stream,
-            "HTTP/1.1 {head}{line}Content-Length: 0\r\nConnection: close\r\n\r\n"
+            "HTTP/1.1 {head}{line}{checksum}Content-Length: 0\r\nConnection: close\r\n\r\n"
         );
     }
     let is_body = part.contains('<') || part.contains(';');
@@ -122,10 +130,10 @@ fn an_error_without_end_is_not_from_aws() {
         .contains("s3:PutObject on s3://")
         .contains("the response is larger than 1,000,000 bytes")
         .contains("the response did not come from AWS")
-        .contains("not replaced: mojito; visitors still get the old container");
+        .contains("not known whether mojito was replaced");
     // Five attempts, and what is on its way when the connection ends.
     assert!(server.sent.load(Ordering::Relaxed) < 100_000_000);
-    assert!(case.invalidations().is_empty());
+    assert_eq!(case.invalidations().len(), 1);
 }
 
 #[test]
