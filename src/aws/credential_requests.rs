@@ -12,12 +12,11 @@ use serde_json::Value;
 
 use crate::common::secrets;
 
-const HEADERS: [&str; 5] = [
+const HEADERS: [&str; 4] = [
     "authorization",
     "x-amz-security-token",
     "x-amz-sso_bearer_token",
     "x-aws-ec2-metadata-token",
-    "x-amz-signature",
 ];
 /// In the form of a request to STS.
 const FORM_FIELDS: [&str; 1] = ["WebIdentityToken"];

@@ -17,7 +17,9 @@ use aws_config::SdkConfig;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::ProvideCredentials;
 use aws_credential_types::Credentials;
-use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_runtime_api::client::result::{ConnectorError, SdkError};
 use aws_types::os_shim_internal::{Env, Fs};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -75,24 +77,22 @@ async fn first(
         profiles.check()?;
         match provider.provide_credentials().await {
             Ok(credentials) => return Ok((credentials, source.phrase(&profiles))),
-            Err(CredentialsError::CredentialsNotLoaded(_)) => {
-                if let (Source::Profile, Some(profile)) = (source, profile) {
-                    return Err(NoCredentials {
-                        reason: format!(
-                            "the AWS profile `{}` (`AWS_PROFILE`) does not exist or has none",
-                            sanitize(profile)
-                        ),
-                        remedy:
-                            "check the profile's name, and `~/.aws/config` and `~/.aws/credentials`",
-                    });
-                }
-            }
+            Err(CredentialsError::CredentialsNotLoaded(_)) => {}
             Err(error) => return Err(failed(source, &profiles, &error)),
         }
     }
-    Err(NoCredentials {
-        reason: "checked `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, web identity, container role and instance role".to_owned(),
-        remedy: REMEDY,
+    Err(match profile {
+        Some(profile) => NoCredentials {
+            reason: format!(
+                "the AWS profile `{}` (`AWS_PROFILE`) does not exist or has none",
+                sanitize(profile)
+            ),
+            remedy: "check the profile's name, and `~/.aws/config` and `~/.aws/credentials`",
+        },
+        None => NoCredentials {
+            reason: "checked `AWS_ACCESS_KEY_ID`, the AWS profile and its SSO session, web identity, container role and instance role".to_owned(),
+            remedy: REMEDY,
+        },
     })
 }
 
@@ -147,13 +147,17 @@ impl Source {
 
 fn failed(source: Source, profiles: &Profiles, error: &CredentialsError) -> NoCredentials {
     let phrase = source.phrase(profiles);
-    let is_network = chain(error).any(<dyn std::error::Error>::is::<ConnectorError>);
+    let is_of_service = matches!(source, Source::Container | Source::Instance);
     match source {
-        Source::Profile if profiles.has_process() => NoCredentials {
+        _ if is_documented(error) => NoCredentials {
+            reason: format!("{phrase} failed: {}", causes(error)),
+            remedy: REMEDY,
+        },
+        Source::Profile if profiles.have("credential_process") => NoCredentials {
             reason: format!("{phrase} failed or printed no credentials{}", status(error)),
             remedy: "run its command by hand to see why; its output is not shown here, as it may hold secrets",
         },
-        Source::Container | Source::Instance if !is_network => NoCredentials {
+        _ if is_of_service || profiles.have("credential_source") => NoCredentials {
             reason: format!("{phrase} sent none"),
             remedy: "set `DEBUG` to `true` to see its status; its response is never shown, as it may hold secrets",
         },
@@ -162,6 +166,13 @@ fn failed(source: Source, profiles: &Profiles, error: &CredentialsError) -> NoCr
             remedy: REMEDY,
         },
     }
+}
+
+/// Whether an error is the network's, or STS's where a role is assumed with a profile's credentials.
+fn is_documented(error: &CredentialsError) -> bool {
+    chain(error).any(|error| {
+        error.is::<ConnectorError>() || error.is::<SdkError<AssumeRoleError, HttpResponse>>()
+    })
 }
 
 /// How a credential process exited, which the SDK says before it quotes its standard error.
@@ -211,16 +222,14 @@ impl Profiles {
         check(&keys, &self.phrase())
     }
 
-    fn has_process(&self) -> bool {
-        self.0
-            .iter()
-            .any(|it| it.get("credential_process").is_some())
+    fn have(&self, property: &str) -> bool {
+        self.0.iter().any(|it| it.get(property).is_some())
     }
 
     fn phrase(&self) -> String {
         let name = self.0.first().map_or("default", Profile::name);
         let name = sanitize(name);
-        if self.has_process() {
+        if self.have("credential_process") {
             format!("the `credential_process` of the AWS profile `{name}`")
         } else {
             format!("the AWS profile `{name}`")
