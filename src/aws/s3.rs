@@ -2,7 +2,6 @@
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_sdk_s3::Client;
@@ -21,18 +20,6 @@ pub(crate) enum Precondition {
     Absent,
     /// The object still has this `ETag`.
     Unchanged(String),
-}
-
-impl Precondition {
-    /// The object must not have changed since this HEAD response, or since there was none.
-    pub(crate) fn of(live: Option<&HeadObjectOutput>) -> Self {
-        match live {
-            None => Self::Absent,
-            Some(live) => live
-                .e_tag()
-                .map_or(Self::None, |etag| Self::Unchanged(etag.to_owned())),
-        }
-    }
 }
 
 /// The headers of what a key holds, with its first byte. Unlike HEAD's, an error has a code.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::gzip;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
@@ -51,6 +52,17 @@ impl Object {
             cdn_path: CdnPath::new(cdn_prefix, &file_name),
             size,
             body: body.into(),
+        }
+    }
+
+    /// The same script in other bytes for a round of `ONLY_NEWER`, by the comment in its gzip header.
+    pub(crate) fn of_round(&self, round: usize) -> Self {
+        let digit = u32::try_from(round).ok();
+        let digit = digit.and_then(|round| char::from_digit(round, 36));
+        let body = gzip::with_comment_end(&self.body, digit.map_or(b'z', |it| it as u8));
+        Self {
+            body: body.into(),
+            ..self.clone()
         }
     }
 

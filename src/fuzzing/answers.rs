@@ -214,14 +214,12 @@ impl World {
     /// Then replaces the object that was found.
     async fn head_unless_newer(&self) -> Result<(), AwsError> {
         let client = &self.aws.s3;
-        let found = only_newer::head_unless_newer(client, &self.settings, &self.object).await;
-        let found = match found {
+        let found = match only_newer::head(client, &self.settings, &self.object, None).await {
             Ok(found) => found,
             Err(NotReplaced::Superseded(_)) => return Ok(()),
             Err(NotReplaced::Failed(error)) => return Err(error),
         };
-        let precondition = Precondition::of(found.as_ref());
-        self.put_object(&self.aws, &precondition).await
+        self.put_object(&self.aws, &found.precondition()).await
     }
 
     async fn read(&self) {

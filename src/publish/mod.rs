@@ -10,6 +10,7 @@ pub(crate) mod outcome;
 mod parsers;
 pub(crate) mod plan;
 pub(crate) mod publisher;
+pub(crate) mod race;
 pub(crate) mod run;
 pub(crate) mod state;
 pub(crate) mod upload;

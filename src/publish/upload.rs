@@ -9,9 +9,10 @@ use tokio::time::timeout;
 
 use super::compare::{already_reported, Comparison, Read, Sources};
 use super::event::Event;
-use super::only_newer::{self, NotReplaced};
+use super::only_newer;
 use super::publisher::Publisher;
 use super::state::Upload;
+use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
 use crate::aws::s3::{self, Precondition};
 use crate::container::object::{Container, Object};
@@ -113,18 +114,17 @@ async fn upload_container<'a>(
     publisher: &Publisher<'_>,
     container: &'a Container,
 ) -> Vec<&'a Object> {
+    if publisher.settings().only_newer {
+        return only_newer::upload(publisher, container).await;
+    }
     let run = publisher.run;
     let mut uploaded = Vec::new();
     for object in container.objects.iter() {
         if !run.start_upload(&object.key) {
             break;
         }
-        if let Err(problem) = put(publisher, object).await {
-            let upload = match problem {
-                NotReplaced::Superseded(build) => Upload::Superseded(build),
-                NotReplaced::Failed(error) => Upload::Failed(error),
-            };
-            run.set_upload(&object.key, upload);
+        if let Err(error) = put(publisher, object).await {
+            run.set_upload(&object.key, Upload::Failed(error));
             break;
         }
         run.set_upload(&object.key, Upload::Uploaded);
@@ -133,14 +133,10 @@ async fn upload_container<'a>(
     uploaded
 }
 
-async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), NotReplaced> {
+async fn put(publisher: &Publisher<'_>, object: &Object) -> Result<(), AwsError> {
     let (client, settings) = (&publisher.aws.s3, publisher.settings());
-    if settings.only_newer {
-        return only_newer::put_if_newer(publisher, object).await;
-    }
     let run = &publisher.run.caller_reference;
-    let put = s3::put_object(client, settings, run, object, &Precondition::None);
-    Ok(put.await?)
+    s3::put_object(client, settings, run, object, &Precondition::None).await
 }
 
 #[cfg(test)]
