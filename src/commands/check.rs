@@ -15,13 +15,13 @@ use super::leftovers::Leftovers;
 use super::loaded;
 use super::probe::{probes, Probe};
 use super::signals::Signals;
-use crate::aws::attempts::Attempts;
 use crate::aws::config::{self, OPERATION_TIMEOUT};
 use crate::aws::credentials::ConnectError;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
+use crate::aws::lost_response::LostResponse;
 use crate::aws::sts;
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
@@ -121,7 +121,7 @@ async fn try_key(
 ) -> Access {
     let uri = s3_uri(&settings.target.bucket, key);
     leftovers.creating(key);
-    let attempts = Attempts::default();
+    let lost_response = LostResponse::default();
     let created = aws
         .s3
         .create_multipart_upload()
@@ -129,10 +129,10 @@ async fn try_key(
         .key(key.as_str())
         .set_acl(settings.acl.clone())
         .customize()
-        .interceptor(attempts.clone())
+        .interceptor(lost_response.clone())
         .send()
         .await;
-    let may_be_more = attempts.outcome_unknown();
+    let may_be_more = lost_response.is_possible();
     let created = match created {
         Ok(created) => created,
         Err(error) => {
