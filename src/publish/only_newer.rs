@@ -304,3 +304,26 @@ fn of_other_repository(settings: &Settings, uri: String, other: &str, build: u64
          the repository was renamed, re-run this step in Bitbucket, or leave `ONLY_NEWER` off",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_and_delays_of_an_object_share_its_time() {
+        let mut time_left = Duration::from_mins(1);
+        let started = Instant::now();
+        let mut done = 0;
+        while within(&mut time_left, sleep(Duration::from_secs(19)))
+            .await
+            .is_some()
+        {
+            done += 1;
+        }
+        assert_eq!((done, started.elapsed().as_secs()), (3, 60));
+        let mut is_begun = false;
+        let begin = async { is_begun = true };
+        assert_eq!(within(&mut time_left, begin).await, None);
+        assert!(!is_begun);
+    }
+}
