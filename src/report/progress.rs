@@ -151,7 +151,7 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
     }
 }
 
-/// What only a re-run replaces: `build 58 of mojito, which is newer than this build 57`.
+/// What only a re-run replaces: `s3://acme/js/mojito.js of build 58, which is newer than this build 57`.
 pub(crate) fn overridden(plan: &Plan, object: &Object, protected: &Protected) -> String {
     let uri = s3_uri(&plan.settings.target.bucket, &object.key);
     let own = plan.settings.build.number().unwrap_or_default();
