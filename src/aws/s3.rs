@@ -32,18 +32,6 @@ pub(crate) enum Precondition {
     Unchanged(String),
 }
 
-impl Precondition {
-    /// The object must not have changed since this HEAD response, or since there was none.
-    pub(crate) fn of(live: Option<&HeadObjectOutput>) -> Self {
-        match live {
-            None => Self::Absent,
-            Some(live) => live
-                .e_tag()
-                .map_or(Self::None, |etag| Self::Unchanged(etag.to_owned())),
-        }
-    }
-}
-
 /// The headers of what a key holds, with its first byte. Unlike HEAD's, an error has a code.
 pub(crate) async fn get_first_byte(
     client: &Client,

@@ -1,24 +1,28 @@
 //! `mojito-publish check`: shows whose the credentials are and proves what they can and cannot write.
 //!
 //! Creating a multipart upload needs the same permission as an upload, but creates no visible object, and whoever created it
-//! may abort it. So the permission for each key is tested for real, and nothing is changed.
+//! may abort it. So the permission for each key is tested for real, and nothing is changed. `leftovers.rs` knows of uploads that
+//! were not aborted.
 
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::{select, Either};
+use tokio::time::{timeout, timeout_at, Instant};
 
 use super::error::Error;
+use super::leftovers::Leftovers;
 use super::loaded;
 use super::probe::{probes, Probe};
 use super::signals::Signals;
-use crate::aws::config;
+use crate::aws::config::{self, OPERATION_TIMEOUT};
 use crate::aws::credentials::ConnectError;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::gate::Gate;
 use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
+use crate::aws::lost_response::LostResponse;
 use crate::aws::sts;
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
@@ -57,22 +61,35 @@ async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Res
     ));
     let connecting = Box::pin(connect(&settings, gate, console));
     let aws = match select(stopped.as_mut(), connecting).await {
-        Either::Left((signal, _)) => return Ok(stopped_by(signal, false, console)),
+        Either::Left((signal, _)) => return Ok(stopped_by(signal, console)),
         Either::Right((aws, _)) => aws?,
     };
     let probes = probes(&settings);
     let mut accesses = Vec::with_capacity(probes.len());
+    let mut leftovers = Leftovers::default();
+    let mut stop = None;
     for probe in &probes {
-        let trying = pin!(try_key(&aws, &settings, &probe.key, console));
+        let trying = Box::pin(try_key(&aws, &settings, &probe.key, &mut leftovers));
         match select(stopped.as_mut(), trying).await {
             Either::Left((signal, trying)) => {
+                let deadline = Instant::now() + REQUEST_GRACE;
+                stop = Some((signal, deadline));
                 // The request in flight may finish, so that its upload can be aborted.
-                let unfinished = tokio::time::timeout(REQUEST_GRACE, trying).await.is_err();
-                return Ok(stopped_by(signal, unfinished, console));
+                let _ = timeout_at(deadline, trying).await;
+                break;
             }
             Either::Right((access, _)) => accesses.push(access),
-        }
+        };
     }
+    if let Some((signal, deadline)) = stop {
+        let _ = timeout_at(deadline, leftovers.abort(&aws, &settings)).await;
+        leftovers.report(&settings, console);
+        return Ok(stopped_by(signal, console));
+    }
+    // Those whose abort has failed once.
+    let abort = Box::pin(timeout(OPERATION_TIMEOUT, leftovers.abort(&aws, &settings)));
+    let _ = select(stopped, abort).await;
+    leftovers.report(&settings, console);
     Ok(report(&settings, &probes, &accesses, console))
 }
 
@@ -81,64 +98,80 @@ async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<
     let config = config::load(settings, https.client()).await;
     let config = config.map_err(|problem| Error::Settings(vec![problem]))?;
     let aws = aws::connect(settings, config, None).await?;
+    if !settings.aws.can_call_sts {
+        progress::identified(&aws.credentials, None, console);
+        console.info(
+            "not checked: whose they are, as AWS's STS does not know the users of the store at `AWS_ENDPOINT_URL_S3`",
+        );
+        return Ok(aws);
+    }
     let identity = sts::caller_identity(&aws.config).await;
     progress::identified(&aws.credentials, identity.as_ref().ok(), console);
     identity.map_err(ConnectError::from)?;
     Ok(aws)
 }
 
-fn stopped_by(signal: &str, unfinished: bool, console: &Console) -> Exit {
-    let left = if unfinished {
-        "; the request in flight may leave an unfinished multipart upload behind"
-    } else {
-        ""
-    };
-    console.failure(&format!("stopped by {signal}; nothing was changed{left}"));
+fn stopped_by(signal: &str, console: &Console) -> Exit {
+    console.failure(&format!("stopped by {signal}; nothing was changed"));
     console.drain(READER_GRACE);
     Exit::NotPublished
 }
 
 /// Creates a multipart upload and aborts it.
-async fn try_key(aws: &Aws, settings: &Settings, key: &ObjectKey, console: &Console) -> Access {
-    let bucket = settings.target.bucket.as_str();
-    let address = s3_uri(&settings.target.bucket, key);
+async fn try_key(
+    aws: &Aws,
+    settings: &Settings,
+    key: &ObjectKey,
+    leftovers: &mut Leftovers,
+) -> Access {
+    let uri = s3_uri(&settings.target.bucket, key);
+    leftovers.creating(key);
+    let lost_response = LostResponse::default();
     let created = aws
         .s3
         .create_multipart_upload()
-        .bucket(bucket)
+        .bucket(settings.target.bucket.as_str())
         .key(key.as_str())
         .set_acl(settings.acl.clone())
+        .customize()
+        .interceptor(lost_response.clone())
         .send()
         .await;
+    let may_be_more = lost_response.is_possible();
     let created = match created {
         Ok(created) => created,
         Err(error) => {
-            let error = AwsError::new("s3:PutObject", address, &error);
-            return match error.kind {
-                AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => {
-                    Access::Denied(error)
-                }
-                _ => Access::Inconclusive(error),
+            leftovers.created(None, may_be_more);
+            let error = AwsError::new("s3:PutObject", uri, &error);
+            return if is_denial(&error) {
+                Access::Denied(error)
+            } else {
+                Access::Inconclusive(error)
             };
         }
     };
-    let id = created.upload_id().unwrap_or_default();
-    let aborted = aws
-        .s3
-        .abort_multipart_upload()
-        .bucket(bucket)
-        .key(key.as_str())
-        .upload_id(id)
-        .send()
-        .await;
-    if let Err(error) = aborted {
-        let error = AwsError::new("s3:AbortMultipartUpload", address, &error);
-        console.warning(&format!(
-            "the multipart upload {id}, created to check the key, is still there; visitors do not see it\n{error}\n\
-             remove it with `aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {id}`"
-        ));
-    }
+    let Some(id) = created.upload_id().filter(|id| !id.is_empty()) else {
+        // It is not S3's own.
+        leftovers.created(None, true);
+        let message = "the response has no upload ID";
+        let error = AwsError::unexpected("s3:PutObject", uri, message);
+        return Access::Inconclusive(AwsError {
+            kind: AwsErrorKind::NotAws,
+            ..error
+        });
+    };
+    leftovers.created(Some(id), may_be_more);
+    leftovers.abort_last(aws, settings).await;
     Access::Allowed
+}
+
+/// Whether S3 itself denies the request, by whatever policy.
+fn is_denial(error: &AwsError) -> bool {
+    let denied = matches!(
+        error.kind,
+        AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) | AwsErrorKind::Kms
+    );
+    denied && error.code.is_some()
 }
 
 fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &Console) -> Exit {

@@ -17,6 +17,7 @@ use crate::publish::cdn::{self, Cdn};
 use crate::publish::compare::{already_reported, Comparison, READ_TIMEOUT};
 use crate::publish::only_newer::{self, NotReplaced};
 use crate::publish::plan::Plan;
+use crate::publish::race::Found;
 use crate::publish::state::{ContainerState, RunState, Upload};
 use crate::report::console::Console;
 use crate::report::progress::Before;
@@ -152,13 +153,18 @@ async fn failure(
     }
     for object in plan.objects() {
         let deadline = Instant::now() + OPERATION_TIMEOUT;
-        match only_newer::head_unless_newer(&aws.s3, settings, object, deadline).await {
-            Ok(None) => console.info(&format!(
+        match only_newer::head(&aws.s3, settings, object, None, deadline).await {
+            Ok(Found::Absent) => console.info(&format!(
                 "{} does not exist yet, or its build number cannot be read;\n\
                  then `ONLY_NEWER` would fail, as the credentials lack `s3:GetObject`",
                 object.key
             )),
-            Ok(_) => {}
+            Ok(found) => {
+                if let Some(protected) = found.protected() {
+                    let overridden = progress::overridden(plan, object, protected);
+                    console.warning(&format!("this re-run would replace {overridden}"));
+                }
+            }
             Err(NotReplaced::Superseded(build)) => {
                 state
                     .uploads

@@ -1,5 +1,6 @@
 //! Which keys the credentials must be able to write, and which they must not.
 
+use crate::settings::environment::Environment;
 use crate::settings::names::{ObjectKey, Prefix, Variant};
 use crate::settings::Settings;
 
@@ -15,7 +16,8 @@ pub(crate) struct Probe {
 
 /// The keys of the target, then those that must be denied.
 ///
-/// In development, the neighbour's name starts with something else, as Mojito's documentation allows `NAME*` there.
+/// In production, nothing but these keys is allowed. In development, Mojito's documentation allows `NAME*`, so there the
+/// neighbour's name starts with something else.
 pub(crate) fn probes(settings: &Settings) -> Vec<Probe> {
     let target = &settings.target;
     let probe = |key, expect_denied| Probe { key, expect_denied };
@@ -23,11 +25,18 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Probe> {
     let mut probes: Vec<Probe> = keys.iter().map(|key| probe(key.clone(), None)).collect();
     for name in &target.containers {
         let file = &*Variant::Minified.file_name(name);
-        let neighbour = if settings.pretty {
-            format!("x-{name}.js")
-        } else {
+        let is_production = settings.environment == Environment::Production;
+        let neighbour = if is_production {
             format!("{name}-x.js")
+        } else {
+            format!("x-{name}.js")
         };
+        let pretty = Variant::Pretty.file_name(name);
+        let pretty = (is_production && !settings.pretty).then_some((
+            &target.prefix,
+            &*pretty,
+            "`PRETTY` is `false`",
+        ));
         let elsewhere = "the other environment's container";
         for (prefix, file, reason) in [
             (
@@ -42,7 +51,10 @@ pub(crate) fn probes(settings: &Settings) -> Vec<Probe> {
             ),
             (&Prefix::literal(ANOTHER_FOLDER), file, "another folder"),
             (&Prefix::literal(""), file, "the bucket's root"),
-        ] {
+        ]
+        .into_iter()
+        .chain(pretty)
+        {
             let key = ObjectKey::new(prefix, file);
             if probes.iter().all(|probe| probe.key != key) {
                 probes.push(probe(key, Some(reason)));

@@ -53,6 +53,17 @@ pub(crate) fn without_comment(compressed: &[u8]) -> Vec<u8> {
     plain
 }
 
+/// The same with another last character in the comment, if there is one.
+pub(crate) fn with_comment_end(compressed: &[u8], last: u8) -> Vec<u8> {
+    let mut other = compressed.to_vec();
+    let has_comment = other.get(FLAGS) == Some(&HAS_COMMENT);
+    let length = other.iter().skip(HEADER).position(|byte| *byte == 0);
+    if let (true, Some(length @ 1..)) = (has_comment, length) {
+        other[HEADER + length - 1] = last;
+    }
+    other
+}
+
 /// Whether the content has the gzip signature.
 pub(crate) fn is_compressed(content: &[u8]) -> bool {
     content.starts_with(&[0x1f, 0x8b])
@@ -149,7 +160,10 @@ mod tests {
         assert_eq!(without_comment(&compressed), plain);
         assert_eq!(without_comment(&plain), plain);
         assert_eq!(compressed.len(), plain.len() + "build 57\0".len());
-        assert_ne!(compressed, compressor.compress(content, Some("build 58")));
+        let other = compressor.compress(content, Some("build 58"));
+        assert_ne!(compressed, other);
+        assert_eq!(with_comment_end(&compressed, b'8'), other);
+        assert_eq!(with_comment_end(&plain, b'8'), plain);
         assert_eq!(gzip("-dc", &compressed), content);
     }
 }

@@ -139,13 +139,12 @@ pub(crate) fn prepare(
     Ok((object, script))
 }
 
-/// A comment for the gzip header, so that objects of different builds differ even if their scripts are equal.
+/// A comment for the gzip header, so that objects of different runs differ even if their scripts are equal.
 ///
-/// S3's `If-Match` compares content only. Without the comment, an older build of the same script could replace a newer one
-/// unnoticed, and the stored build number would go backwards.
+/// S3's `If-Match` compares content only. Without the comment, a run could not see that others have replaced what it looked at
+/// with the same script, and an older build could replace a newer one unnoticed.
 fn build_stamp(settings: &Settings) -> Option<String> {
-    let number = settings.only_newer.then(|| settings.build.number())??;
-    Some(format!("build {number}"))
+    settings.only_newer.then(|| settings.build.stamp())?
 }
 
 fn read_file(path: &Path, variant: Variant) -> Result<Vec<u8>, String> {

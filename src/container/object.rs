@@ -8,6 +8,7 @@ use bytes::Bytes;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
+use super::gzip;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
@@ -56,7 +57,7 @@ impl Object {
             key: ObjectKey::new(prefix, &file_name),
             cdn_path: CdnPath::new(cdn_prefix, &file_name),
             size,
-            checksum: STANDARD.encode(Sha256::digest(&body)),
+            checksum: checksum(&body),
             body: body.into(),
         }
     }
@@ -68,10 +69,27 @@ impl Object {
         format!("\"{}\"", digits.collect::<String>())
     }
 
+    /// The same script in other bytes for a round of `ONLY_NEWER`, by the comment in its gzip header.
+    pub(crate) fn of_round(&self, round: usize) -> Self {
+        let digit = u32::try_from(round).ok();
+        let digit = digit.and_then(|round| char::from_digit(round, 36));
+        let body = gzip::with_comment_end(&self.body, digit.map_or(b'z', |it| it as u8));
+        Self {
+            checksum: checksum(&body),
+            body: body.into(),
+            ..self.clone()
+        }
+    }
+
     /// The size of what S3 stores and visitors download.
     pub(crate) fn compressed_size(&self) -> ByteSize {
         ByteSize(self.body.len() as u64)
     }
+}
+
+/// The SHA-256 of a body as S3 writes it.
+fn checksum(body: &[u8]) -> String {
+    STANDARD.encode(Sha256::digest(body))
 }
 
 /// A container, ready to upload.

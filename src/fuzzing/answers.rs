@@ -224,14 +224,13 @@ impl World {
     async fn head_unless_newer(&self) -> Result<(), AwsError> {
         let client = &self.aws.s3;
         let (settings, object) = (&self.settings, &self.object);
-        let found = only_newer::head_unless_newer(client, settings, object, deadline());
+        let found = only_newer::head(client, settings, object, None, deadline());
         let found = match found.await {
             Ok(found) => found,
             Err(NotReplaced::Superseded(_)) => return Ok(()),
             Err(NotReplaced::Failed(error)) => return Err(error),
         };
-        let precondition = Precondition::of(found.as_ref());
-        self.put_object(&self.aws, &precondition).await
+        self.put_object(&self.aws, &found.precondition()).await
     }
 
     async fn read(&self) {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::compare::NotCompared;
+use super::race::Protected;
 use crate::aws::credentials::CredentialOrigin;
 use crate::aws::error::AwsError;
 use crate::aws::sts::Identity;
@@ -27,6 +28,8 @@ pub(crate) enum Event<'a> {
     /// After the duration, the invalidation is not completed.
     InvalidationPending(&'a DistributionId, &'a str, Duration),
     InvalidationCompleted(&'a DistributionId, &'a str),
+    /// A re-run has replaced what `ONLY_NEWER` protects from others.
+    Overridden(&'a Object, &'a Protected),
     /// The store ignores preconditions, so that `ONLY_NEWER` cannot win a race.
     NoConditionalWrites,
     /// Visitors do not get the new container yet.

@@ -5,11 +5,13 @@ pub(crate) mod compare;
 mod custom_store;
 pub(crate) mod event;
 pub(crate) mod invalidate;
+mod one_upload;
 pub(crate) mod only_newer;
 pub(crate) mod outcome;
 mod parsers;
 pub(crate) mod plan;
 pub(crate) mod publisher;
+pub(crate) mod race;
 pub(crate) mod run;
 pub(crate) mod state;
 #[cfg(test)]

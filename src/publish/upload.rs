@@ -7,31 +7,21 @@ use std::time::Duration;
 use futures_util::future::join;
 use tokio::time::{timeout, timeout_at, Instant};
 
-use super::compare::{already_reported, may_read_s3, Comparison, Read, Sources};
+use super::compare::{already_reported, Comparison, Read, Sources};
 use super::event::Event;
-use super::only_newer::{self, NotReplaced};
+use super::one_upload::{is_stored, too_late, LOOKUP_TIMEOUT, UPLOADS_TIMEOUT, UPLOAD_TIMEOUT};
+use super::only_newer;
 use super::publisher::Publisher;
 use super::state::Upload;
-use crate::aws::config::OPERATION_TIMEOUT;
 use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
-use crate::aws::s3::{self, Precondition, PUT_OBJECT};
+use crate::aws::s3::{self, Precondition};
 use crate::container::object::{Container, Object};
-use crate::settings::names::s3_uri;
 use crate::settings::Settings;
 
 /// How many containers are uploaded at the same time, each over a connection of its own. At a round trip of 50 ms they keep one
 /// processor busy, and more are not faster.
 const MAX_CONCURRENT_UPLOADS: usize = 64;
-
-/// Until when all uploads of a run end. The last one starts so early that it has `UPLOAD_TIMEOUT`.
-const UPLOADS_TIMEOUT: Duration = Duration::from_mins(20);
-
-/// Until when an upload ends, with all its attempts and the lookup of what became of them.
-const UPLOAD_TIMEOUT: Duration = OPERATION_TIMEOUT;
-
-/// The part of it that is left for the lookup.
-const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much later than the read of the live container the upload that replaces it starts, unless S3 responds before. The two
 /// take different ways through S3, which may otherwise read what was just uploaded.
@@ -132,6 +122,9 @@ async fn upload_container<'a>(
     container: &'a Container,
     deadline: Instant,
 ) -> Vec<&'a Object> {
+    if publisher.settings().only_newer {
+        return only_newer::upload(publisher, container, deadline).await;
+    }
     let run = publisher.run;
     let mut uploaded = Vec::new();
     for object in container.objects.iter() {
@@ -143,12 +136,8 @@ async fn upload_container<'a>(
         }
         // Before the request, so that whoever ends the run meanwhile knows that it may have been sent.
         run.set_upload(&object.key, Upload::InFlight);
-        if let Err(problem) = put(publisher, object, end).await {
-            let upload = match problem {
-                NotReplaced::Superseded(build) => Upload::Superseded(build),
-                NotReplaced::Failed(error) => Upload::Failed(error),
-            };
-            run.set_upload(&object.key, upload);
+        if let Err(error) = put(publisher, object, end).await {
+            run.set_upload(&object.key, Upload::Failed(error));
             break;
         }
         run.set_upload(&object.key, Upload::Uploaded);
@@ -157,54 +146,21 @@ async fn upload_container<'a>(
     uploaded
 }
 
-fn too_late(settings: &Settings, object: &Object) -> AwsError {
-    let minutes = UPLOADS_TIMEOUT.as_secs() / 60;
-    AwsError::refused(
-        PUT_OBJECT,
-        s3_uri(&settings.target.bucket, &object.key),
-        format!("not started, as the {minutes} min for all uploads of a run were over"),
-        "re-run, or publish fewer containers in one run",
-    )
-}
-
 /// Uploads an object. If no attempt was conclusive, looks whether it is stored.
 async fn put(
     publisher: &Publisher<'_>,
     object: &Object,
     deadline: Instant,
-) -> Result<(), NotReplaced> {
-    let put = async {
-        let deadline = deadline - LOOKUP_TIMEOUT;
-        let (client, settings) = (&publisher.aws.s3, publisher.settings());
-        if settings.only_newer {
-            return only_newer::put_if_newer(publisher, object, deadline).await;
-        }
-        let (run, precondition) = (&publisher.run.caller_reference, &Precondition::None);
-        let put = s3::put_object(client, settings, run, object, precondition, deadline);
-        Ok(put.await?)
-    };
-    match put.await {
-        Err(NotReplaced::Failed(error))
-            if error.outcome_unknown && is_stored(publisher, object, deadline).await =>
-        {
+) -> Result<(), AwsError> {
+    let (client, settings) = (&publisher.aws.s3, publisher.settings());
+    let (run, precondition) = (&publisher.run.caller_reference, &Precondition::None);
+    let end = deadline - LOOKUP_TIMEOUT;
+    match s3::put_object(client, settings, run, object, precondition, end).await {
+        Err(error) if error.outcome_unknown && is_stored(publisher, object, deadline).await => {
             Ok(())
         }
         put => put,
     }
-}
-
-/// Whether S3 has the object of this run, as far as the credentials show that.
-async fn is_stored(publisher: &Publisher<'_>, object: &Object, deadline: Instant) -> bool {
-    let settings = publisher.settings();
-    if !may_read_s3(settings) {
-        return false;
-    }
-    let stored = s3::head_object(&publisher.aws.s3, settings, &object.key, deadline).await;
-    stored.is_ok_and(|stored| {
-        let metadata = stored.metadata();
-        let reference = metadata.and_then(|metadata| metadata.get(Object::CALLER_REFERENCE));
-        reference == Some(&publisher.run.caller_reference)
-    })
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use crate::container::object::{Container, Object};
 use crate::publish::compare::NotCompared;
 use crate::publish::event::Event;
 use crate::publish::plan::Plan;
+use crate::publish::race::Protected;
 use crate::publish::run::Run;
 use crate::settings::names::{s3_uri, CdnPath, ContainerName};
 
@@ -214,6 +215,10 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
         Event::InvalidationCompleted(distribution, id) => {
             console.success(&format!("invalidation {id} of {distribution} completed"));
         }
+        Event::Overridden(object, protected) => console.warning(&format!(
+            "this re-run replaced {}",
+            overridden(&run.plan, object, protected)
+        )),
         Event::NoConditionalWrites => console.warning(
             "this S3 endpoint ignores the conditions of a write (`If-Match`): of two builds that publish at the same moment, \
              the older one may remain in spite of `ONLY_NEWER`",
@@ -228,6 +233,20 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
         )),
         Event::Verified(url) => verified(run, url, console),
         Event::Identified(origin, identity) => identified(origin, *identity, console),
+    }
+}
+
+/// What only a re-run replaces: `s3://acme/js/mojito.js of build 58, which is newer than this build 57`.
+pub(crate) fn overridden(plan: &Plan, object: &Object, protected: &Protected) -> String {
+    let uri = s3_uri(&plan.settings.target.bucket, &object.key);
+    let own = plan.settings.build.number().unwrap_or_default();
+    match protected {
+        Protected::Newer(build) => {
+            format!("{uri} of build {build}, which is newer than this build {own}")
+        }
+        Protected::OtherRepository { repository, build } => {
+            format!("{uri} of build {build} of another repository, {repository}")
+        }
     }
 }
 

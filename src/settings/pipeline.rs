@@ -28,8 +28,11 @@ pub(crate) struct Build {
     pub(crate) pull_request: Option<UntrustedText>,
     pub(crate) commit: Option<UntrustedText>,
     pub(crate) build_number: Option<UntrustedText>,
-    /// Whether this is a re-run of the step, by `BITBUCKET_STEP_RUN_NUMBER`.
+    /// Whether this is a re-run of the step.
     pub(crate) is_rerun: bool,
+    /// How often the step has run, by `BITBUCKET_STEP_RUN_NUMBER`.
+    #[serde(skip)]
+    pub(crate) step_run: Option<u32>,
     /// `workspace/repository`.
     pub(crate) repository: Option<UntrustedText>,
     pub(crate) deployment_environment: Option<UntrustedText>,
@@ -44,7 +47,8 @@ pub(crate) struct Build {
 impl Build {
     pub(crate) fn new(raw: &RawBuild) -> Self {
         let ci = raw.ci.as_deref();
-        let run_number = raw.bitbucket_step_run_number.as_deref();
+        let step_run = raw.bitbucket_step_run_number.as_deref();
+        let step_run = step_run.and_then(|number| number.parse().ok());
         let storage_dir = raw.bitbucket_pipe_storage_dir.as_ref();
         let shared_storage_dir = raw.bitbucket_pipe_shared_storage_dir.as_ref();
         let untrusted = |text: &Option<String>| text.clone().map(UntrustedText::from);
@@ -56,7 +60,8 @@ impl Build {
             pull_request: untrusted(&raw.bitbucket_pr_id),
             commit: untrusted(&raw.bitbucket_commit),
             build_number: untrusted(&raw.bitbucket_build_number),
-            is_rerun: run_number.is_some_and(|it| it.parse().is_ok_and(|number: u32| number > 1)),
+            is_rerun: step_run.is_some_and(|number| number > 1),
+            step_run,
             repository: untrusted(&raw.bitbucket_repo_full_name),
             deployment_environment: untrusted(&raw.bitbucket_deployment_environment),
             url: url(raw),
@@ -85,16 +90,27 @@ impl Build {
         let of_build = of_build.filter_map(|(name, text)| Some((name, text.as_ref()?.exact())));
         iter::once(published_by)
             .chain(of_build)
-            .map(|(name, value)| {
-                let mut value = utf8_percent_encode(value, CONTROLS).to_string();
-                value.truncate(MAX_METADATA_VALUE);
-                (name.to_owned(), value)
-            })
+            .map(|(name, value)| (name.to_owned(), metadata_value(value)))
             .collect()
     }
 
     fn short_commit(&self) -> Option<String> {
         Some(short(&self.commit.as_ref()?.to_string()))
+    }
+
+    /// The repository as the metadata has it, which is how the repositories of two builds are compared.
+    pub(crate) fn stored_repository(&self) -> Option<String> {
+        Some(metadata_value(self.repository.as_ref()?.exact()))
+    }
+
+    /// Names this run of a step among all that publish, in ASCII: `build 57 of acme/site, run 2, round 0`. The last character
+    /// counts the rounds in which the run writes. `None` by hand.
+    pub(crate) fn stamp(&self) -> Option<String> {
+        let number = self.number()?;
+        let repository = self.stored_repository();
+        let repository = repository.map_or_else(String::new, |it| format!(" of {it}"));
+        let run = self.step_run.unwrap_or(1);
+        Some(format!("build {number}{repository}, run {run}, round 0"))
     }
 
     /// What the last line calls the build: `build 57 (v1.4.0, 1f2e3d4)`. `None` by hand.
@@ -118,6 +134,13 @@ impl Build {
         let repository = repository.map(|repository| format!("of {repository}"));
         Some(join_known([number, commit, repository])).filter(|it| !it.is_empty())
     }
+}
+
+/// A value as S3 stores it. The encoding leaves only ASCII, so it may be cut anywhere.
+fn metadata_value(value: &str) -> String {
+    let mut value = utf8_percent_encode(value, CONTROLS).to_string();
+    value.truncate(MAX_METADATA_VALUE);
+    value
 }
 
 /// The page of the pipeline's run at Bitbucket.

@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod races;
 mod secrets;
 mod setting;
 mod several_requests;

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -101,4 +102,26 @@ fn many_containers_that_are_not_live_have_one_deadline_and_one_piece_of_advice()
         .contains("\n  (and 90 more URLs)\n  what to do: check that `PUBLIC_URL` and `CDN_PREFIX` lead to");
     assert_eq!(ended.output.matches("what to do: ").count(), 1);
     assert!(ended.output.len() < 20_000, "{}", ended.output.len());
+}
+
+#[test]
+fn an_upload_with_only_newer_takes_no_more_than_its_minute() {
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    let proxy = Proxy::start(&case.world.endpoint);
+    let put = Target {
+        method: "PUT",
+        path: "/js/mojito.js",
+    };
+    // The first is on a condition that cannot hold, so there are two operations.
+    proxy.breaks(put, Fault::NoResponse, usize::MAX);
+    let case = case.env("AWS_ENDPOINT_URL", &proxy.endpoint);
+    let started = Instant::now();
+    case.run()
+        .exits(3)
+        .contains("not known whether mojito was replaced");
+    // Both would take two minutes.
+    assert!(started.elapsed() < Duration::from_secs(100));
 }

@@ -1,9 +1,13 @@
 //! `mojito-publish check`: it finds missing and excess permissions, and leaves nothing behind.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+
 use serde_json::{json, Value};
 use snapbox::str;
 
 use crate::support::harness::Case;
+use crate::support::proxy::{Fault, Proxy, Target};
 
 fn allow(actions: Value, resource: String) -> Value {
     json!({"Effect": "Allow", "Action": actions, "Resource": resource})
@@ -31,6 +35,7 @@ credentials: [KEY]
 ✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
 ✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
+✔ cannot write s3://[BUCKET]/js/mojito.pretty.js (`PRETTY` is `false`)
 not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
 ✔ these credentials can write what production needs, and nothing else that was checked
 
@@ -62,6 +67,7 @@ credentials: [KEY]
 ✔ cannot write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
 ✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
+✔ cannot write s3://[BUCKET]/js/mojito.pretty.js (`PRETTY` is `false`)
 not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
 ✖ permissions are missing, and a publish would fail: is the bucket's name right?
   if so, add this statement to the user or role:
@@ -120,6 +126,7 @@ credentials: [KEY]
 ✖ excess permission: can write s3://[BUCKET]/js/mojito-x.js (a neighbour with a similar name)
 ✖ excess permission: can write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✖ excess permission: can write s3://[BUCKET]/mojito.js (the bucket's root)
+✖ excess permission: can write s3://[BUCKET]/js/mojito.pretty.js (`PRETTY` is `false`)
 not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
 ✖ permissions are in excess: whoever gets hold of these credentials can write there
   give the user or role what `mojito-publish policy --production` prints, and nothing else
@@ -168,14 +175,157 @@ fn a_key_that_cannot_be_tried_is_not_called_out_of_reach() {
 }
 
 #[test]
+fn explicit_denials_deny_what_must_be_out_of_reach() {
+    let case = Case::production().arg("check");
+    // The tightest set-up: whatever a user's policies allow, only this one key can be written.
+    case.set_policy(json!([allow(
+        json!("s3:*"),
+        format!("arn:aws:s3:::{}/*", case.world.bucket)
+    )]));
+    let deny_all_but = |key: &str| {
+        let resource = format!("arn:aws:s3:::{}/{key}", case.world.bucket);
+        let denied = json!([{"Action": "s3:PutObject", "NotResource": [resource]}]);
+        case.call::<()>("set_bucket_policy", json!({"denied": denied}));
+    };
+    deny_all_but("js/mojito.js");
+    case.run()
+        .exits(0)
+        .contains("✔ can write s3://[BUCKET]/js/mojito.js")
+        .contains(
+            "✔ cannot write s3://[BUCKET]/jsdev/mojito.js (the other environment's container)",
+        )
+        .contains("✔ cannot write s3://[BUCKET]/js/mojito.pretty.js (`PRETTY` is `false`)");
+    leaves_nothing(&case);
+
+    // What a publish must write is missing, and no statement of the user would add it.
+    deny_all_but("js/other.js");
+    case.run()
+        .exits(3)
+        .contains("✖ missing permission: cannot write s3://[BUCKET]/js/mojito.js")
+        .contains("with an explicit deny in a resource-based policy")
+        .contains("what to do: a policy explicitly denies this")
+        .does_not_contain("WriteContainer")
+        .does_not_contain("could not check");
+}
+
+#[test]
+fn a_denial_that_is_not_s3s_own_is_none() {
+    let case = Case::production().arg("check");
+    case.fault(
+        json!({"method": "POST", "path": ".js", "status": 403, "body": "<html>", "times": 99}),
+    );
+    case.run()
+        .exits(3)
+        .contains("could not check s3://[BUCKET]/js/mojito.js")
+        .contains("could not check s3://[BUCKET]/jsdev/mojito.js")
+        .does_not_contain("cannot write");
+}
+
+#[test]
+fn production_that_allows_the_names_that_start_with_the_containers_is_in_excess() {
+    let case = Case::production().arg("check");
+    case.set_policy(json!([allow(
+        json!("s3:PutObject"),
+        format!("arn:aws:s3:::{}/js/mojito*", case.world.bucket)
+    )]));
+    let excess = "✖ excess permission: can write s3://[BUCKET]/js/";
+    case.run()
+        .exits(3)
+        .contains(&format!(
+            "{excess}mojito-x.js (a neighbour with a similar name)"
+        ))
+        .contains(&format!("{excess}mojito.pretty.js (`PRETTY` is `false`)"));
+    let case = case.env("PRETTY", "true");
+    case.run()
+        .exits(3)
+        .contains("✔ can write s3://[BUCKET]/js/mojito.pretty.js")
+        .contains(&format!(
+            "{excess}mojito-x.js (a neighbour with a similar name)"
+        ));
+    leaves_nothing(&case);
+}
+
+#[test]
+fn a_store_that_is_not_aws_has_no_identity_at_aws() {
+    // Whatever goes to AWS itself would come here.
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let case = Case::production().arg("check");
+    let endpoint = case.world.endpoint.clone();
+    let case = case
+        .unset("AWS_ENDPOINT_URL")
+        .env("AWS_ENDPOINT_URL_S3", &endpoint)
+        .env("HTTPS_PROXY", &address);
+    case.run()
+        .exits(0)
+        .contains("credentials: [KEY]\nnot checked: whose they are, as AWS's STS does not know the users of the store at `AWS_ENDPOINT_URL_S3`\n")
+        .contains("✔ can write s3://[BUCKET]/js/mojito.js");
+    proxy.set_nonblocking(true).unwrap();
+    let nobody = proxy.accept().unwrap_err();
+    assert_eq!(nobody.kind(), ErrorKind::WouldBlock);
+}
+
+#[test]
 fn an_upload_that_cannot_be_aborted_is_named() {
     let case = Case::production().arg("check");
     case.fault(json!({"method": "DELETE", "path": "/js/mojito.js", "status": 403, "times": 9}));
     case.run()
         .exits(0)
         .contains("is still there; visitors do not see it")
-        .contains("aws s3api abort-multipart-upload");
+        .contains("remove it with `aws s3api abort-multipart-upload --bucket [BUCKET] --key js/mojito.js --upload-id ");
     assert!(case.keys().is_empty());
+}
+
+#[test]
+fn an_upload_that_could_not_be_aborted_once_is_aborted_later() {
+    let case = Case::production().arg("check");
+    case.fault(json!({"method": "DELETE", "path": "/js/mojito.js", "status": 403, "times": 1}));
+    case.run().exits(0).does_not_contain("WARNING");
+    leaves_nothing(&case);
+}
+
+#[test]
+fn an_upload_whose_id_was_lost_is_said_to_be_possible_once() {
+    for (fault, exit) in [
+        (Fault::ResetBeforeResponse, 0),
+        (Fault::MalformedDocument, 3),
+    ] {
+        let case = Case::production().arg("check");
+        let proxy = Proxy::start(&case.world.endpoint);
+        let create = Target {
+            method: "POST",
+            path: "/js/mojito.js",
+        };
+        proxy.breaks(create, fault, 1);
+        let case = case.env("AWS_ENDPOINT_URL", &proxy.endpoint);
+        let ended = case.run().exits(exit).contains(
+            "WARNING: a multipart upload to s3://[BUCKET]/js/mojito.js may be left behind, as a response was lost; visitors do not see it\n\
+             \x20 find it with `aws s3api list-multipart-uploads --bucket [BUCKET] --prefix js/mojito.js`,\n\
+             \x20 and remove it with `aws s3api abort-multipart-upload --bucket [BUCKET] --key js/mojito.js --upload-id ID`\n",
+        );
+        assert_eq!(ended.output.matches("left behind").count(), 1);
+        // It lists nothing itself, and has aborted what it knows.
+        assert!(case.requests().iter().all(|it| it.method != "GET"));
+        let left: Vec<String> = case.call("multipart_uploads", json!({}));
+        assert_eq!(left, ["js/mojito.js"], "{fault:?}");
+    }
+}
+
+#[test]
+fn the_id_of_an_upload_is_not_printed_as_it_comes() {
+    let case = Case::production().arg("check");
+    let id = "a&#10;✔ forged\u{9b}31m$(touch x)";
+    let created = format!(
+        "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+    );
+    case.fault(json!({"method": "POST", "path": "/js/mojito.js", "status": 200, "body": created}));
+    case.fault(json!({"method": "DELETE", "path": "/js/mojito.js", "status": 403, "times": 9}));
+    case.run()
+        .exits(0)
+        .contains("is still there; visitors do not see it")
+        .contains("find it with `aws s3api list-multipart-uploads --bucket [BUCKET] --prefix js/mojito.js`,\n")
+        .does_not_contain("forged")
+        .does_not_contain("touch x");
 }
 
 #[test]

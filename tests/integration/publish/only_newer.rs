@@ -1,9 +1,10 @@
 //! `ONLY_NEWER`: of two pipelines that publish at the same time, the newer one's container is what remains.
 
+use std::fs;
 use std::thread;
 
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{json, Value};
 
 use crate::support::harness::{Case, Ended};
 use crate::support::proxy::{Fault, Proxy, Target};
@@ -111,6 +112,124 @@ fn a_store_that_ignores_the_conditions_of_a_write_is_noticed() {
     let before = uploads();
     case.run().exits(6);
     assert_eq!(uploads(), before);
+}
+
+/// A case whose user may read and write production's container.
+fn readable() -> Case {
+    let case = Case::production()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true");
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    case
+}
+
+#[test]
+fn builds_of_two_repositories_are_not_compared_but_a_rerun_replaces_them() {
+    for build in ["12", "99"] {
+        let case = readable().storing_results();
+        let metadata = json!({
+            "x-amz-meta-build-number": build, "x-amz-meta-repository": "acme/g%C3%B6teborg"
+        });
+        case.stored_before("js/mojito.js", metadata);
+        let refusal = format!(
+            "build {build} of acme/g%C3%B6teborg is live, and this is build 57, commit 1f2e3d4, of acme/site: \
+             the builds of two repositories cannot be compared"
+        );
+        case.run()
+            .exits(3)
+            .contains(&refusal)
+            .contains("publish each repository to a key of its own")
+            .contains("not replaced: mojito; visitors still get the old container")
+            .does_not_contain("next: fix the cause");
+        let case = case.env("DRY_RUN", "true");
+        case.run().exits(3).contains(&refusal);
+        assert!(!case.is_published("js/mojito.js"));
+        let requests = case.requests();
+        assert!(requests.iter().all(|it| it.method != "PUT"));
+
+        let case = case.env("BITBUCKET_STEP_RUN_NUMBER", "2");
+        let of = format!(
+            "s3://{}/js/mojito.js of build {build} of another repository, acme/g%C3%B6teborg",
+            case.world.bucket
+        );
+        let warning = format!("WARNING: this re-run would replace {of}");
+        case.run().exits(0).contains(&warning);
+        let case = case.unset("DRY_RUN");
+        let warning = format!("this re-run replaced {of}");
+        case.run().exits(0).contains(&warning);
+        assert!(case.is_published("js/mojito.js"));
+        assert_eq!(case.invalidations().len(), 1);
+        assert!(warnings(&case).contains(&warning));
+    }
+}
+
+/// The warnings of the result.
+fn warnings(case: &Case) -> Vec<String> {
+    let result = fs::read(case.repository().join("results/mojito-publish.json")).unwrap();
+    let result: Value = serde_json::from_slice(&result).unwrap();
+    serde_json::from_value(result["warnings"].clone()).unwrap()
+}
+
+#[test]
+fn a_rerun_says_which_newer_build_it_replaces() {
+    let case = readable()
+        .storing_results()
+        .env("BITBUCKET_STEP_RUN_NUMBER", "2");
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "58"}));
+    let warning = format!(
+        "this re-run replaced s3://{}/js/mojito.js of build 58, which is newer than this build 57",
+        case.world.bucket
+    );
+    case.run().exits(0).contains(&format!("WARNING: {warning}"));
+    assert!(warnings(&case).contains(&warning));
+    // Now its own build is there.
+    case.run().exits(0).does_not_contain("this re-run");
+}
+
+#[test]
+fn a_store_that_sends_no_etag_is_not_written_to_without_a_condition() {
+    let case = readable();
+    case.call::<()>("set_store", json!({"omits_headers": ["etag"]}));
+    case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
+    case.run()
+        .exits(3)
+        .contains("the store sends no ETag with what is there, so a newer build might be replaced unnoticed")
+        .contains("leave `ONLY_NEWER` off, or use a store whose response to HEAD has an ETag")
+        .contains("not replaced: mojito; visitors still get the old container");
+    assert!(!case.is_published("js/mojito.js"));
+    assert!(case.requests().iter().all(|it| it.method != "PUT"));
+}
+
+#[test]
+fn of_two_reruns_that_race_one_leaves_both_files() {
+    let case = Case::development()
+        .in_bitbucket("BITBUCKET_BRANCH", "develop")
+        .env("ONLY_NEWER", "true")
+        .env("BITBUCKET_STEP_RUN_NUMBER", "2");
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": format!("arn:aws:s3:::{}/jsdev/*", case.world.bucket)},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    // One is between its two files when the other publishes both.
+    let endpoint: Endpoint = case.call("add_endpoint", json!({}));
+    let first = case.gate(json!({
+        "methods": ["PUT"], "path": "/jsdev/mojito.pretty.js", "via": endpoint.number, "at": "answer",
+    }));
+    let mut command = case.command();
+    command.env("AWS_ENDPOINT_URL", &endpoint.address);
+    let run = Run::start(&case, command);
+    first.wait();
+    let mut other = case.command();
+    other.env("BITBUCKET_BUILD_NUMBER", "58");
+    Run::start(&case, other).end().exits(0);
+    first.open();
+    run.end().exits(0).contains("this re-run replaced");
+    let objects = case.objects();
+    let builds = objects
+        .iter()
+        .map(|it| &it.headers["x-amz-meta-build-number"]);
+    assert_eq!(builds.collect::<Vec<_>>(), ["57", "57"]);
+    assert_eq!(objects[0].caller_reference(), objects[1].caller_reference());
 }
 
 /// The builds that race.

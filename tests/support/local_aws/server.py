@@ -41,6 +41,7 @@ from moto.core.exceptions import ServiceException
 from moto.iam import access_control
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.exceptions import S3ClientError
 from moto.s3.responses import S3Response
 from moto.sts.responses import TokenResponse
 from werkzeug.serving import generate_adhoc_ssl_pair, make_server
@@ -91,12 +92,25 @@ def within_the_session_policy(request, resource):
     if request._action == "s3:AbortMultipartUpload":
         # At AWS, whoever created a multipart upload may abort it without any permission.
         return
+    deny_by_bucket_policy(request, resource)
     check_action_permitted(request, resource)
     for role in sts.assumed_roles:
         if role.access_key_id == request._access_key._access_key_id and role.policy:
             allowed = access_control.IAMPolicy(role.policy).is_action_permitted(request._action, resource)
             if allowed != access_control.PermissionResult.PERMITTED:
                 request._raise_access_denied()
+
+
+def deny_by_bucket_policy(request, resource):
+    """moto heeds a bucket policy for some requests, without AWS's message and `NotResource`."""
+    world = next((world for world in list(worlds.values()) if resource.startswith(f"arn:aws:s3:::{world.bucket}/")), None)
+    for denied in world.denied_by_bucket_policy if world else []:
+        if request._action == denied["Action"] and resource not in denied["NotResource"]:
+            raise S3ClientError(
+                "AccessDenied",
+                f"User: {request._access_key.arn} is not authorized to perform: {request._action} on resource: \"{resource}\" "
+                "with an explicit deny in a resource-based policy",
+            )
 
 
 access_control.IAMRequestBase.check_action_permitted = within_the_session_policy
@@ -274,10 +288,12 @@ class World:
         self.edge_is_stale = False
         self.edge_headers = CLOUDFRONT_HEADERS
         # What a store that is not AWS's does otherwise: it ignores the conditions of a write, drops these headers of an object,
-        # or answers an upload without these headers.
+        # or answers without these headers.
         self.ignores_conditions = False
         self.drops_headers = []
         self.omits_headers = []
+        # Statements of the bucket's policy that deny an action on all but some resources.
+        self.denied_by_bucket_policy = []
         self.lock = threading.Lock()
         self.uploads = threading.Lock()
         s3.create_bucket(self.bucket, REGION)
@@ -320,6 +336,7 @@ class World:
 
         def start(status, headers, exc_info=None):
             entry["status"] = int(status.split()[0])
+            headers = [(name, value) for name, value in headers if name.lower() not in self.omits_headers]
             return start_response(status, headers, exc_info)
 
         try:
@@ -353,20 +370,12 @@ class World:
         if method == "PUT":
             # S3 checks an upload's condition and stores it in one; moto lets another upload in between.
             with self.uploads:
-                parts = application(environ, self.without_omitted(start))
+                parts = application(environ, start)
                 stored = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
                 for header in self.drops_headers if stored else []:
                     stored.metadata.pop(header, None)
                 return parts
         return application(environ, start)
-
-    def without_omitted(self, start):
-        """The start of an answer without the headers that this world's store does not send."""
-
-        def start_without(status, headers, exc_info=None):
-            return start(status, [(name, value) for name, value in headers if name.lower() not in self.omits_headers], exc_info)
-
-        return start_without
 
     def respond_as_edge(self, environ, start_response):
         """A CloudFront edge: keeps what it fetched until the path is invalidated."""
@@ -654,6 +663,10 @@ def set_store(world, ignores_conditions=False, drops_headers=(), omits_headers=(
     world.ignores_conditions, world.drops_headers, world.omits_headers = ignores_conditions, drops_headers, omits_headers
 
 
+def set_bucket_policy(world, denied):
+    world.denied_by_bucket_policy = denied
+
+
 def edge_requests(world):
     with world.cdn.changed:
         return [dict(entry) for entry in world.cdn.requests]
@@ -775,7 +788,7 @@ COMMANDS = {
     command.__name__: command
     for command in (
         set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
-        set_edge_headers, set_store, edge_requests,
+        set_edge_headers, set_store, set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )

@@ -1,0 +1,52 @@
+//! What holds for each upload, conditional or not: until when it must have ended, and how a lost outcome is found out.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::compare::may_read_s3;
+use super::publisher::Publisher;
+use crate::aws::config::OPERATION_TIMEOUT;
+use crate::aws::error::AwsError;
+use crate::aws::s3::{self, PUT_OBJECT};
+use crate::container::object::Object;
+use crate::settings::names::s3_uri;
+use crate::settings::Settings;
+
+/// Until when all uploads of a run end. The last one starts so early that it has `UPLOAD_TIMEOUT`.
+pub(super) const UPLOADS_TIMEOUT: Duration = Duration::from_mins(20);
+
+/// Until when an upload ends, with all its attempts and the lookup of what became of them.
+pub(super) const UPLOAD_TIMEOUT: Duration = OPERATION_TIMEOUT;
+
+/// The part of it that is left for the lookup.
+pub(super) const LOOKUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The error of an upload for which no time was left.
+pub(super) fn too_late(settings: &Settings, object: &Object) -> AwsError {
+    let minutes = UPLOADS_TIMEOUT.as_secs() / 60;
+    AwsError::refused(
+        PUT_OBJECT,
+        s3_uri(&settings.target.bucket, &object.key),
+        format!("not started, as the {minutes} min for all uploads of a run were over"),
+        "re-run, or publish fewer containers in one run",
+    )
+}
+
+/// Whether S3 has the object of this run, as far as the credentials show that.
+pub(super) async fn is_stored(
+    publisher: &Publisher<'_>,
+    object: &Object,
+    deadline: Instant,
+) -> bool {
+    let settings = publisher.settings();
+    if !may_read_s3(settings) {
+        return false;
+    }
+    let stored = s3::head_object(&publisher.aws.s3, settings, &object.key, deadline).await;
+    stored.is_ok_and(|stored| {
+        let metadata = stored.metadata();
+        let reference = metadata.and_then(|metadata| metadata.get(Object::CALLER_REFERENCE));
+        reference == Some(&publisher.run.caller_reference)
+    })
+}
