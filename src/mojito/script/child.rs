@@ -10,7 +10,7 @@ use std::process;
 
 use rustix::process::{getppid, getrlimit, setrlimit, Resource, Rlimit};
 
-use super::isolated::{on_stack, Content, COMMAND};
+use super::isolated::{on_stack, Content, COMMAND, PANICKED};
 use super::limits::{memory, stack, TIMEOUT};
 
 /// The arguments of the hidden command.
@@ -43,8 +43,8 @@ pub(super) fn serve(
     let Some(request) = Request::parse(arguments) else {
         return;
     };
-    // The status says enough, and there is no standard error.
-    panic::set_hook(Box::new(|_| process::exit(1)));
+    // There is no standard error.
+    panic::set_hook(Box::new(|_| process::exit(PANICKED)));
     let answered = answer(&request, read);
     process::exit(answered.is_err().into());
 }

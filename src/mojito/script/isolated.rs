@@ -22,6 +22,9 @@ use super::syntax_error::{SyntaxError, SyntaxErrorKind};
 /// The hidden command of the child. Its arguments are the content, its size in bytes, and the ID of this process.
 pub(super) const COMMAND: &str = "parse";
 
+/// The exit code of a child that panicked.
+pub(super) const PANICKED: i32 = 101;
+
 /// What a text is parsed as.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Content {
@@ -83,19 +86,19 @@ fn in_child<T: BorshDeserialize + Send>(content: Content, text: &str) -> Result<
     let mut child = command(content, size).spawn().map_err(not_started)?;
     let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
     // This thread must not end before the child, which dies with it.
-    let received = thread::scope(|scope| {
+    let answer = thread::scope(|scope| {
         let (sender, receiver) = sync_channel(1);
         let exchange = move || sender.send(exchange(stdin, stdout, text));
         let started = thread::Builder::new().spawn_scoped(scope, exchange);
-        let received = receiver.recv_timeout(TIMEOUT);
-        if !matches!(received, Ok(None)) {
+        let answer = receiver.recv_timeout(TIMEOUT);
+        if !matches!(answer, Ok(None)) {
             // It has answered or is too slow. In either case, the other thread ends.
             let _ = child.kill();
         }
-        started.map(|_| received)
+        started.map(|_| answer)
     });
     let status = child.wait().map_err(not_started)?;
-    match received.map_err(not_started)? {
+    match answer.map_err(not_started)? {
         Ok(Some(answer)) => answer,
         Ok(None) => Err(why_it_died(status, size)),
         Err(_) => Err(too_slow()),
@@ -147,18 +150,22 @@ fn exchange<T: BorshDeserialize>(
     }
 }
 
-/// A stack overflow and a lack of memory end a process by the same signal.
+/// A stack overflow and a lack of memory end a process by the same signal, unless it is the parser's arena that lacks memory,
+/// which panics.
 fn why_it_died(status: ExitStatus, size: usize) -> String {
     let signal = status.signal().and_then(Signal::from_named_raw);
+    let megabytes = memory(size).0 / 1_000_000;
     match signal {
         Some(Signal::XCPU) => too_slow(),
         Some(Signal::KILL) => {
             "the system killed its parser, as it does when memory runs out".to_owned()
         }
         Some(Signal::ABORT | Signal::SEGV | Signal::BUS) => format!(
-            "parsing it takes more than {} MB of memory, or it is nested too deeply",
-            memory(size).0 / 1_000_000
+            "parsing it takes more than {megabytes} MB of memory, or it is nested too deeply"
         ),
+        None if status.code() == Some(PANICKED) => {
+            format!("its parser failed, as it does where {megabytes} MB of memory are not enough")
+        }
         _ => format!("its parser failed ({status})"),
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Everything comes from the syntax tree; nothing is run. Only this module uses the parser.
 
+#[cfg(test)]
+mod attack;
 mod calls;
 mod child;
 mod dialect;
