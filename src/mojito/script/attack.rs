@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
 use fastrand::Rng;
@@ -254,13 +254,14 @@ impl Generator {
                 "static async*",
             ]);
             let body = self.statement(depth);
-            members += &match self.0.u8(..5) {
+            let member = match self.0.u8(..5) {
                 0 => format!("{modifier}{key}={};", self.expression(1)),
                 1 => format!("static{{{body}}}"),
                 2 => format!("{modifier}{key}(){{super();{body}}}"),
                 3 => format!("{modifier}{key};"),
                 _ => format!("{modifier}{key}{}{{{body}}}", self.parameters()),
             };
+            members.push_str(&member);
         }
         format!(
             "class {}{extends}{{{members}}}",
@@ -404,6 +405,39 @@ fn differences(scripts: &[String], v8: &[String]) -> (Vec<String>, BTreeMap<Stri
     (false_accepts, false_refusals)
 }
 
+/// What the parser refuses though V8 accepts it: its message, and what is in the script. None of it is likely in a container.
+const REFUSED_ONLY_HERE: [(&str, &str); 6] = [
+    // V8 forgets that fields and static blocks of classes are strict code.
+    (
+        "'0'-prefixed octal literals and octal escape sequences are deprecated",
+        "class",
+    ),
+    (
+        "Decimals with leading zeros are not allowed in strict mode",
+        "class",
+    ),
+    // `using++`, and `a: let, b`: taken for the start of a declaration.
+    (
+        "Expected a semicolon or an implicit semicolon after a statement, but found none",
+        "",
+    ),
+    ("Unexpected token", ":let,"),
+    // `if (a) function b() {} const b = 1`: the function is in a scope of its own.
+    ("has already been declared", "if("),
+    // `const a = let => b`: taken for a variable of the declaration.
+    (
+        "`let` cannot be declared as a variable name inside of a `",
+        "let",
+    ),
+];
+
+fn is_known(message: &str, scripts: &[String]) -> bool {
+    let is_alike = |(known, part): &(&str, &str)| {
+        message.contains(known) && scripts.iter().all(|script| script.contains(part))
+    };
+    REFUSED_ONLY_HERE.iter().any(is_alike)
+}
+
 #[test]
 #[ignore = "takes minutes, and needs Node"]
 fn no_script_is_accepted_that_v8_rejects() {
@@ -413,15 +447,19 @@ fn no_script_is_accepted_that_v8_rejects() {
     };
     let (false_accepts, false_refusals) = differences(&scripts, &v8);
     let valid = v8.iter().filter(|it| it.is_empty()).count();
-    let mut report = format!("{} scripts, of which {valid} are valid\n", scripts.len());
+    let mut report = Vec::new();
+    let count = scripts.len();
+    let _ = writeln!(report, "{count} scripts, of which {valid} are valid");
     for (message, scripts) in &false_refusals {
         let shortest = scripts.iter().min_by_key(|it| it.len()).unwrap();
-        report += &format!(
-            "refused, {} times: {message}: {shortest:?}\n",
-            scripts.len()
-        );
+        let count = scripts.len();
+        let _ = writeln!(report, "refused, {count} times: {message}: {shortest:?}");
     }
-    let _ = write!(std::io::stderr(), "{report}");
+    let _ = std::io::stderr().write_all(&report);
+    let unknown = false_refusals
+        .iter()
+        .filter(|(message, scripts)| !is_known(message, scripts));
+    assert_eq!(unknown.collect::<Vec<_>>(), []);
     assert!(false_accepts.is_empty(), "{}", false_accepts.join("\n"));
 }
 
@@ -442,7 +480,7 @@ fn parser_tests() -> Option<PathBuf> {
             .current_dir(&folder)
             .stdout(Stdio::null())
             .status();
-        npm.ok().filter(|it| it.success())?;
+        npm.ok().filter(ExitStatus::success)?;
     }
     Some(tests)
 }
@@ -470,8 +508,8 @@ fn the_parser_tests_of_test262_pass() {
         }
     }
     assert!(scripts.len() > 2_000, "{}", scripts.len());
-    let texts: Vec<String> = scripts.iter().map(|(_, text, _)| text.clone()).collect();
-    let Some(v8) = judged_by_v8(&texts) else {
+    let sources: Vec<String> = scripts.iter().map(|(_, text, _)| text.clone()).collect();
+    let Some(v8) = judged_by_v8(&sources) else {
         return skipped("`node` cannot be started");
     };
     let mut wrong = Vec::new();

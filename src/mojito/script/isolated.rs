@@ -56,7 +56,7 @@ pub(super) fn parse<T: BorshDeserialize + Send>(
     read: fn(&str) -> Answer<T>,
 ) -> Answer<T> {
     if cfg!(any(test, fuzzing)) {
-        return on_stack(1 << 31, || read(text)).expect("address space is free");
+        return on_stack(2_000_000_000, || read(text)).expect("unused stack takes no memory");
     }
     in_child(content, text).unwrap_or_else(|reason| {
         let kind = SyntaxErrorKind::Unchecked;

@@ -339,6 +339,11 @@ fn what_a_browser_rejects_is_an_error_at_that_place() {
     case("@a class B{}", 0);
     case("import.defer('a')", 0);
     case("{await using a=b}", 1);
+    case("{using a=b}", 1);
+    case("async()=>{await using a=b}", 10);
+    // What V8 rejects.
+    case("try{}catch({a,b:let}){}", 16);
+    case("try{}catch([...let]){}", 15);
     case("class A{async a}", 8);
     case("class A{static async a=1}", 8);
     // New in Unicode 18.
@@ -389,6 +394,7 @@ fn what_a_browser_accepts_is_accepted() {
         "let\nvar a;a=let`b`",
         "{let}",
         "a;let",
+        "try{}catch(let){}",
         "for(yield of a);",
     ] {
         read(text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
