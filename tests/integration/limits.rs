@@ -215,6 +215,22 @@ fn a_sound_container_is_published_over_whatever_is_served() {
 }
 
 #[test]
+fn a_script_of_which_too_much_is_to_say_is_not_checked() {
+    let case = Case::production();
+    let id = "a".repeat(2_000);
+    // Each of them says at which one Mojito throws before it.
+    let script = format!(
+        "Mojito={{}};Mojito.addTest({{id:'{id}'}});{}",
+        "Mojito.addTest({});".repeat(30_000)
+    );
+    fs::write(case.dist("mojito.js"), script).unwrap();
+    Measured::run(&case)
+        .within(300_000_000, MAX_PARSING_TIME)
+        .exits(2)
+        .contains("cannot be checked: it has too many experiments");
+}
+
+#[test]
 fn a_script_over_the_size_limit_is_not_parsed() {
     let case = Case::production();
     fs::write(case.dist("mojito.js"), "a".repeat(2_000_001)).unwrap();

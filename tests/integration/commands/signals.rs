@@ -149,6 +149,9 @@ fn stopped_while_it_parses_it_leaves_no_process_behind() {
         let run = case.start();
         let parser = hold_parser(&run);
         assert!(is_alive(parser));
+        // It has no secrets.
+        let environment = fs::read(format!("/proc/{parser}/environ")).unwrap();
+        assert_eq!(environment, b"");
         run.signal(signal);
         run.end()
             .exits(3)
