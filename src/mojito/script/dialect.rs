@@ -120,5 +120,6 @@ fn is_async_field(text: &str, kind: AstKind) -> bool {
         return false;
     };
     let before = &text[range(Span::new(property.span.start, property.key.span().start))];
-    before.trim_end().ends_with("async")
+    let before = before.trim_end_matches(['[', ' ', '\t', '\n', '\r']);
+    before.ends_with("async")
 }

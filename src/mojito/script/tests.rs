@@ -346,6 +346,7 @@ fn what_a_browser_rejects_is_an_error_at_that_place() {
     case("try{}catch([...let]){}", 15);
     case("class A{async a}", 8);
     case("class A{static async a=1}", 8);
+    case("class A{async [a]=1}", 8);
     // New in Unicode 18.
     case("var \u{2b81e}", 4);
     case("a\u{20c1}", 1);
