@@ -34,6 +34,7 @@ mod commands;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
+use std::env;
 use std::panic;
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ use crate::commands::ending::Ending;
 use crate::commands::error::Error;
 use crate::common::secrets;
 use crate::exit::Exit;
+use crate::mojito::script;
 use crate::report::console::Console;
 use crate::settings::pipeline::Build;
 use crate::settings::raw::Raw;
@@ -51,6 +53,7 @@ use crate::settings::raw::Raw;
 ///
 /// The exit code is 0 to 6; the README describes them.
 pub fn main() -> ! {
+    script::serve_if_child(env::args_os().skip(1));
     let raw = Raw::of_process();
     secrets::register(raw.secrets());
     let command = Cli::of_process().into_command();

@@ -14,7 +14,7 @@ use wait4::Wait4;
 
 use crate::delay_line::{DelayLine, Upstreams};
 use crate::local_aws::World;
-use crate::peak::peak_memory;
+use crate::peak::peak_memory_of_tree;
 
 /// Shared by all runs.
 pub(crate) struct Bench {
@@ -74,8 +74,8 @@ impl Bench {
             let process = child.id();
             let watcher = thread::spawn(move || {
                 let mut peak = 0;
-                while let Some(memory) = peak_memory(process) {
-                    peak = memory;
+                while let Some(memory) = peak_memory_of_tree(process) {
+                    peak = memory.max(peak);
                     thread::sleep(Duration::from_millis(2));
                 }
                 peak

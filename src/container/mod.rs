@@ -30,7 +30,7 @@ use crate::settings::Settings;
 
 /// CloudFront compresses nothing larger, and no page should load it. Real containers are a few hundred kilobytes.
 pub(crate) const MAX_FILE: ByteSize = ByteSize(10_000_000);
-/// Containers read concurrently. Each may take hundreds of megabytes, and a Bitbucket step has 1 GB for them.
+/// Containers read concurrently. Each is held in memory several times, decompressed and compressed. Parsing has a limit of its own.
 pub(crate) const MAX_READERS: usize = 2;
 /// Experiments listed when a container exceeds `MAX_SIZE`.
 const MAX_EXPERIMENTS: usize = 5;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
 use crate::common::printable::sanitize;
@@ -11,7 +12,9 @@ use crate::common::printable::sanitize;
 pub(crate) const UNKNOWN_ID: &str = "?";
 
 /// An experiment, added by one call of `Mojito.addTest`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+///
+/// What is skipped by `borsh` counts only until all experiments of a script are known.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Experiment {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -24,14 +27,17 @@ pub(crate) struct Experiment {
     #[serde(skip)]
     pub(crate) problems: Vec<String>,
     /// Why Mojito throws when it is added.
+    #[borsh(skip)]
     #[serde(skip)]
     pub(crate) throws: Option<Throw>,
     /// Whether it decides for new visitors in the cookie of a live experiment.
+    #[borsh(skip)]
     #[serde(skip)]
     pub(crate) keeps_decisions: bool,
     /// A hash of each part of its code.
     #[serde(skip)]
     pub(crate) code: BTreeMap<Part, u64>,
+    #[borsh(skip)]
     #[serde(skip)]
     pub(crate) place: Place,
 }
@@ -49,7 +55,7 @@ pub(crate) struct Place {
 }
 
 /// A part of an experiment's code.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Part {
     /// The id of the recipe. `None` for code of the experiment itself.
     recipe: Option<String>,
@@ -67,7 +73,7 @@ impl Part {
 }
 
 /// Which visitors get an experiment.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub(crate) enum Traffic {
     /// A sample of them, from 0 to 1.
@@ -83,7 +89,7 @@ pub(crate) enum Traffic {
 }
 
 /// One of the variations that an experiment compares.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Recipe {
     pub(crate) id: String,
     pub(crate) name: String,
@@ -91,7 +97,7 @@ pub(crate) struct Recipe {
 }
 
 /// The share of the experiment's visitors that get a recipe.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(into = "Option<f64>")]
 pub(crate) enum RecipeShare {
     /// The same as the other recipes'.
@@ -199,7 +205,7 @@ impl Display for Percent {
 }
 
 /// `Mojito.buildInfo`, which Mojito's build writes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct BuildInfo {
     pub(crate) container: Option<String>,
     pub(crate) commit: Option<String>,

@@ -1,4 +1,4 @@
-//! Parses what is served, which may take seconds, on other threads than the runtime's.
+//! Decompresses and parses what is served, which may take seconds, on other threads than the runtime's.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use crate::container::MAX_READERS;
 
-/// Limits how many scripts are parsed at the same time, as each takes over a hundred times its size in memory.
+/// Limits how many served files are decompressed at the same time. Parsing limits its own memory.
 pub(super) struct Parsers(Arc<Semaphore>);
 
 impl Parsers {

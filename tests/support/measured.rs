@@ -5,9 +5,9 @@ use std::thread;
 use std::time::Duration;
 
 use super::harness::{Case, Ended};
-use super::peak::peak_memory;
+use super::peak::peak_memory_of_tree;
 
-/// How a run ended, with what it took.
+/// How a run ended, with what it and the processes that it started took.
 pub(crate) struct Measured {
     ended: Ended,
     peak: u64,
@@ -21,8 +21,8 @@ impl Measured {
         let process = run.id();
         let watcher = thread::spawn(move || {
             let mut peak = 0;
-            while let Some(memory) = peak_memory(process) {
-                peak = memory;
+            while let Some(memory) = peak_memory_of_tree(process) {
+                peak = memory.max(peak);
                 thread::sleep(Duration::from_millis(1));
             }
             peak

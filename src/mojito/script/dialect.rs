@@ -1,6 +1,5 @@
 //! Rejects syntax that the parser accepts but browsers do not: TypeScript, proposals and invisible characters.
 
-use oxc_ast::ast::VariableDeclarationKind;
 use oxc_ast::{AstKind, AstType};
 use oxc_semantic::Semantic;
 use oxc_span::{GetSpan, Span};
@@ -18,14 +17,32 @@ pub(super) fn unsupported_syntax(
             let mut nodes = semantic.nodes().iter();
             let node = nodes.find(|node| {
                 let kind = node.kind();
-                is_unsupported(kind, || is_in_async(semantic, node.id()))
-                    || is_async_field(text, kind)
+                is_unsupported(kind) || is_async_field(text, kind)
             })?;
             let message = "This is TypeScript or a proposal, which browsers do not run".to_owned();
             let span = node.kind().span();
             Some(SyntaxError::new(message, span, SyntaxErrorKind::Script))
         })
         .or_else(|| restricted_name(semantic))
+        .or_else(|| let_in_catch(semantic))
+}
+
+/// `catch ({ let })`, which V8 rejects though the specification does not.
+fn let_in_catch(semantic: &Semantic) -> Option<SyntaxError> {
+    semantic.nodes().iter().find_map(|node| {
+        let AstKind::CatchParameter(parameter) = node.kind() else {
+            return None;
+        };
+        let pattern = Some(&parameter.pattern).filter(|it| !it.is_binding_identifier())?;
+        let names = pattern.get_binding_identifiers().into_iter();
+        let name = names.into_iter().find(|it| it.name == "let")?;
+        let message = "`let` cannot be declared in a pattern".to_owned();
+        Some(SyntaxError::new(
+            message,
+            name.span,
+            SyntaxErrorKind::Script,
+        ))
+    })
 }
 
 /// `for (eval in a)` in strict code.
@@ -61,7 +78,7 @@ fn invisible_character(text: &str, spaces: &[Span]) -> Option<SyntaxError> {
     })
 }
 
-fn is_unsupported(kind: AstKind, is_in_async: impl Fn() -> bool) -> bool {
+fn is_unsupported(kind: AstKind) -> bool {
     match kind {
         AstKind::Class(class) => class.r#abstract || class.declare,
         AstKind::PropertyDefinition(property) => {
@@ -83,8 +100,8 @@ fn is_unsupported(kind: AstKind, is_in_async: impl Fn() -> bool) -> bool {
         }
         AstKind::VariableDeclarator(variable) => variable.definite,
         AstKind::VariableDeclaration(declaration) => {
-            declaration.declare
-                || (declaration.kind == VariableDeclarationKind::AwaitUsing && !is_in_async())
+            // Not in Safari.
+            declaration.declare || declaration.kind.is_using()
         }
         AstKind::Function(function) => {
             function.declare || function.body.is_none() || function.return_type.is_some()
@@ -103,16 +120,6 @@ fn is_async_field(text: &str, kind: AstKind) -> bool {
         return false;
     };
     let before = &text[range(Span::new(property.span.start, property.key.span().start))];
-    before.trim_end().ends_with("async")
-}
-
-/// Whether the enclosing function is async.
-fn is_in_async(semantic: &Semantic, node: oxc_semantic::NodeId) -> bool {
-    let mut ancestors = semantic.nodes().ancestor_kinds(node);
-    let is_async = ancestors.find_map(|kind| match kind {
-        AstKind::Function(function) => Some(function.r#async),
-        AstKind::ArrowFunctionExpression(function) => Some(function.r#async),
-        _ => None,
-    });
-    is_async.unwrap_or_default()
+    let before = before.trim_end_matches(['[', ' ', '\t', '\n', '\r']);
+    before.ends_with("async")
 }

@@ -2,13 +2,17 @@
 //!
 //! Everything comes from the syntax tree; nothing is run. Only this module uses the parser.
 
-mod bounds;
+#[cfg(test)]
+mod attack;
 mod calls;
+mod child;
 mod dialect;
 mod experiments;
 mod fingerprint;
 mod global;
+mod isolated;
 mod layout;
+mod limits;
 mod module_exports;
 mod parse;
 mod place;
@@ -22,17 +26,20 @@ mod syntax_error;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
+
+use borsh::{BorshDeserialize, BorshSerialize};
 use oxc_allocator::Allocator;
 use oxc_ast::ast::Program;
 use oxc_semantic::Semantic;
 use oxc_span::SourceType;
 
-use self::bounds::parse_within_limits;
 use self::calls::{calls, Found};
 use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::Normalizer;
 use self::global::{use_of_mojito, UseOfMojito};
-pub(crate) use self::module_exports::{read_exports, Exports, Property};
+use self::isolated::Content;
+pub(crate) use self::module_exports::{Exports, Property};
 use self::parse::parse;
 use self::repair::{are_valid, repaired};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
@@ -41,7 +48,7 @@ use crate::mojito::in_order::run_in_order;
 use crate::mojito::library::Library;
 
 /// A valid script.
-#[derive(Clone, Debug)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug)]
 pub(crate) struct Script {
     /// Whether it defines the global `Mojito`, tests for it, or adds experiments to it.
     pub(crate) is_mojito: bool,
@@ -59,10 +66,23 @@ pub(crate) struct Script {
 
 /// Reads a script. One that exceeds a limit is an error too.
 pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
-    parse_within_limits(text, read_unbounded)
+    isolated::parse(Content::Script, text, read_here)
 }
 
-fn read_unbounded(text: &str) -> Result<Script, SyntaxError> {
+/// Reads a module's exports. Exceeding a limit is an error too.
+pub(crate) fn read_exports(text: &str) -> Result<Exports, SyntaxError> {
+    isolated::parse(Content::Module, text, Exports::read_here)
+}
+
+/// Parses and ends the process if the arguments are those of the hidden command, by which the program starts itself.
+pub(crate) fn serve_if_child(arguments: impl Iterator<Item = OsString>) {
+    child::serve(arguments, |content, text| match content {
+        Content::Script => borsh::to_vec(&read_here(text)),
+        Content::Module => borsh::to_vec(&Exports::read_here(text)),
+    });
+}
+
+fn read_here(text: &str) -> Result<Script, SyntaxError> {
     let allocator = Allocator::default();
     match parse(&allocator, text, SourceType::script()) {
         Ok((program, semantic)) => Ok(script(program, &semantic)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use oxc_allocator::Allocator;
 use oxc_ast::ast::{
     Expression, ObjectExpression, ObjectProperty, ObjectPropertyKind, Program, PropertyKind,
@@ -12,24 +13,23 @@ use oxc_ast::AstKind;
 use oxc_semantic::{AstNode, Semantic};
 use oxc_span::{GetSpan, SourceType, Span};
 
-use super::bounds::parse_within_limits;
 use super::experiments::{constant, known_property};
 use super::parse::{assigned, parse};
 use super::syntax_error::{range, SyntaxError, SyntaxErrorKind};
 use crate::mojito::value::Value;
 
 /// What a module exports.
-#[derive(Debug, Default)]
+#[derive(BorshDeserialize, BorshSerialize, Debug, Default)]
 pub(crate) struct Exports {
     properties: BTreeMap<String, Property>,
     /// A spread, computed name or prototype, which may add any other property.
     others: Option<Property>,
 }
 
-#[derive(Debug)]
+#[derive(BorshDeserialize, BorshSerialize, Debug)]
 pub(crate) struct Property {
-    /// The value, or why it is none that can be used: a phrase for a message.
-    pub(crate) value: Result<Value, &'static str>,
+    /// The text, `None` for `null` and `undefined`, or why it is neither: a phrase for a message.
+    pub(crate) value: Result<Option<String>, String>,
     /// The byte range that sets it.
     pub(crate) place: Range<usize>,
     /// Whether the same name has another value before this one, which does not count.
@@ -42,11 +42,22 @@ impl Exports {
         self.properties.get(name).or(self.others.as_ref())
     }
 
+    /// Reads a module that consists of one `module.exports = {...}`, after declarations and calls if any.
+    pub(super) fn read_here(text: &str) -> Result<Self, SyntaxError> {
+        let allocator = Allocator::default();
+        let (program, semantic) = parse(&allocator, text, SourceType::cjs())?;
+        let exported = exported(program, &semantic);
+        let error = |(problem, span): (&str, Span)| {
+            SyntaxError::new(problem.to_owned(), span, SyntaxErrorKind::Script)
+        };
+        exported.map(Self::new).map_err(error)
+    }
+
     fn new(object: &ObjectExpression) -> Self {
         let mut exports = Self::default();
         for property in &object.properties {
-            let new = |value, span, is_repeated| Property {
-                value,
+            let new = |value: Result<_, &str>, span, is_repeated| Property {
+                value: value.map_err(str::to_owned),
                 place: range(span),
                 is_repeated,
             };
@@ -55,9 +66,8 @@ impl Exports {
                 // Own properties take precedence over the prototype's.
                 Some((name, _)) if name == "__proto__" => exports.others = Some(unknown),
                 Some((name, value)) => {
-                    let constant = constant(value).ok_or_else(|| problem(property, value));
                     let is_repeated = exports.properties.contains_key(&*name);
-                    let property = new(constant, value.span(), is_repeated);
+                    let property = new(text(property, value), value.span(), is_repeated);
                     exports.properties.insert(name, property);
                 }
                 // May override every property before it, but none after it.
@@ -74,6 +84,18 @@ impl Exports {
 const COMPUTED: &str = "is computed, but this file is only parsed, never run";
 const SET_BY_OTHERS: &str = "may be set by this, but this file is only parsed, never run";
 
+/// The value of a property, if it is text or nothing.
+fn text(property: &ObjectPropertyKind, value: &Expression) -> Result<Option<String>, &'static str> {
+    match constant(value) {
+        Some(Value::Text(text)) => Ok(Some(text)),
+        Some(Value::Null | Value::Undefined) => Ok(None),
+        Some(Value::Number(_)) => Err("is a number, expected a string"),
+        Some(Value::Boolean(_)) => Err("is `true` or `false`, expected a string"),
+        Some(Value::Object(_) | Value::Function) => Err("is not a string"),
+        None => Err(problem(property, value)),
+    }
+}
+
 /// Why a value that is not a constant cannot be used.
 fn problem(property: &ObjectPropertyKind, value: &Expression) -> &'static str {
     let is_accessor = |it: &ObjectProperty| it.kind != PropertyKind::Init;
@@ -88,19 +110,6 @@ fn problem(property: &ObjectPropertyKind, value: &Expression) -> &'static str {
         Expression::RegExpLiteral(_) => "is a regular expression, expected a string",
         _ => COMPUTED,
     }
-}
-
-/// Reads a module that consists of one `module.exports = {...}`, after declarations and calls if any.
-pub(crate) fn read_exports(text: &str) -> Result<Exports, SyntaxError> {
-    parse_within_limits(text, |text| {
-        let allocator = Allocator::default();
-        let (program, semantic) = parse(&allocator, text, SourceType::cjs())?;
-        let exported = exported(program, &semantic);
-        let error = |(problem, span): (&str, Span)| {
-            SyntaxError::new(problem.to_owned(), span, SyntaxErrorKind::Script)
-        };
-        exported.map(Exports::new).map_err(error)
-    })
 }
 
 /// The exported object, or why it is not known and the place of that.

@@ -1,6 +1,4 @@
 //! Validates regular expressions, since an invalid one makes a browser reject the whole script.
-//!
-//! They are parsed separately, because nested groups take the parser several times the stack of other brackets.
 
 use oxc_allocator::Allocator;
 use oxc_ast::ast::RegExpLiteral;
@@ -8,8 +6,7 @@ use oxc_ast::AstKind;
 use oxc_regular_expression::{LiteralParser, Options};
 use oxc_semantic::Semantic;
 
-use super::bounds::MAX_GROUPS;
-use super::syntax_error::{SyntaxError, SyntaxErrorKind};
+use super::syntax_error::SyntaxError;
 
 /// The first invalid regular expression.
 pub(super) fn invalid_regex(text: &str, semantic: &Semantic) -> Option<SyntaxError> {
@@ -26,12 +23,6 @@ pub(super) fn invalid_regex(text: &str, semantic: &Semantic) -> Option<SyntaxErr
 
 fn problem(text: &str, literal: &RegExpLiteral, allocator: &Allocator) -> Option<SyntaxError> {
     let pattern = literal.regex.pattern.text.as_str();
-    let groups = pattern.bytes().filter(|byte| matches!(byte, b'(' | b'['));
-    if groups.count() > MAX_GROUPS {
-        let message = format!("a regular expression has more than {MAX_GROUPS} groups");
-        let kind = SyntaxErrorKind::Unchecked;
-        return Some(SyntaxError::new(message, literal.span, kind));
-    }
     let pattern_at = literal.span.start + 1;
     let flags_at = pattern_at + u32::try_from(pattern.len()).ok()? + 1;
     let flags_at = flags_at.min(literal.span.end);

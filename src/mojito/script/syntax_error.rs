@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use oxc_diagnostics::OxcDiagnostic;
 use oxc_span::Span;
 
 use crate::common::printable::sanitize;
 
 /// Why a text is not a valid script, and where.
-#[derive(Debug, PartialEq)]
+#[derive(BorshDeserialize, BorshSerialize, Debug, PartialEq)]
 pub(crate) struct SyntaxError {
     pub(crate) message: String,
     /// The byte range of the error.
@@ -17,7 +18,7 @@ pub(crate) struct SyntaxError {
 }
 
 /// What is wrong with a text that is not a valid script.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(BorshDeserialize, BorshSerialize, Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum SyntaxErrorKind {
     /// It has a syntax error.
     Script,

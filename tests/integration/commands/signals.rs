@@ -1,16 +1,18 @@
 //! Signals: the run ends at once and says what it has done. `tests/faults/stops.rs` stops it everywhere.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use snapbox::str;
 
 use crate::support::gate::Gate;
 use crate::support::harness::{Case, Ended, Request, BINARY};
+use crate::support::peak::children;
 use crate::support::run::{self, Run};
 
 /// Starts a run, and stops it when the gate holds a request. What it waits for is never answered.
@@ -180,6 +182,78 @@ waiting for [EDGE]/js/mojito.js to serve the new container ([..] s): other conte
   next: re-run, which is safe at any time
 
 "#]]);
+}
+
+/// Holds the parser of a run, as soon as it has limited itself, so that it neither answers nor ends.
+fn hold_parser(run: &Run) -> u32 {
+    let file = |id: u32, name: &str| fs::read_to_string(format!("/proc/{id}/{name}"));
+    let is_limited = |id: &u32| file(*id, "oom_score_adj").is_ok_and(|it| it.trim() == "1000");
+    let parser = loop {
+        assert!(!run.has_ended(), "it has parsed already");
+        if let Some(parser) = children(run.id()).into_iter().find(is_limited) {
+            break parser;
+        }
+        thread::sleep(Duration::from_millis(1));
+    };
+    let held = Command::new("kill")
+        .args(["-STOP", &parser.to_string()])
+        .status();
+    assert!(held.unwrap().success());
+    parser
+}
+
+/// Whether a process is there, and not merely one that nobody has waited for.
+fn is_alive(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map(|(_, rest)| rest.chars().next());
+    !matches!(state, None | Some(Some('Z' | 'X')))
+}
+
+/// A script that takes a second to parse.
+fn slow() -> Case {
+    let script = format!("Mojito={{}};{}", "a.b||".repeat(190_000) + "a");
+    Case::production().file("dist/assets/js/mojito.js", script)
+}
+
+#[test]
+fn stopped_while_it_parses_it_leaves_no_process_behind() {
+    for signal in ["-TERM", "-INT"] {
+        let case = slow();
+        let run = case.start();
+        let parser = hold_parser(&run);
+        assert!(is_alive(parser));
+        // It has no secrets.
+        let environment = fs::read(format!("/proc/{parser}/environ")).unwrap();
+        assert_eq!(environment, b"");
+        run.signal(signal);
+        run.end()
+            .exits(3)
+            .contains("nothing was uploaded; visitors still get the old container");
+        // The system has killed it, but does not wait for it to end.
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while is_alive(parser) {
+            assert!(Instant::now() < deadline, "process {parser} is left");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+#[test]
+fn a_parser_that_is_killed_or_takes_too_long_means_that_the_script_is_not_checked() {
+    let case = slow();
+    let run = case.start();
+    let parser = hold_parser(&run);
+    let killed = Command::new("kill")
+        .args(["-KILL", &parser.to_string()])
+        .status();
+    assert!(killed.unwrap().success());
+    run.end().exits(2).contains(
+        "cannot be checked: the system killed its parser, as it does when memory runs out\n  to publish it anyway",
+    );
+    let run = case.start();
+    hold_parser(&run);
+    let ended = run.end().exits(2);
+    ended.contains("cannot be checked: parsing it takes longer than 30 s\n  to publish it anyway");
 }
 
 /// A case whose old container is this script, and that may read it.

@@ -176,9 +176,9 @@ fn a_file_that_is_nested_too_deeply_is_refused() {
     };
     case(5_000).run().exits(0);
     refused(
-        &case(10_000),
+        &case(45_000),
         &[
-            "✖ `config.js` cannot be read: more than 10000 brackets are open at once\n",
+            "✖ `config.js` cannot be read: parsing it takes more than 118 MB of memory, or it is nested too deeply\n",
             "fix it, or set `CONTAINER_NAME`",
         ],
     );
