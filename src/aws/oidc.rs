@@ -50,7 +50,8 @@ pub(crate) async fn assume_role(
                 it.secret_access_key(),
                 it.session_token(),
             ];
-            parts.iter().all(|part| !part.is_empty())
+            // Without its end, a document has half a token and no expiration.
+            it.expiration().secs() > 0 && parts.iter().all(|part| !part.is_empty())
         });
         let not_aws = || Unconfirmed::NotAws(MISSING.to_owned());
         is_complete.then_some(()).ok_or_else(not_aws)
