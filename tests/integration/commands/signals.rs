@@ -1,8 +1,6 @@
 //! Signals: the run ends at once and says what it has done. `tests/faults/stops.rs` stops it everywhere.
 
-use std::fs::{self, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fs;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,13 +20,6 @@ fn stopped(case: &Case, signal: &str, at: &Gate) -> Ended {
     at.wait();
     run.signal(signal);
     run.end()
-}
-
-/// A named pipe: whoever opens it waits until its other end is opened.
-fn make_pipe(path: &Path) -> PathBuf {
-    let made = Command::new("mkfifo").arg(path).status();
-    assert!(made.unwrap().success());
-    path.to_owned()
 }
 
 fn count(case: &Case, method: &str, path: &str) -> usize {
@@ -91,25 +82,21 @@ fn started_with_nohup_it_survives_its_terminal() {
 
 #[test]
 fn stopped_before_it_has_begun_it_does_not_begin_afterwards() {
-    let case = Case::production();
+    let case = takes_to_parse(20_000);
     let results = case.repository().join("results");
-    std::fs::create_dir(&results).unwrap();
-    let case = case.env("BITBUCKET_PIPE_STORAGE_DIR", results.to_str().unwrap());
-    // It reads the AWS profile from here, and goes on when that is written.
-    let profile = make_pipe(&case.repository().join("config"));
-    let case = case.env("AWS_CONFIG_FILE", profile.to_str().unwrap());
-    let run = case.start();
-    let mut writer = OpenOptions::new().write(true).open(&profile).unwrap();
+    fs::create_dir(&results).unwrap();
+    let case = case.env(
+        "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
+        results.to_str().unwrap(),
+    );
     // The result cannot be written, so that the run has time to do what it must not.
-    make_pipe(&results.join(format!("mojito-publish.json.{}.tmp", run.id())));
+    let locked = fs::File::open(&results).unwrap();
+    locked.lock().unwrap();
+    let run = case.start();
+    let parser = hold_parser(&run);
     run.signal("-TERM");
     run.wait_for("stopped by SIGTERM");
-    writer
-        .write_all(b"[default]\nregion = ap-southeast-2\n")
-        .unwrap();
-    drop(writer);
-    // It reads it once more.
-    thread::spawn(move || while std::fs::write(&profile, "").is_ok() {});
+    send(parser, "-CONT");
     run.end()
         .exits(3)
         .contains("✖ stopped by SIGTERM: nothing was uploaded; visitors still get the old container\n  next: re-run")
@@ -195,11 +182,15 @@ fn hold_parser(run: &Run) -> u32 {
         }
         thread::sleep(Duration::from_millis(1));
     };
-    let held = Command::new("kill")
-        .args(["-STOP", &parser.to_string()])
-        .status();
-    assert!(held.unwrap().success());
+    send(parser, "-STOP");
     parser
+}
+
+fn send(process: u32, signal: &str) {
+    let sent = Command::new("kill")
+        .args([signal, &process.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
 }
 
 /// Whether a process is there, and not merely one that nobody has waited for.
@@ -211,7 +202,11 @@ fn is_alive(process: u32) -> bool {
 
 /// A script that takes a second to parse.
 fn slow() -> Case {
-    let script = format!("Mojito={{}};{}", "a.b||".repeat(190_000) + "a");
+    takes_to_parse(190_000)
+}
+
+fn takes_to_parse(operators: usize) -> Case {
+    let script = format!("Mojito={{}};{}", "a.b||".repeat(operators) + "a");
     Case::production().file("dist/assets/js/mojito.js", script)
 }
 
@@ -243,10 +238,7 @@ fn a_parser_that_is_killed_or_takes_too_long_means_that_the_script_is_not_checke
     let case = slow();
     let run = case.start();
     let parser = hold_parser(&run);
-    let killed = Command::new("kill")
-        .args(["-KILL", &parser.to_string()])
-        .status();
-    assert!(killed.unwrap().success());
+    send(parser, "-KILL");
     run.end().exits(2).contains(
         "cannot be checked: the system killed its parser, as it does when memory runs out\n  to publish it anyway",
     );
@@ -260,10 +252,10 @@ fn a_parser_that_is_killed_or_takes_too_long_means_that_the_script_is_not_checke
 fn over(old: String) -> Case {
     let case = Case::production().env("VALIDATE", "false");
     case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
-    let new = std::fs::read(case.dist("mojito.js")).unwrap();
-    std::fs::write(case.dist("mojito.js"), old).unwrap();
+    let new = fs::read(case.dist("mojito.js")).unwrap();
+    fs::write(case.dist("mojito.js"), old).unwrap();
     case.run().exits(0);
-    std::fs::write(case.dist("mojito.js"), new).unwrap();
+    fs::write(case.dist("mojito.js"), new).unwrap();
     case.unset("VALIDATE")
 }
 
@@ -306,7 +298,7 @@ fn stopped_while_nobody_reads_its_log_it_ends_with_the_right_code() {
 fn stopped_while_the_result_cannot_be_written_it_ends_with_the_right_code() {
     let case = Case::production();
     let results = case.repository().join("results");
-    std::fs::create_dir(&results).unwrap();
+    fs::create_dir(&results).unwrap();
     let case = case.env("WAIT", "true").env(
         "BITBUCKET_PIPE_SHARED_STORAGE_DIR",
         results.to_str().unwrap(),
@@ -315,7 +307,7 @@ fn stopped_while_the_result_cannot_be_written_it_ends_with_the_right_code() {
     let run = case.start();
     look.wait();
     // Another program has locked the folder, for longer than a stopped run may take.
-    let locked = std::fs::File::open(&results).unwrap();
+    let locked = fs::File::open(&results).unwrap();
     locked.lock().unwrap();
     run.signal("-TERM");
     run.end()
