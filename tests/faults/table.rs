@@ -255,8 +255,9 @@ fn broken(setting: Setting) -> impl Iterator<Item = Broken> {
                 }
                 _ => false,
             };
-            let waits = is_busy || setting.extra == Extra::PublicUrl;
-            !(*always && waits && *stage == Stage::Invalidate)
+            let fails = *always || !passes(*fault);
+            let waits = *always && is_busy || fails && setting.extra == Extra::PublicUrl;
+            !(waits && *stage == Stage::Invalidate)
         })
         .map(move |(stage, fault, always)| Broken {
             stage,
