@@ -107,10 +107,12 @@ impl ServedContainer {
         if self.is_labelled_as_page() || is_markup(&text) {
             return Err("is a page, not a script".to_owned());
         }
-        script::read_within(&text, PARSING_TIMEOUT).map_err(|SyntaxError { message, kind, .. }| match kind {
-            SyntaxErrorKind::Unchecked => format!("cannot be checked: {message}"),
-            _ => format!("is not a valid script: {message}"),
-        })
+        script::read_within(&text, PARSING_TIMEOUT).map_err(
+            |SyntaxError { message, kind, .. }| match kind {
+                SyntaxErrorKind::Unchecked => format!("cannot be checked: {message}"),
+                _ => format!("is not a valid script: {message}"),
+            },
+        )
     }
 
     /// The text that a browser would decode. The error is a predicate.
