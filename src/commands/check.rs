@@ -32,6 +32,9 @@ use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
+/// Until when all keys are tried. The last one starts so early that it has the time for all attempts.
+const TRIES_TIMEOUT: Duration = Duration::from_mins(20);
+
 /// After a signal, how long the request in flight may take, so that no multipart upload is left behind.
 const REQUEST_GRACE: Duration = Duration::from_millis(800);
 /// After that, how long the log may remain unread.
@@ -68,7 +71,12 @@ async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Res
     let mut accesses = Vec::with_capacity(probes.len());
     let mut leftovers = Leftovers::default();
     let mut stop = None;
+    let deadline = Instant::now() + TRIES_TIMEOUT - OPERATION_TIMEOUT;
     for probe in &probes {
+        if Instant::now() > deadline {
+            accesses.push(Access::Inconclusive(too_late(&settings, &probe.key)));
+            continue;
+        }
         let trying = Box::pin(try_key(&aws, &settings, &probe.key, &mut leftovers));
         match select(stopped.as_mut(), trying).await {
             Either::Left((signal, trying)) => {
@@ -163,6 +171,17 @@ async fn try_key(
     leftovers.created(Some(id), may_be_more);
     leftovers.abort_last(aws, settings).await;
     Access::Allowed
+}
+
+/// The error of a key for which no time was left.
+fn too_late(settings: &Settings, key: &ObjectKey) -> AwsError {
+    let minutes = TRIES_TIMEOUT.as_secs() / 60;
+    AwsError::refused(
+        "s3:PutObject",
+        s3_uri(&settings.target.bucket, key),
+        format!("not tried, as the {minutes} min for all keys were over"),
+        "re-run, or check fewer containers at a time",
+    )
 }
 
 /// Whether S3 itself denies the request, by whatever policy.

@@ -12,9 +12,11 @@ use crate::aws::credentials::ConnectError;
 use crate::aws::error::AwsError;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::{self, s3, Aws};
+use crate::common::layout::first_ten;
 use crate::exit::Exit;
 use crate::publish::cdn::{self, Cdn};
 use crate::publish::compare::{already_reported, Comparison, READ_TIMEOUT};
+use crate::publish::one_upload::UPLOADS_TIMEOUT;
 use crate::publish::only_newer::{self, NotReplaced};
 use crate::publish::plan::Plan;
 use crate::publish::race::Found;
@@ -151,18 +153,23 @@ async fn failure(
     if !settings.only_newer {
         return None;
     }
-    for object in plan.objects() {
-        let deadline = Instant::now() + OPERATION_TIMEOUT;
-        match only_newer::head(&aws.s3, settings, object, None, deadline).await {
-            Ok(Found::Absent) => console.info(&format!(
-                "{} does not exist yet, or its build number cannot be read;\n\
-                 then `ONLY_NEWER` would fail, as the credentials lack `s3:GetObject`",
-                object.key
-            )),
+    let deadline = Instant::now() + UPLOADS_TIMEOUT;
+    let (mut absent, mut failed) = (Vec::new(), None);
+    for (number, object) in plan.objects().enumerate() {
+        let end = Instant::now() + OPERATION_TIMEOUT;
+        if end > deadline {
+            console.warning(&format!(
+                "of {} files, it is not known whether a newer build's would remain: S3 is too slow to look at all",
+                plan.objects().count() - number
+            ));
+            break;
+        }
+        match only_newer::head(&aws.s3, settings, object, None, end).await {
+            Ok(Found::Absent) => absent.push(object.key.as_str()),
             Ok(found) => {
                 if let Some(protected) = found.protected() {
-                    let overridden = progress::overridden(plan, object, protected);
-                    console.warning(&format!("this re-run would replace {overridden}"));
+                    let would = "this re-run would replace";
+                    progress::overridden(would, plan, object, protected, console);
                 }
             }
             Err(NotReplaced::Superseded(build)) => {
@@ -170,8 +177,50 @@ async fn failure(
                     .uploads
                     .insert(object.key.clone(), Upload::Superseded(build));
             }
-            Err(NotReplaced::Failed(error)) => return Some(error.into()),
+            Err(NotReplaced::Failed(error)) => {
+                failed = Some(error.into());
+                break;
+            }
         }
     }
-    None
+    if !absent.is_empty() {
+        let (keys, do_not, numbers) = match absent[..] {
+            [key] => (key.to_owned(), "does not", "its build number"),
+            _ => (first_ten(&absent), "do not", "their build numbers"),
+        };
+        console.info(&format!(
+            "{keys} {do_not} exist yet, or {numbers} cannot be read;\n\
+             then `ONLY_NEWER` would fail, as the credentials lack `s3:GetObject`"
+        ));
+    }
+    failed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::publish::publisher::Publisher;
+    use crate::publish::time_limits::phase;
+    use crate::report::console::Stream;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dry_run_looks_for_newer_builds_for_20_minutes_at_most() {
+        let not_found = |_: &str, _: &str, _| Some((19, 404, String::new()));
+        let look = async |publisher: &Publisher<'_>| {
+            let (plan, console) = (
+                &publisher.run.plan,
+                Console::new(Stream::Stderr, false, true),
+            );
+            let mut state = RunState::new(plan);
+            let failure = failure(plan, publisher.aws, &mut state, &console).await;
+            assert!(failure.is_none(), "{failure:?}");
+            let warnings = console.warnings().concat();
+            assert!(
+                warnings.starts_with("of 39 files, it is not known"),
+                "{warnings}"
+            );
+        };
+        let (_, seconds) = phase(100, true, not_found, look).await;
+        assert!((19 * 60..=21 * 60).contains(&seconds), "{seconds}");
+    }
 }

@@ -14,6 +14,7 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
@@ -32,6 +33,8 @@ use crate::settings::Settings;
 pub(crate) const MAX_FILE: ByteSize = ByteSize(10_000_000);
 /// Containers read concurrently. Each is held in memory several times, decompressed and compressed. Parsing has a limit of its own.
 pub(crate) const MAX_READERS: usize = 2;
+/// Until when the last file is begun. Real ones take milliseconds each, and a script may take `script`'s limit.
+const READING_TIMEOUT: Duration = Duration::from_mins(2);
 /// Experiments listed when a container exceeds `MAX_SIZE`.
 const MAX_EXPERIMENTS: usize = 5;
 
@@ -45,7 +48,11 @@ pub(crate) struct InvalidFile {
 
 /// Reads, checks and compresses every file that is to be published.
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<InvalidFile>> {
-    let read = |gzip: &mut Gzip, name: &_| read_container(name, settings, gzip);
+    read_until(Instant::now() + READING_TIMEOUT, settings)
+}
+
+fn read_until(deadline: Instant, settings: &Settings) -> Result<Vec<Container>, Vec<InvalidFile>> {
+    let read = |gzip: &mut Gzip, name: &_| read_container(name, deadline, settings, gzip);
     let containers = map_in_parallel(&settings.target.containers, read);
     all(containers).map_err(|invalid| invalid.concat())
 }
@@ -95,12 +102,14 @@ fn map_in_parallel<T: Sync, R: Send>(
 
 fn read_container(
     name: &ContainerName,
+    deadline: Instant,
     settings: &Settings,
     gzip: &mut Gzip,
 ) -> Result<Container, Vec<InvalidFile>> {
     let files = all(settings.variants().iter().map(|&variant| {
         let path = settings.local_path.join(variant.file_name(name));
-        let read = read_file(&path, variant)
+        let read = in_time(deadline)
+            .and_then(|()| read_file(&path, variant))
             .and_then(|content| prepare(&content, &path, name, variant, settings, gzip));
         read.map_err(|problem| InvalidFile { path, problem })
     }))?;
@@ -112,6 +121,19 @@ fn read_container(
         warnings: validate::warnings(name, &scripts, &settings.build),
         script: scripts.pop(),
     })
+}
+
+fn in_time(deadline: Instant) -> Result<(), String> {
+    let minutes = READING_TIMEOUT.as_secs() / 60;
+    let problem = || {
+        format!(
+            "was not read, as the {minutes} min for all files of a run were over\n\
+             publish fewer containers in one run"
+        )
+    };
+    (Instant::now() < deadline)
+        .then_some(())
+        .ok_or_else(problem)
 }
 
 /// Turns the content of a file into an object, and parses it if `VALIDATE` is on.
@@ -222,4 +244,36 @@ fn largest_experiments(script: Option<&Script>, object: &Object) -> String {
     let rows: Vec<_> = experiments.iter().take(MAX_EXPERIMENTS).map(row).collect();
     let rows = columns(&rows).join("\n  ");
     format!("\nlargest experiments, before compression:\n  {rows}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mojito::config_js::ConfigJs;
+    use crate::settings::raw::Raw;
+    use crate::settings::Flags;
+
+    #[test]
+    fn no_file_is_begun_when_the_time_for_all_is_over() {
+        let raw: Raw = [
+            ("ENVIRONMENT", "production"),
+            ("CONTAINER_NAME", "mojito"),
+            (
+                "LOCAL_PATH",
+                concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/sample"),
+            ),
+            ("VALIDATE", "false"),
+            ("S3_BUCKET", "acme"),
+            ("AWS_DEFAULT_REGION", "ap-southeast-2"),
+            ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
+            ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ]
+        .into_iter()
+        .collect();
+        let settings = Settings::new(Flags::default(), &raw, ConfigJs::default(), None).unwrap();
+        assert_eq!(read(&settings).map(|all| all.len()), Ok(1));
+        let over = Instant::now();
+        let invalid = read_until(over, &settings).unwrap_err();
+        assert!(invalid[0].problem.contains("the 2 min for all files"));
+    }
 }

@@ -19,6 +19,9 @@ use crate::settings::pipeline;
 /// Parsing takes far more memory than the text, so unknown content is limited.
 const MAX_UNKNOWN: u64 = 1_000_000;
 
+/// Real scripts of that size take a second, and a publish goes on without what takes longer.
+const PARSING_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The headers in which caches say whether they had a response.
 const CACHE_STATUS: [&str; 7] = [
     "x-cache",
@@ -93,15 +96,23 @@ impl ServedContainer {
         script.as_ref().map_err(String::as_str)
     }
 
+    /// Leaves it unparsed, as there is no time for it.
+    pub(crate) fn leave_unparsed(&self) {
+        let problem = "the live file was not checked, as those before it took too long";
+        let _ = self.script.set(Err(problem.to_owned()));
+    }
+
     fn read(&self) -> Result<Script, String> {
         let text = self.text()?;
         if self.is_labelled_as_page() || is_markup(&text) {
             return Err("is a page, not a script".to_owned());
         }
-        script::read(&text).map_err(|SyntaxError { message, kind, .. }| match kind {
-            SyntaxErrorKind::Unchecked => format!("cannot be checked: {message}"),
-            _ => format!("is not a valid script: {message}"),
-        })
+        script::read_within(&text, PARSING_TIMEOUT).map_err(
+            |SyntaxError { message, kind, .. }| match kind {
+                SyntaxErrorKind::Unchecked => format!("cannot be checked: {message}"),
+                _ => format!("is not a valid script: {message}"),
+            },
+        )
     }
 
     /// The text that a browser would decode. The error is a predicate.

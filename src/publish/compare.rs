@@ -6,13 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use thiserror::Error;
 use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use tokio::time::{timeout, Instant};
 
 use super::cdn::{self, Cdn};
 use super::parsers::Parsers;
@@ -28,6 +30,10 @@ use crate::settings::Settings;
 
 /// How long to wait for each source of a container.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long parsing what is served may take, in milliseconds and for all containers together. The end of the uploads waits for
+/// half of that at most, as two are parsed at the same time.
+const MAX_PARSING: u64 = 60_000;
 
 /// How many containers a dry run compares at the same time.
 const MAX_CONCURRENT: usize = 16;
@@ -48,6 +54,8 @@ pub(crate) struct Comparison<'a> {
     /// The reference of the run that replaces the containers, if any does.
     caller_reference: Option<&'a str>,
     parsers: Parsers,
+    /// How much of `MAX_PARSING` is used up.
+    parsing: Arc<AtomicU64>,
 }
 
 /// What is known of the sources from the containers compared so far.
@@ -229,6 +237,7 @@ impl<'a> Comparison<'a> {
             settings,
             caller_reference,
             parsers: Parsers::new(),
+            parsing: Arc::default(),
         }
     }
 
@@ -258,8 +267,15 @@ impl<'a> Comparison<'a> {
         read: Read,
     ) -> Result<Changes, NotCompared> {
         let served = read?;
-        let parse = || {
+        let used_up = Arc::clone(&self.parsing);
+        let parse = move || {
+            if used_up.load(Ordering::Relaxed) >= MAX_PARSING {
+                served.leave_unparsed();
+            }
+            let started = Instant::now();
             let _ = served.script();
+            let elapsed = started.elapsed().as_millis();
+            used_up.fetch_add(elapsed.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
             served
         };
         let served = self.parsers.run(parse).await;

@@ -5,7 +5,7 @@ pub(crate) mod compare;
 mod custom_store;
 pub(crate) mod event;
 pub(crate) mod invalidate;
-mod one_upload;
+pub(crate) mod one_upload;
 pub(crate) mod only_newer;
 pub(crate) mod outcome;
 mod parsers;
@@ -15,7 +15,7 @@ pub(crate) mod race;
 pub(crate) mod run;
 pub(crate) mod state;
 #[cfg(test)]
-mod time_limits;
+pub(crate) mod time_limits;
 pub(crate) mod upload;
 pub(crate) mod verify;
 

@@ -14,7 +14,7 @@ use crate::settings::names::s3_uri;
 use crate::settings::Settings;
 
 /// Until when all uploads of a run end. The last one starts so early that it has `UPLOAD_TIMEOUT`.
-pub(super) const UPLOADS_TIMEOUT: Duration = Duration::from_mins(20);
+pub(crate) const UPLOADS_TIMEOUT: Duration = Duration::from_mins(20);
 
 /// Until when an upload ends, with all its attempts and the lookup of what became of them.
 pub(super) const UPLOAD_TIMEOUT: Duration = OPERATION_TIMEOUT;

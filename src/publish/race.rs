@@ -63,7 +63,8 @@ impl Found {
         let number = stored("build-number").and_then(|number| number.parse().ok());
         let protected = protected(number, stored("repository"), build);
         let protected = protected.filter(|_| !is_own);
-        match (protected, live.e_tag()) {
+        let etag = live.e_tag().filter(|etag| !etag.is_empty());
+        match (protected, etag) {
             (Some(protected), _) if !build.is_rerun => Err(Irreplaceable::Protected(protected)),
             (_, None) => Err(Irreplaceable::NoEtag),
             (protected, Some(etag)) => Ok(Self::Object {
@@ -166,6 +167,14 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn an_empty_etag_is_none() {
+        let (build, live) = (Build::default(), HeadObjectOutput::builder());
+        let live = live.e_tag("").build();
+        let found = Found::new(Some(&live), &build, None);
+        assert!(matches!(found, Err(Irreplaceable::NoEtag)), "{found:?}");
+    }
 
     const OBJECTS: usize = 2;
     /// A run that races, and how far it is.

@@ -29,7 +29,7 @@ use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
 /// How AWS answers: after so many seconds, with this status and body. `None` never comes.
-type Answer = Option<(u64, u16, String)>;
+pub(crate) type Answer = Option<(u64, u16, String)>;
 
 /// Reads each request, and answers by its method, its URI and the time since the start.
 struct Network<F> {
@@ -59,7 +59,7 @@ impl<F: Fn(&str, &str, Duration) -> Answer + Send + Sync + 'static> HttpConnecto
 }
 
 /// Does the work of a phase in a run with so many containers. Returns the run, and how many seconds it took.
-async fn phase(
+pub(crate) async fn phase(
     containers: usize,
     only_newer: bool,
     answer: impl Fn(&str, &str, Duration) -> Answer + Send + Sync + 'static,

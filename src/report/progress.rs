@@ -21,6 +21,9 @@ use crate::settings::names::{s3_uri, CdnPath, ContainerName};
 /// The warnings about containers and settings that are in the log. The result has all.
 const MAX_WARNINGS: usize = 20;
 
+/// What a re-run did, in the words before what it did that to.
+const REPLACED: &str = "this re-run replaced";
+
 /// The warning at the start and at the end of a run without `DISTRIBUTION_ID`.
 pub(super) const NOTHING_INVALIDATED: &str =
     "nothing is invalidated, as `DISTRIBUTION_ID` is not set\n\
@@ -215,10 +218,9 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
         Event::InvalidationCompleted(distribution, id) => {
             console.success(&format!("invalidation {id} of {distribution} completed"));
         }
-        Event::Overridden(object, protected) => console.warning(&format!(
-            "this re-run replaced {}",
-            overridden(&run.plan, object, protected)
-        )),
+        Event::Overridden(object, protected) => {
+            overridden(REPLACED, &run.plan, object, protected, console);
+        }
         Event::NoConditionalWrites => console.warning(
             "this S3 endpoint ignores the conditions of a write (`If-Match`): of two builds that publish at the same moment, \
              the older one may remain in spite of `ONLY_NEWER`",
@@ -236,18 +238,35 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
     }
 }
 
-/// What only a re-run replaces: `s3://acme/js/mojito.js of build 58, which is newer than this build 57`.
-pub(crate) fn overridden(plan: &Plan, object: &Object, protected: &Protected) -> String {
+/// A warning of what only a re-run replaces: `this re-run replaced s3://acme/js/mojito.js of build 58, which is newer than this
+/// build 57`. After `MAX_LISTED`, they are only in the result.
+pub(crate) fn overridden(
+    verb: &str,
+    plan: &Plan,
+    object: &Object,
+    protected: &Protected,
+    console: &Console,
+) {
     let uri = s3_uri(&plan.settings.target.bucket, &object.key);
     let own = plan.settings.build.number().unwrap_or_default();
-    match protected {
+    let warning = match protected {
         Protected::Newer(build) => {
-            format!("{uri} of build {build}, which is newer than this build {own}")
+            format!("{verb} {uri} of build {build}, which is newer than this build {own}")
         }
         Protected::OtherRepository { repository, build } => {
-            format!("{uri} of build {build} of another repository, {repository}")
+            format!("{verb} {uri} of build {build} of another repository, {repository}")
         }
+    };
+    let before = console.warnings();
+    let before = before.iter().filter(|it| it.starts_with(verb)).count();
+    if before < MAX_LISTED {
+        console.warning(&warning);
+        return;
     }
+    if before == MAX_LISTED {
+        console.info(&format!("({verb} more than these, which are not listed)"));
+    }
+    console.remember_warnings(vec![warning]);
 }
 
 /// Where the credentials come from, and whose they are.

@@ -13,6 +13,16 @@ use super::variables::{names_of, Variables};
 /// The longest access key id. AWS's have 20 characters, other stores' up to these.
 const MAX_KEY_ID: usize = 32;
 
+/// The variables that the HTTP client takes a proxy from, which may have a password.
+const PROXIES: [&str; 6] = [
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+];
+
 /// The environment, as far as it matters here. It is read once, when the program starts.
 pub(crate) struct Raw {
     pub(crate) settings: RawSettings,
@@ -59,19 +69,21 @@ impl Raw {
         // A secret in its place.
         let id = self.settings.aws_access_key_id.as_ref();
         let id = id.filter(|id| id.len() > MAX_KEY_ID);
-        let password = self.aws.https_proxy.as_deref().and_then(password_of_url);
+        let proxies = PROXIES.into_iter();
+        let proxies = proxies.filter_map(|name| self.variables.get(name));
+        let passwords = proxies.filter_map(password_of_url);
         secrets
             .into_iter()
             .flatten()
             .chain(id)
             .cloned()
-            .chain(password)
+            .chain(passwords)
     }
 }
 
 /// The password in a URL, decoded.
 fn password_of_url(url: &str) -> Option<String> {
-    let (_, rest) = url.split_once("://")?;
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (user, _) = rest.rsplit_once('@')?;
     let (_, password) = user.split_once(':')?;
     let password = percent_encoding::percent_decode_str(password);
@@ -193,6 +205,10 @@ mod tests {
         let secrets: Vec<String> = raw.secrets().collect();
         let expected = ["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "pass@word"];
         assert_eq!(secrets, expected);
+        for name in PROXIES {
+            let raw: Raw = [(name, "me:pass%40word@proxy:3128")].into_iter().collect();
+            assert_eq!(raw.secrets().collect::<Vec<_>>(), ["pass@word"], "{name}");
+        }
         let raw: Raw = [
             ("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE"),
             ("HTTPS_PROXY", "http://me@proxy:3128"),

@@ -357,6 +357,36 @@ fn a_sound_container_is_published_over_whatever_is_served() {
     }
 }
 
+/// The parser takes minutes for it: it compares each name with all others.
+fn slow_to_parse() -> String {
+    let names = (0..45_000).map(|number| format!("(?<a{number}>x)"));
+    format!("/{}/", names.collect::<Vec<_>>().join("|"))
+}
+
+/// What parsing of served containers may take of a processor: 5 s each, and the rest of the run.
+const MAX_SERVED_PARSING_TIME: Duration = Duration::from_secs(9);
+
+#[test]
+fn neither_a_publish_nor_a_dry_run_waits_long_for_the_parser_of_what_is_served() {
+    let case = Case::production();
+    let sound = fs::read(case.dist("mojito.js")).unwrap();
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    fs::write(case.dist("mojito.js"), slow_to_parse()).unwrap();
+    let case = case.env("VALIDATE", "false");
+    case.run().exits(0);
+    fs::write(case.dist("mojito.js"), &sound).unwrap();
+    let case = case.unset("VALIDATE").env("DRY_RUN", "true");
+    let reason = "the live file cannot be checked: parsing it takes longer than 5 s";
+    let within = |case: &Case| {
+        Measured::run(case)
+            .within(MAX_MEMORY_OF_TREE, MAX_SERVED_PARSING_TIME)
+            .exits(0)
+            .contains(reason)
+    };
+    within(&case).contains("dry run: nothing was written");
+    within(&case.unset("DRY_RUN")).contains("created invalidation");
+}
+
 #[test]
 fn a_script_of_which_too_much_is_to_say_is_not_checked() {
     let case = Case::production();

@@ -11,12 +11,13 @@ use std::path::Path;
 use std::process::{self, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::thread;
+use std::time::Duration;
 
 use borsh::BorshDeserialize;
 use oxc_span::Span;
 use rustix::process::Signal;
 
-use super::limits::{memory, Reservation, MAX_ANSWER, MAX_SIZE, TIMEOUT};
+use super::limits::{memory, Reservation, MAX_ANSWER, MAX_SIZE};
 use super::syntax_error::{SyntaxError, SyntaxErrorKind};
 
 /// The hidden command of the child. Its arguments are the content, its size in bytes, and the ID of this process.
@@ -47,18 +48,19 @@ impl Content {
 
 type Answer<T> = Result<T, SyntaxError>;
 
-/// Parses a text in a child process, as `read` does. Without an answer, the error is of kind `Unchecked`.
+/// Parses a text in a child process, as `read` does. Without an answer in time, the error is of kind `Unchecked`.
 ///
 /// The tests of the library have no binary to start, and parse here.
 pub(super) fn parse<T: BorshDeserialize + Send>(
     content: Content,
     text: &str,
+    timeout: Duration,
     read: fn(&str) -> Answer<T>,
 ) -> Answer<T> {
     if cfg!(any(test, fuzzing)) {
         return on_stack(2_000_000_000, || read(text)).expect("unused stack takes no memory");
     }
-    in_child(content, text).unwrap_or_else(|reason| {
+    in_child(content, text, timeout).unwrap_or_else(|reason| {
         let kind = SyntaxErrorKind::Unchecked;
         Err(SyntaxError::new(reason, Span::empty(0), kind))
     })
@@ -76,7 +78,11 @@ pub(super) fn on_stack<T: Send>(size: usize, work: impl FnOnce() -> T + Send) ->
 }
 
 /// The child's answer, or why there is none, as a clause about the script.
-fn in_child<T: BorshDeserialize + Send>(content: Content, text: &str) -> Result<Answer<T>, String> {
+fn in_child<T: BorshDeserialize + Send>(
+    content: Content,
+    text: &str,
+    timeout: Duration,
+) -> Result<Answer<T>, String> {
     let size = text.len();
     if size as u64 > MAX_SIZE.0 {
         return Err(format!("it is larger than {MAX_SIZE}"));
@@ -90,7 +96,7 @@ fn in_child<T: BorshDeserialize + Send>(content: Content, text: &str) -> Result<
         let (sender, receiver) = sync_channel(1);
         let exchange = move || sender.send(exchange(stdin, stdout, text));
         let started = thread::Builder::new().spawn_scoped(scope, exchange);
-        let answer = receiver.recv_timeout(TIMEOUT);
+        let answer = receiver.recv_timeout(timeout);
         if !matches!(answer, Ok(None)) {
             // It has answered or is too slow. In either case, the other thread ends.
             let _ = child.kill();
@@ -100,8 +106,8 @@ fn in_child<T: BorshDeserialize + Send>(content: Content, text: &str) -> Result<
     let status = child.wait().map_err(not_started)?;
     match answer.map_err(not_started)? {
         Ok(Some(answer)) => answer,
-        Ok(None) => Err(why_it_died(status, size)),
-        Err(_) => Err(too_slow()),
+        Ok(None) => Err(why_it_died(status, size, timeout)),
+        Err(_) => Err(too_slow(timeout)),
     }
 }
 
@@ -152,11 +158,11 @@ fn exchange<T: BorshDeserialize>(
 
 /// A stack overflow and a lack of memory end a process by the same signal, unless it is the parser's arena that lacks memory,
 /// which panics.
-fn why_it_died(status: ExitStatus, size: usize) -> String {
+fn why_it_died(status: ExitStatus, size: usize, timeout: Duration) -> String {
     let signal = status.signal().and_then(Signal::from_named_raw);
     let megabytes = memory(size).0 / 1_000_000;
     match signal {
-        Some(Signal::XCPU) => too_slow(),
+        Some(Signal::XCPU) => too_slow(timeout),
         Some(Signal::KILL) => {
             "the system killed its parser, as it does when memory runs out".to_owned()
         }
@@ -170,6 +176,6 @@ fn why_it_died(status: ExitStatus, size: usize) -> String {
     }
 }
 
-fn too_slow() -> String {
-    format!("parsing it takes longer than {} s", TIMEOUT.as_secs())
+fn too_slow(timeout: Duration) -> String {
+    format!("parsing it takes longer than {} s", timeout.as_secs())
 }

@@ -27,6 +27,7 @@ mod syntax_error;
 mod tests;
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use oxc_allocator::Allocator;
@@ -39,6 +40,7 @@ use self::experiments::{read_build_info, read_experiment};
 use self::fingerprint::Normalizer;
 use self::global::{use_of_mojito, UseOfMojito};
 use self::isolated::Content;
+use self::limits::TIMEOUT;
 pub(crate) use self::module_exports::{Exports, Property};
 use self::parse::parse;
 use self::repair::{are_valid, repaired};
@@ -66,12 +68,17 @@ pub(crate) struct Script {
 
 /// Reads a script. One that exceeds a limit is an error too.
 pub(crate) fn read(text: &str) -> Result<Script, SyntaxError> {
-    isolated::parse(Content::Script, text, read_here)
+    read_within(text, TIMEOUT)
+}
+
+/// The same in less time.
+pub(crate) fn read_within(text: &str, timeout: Duration) -> Result<Script, SyntaxError> {
+    isolated::parse(Content::Script, text, timeout, read_here)
 }
 
 /// Reads a module's exports. Exceeding a limit is an error too.
 pub(crate) fn read_exports(text: &str) -> Result<Exports, SyntaxError> {
-    isolated::parse(Content::Module, text, Exports::read_here)
+    isolated::parse(Content::Module, text, TIMEOUT, Exports::read_here)
 }
 
 /// Parses and ends the process if the arguments are those of the hidden command, by which the program starts itself.

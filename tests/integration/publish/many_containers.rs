@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::harness::Case;
+use crate::support::harness::{Case, Ended};
+use crate::support::run::Run;
 use crate::support::sample;
 
 const COUNT: usize = 40;
@@ -88,6 +89,40 @@ fn of_many_failures_for_one_reason_ten_are_listed() {
     assert_eq!(ended.output.matches("✖ s3:PutObject on ").count(), 10);
     assert_eq!(ended.output.matches("what to do: ").count(), 1);
     assert!(case.keys().is_empty());
+}
+
+#[test]
+fn what_only_newer_says_of_many_is_ten_lines() {
+    let case = containers(15, &["s3:PutObject", "s3:GetObject"])
+        .storing_results()
+        .in_bitbucket("BITBUCKET_TAG", "v1")
+        .env("ONLY_NEWER", "true")
+        .env("BITBUCKET_STEP_RUN_NUMBER", "2")
+        .env("DRY_RUN", "true");
+    case.run().exits(0).contains(
+        "js/site9.js and 5 more do not exist yet, or their build numbers cannot be read;\n",
+    );
+    for number in 0..15 {
+        let key = format!("js/site{number}.js");
+        case.stored_before(&key, json!({"x-amz-meta-build-number": "58"}));
+    }
+    let says = |ended: Ended, verb: &str| {
+        let ended = ended
+            .exits(0)
+            .contains(&format!("({verb} more than these, which are not listed)\n"));
+        assert_eq!(
+            ended.output.matches(&format!("WARNING: {verb} ")).count(),
+            10
+        );
+        let result = case.stored_result().unwrap();
+        let warnings = result["warnings"].as_array().unwrap().iter();
+        let warnings = warnings.filter(|it| it.as_str().unwrap().starts_with(verb));
+        assert_eq!(warnings.count(), 15);
+    };
+    says(case.run(), "this re-run would replace");
+    let mut command = case.command();
+    command.env("DRY_RUN", "false");
+    says(Run::start(&case, command).end(), "this re-run replaced");
 }
 
 #[test]
