@@ -86,7 +86,7 @@ impl Leftovers {
         for key in &self.possible {
             let uri = s3_uri(bucket, key);
             console.warning(&format!(
-                "a multipart upload to {uri} may be left behind, as a response was lost; visitors do not see it\n{}",
+                "a multipart upload to {uri} may be left behind, as S3 did not confirm a request; visitors do not see it\n{}",
                 remove(settings, key, None)
             ));
         }
