@@ -12,7 +12,7 @@ const MAX_ID: usize = 1024;
 
 #[derive(Default)]
 pub(super) struct Leftovers {
-    /// For each of these keys, a response was lost, so there may be an upload that nobody has the ID of.
+    /// For each of these keys, S3 did not confirm a request, so there may be an upload that nobody has the ID of.
     possible: Vec<ObjectKey>,
     created: Vec<Upload>,
 }
