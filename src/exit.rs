@@ -37,7 +37,10 @@ pub(crate) const MEANINGS: [(Exit, &str); 7] = [
         Exit::Refused,
         "settings or container refused; nothing was uploaded",
     ),
-    (Exit::NotPublished, "at least one NAME.js was not replaced"),
+    (
+        Exit::NotPublished,
+        "at least one NAME.js was not replaced, or S3 did not confirm it",
+    ),
     (
         Exit::NotInvalidated,
         "published, but CloudFront was not invalidated",

@@ -46,11 +46,20 @@ type Confirm<O> = dyn Fn(&HttpResponse, &O) -> Result<(), Unconfirmed> + Send + 
 #[derive(Default)]
 struct State {
     /// Whether any of the attempt in progress was sent.
-    is_sent: bool,
+    sent: Sent,
     /// Whether one of the earlier attempts may have taken effect.
     outcome_unknown: bool,
     /// The last error that was a response.
     last_response: Option<AwsError>,
+}
+
+#[derive(Default)]
+enum Sent {
+    #[default]
+    No,
+    /// It has no body, by which that would be seen.
+    Unseen,
+    Yes,
 }
 
 impl<O, E> Clone for Attempts<O, E> {
@@ -130,7 +139,7 @@ impl<O, E: ProvideErrorMetadata + StdError + 'static> Attempts<O, E> {
             }
         };
         let State {
-            is_sent,
+            sent,
             outcome_unknown,
             last_response,
         } = std::mem::take(&mut *self.state());
@@ -141,13 +150,18 @@ impl<O, E: ProvideErrorMetadata + StdError + 'static> Attempts<O, E> {
         };
         Err(AwsError {
             // An attempt that the deadline cut off has no end.
-            outcome_unknown: self.0.is_write && (outcome_unknown || is_sent),
+            outcome_unknown: self.0.is_write && (outcome_unknown || !matches!(sent, Sent::No)),
             ..error
         })
     }
 }
 
 impl<O, E> Attempts<O, E> {
+    /// After a success: whether an attempt before it may have taken effect as well.
+    pub(crate) fn repeated_unknown_outcome(&self) -> bool {
+        self.state().outcome_unknown
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         let state = &self.0.state;
         state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -171,9 +185,13 @@ where
     ) -> Result<(), BoxError> {
         let attempts = self.clone();
         let request = context.request_mut();
+        if request.body().bytes().is_some_and(<[u8]>::is_empty) {
+            attempts.state().sent = Sent::Unseen;
+            return Ok(());
+        }
         let body = std::mem::replace(request.body_mut(), SdkBody::taken());
         // The connection reads the body after it has taken the head.
-        let body = body.inspect_frame(move |_| attempts.state().is_sent = true);
+        let body = body.inspect_frame(move |_| attempts.state().sent = Sent::Yes);
         *request.body_mut() = SdkBody::from_body_1_x(body);
         Ok(())
     }
@@ -219,17 +237,19 @@ where
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let mut state = self.state();
-        let may_have_taken_effect = std::mem::take(&mut state.is_sent);
+        let sent = std::mem::take(&mut state.sent);
         let error = match context.output_or_error() {
             Some(Ok(_)) => return Ok(()),
-            Some(Err(error)) => error,
-            None => {
-                state.outcome_unknown |= may_have_taken_effect;
-                return Ok(());
-            }
+            result => result.and_then(Result::err),
         };
-        let Some(response) = context.response() else {
-            state.outcome_unknown |= may_have_taken_effect;
+        let (Some(error), Some(response)) = (error, context.response()) else {
+            let connector = error.and_then(OrchestratorError::as_connector_error);
+            state.outcome_unknown |= match sent {
+                Sent::No => false,
+                // Without a connection, nothing was sent.
+                Sent::Unseen => connector.is_none_or(|it| it.connection_metadata().is_some()),
+                Sent::Yes => true,
+            };
             return Ok(());
         };
         let operation = error.as_operation_error();
@@ -258,6 +278,7 @@ mod tests {
         http_client_fn, HttpConnector, HttpConnectorFuture, SharedHttpConnector,
     };
     use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
     use tokio::time::sleep;
 
     use super::*;
@@ -267,6 +288,8 @@ mod tests {
     /// Reads each request, and responds after a delay with the next of these, the last one forever.
     #[derive(Clone, Debug)]
     struct Network {
+        /// What is uploaded.
+        body: &'static [u8],
         delay: Duration,
         responses: Arc<Mutex<Vec<(u16, String)>>>,
         requests: Arc<Mutex<usize>>,
@@ -278,6 +301,7 @@ mod tests {
                 .iter()
                 .map(|(status, body)| (*status, body.to_string()));
             Self {
+                body: b"Mojito={}",
                 delay: Duration::from_secs(delay),
                 responses: Arc::new(Mutex::new(responses.collect())),
                 requests: Arc::default(),
@@ -296,6 +320,9 @@ mod tests {
                 let (status, body) = responses[0].clone();
                 if responses.len() > 1 {
                     responses.remove(0);
+                }
+                if status == 0 {
+                    return Err(ConnectorError::io(body.into()));
                 }
                 Ok(HttpResponse::new(status.try_into().unwrap(), body.into()))
             })
@@ -322,7 +349,7 @@ mod tests {
             .put_object()
             .bucket("acme")
             .key("js/mojito.js")
-            .body(ByteStream::from_static(b"Mojito={}"));
+            .body(ByteStream::from_static(network.body));
         let attempts = Attempts::write("s3:PutObject", "s3://acme/js/mojito.js", confirm);
         let request = request.customize().interceptor(attempts.clone()).send();
         let deadline = Instant::now() + Duration::from_secs(deadline);
@@ -394,6 +421,18 @@ mod tests {
         assert!(error.outcome_unknown);
         assert!(error.message.contains("neither the checksum"), "{error}");
         assert_eq!(*network.requests.lock().unwrap(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_connection_a_request_without_a_body_was_not_sent() {
+        for (status, deadline, unknown) in [(0, 60, false), (502, 60, true), (200, 1, true)] {
+            let network = Network {
+                body: b"",
+                ..Network::new(5, &[(status, "refused")])
+            };
+            let error = put(&network, 1, deadline, CONFIRM).await.unwrap_err();
+            assert_eq!(error.outcome_unknown, unknown, "{error}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

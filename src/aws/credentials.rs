@@ -80,7 +80,7 @@ impl Display for CredentialOrigin {
 /// Why the run has no credentials.
 #[derive(Debug, Error)]
 pub(crate) enum ConnectError {
-    #[error("no credentials found: {0}\nwhat to do: {1}")]
+    #[error("no usable credentials: {0}\nwhat to do: {1}")]
     NoCredentials(String, &'static str),
     #[error("{0}\nwhat to do: {remedy}", remedy = .0.remedy())]
     Aws(Box<AwsError>),

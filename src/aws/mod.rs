@@ -13,7 +13,6 @@ pub(crate) mod error_kind;
 pub(crate) mod gate;
 pub(crate) mod https;
 pub(crate) mod iam_policy;
-pub(crate) mod lost_response;
 pub(crate) mod oidc;
 pub(crate) mod preconnect;
 pub(crate) mod response_limit;

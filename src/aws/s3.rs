@@ -1,7 +1,8 @@
-//! Requests to S3: uploads an object, with a checksum and optional preconditions, looks at what is stored, and shows whether S3
-//! can be reached.
+//! Requests to S3: uploads an object, with a checksum and optional preconditions, looks at what is stored, shows whether S3
+//! can be reached, and creates the multipart uploads of `check`.
 
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::operation::create_multipart_upload::CreateMultipartUploadOutput;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::operation::put_object::PutObjectOutput;
@@ -12,6 +13,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use tokio::time::Instant;
 
 use super::attempts::Attempts;
+use super::config::OPERATION_TIMEOUT;
 use super::error::{describe_response, AwsError};
 use super::unconfirmed::Unconfirmed;
 use crate::common::printable::sanitize;
@@ -97,6 +99,38 @@ pub(crate) async fn put_object(
     let request = request.customize().interceptor(attempts.clone());
     attempts.send(deadline, request.send()).await?;
     Ok(())
+}
+
+/// Creates a multipart upload. Returns its ID, and whether another attempt may have created one as well.
+pub(crate) async fn create_multipart_upload(
+    client: &Client,
+    settings: &Settings,
+    key: &ObjectKey,
+) -> (Result<String, AwsError>, bool) {
+    let bucket = &settings.target.bucket;
+    let confirm = |response: &HttpResponse, output: &CreateMultipartUploadOutput| {
+        let body = response.body().bytes().unwrap_or_default();
+        let id = output.upload_id().filter(|id| !id.is_empty());
+        let not_aws = || Unconfirmed::NotAws(describe_response(body));
+        id.map(drop).ok_or_else(not_aws)
+    };
+    let attempts = Attempts::write(PUT_OBJECT, s3_uri(bucket, key), confirm);
+    let request = client.create_multipart_upload().bucket(bucket.as_str());
+    let request = request.key(key.as_str()).set_acl(settings.acl.clone());
+    let request = request.customize().interceptor(attempts.clone()).send();
+    match attempts
+        .send(Instant::now() + OPERATION_TIMEOUT, request)
+        .await
+    {
+        Ok(created) => (
+            Ok(created.upload_id.unwrap_or_default()),
+            attempts.repeated_unknown_outcome(),
+        ),
+        Err(error) => {
+            let outcome_unknown = error.outcome_unknown;
+            (Err(error), outcome_unknown)
+        }
+    }
 }
 
 /// Whether a success is S3's own. A store that sends no checksum may still have an `ETag` that only the content determines.

@@ -22,7 +22,7 @@ use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::gate::Gate;
 use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
-use crate::aws::lost_response::LostResponse;
+use crate::aws::s3;
 use crate::aws::sts;
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
@@ -132,45 +132,17 @@ async fn try_key(
     key: &ObjectKey,
     leftovers: &mut Leftovers,
 ) -> Access {
-    let uri = s3_uri(&settings.target.bucket, key);
     leftovers.creating(key);
-    let lost_response = LostResponse::default();
-    let created = aws
-        .s3
-        .create_multipart_upload()
-        .bucket(settings.target.bucket.as_str())
-        .key(key.as_str())
-        .set_acl(settings.acl.clone())
-        .customize()
-        .interceptor(lost_response.clone())
-        .send()
-        .await;
-    let may_be_more = lost_response.is_possible();
-    let created = match created {
-        Ok(created) => created,
-        Err(error) => {
-            leftovers.created(None, may_be_more);
-            let error = AwsError::new("s3:PutObject", uri, &error);
-            return if is_denial(&error) {
-                Access::Denied(error)
-            } else {
-                Access::Inconclusive(error)
-            };
+    let (created, may_be_more) = s3::create_multipart_upload(&aws.s3, settings, key).await;
+    leftovers.created(created.as_deref().ok(), may_be_more);
+    match created {
+        Ok(_) => {
+            leftovers.abort_last(aws, settings).await;
+            Access::Allowed
         }
-    };
-    let Some(id) = created.upload_id().filter(|id| !id.is_empty()) else {
-        // It is not S3's own.
-        leftovers.created(None, true);
-        let message = "the response has no upload ID";
-        let error = AwsError::unexpected("s3:PutObject", uri, message);
-        return Access::Inconclusive(AwsError {
-            kind: AwsErrorKind::NotAws,
-            ..error
-        });
-    };
-    leftovers.created(Some(id), may_be_more);
-    leftovers.abort_last(aws, settings).await;
-    Access::Allowed
+        Err(error) if is_denial(&error) => Access::Denied(error),
+        Err(error) => Access::Inconclusive(error),
+    }
 }
 
 /// The error of a key for which no time was left.

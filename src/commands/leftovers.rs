@@ -12,7 +12,7 @@ const MAX_ID: usize = 1024;
 
 #[derive(Default)]
 pub(super) struct Leftovers {
-    /// For each of these keys, a response was lost, so there may be an upload that nobody has the ID of.
+    /// For each of these keys, S3 did not confirm a request, so there may be an upload that nobody has the ID of.
     possible: Vec<ObjectKey>,
     created: Vec<Upload>,
 }
@@ -86,7 +86,7 @@ impl Leftovers {
         for key in &self.possible {
             let uri = s3_uri(bucket, key);
             console.warning(&format!(
-                "a multipart upload to {uri} may be left behind, as a response was lost; visitors do not see it\n{}",
+                "a multipart upload to {uri} may be left behind, as S3 did not confirm a request; visitors do not see it\n{}",
                 remove(settings, key, None)
             ));
         }

@@ -105,7 +105,7 @@ async fn account_of_caller(settings: &Settings, gate: &Gate) -> Result<String, E
     let problem = match tokio::time::timeout(IDENTITY_TIMEOUT, identity).await {
         Ok(Ok(identity)) => return Ok(identity.account_id),
         Ok(Err(Error::Connect(ConnectError::NoCredentials(reason, _)))) => {
-            format!("no credentials found: {reason}")
+            format!("no usable credentials: {reason}")
         }
         Ok(Err(Error::Connect(ConnectError::Aws(error)))) => error.to_string(),
         Ok(Err(error)) => return Err(error),

@@ -307,8 +307,8 @@ pub(crate) async fn head(
         Irreplaceable::NoEtag => AwsError::refused(
             "s3:PutObject",
             uri,
-            "the store sends no ETag with what is there, so a newer build might be replaced unnoticed",
-            "leave `ONLY_NEWER` off, or use a store whose response to HEAD has an ETag",
+            "the store returned no ETag of the stored object, so a newer build might be replaced unnoticed",
+            "leave `ONLY_NEWER` off, or use a store that returns an ETag",
         )
         .into(),
     })

@@ -1,4 +1,4 @@
-//! The time limits of a publish hold, however slowly AWS answers. The clock is paused, so that minutes take no time.
+//! Tests that the time limits of a publish hold, however slowly AWS answers. The clock is paused, so that minutes take no time.
 
 use std::sync::Arc;
 use std::time::Duration;

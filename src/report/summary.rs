@@ -166,7 +166,11 @@ fn state(plan: &Plan, outcome: &Outcome) -> String {
             format!("{published}, but the store did not keep its headers")
         }
         Exit::NotVerified if verifications.any(Verification::is_known_to_differ) => {
-            format!("{published}, but visitors do not get it yet")
+            let what = match plan.containers[..] {
+                [_] => "it",
+                _ => "every container",
+            };
+            format!("{published}, but visitors do not get {what} yet")
         }
         Exit::NotVerified if state.is_unverified() => {
             format!("{published}, but not verified: it is not known what visitors get")

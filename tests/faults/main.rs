@@ -10,6 +10,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod parallel;
 mod races;
 mod secrets;
 mod setting;

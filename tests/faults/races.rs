@@ -3,14 +3,11 @@
 //!
 //! A gate holds every request until its turn, so a race goes as its seed says, however slow the machine is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Mutex;
-use std::thread;
-
 use fastrand::Rng;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::parallel::in_parallel;
 use crate::support::gate::Gate;
 use crate::support::harness::{Case, Ended, Stored};
 use crate::support::run::Run;
@@ -257,20 +254,8 @@ fn statement(
 }
 
 fn race_all(seeds: std::ops::Range<u64>) {
-    let next = AtomicU64::new(seeds.start);
-    let wrong: Mutex<Vec<String>> = Mutex::default();
-    thread::scope(|scope| {
-        for _ in 0..CONCURRENT {
-            scope.spawn(|| loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= seeds.end {
-                    break;
-                }
-                wrong.lock().unwrap().extend(race(seed));
-            });
-        }
-    });
-    let wrong = wrong.into_inner().unwrap();
+    let seeds: Vec<u64> = seeds.collect();
+    let wrong = in_parallel(CONCURRENT, &seeds, |seed| race(*seed)).concat();
     assert!(
         wrong.is_empty(),
         "{} wrong:\n{}",

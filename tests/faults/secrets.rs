@@ -3,16 +3,15 @@
 //! `cargo test --test faults -- --ignored secrets` tries every encoding at every place.
 
 use std::fs;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use base64::Engine;
 use serde_json::{json, Value};
 
+use super::parallel::in_parallel;
 use crate::support::harness::{local_aws, Case};
 
-/// Runs at the same time; most of their time is waiting.
+/// Runs at the same time.
 const CONCURRENT_RUNS: usize = 4;
 /// What the second secret ends with. It starts with the end of the first one.
 const TAIL: &str = "-and/the+end=of-another";
@@ -342,17 +341,8 @@ fn run(number: usize, form: Form, place: Place) {
 
 fn run_all(rows: &[(usize, Form, Place)]) {
     local_aws();
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for _ in 0..CONCURRENT_RUNS {
-            scope.spawn(|| {
-                while let Some((number, form, place)) =
-                    rows.get(next.fetch_add(1, Ordering::Relaxed))
-                {
-                    run(*number, *form, *place);
-                }
-            });
-        }
+    in_parallel(CONCURRENT_RUNS, rows, |(number, form, place)| {
+        run(*number, *form, *place);
     });
 }
 

@@ -6,18 +6,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
-use std::thread;
 
 use serde_json::{json, Value};
 
+use super::parallel::in_parallel;
 use crate::support::harness::{Case, Ended, Invalidated};
 use crate::support::sample;
 
 const SIGNALS: [&str; 4] = ["TERM", "INT", "HUP", "QUIT"];
 
-/// Stops that are tried at the same time; most of their time is waiting.
+/// Stops at the same time.
 const CONCURRENT_STOPS: usize = 8;
 
 /// What is published, with which settings.
@@ -457,33 +455,26 @@ fn exit_of_result(result: &Value, waits: bool) -> i32 {
 
 /// Makes the stops, of which none may find a lie, and returns how many found a run to stop, and how these ended.
 fn make(stops: &[Stop]) -> (usize, BTreeSet<Option<i32>>) {
-    let next = AtomicUsize::new(0);
-    let made = Mutex::new((0, BTreeSet::new(), Vec::new()));
-    thread::scope(|scope| {
-        for _ in 0..CONCURRENT_STOPS {
-            scope.spawn(|| {
-                while let Some(stop) = stops.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let outcome = outcome(stop);
-                    let mut made = made.lock().unwrap();
-                    if outcome.stopped {
-                        made.0 += 1;
-                        made.1.insert(outcome.code);
-                    }
-                    if !outcome.wrong.is_empty() {
-                        made.2.push(format!(
-                            "{}, SIG{} after {} {:?}: {}",
-                            stop.scenario.name,
-                            stop.signal,
-                            stop.after,
-                            stop.moment,
-                            outcome.wrong.join("\n")
-                        ));
-                    }
-                }
-            });
+    let (mut stopped, mut codes, mut wrong) = (0, BTreeSet::new(), Vec::new());
+    for (stop, outcome) in stops
+        .iter()
+        .zip(in_parallel(CONCURRENT_STOPS, stops, outcome))
+    {
+        if outcome.stopped {
+            stopped += 1;
+            codes.insert(outcome.code);
         }
-    });
-    let (stopped, codes, wrong) = made.into_inner().unwrap();
+        if !outcome.wrong.is_empty() {
+            wrong.push(format!(
+                "{}, SIG{} after {} {:?}: {}",
+                stop.scenario.name,
+                stop.signal,
+                stop.after,
+                stop.moment,
+                outcome.wrong.join("\n")
+            ));
+        }
+    }
     assert!(
         wrong.is_empty(),
         "{} of {stopped}:\n{}",

@@ -1,22 +1,21 @@
 //! What goes wrong on the way to AWS, at each stage of a publish: either the run recovers, or it ends with the right exit
 //! code and says the true state, and a second run fixes it.
 //!
-//! `cargo test --test faults -- --nocapture` prints the table. The attack, which meets every fault under every setting, takes
-//! hours: `cargo test --test faults -- --ignored --nocapture`.
+//! `cargo test --test faults -- --nocapture` prints the table. CONTRIBUTING.md says how to
+//! meet every fault under every setting.
 
 use std::fmt::{Debug, Write as _};
 use std::io::{self, Write as _};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::parallel::in_parallel;
 use super::setting::{lies, Extra, Setting};
 use crate::support::harness::{Case, Ended};
 use crate::support::proxy::{Fault, Forged, Proxy, Target};
 use crate::support::unreachable::Unreachable;
 
-/// Rows that are tried at the same time; most of their time is waiting.
+/// Rows that are tried at the same time.
 const CONCURRENT_ROWS: usize = 24;
 /// No run of this table may take longer. Two operations without a response take a minute each.
 const RUN_TIMEOUT: Duration = Duration::from_secs(150);
@@ -286,7 +285,7 @@ fn after_each_fault_the_report_is_true_and_a_rerun_fixes_it() {
 }
 
 #[test]
-#[ignore = "it takes hours"]
+#[ignore = "it takes over an hour"]
 fn under_every_setting_the_report_is_true_after_each_fault() {
     let rows: Vec<Row> = Setting::all().flat_map(broken).map(Row::Broken).collect();
     assert!(rows.len() >= 5_000);
@@ -304,34 +303,21 @@ fn a_sample_of_all_settings_and_faults_is_reported_truly() {
 
 /// Tries all rows, prints the table, and fails if anything in it is wrong.
 fn run(rows: &[Row]) {
-    let next = AtomicUsize::new(0);
-    let outcomes: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
-    thread::scope(|scope| {
-        for _ in 0..CONCURRENT_ROWS {
-            scope.spawn(|| loop {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(row) = rows.get(number) else { break };
-                let outcome = match *row {
-                    Row::Broken(row) => of_broken(row),
-                    Row::Unreachable(stage, unreachable) => of_unreachable(stage, unreachable),
-                };
-                outcomes.lock().unwrap().push((number, outcome));
-            });
-        }
+    let outcomes = in_parallel(CONCURRENT_ROWS, rows, |row| match *row {
+        Row::Broken(row) => of_broken(row),
+        Row::Unreachable(stage, unreachable) => of_unreachable(stage, unreachable),
     });
-    let mut outcomes = outcomes.into_inner().unwrap();
-    outcomes.sort_by_key(|(number, _)| *number);
     let mut table = format!(
         "{:<41} {:<54} times   exit  seconds  second run\n",
         "stage and setting", "fault"
     );
-    for (_, outcome) in &outcomes {
+    for outcome in &outcomes {
         let _ = writeln!(table, "{}", outcome.line);
     }
     let _ = write!(io::stdout(), "{table}");
     let wrong: Vec<&str> = outcomes
         .iter()
-        .flat_map(|(_, outcome)| outcome.wrong.iter().map(String::as_str))
+        .flat_map(|outcome| outcome.wrong.iter().map(String::as_str))
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }

@@ -27,7 +27,7 @@ fn credentials_that_never_come_are_not_waited_for_without_end() {
             .env("AWS_PROFILE", "waits");
         case.run()
             .exits(3)
-            .contains("no credentials found")
+            .contains("no usable credentials")
             .contains("`AWS_PROFILE` is `waits`")
             .contains("nothing was uploaded; visitors still get the old container");
         assert!(case.keys().is_empty());

@@ -331,7 +331,7 @@ fn no_container_of_ones_own_ends_the_program_or_takes_the_memory_of_the_step() {
         }
         let is_unchecked = ended.output.contains("cannot be checked: ");
         unchecked += usize::from(is_unchecked);
-        let reasons = ["parsing it takes ", "MB of memory are not enough"];
+        let reasons = ["parsing it takes ", "MB of memory is not enough"];
         let has_reason = reasons.iter().any(|it| ended.output.contains(it));
         assert_eq!(is_unchecked, has_reason, "{}", ended.output);
     }

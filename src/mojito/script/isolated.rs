@@ -170,7 +170,7 @@ fn why_it_died(status: ExitStatus, size: usize, timeout: Duration) -> String {
             "parsing it takes more than {megabytes} MB of memory, or it is nested too deeply"
         ),
         None if status.code() == Some(PANICKED) => {
-            format!("its parser failed, as it does where {megabytes} MB of memory are not enough")
+            format!("its parser failed, as it does when {megabytes} MB of memory is not enough")
         }
         _ => format!("its parser failed ({status})"),
     }

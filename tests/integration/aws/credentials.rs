@@ -35,7 +35,7 @@ fn a_profile_that_is_not_there_is_named() {
     let case = Case::with_profile("acme").env("AWS_PROFILE", "other");
     case.run()
         .exits(3)
-        .contains("no credentials found: the AWS profile `other` (`AWS_PROFILE`) does not exist or has none\n")
+        .contains("no usable credentials: the AWS profile `other` (`AWS_PROFILE`) does not exist or has none\n")
         .contains("what to do: check the profile's name");
     assert!(case.keys().is_empty());
 }
@@ -206,7 +206,7 @@ fn a_metadata_service_that_does_not_respond_is_tried_once() {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT",
             &format!("http://{}", listener.local_addr().unwrap()),
         );
-    case.run().exits(3).contains("no credentials found");
+    case.run().exits(3).contains("no usable credentials");
     // It was tried once.
     listener.set_nonblocking(true).unwrap();
     let connections = std::iter::from_fn(|| listener.accept().ok());
@@ -298,7 +298,7 @@ fn of_service(id: &str, expiration: &str) -> String {
 #[track_caller]
 fn refused(case: &Case, reason: &str) -> Ended {
     let ended = answered(case).exits(3);
-    let ended = ended.contains(&format!("no credentials found: {reason}"));
+    let ended = ended.contains(&format!("no usable credentials: {reason}"));
     assert!(case.keys().is_empty());
     ended.contains("nothing was uploaded; visitors still get the old container")
 }

@@ -381,7 +381,7 @@ fn a_dry_run_without_credentials_shows_the_plan_and_fails_as_the_publish_would()
     case.run()
         .exits(3)
         .contains("would upload")
-        .contains("✖ no credentials found: checked `AWS_ACCESS_KEY_ID`")
+        .contains("✖ no usable credentials: checked `AWS_ACCESS_KEY_ID`")
         // One reason is enough.
         .does_not_contain("are not known")
         .contains("dry run: nothing was written; a publish would fail for this reason");

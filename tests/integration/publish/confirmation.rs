@@ -58,7 +58,7 @@ fn what_a_store_stored_without_any_proof_is_looked_up_if_it_may_be() {
     case.run()
         .exits(3)
         .contains("s3:PutObject on s3://[BUCKET]/js/mojito.js was not confirmed (HTTP 200): ")
-        .contains("allow `s3:GetObject`, so that the run can look itself")
+        .contains("allow `s3:GetObject`, so that the run can check it")
         .contains("not known whether mojito was replaced: S3 did not confirm it")
         .does_not_contain("visitors still get the old container");
     assert_eq!(case.keys(), ["js/mojito.js"]);

@@ -332,7 +332,7 @@ fn without_credentials_it_lists_where_it_looked() {
     let case = Case::production().without_credentials();
     case.run()
         .exits(3)
-        .contains("no credentials found: checked `AWS_ACCESS_KEY_ID`, the AWS profile")
+        .contains("no usable credentials: checked `AWS_ACCESS_KEY_ID`, the AWS profile")
         .contains("locally, set `AWS_PROFILE`")
         .contains("nothing was uploaded; visitors still get the old container");
     assert!(case.requests().is_empty());

@@ -193,8 +193,8 @@ fn a_store_that_sends_no_etag_is_not_written_to_without_a_condition() {
     case.stored_before("js/mojito.js", json!({"x-amz-meta-build-number": "56"}));
     case.run()
         .exits(3)
-        .contains("the store sends no ETag with what is there, so a newer build might be replaced unnoticed")
-        .contains("leave `ONLY_NEWER` off, or use a store whose response to HEAD has an ETag")
+        .contains("the store returned no ETag of the stored object, so a newer build might be replaced unnoticed")
+        .contains("leave `ONLY_NEWER` off, or use a store that returns an ETag")
         .contains("not replaced: mojito; visitors still get the old container");
     assert!(!case.is_published("js/mojito.js"));
     assert!(case.requests().iter().all(|it| it.method != "PUT"));
