@@ -129,7 +129,7 @@ fn an_error_without_end_is_not_from_aws() {
         .exits(3)
         .contains("s3:PutObject on s3://")
         .contains("the response is larger than 1,000,000 bytes")
-        .contains("the response did not come from AWS")
+        .contains("what to do: check `HTTPS_PROXY`")
         .contains("not known whether mojito was replaced");
     // Five attempts, and what is on its way when the connection ends.
     assert!(server.sent.load(Ordering::Relaxed) < 100_000_000);
