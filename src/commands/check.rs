@@ -22,7 +22,7 @@ use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::gate::Gate;
 use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
-use crate::aws::s3;
+use crate::aws::s3::{self, PUT_OBJECT};
 use crate::aws::sts;
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
@@ -149,7 +149,7 @@ async fn try_key(
 fn too_late(settings: &Settings, key: &ObjectKey) -> AwsError {
     let minutes = TRIES_TIMEOUT.as_secs() / 60;
     AwsError::refused(
-        "s3:PutObject",
+        PUT_OBJECT,
         s3_uri(&settings.target.bucket, key),
         format!("not tried, as the {minutes} min for all keys were over"),
         "re-run, or check fewer containers at a time",

@@ -17,7 +17,7 @@ use super::race::{Found, Irreplaceable, Protected, Round, Step};
 use super::state::Upload;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
-use crate::aws::s3;
+use crate::aws::s3::{self, PUT_OBJECT};
 use crate::common::printable::sanitize;
 use crate::container::object::{Container, Object};
 use crate::settings::names::{s3_uri, Variant};
@@ -186,7 +186,7 @@ impl<'a, 'p> ObjectUpload<'a, 'p> {
             Some(Err(error)) => error,
             None => AwsError {
                 outcome_unknown: true,
-                ..self.timed_out("s3:PutObject")
+                ..self.timed_out(PUT_OBJECT)
             },
         };
         self.outcome_unknown |= outcome_unknown || error.outcome_unknown;
@@ -305,7 +305,7 @@ pub(crate) async fn head(
             of_other_repository(settings, uri, &repository, build).into()
         }
         Irreplaceable::NoEtag => AwsError::refused(
-            "s3:PutObject",
+            PUT_OBJECT,
             uri,
             "the store returned no ETag of the stored object, so a newer build might be replaced unnoticed",
             "leave `ONLY_NEWER` off, or use a store that returns an ETag",
@@ -317,7 +317,7 @@ pub(crate) async fn head(
 fn of_other_repository(settings: &Settings, uri: String, other: &str, build: u64) -> AwsError {
     let own = settings.build.summary().unwrap_or_default();
     AwsError::refused(
-        "s3:PutObject",
+        PUT_OBJECT,
         uri,
         format!(
             "build {build} of {other} is live, and this is {}: the builds of two repositories cannot be compared",

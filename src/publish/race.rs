@@ -6,7 +6,7 @@
 //!
 //! So the first write of a round happens only if what the round has seen was there at one moment. `NAME.js`, the last object,
 //! has not changed between that moment and its own write, so whoever replaces another object meanwhile finds `NAME.js` changed
-//! and begins anew. Less does not do: a run that keeps what it wrote in an earlier round, looks at `NAME.js` first, or writes
+//! and begins again. Less does not do: a run that keeps what it wrote in an earlier round, looks at `NAME.js` first, or writes
 //! the same bytes again leaves objects of two runs in some order of three runs' requests, which the test finds.
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;

@@ -11,7 +11,6 @@ use serde_json::{json, Value};
 
 use super::parallel::in_parallel;
 use crate::support::harness::{Case, Ended, Invalidated};
-use crate::support::sample;
 
 const SIGNALS: [&str; 4] = ["TERM", "INT", "HUP", "QUIT"];
 
@@ -151,17 +150,7 @@ fn all_stops() -> Vec<Stop> {
 }
 
 fn containers(number: usize) -> Case {
-    let case = Case::production().storing_results();
-    case.set_policy(json!([
-        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": format!("arn:aws:s3:::{}/js/*", case.world.bucket)},
-        case.may_invalidate(&case.world.distribution),
-    ]));
-    let names: Vec<String> = (0..number).map(|number| format!("site{number}")).collect();
-    for name in &names {
-        sample::build(case.repository(), name);
-    }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    case.list("CONTAINER_NAME", &names)
+    Case::containers(number, &["s3:PutObject"]).storing_results()
 }
 
 fn two_distributions() -> Case {

@@ -97,6 +97,21 @@ impl Case {
         case.env("ENVIRONMENT", "production")
     }
 
+    /// So many containers of production, named `site0` and so on, all built; their user may do this to them, and invalidate.
+    pub(crate) fn containers(number: usize, actions: &[&str]) -> Self {
+        let case = Self::production();
+        case.set_policy(json!([
+            {"Effect": "Allow", "Action": actions, "Resource": format!("arn:aws:s3:::{}/js/*", case.world.bucket)},
+            case.may_invalidate(&case.world.distribution),
+        ]));
+        let names: Vec<String> = (0..number).map(|number| format!("site{number}")).collect();
+        for name in &names {
+            sample::build(case.repository(), name);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        case.list("CONTAINER_NAME", &names)
+    }
+
     /// The container `mojito`, built; its user may do nothing.
     pub(crate) fn without_rights() -> Self {
         let world = local_aws().make_world();

@@ -4,27 +4,11 @@ use serde_json::json;
 
 use crate::support::harness::{Case, Ended};
 use crate::support::run::Run;
-use crate::support::sample;
 
 const COUNT: usize = 40;
 
-/// As many containers of production, all built. Their user may do this to them, besides invalidating.
-fn containers(number: usize, actions: &[&str]) -> Case {
-    let case = Case::production();
-    case.set_policy(json!([
-        {"Effect": "Allow", "Action": actions, "Resource": format!("arn:aws:s3:::{}/js/*", case.world.bucket)},
-        case.may_invalidate(&case.world.distribution),
-    ]));
-    let names: Vec<String> = (0..number).map(|number| format!("site{number}")).collect();
-    for name in &names {
-        sample::build(case.repository(), name);
-    }
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    case.list("CONTAINER_NAME", &names)
-}
-
 fn many(actions: &[&str]) -> Case {
-    containers(COUNT, actions)
+    Case::containers(COUNT, actions)
 }
 
 fn count(case: &Case, method: &str) -> usize {
@@ -58,7 +42,7 @@ fn the_log_shows_progress_and_one_invalidation_has_all_paths() {
 
 #[test]
 fn each_is_compared_where_s3_may_be_read() {
-    let case = containers(12, &["s3:PutObject", "s3:GetObject"]);
+    let case = Case::containers(12, &["s3:PutObject", "s3:GetObject"]);
     case.run().exits(0);
     let case = case.env("CACHE_CONTROL", "max-age=60");
     case.stores_after_reading("/js/");
@@ -93,7 +77,7 @@ fn of_many_failures_for_one_reason_ten_are_listed() {
 
 #[test]
 fn what_only_newer_says_of_many_is_ten_lines() {
-    let case = containers(15, &["s3:PutObject", "s3:GetObject"])
+    let case = Case::containers(15, &["s3:PutObject", "s3:GetObject"])
         .storing_results()
         .in_bitbucket("BITBUCKET_TAG", "v1")
         .env("ONLY_NEWER", "true")
@@ -127,19 +111,19 @@ fn what_only_newer_says_of_many_is_ten_lines() {
 
 #[test]
 fn what_the_session_of_many_containers_may_write_is_in_the_log_and_never_the_whole_bucket() {
-    let (case, _) = containers(80, &["s3:PutObject"]).with_broad_role();
+    let (case, _) = Case::containers(80, &["s3:PutObject"]).with_broad_role();
     case.run().exits(0).contains(&format!(
         "the role's session may write s3://{}/js/*, as the keys of 80 containers do not fit into its policy\n",
         case.world.bucket
     ));
-    let (case, _) = containers(80, &["s3:PutObject"]).with_broad_role();
+    let (case, _) = Case::containers(80, &["s3:PutObject"]).with_broad_role();
     let case = case.env("S3_PREFIX", "/");
     case.run()
         .exits(2)
         .contains("`CONTAINER_NAME` names 80 containers in the bucket's root")
         .contains("publish the containers in several runs, or into a folder (`S3_PREFIX`)");
     assert!(case.requests().is_empty());
-    let (few, _) = containers(2, &["s3:PutObject"]).with_broad_role();
+    let (few, _) = Case::containers(2, &["s3:PutObject"]).with_broad_role();
     few.env("S3_PREFIX", "/")
         .run()
         .exits(0)
