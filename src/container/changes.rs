@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::consequences::Consequence;
 use super::object::Object;
 use super::served::ServedContainer;
 use crate::common::byte_size::ByteSize;
@@ -24,6 +25,8 @@ pub(crate) struct Changes {
     /// Whether the scripts were compared, not just bytes and headers.
     pub(crate) scripts_compared: bool,
     pub(crate) list: Vec<Change>,
+    /// What the changes of live experiments mean for visitors.
+    pub(crate) consequences: Vec<Consequence>,
 }
 
 /// One change.
@@ -35,6 +38,22 @@ pub(crate) struct Change {
     /// The experiment's name.
     pub(crate) name: String,
     pub(crate) detail: String,
+    /// What in the experiment's sources causes it.
+    #[serde(skip)]
+    pub(crate) causes: Vec<Cause>,
+}
+
+/// What in an experiment's sources causes a change.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Cause {
+    /// The property `state`, or that the experiment is added or removed.
+    State,
+    SampleRate,
+    DivertTo,
+    Name,
+    /// The recipe with this id: it is added, removed, renamed, or has another sample rate.
+    Recipe(String),
+    Code(Part),
 }
 
 /// The kind of a change, in listing order.
@@ -105,6 +124,7 @@ impl Changes {
             is_same,
             scripts_compared: script.is_some(),
             list: changes,
+            consequences: Vec::new(),
         }
     }
 
@@ -128,6 +148,7 @@ impl Change {
             subject: subject.to_owned(),
             name: String::new(),
             detail: detail.into(),
+            causes: Vec::new(),
         }
     }
 

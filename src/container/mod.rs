@@ -3,6 +3,7 @@
 //! This happens before the first request, and reports all problems at once.
 
 pub(crate) mod changes;
+pub(crate) mod consequences;
 pub(crate) mod gzip;
 pub(crate) mod object;
 pub(crate) mod served;

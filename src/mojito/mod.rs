@@ -10,3 +10,4 @@ pub(crate) mod rules;
 pub(crate) mod script;
 pub(crate) mod shares;
 pub(crate) mod value;
+pub(crate) mod waves;

@@ -3,6 +3,7 @@
 mod atomic_file;
 pub(crate) mod console;
 mod denied;
+mod notes;
 pub(crate) mod progress;
 pub(crate) mod result_file;
 pub(crate) mod result_json;
