@@ -25,7 +25,6 @@ use crate::report::console::Console;
 use crate::report::progress::Before;
 use crate::report::result_json::{ErrorResult, RunResult};
 use crate::report::{progress, summary, tables};
-use crate::settings::aws::CredentialSource;
 
 /// Why a publish would fail, as the last thing that is printed.
 const WOULD_FAIL: &str = "dry run: nothing was written; a publish would fail for this reason";
@@ -96,8 +95,7 @@ struct NotConnected {
 /// A pull request's build without credentials shows what it would change for visitors, and calls nothing of AWS.
 async fn connect(plan: &Plan, config: SdkConfig) -> Result<Aws, NotConnected> {
     let settings = &plan.settings;
-    let has_none = matches!(settings.aws.credentials, CredentialSource::None);
-    if has_none && settings.build.pull_request.is_some() {
+    if settings.is_preview() {
         return Err(NotConnected {
             summary: "S3 was not requested, as this pull request's build has no credentials",
             failure: None,

@@ -220,10 +220,12 @@ impl<'a> Comparison<'a> {
     ) -> Self {
         let cdn = match cdn {
             None => Err(ReadError::NoPublicUrl),
-            // The CDN would cache the old container, and nothing would invalidate it.
-            Some(_) if settings.distributions.is_empty() => Err(ReadError::NotRequested(
-                "`PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set".to_owned(),
-            )),
+            // The CDN would cache the old container just before it is replaced, and nothing would invalidate it.
+            Some(_) if !settings.dry_run && settings.distributions.is_empty() => {
+                Err(ReadError::NotRequested(
+                    "`PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set".to_owned(),
+                ))
+            }
             Some(cdn) => Ok(cdn),
         };
         let s3 = match aws {
@@ -325,6 +327,10 @@ impl<'a> Comparison<'a> {
     async fn read_cdn(&self, cdn: &Cdn, object: &Object) -> Result<ServedContainer, ReadError> {
         let (connector, url, timeout) = (&cdn.connector, cdn.url(object), 2 * READ_TIMEOUT);
         let may_request = async {
+            // A dry run is one visitor more.
+            if self.settings.dry_run {
+                return Ok(());
+            }
             match cdn::has_other_cache(connector, &url, timeout).await {
                 Ok(false) => Ok(()),
                 Ok(true) => Err(ReadError::NotRequested(OTHER_CACHE.to_owned())),

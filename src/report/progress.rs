@@ -35,8 +35,12 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
     let containers = plan.containers.iter();
     let names: Vec<&str> = containers.map(|it| it.name.as_str()).collect();
     let plural = if names.len() == 1 { "" } else { "s" };
+    let publishing = match settings.dry_run {
+        true => "dry run: would publish",
+        false => "publishing",
+    };
     console.info(&format!(
-        "publishing container{plural} {} to {} ({})",
+        "{publishing} container{plural} {} to {} ({})",
         first_ten(&names),
         settings.environment,
         settings.environment_reason
@@ -56,7 +60,7 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
     if let Some(whole_folder) = widened_session(plan) {
         console.info(&whole_folder);
     }
-    if settings.distributions.is_empty() {
+    if settings.distributions.is_empty() && !settings.is_preview() {
         console.warning(NOTHING_INVALIDATED);
     }
     if !settings.validate {

@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use aws_sdk_s3::types::ObjectCannedAcl;
 use http::Uri;
 
-use self::aws::AwsSettings;
+use self::aws::{AwsSettings, CredentialSource};
 use self::cache_control::CacheControl;
 use self::environment::Environment;
 use self::names::{DistributionId, ObjectKey, Variant};
@@ -182,6 +182,12 @@ impl Settings {
             aws: aws?,
             warnings,
         })
+    }
+
+    /// Whether this only shows a pull request's reviewers what would change for visitors, without credentials.
+    pub(crate) fn is_preview(&self) -> bool {
+        let has_none = matches!(self.aws.credentials, CredentialSource::None);
+        self.dry_run && has_none && self.build.pull_request.is_some()
     }
 
     /// The files of a container that are published, in the order in which they must be uploaded.

@@ -435,28 +435,43 @@ fn a_dry_run_with_the_right_to_write_alone_succeeds_and_calls_s3_alone() {
 }
 
 #[test]
-fn a_dry_run_of_a_pull_request_without_credentials_shows_the_changes_and_sends_nothing_to_aws() {
+fn a_preview_needs_only_the_public_url_and_requests_nothing_of_aws() {
     let case = Case::production();
-    let edge = case.world.edge.clone();
+    let world = &case.world;
+    let (edge, endpoint) = (world.edge.clone(), world.endpoint.clone());
+    let config_js = sample::config_js("mojito", &world.bucket, &world.region);
     let case = case.env("PUBLIC_URL", &edge);
     build(&case, &[HERO], "e");
     case.run().exits(0);
     build(&case, &[ramped()], "t");
-    let sent = case.requests().len();
-    // The metadata of an instance would be requested from the same address.
-    let endpoint = case.world.endpoint.clone();
+    let before = (case.requests().len(), case.objects());
+    // No variable of AWS, but addresses where requests would be seen, to an instance's metadata too.
     let case = case
         .in_bitbucket("BITBUCKET_BRANCH", "feature/hero")
         .env("BITBUCKET_PR_ID", "12")
+        .file("config.js", config_js)
         .without_credentials()
         .unset("AWS_EC2_METADATA_DISABLED")
+        .unset("AWS_DEFAULT_REGION")
+        .unset("CONTAINER_NAME")
+        .unset("DISTRIBUTION_ID")
+        .unset("ENVIRONMENT")
+        .unset("S3_BUCKET")
         .env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &endpoint)
         .env("DRY_RUN", "true");
     case.run()
         .exits(0)
+        .contains(
+            "dry run: would publish container mojito to production (preview of pull request 12)",
+        )
         .contains("w1  W1 Hero  10% → 50%")
-        .contains("✔ dry run: nothing was written");
-    assert_eq!(case.requests().len(), sent);
+        .contains("✔ dry run: nothing was written")
+        .does_not_contain("WARNING");
+    assert_eq!((case.requests().len(), case.objects()), before);
+    case.file("dist/assets/js/mojito.js", "Mojito=f(")
+        .run()
+        .exits(2)
+        .contains("is truncated");
 }
 
 #[test]

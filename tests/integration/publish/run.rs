@@ -313,7 +313,7 @@ fn a_dry_run_prints_the_plan_and_writes_nothing() {
         case.run().exits(0).prints(str![[r#"
 [VERSION]
 credentials: [KEY]
-publishing container mojito to development (branch `develop`)
+dry run: would publish container mojito to development (branch `develop`)
 build 57, commit 1f2e3d4, of acme/site
 bucket: s3://[BUCKET]/jsdev/ in ap-southeast-2
 container mojito: 1 live, 1 staged
