@@ -13,6 +13,7 @@ use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::sts::Identity;
 use crate::container::changes::Change;
+use crate::container::consequences::Consequence;
 use crate::container::object::{Container, Object};
 use crate::exit::Exit;
 use crate::mojito::experiment::{BuildInfo, Experiment};
@@ -62,6 +63,7 @@ struct ContainerResult<'a> {
     experiments: Option<&'a [Experiment]>,
     /// Null where it was not compared.
     changes: Option<&'a [Change]>,
+    consequences: Option<&'a [Consequence]>,
     /// The URL of the container that visitors got, and its build.
     compared_with: Option<&'a str>,
     comparison_skipped: Option<String>,
@@ -303,6 +305,7 @@ impl<'a> ContainerResult<'a> {
             build_info: script.and_then(|script| script.build_info.as_ref()),
             experiments: script.map(|script| &script.experiments[..]),
             changes: compared.map(|changes| &changes.list[..]),
+            consequences: compared.map(|changes| &changes.consequences[..]),
             compared_with: compared.map(|changes| changes.against.as_str()),
             comparison_skipped: skipped.map(ToString::to_string),
             objects: container.objects.iter().map(object_result).collect(),
