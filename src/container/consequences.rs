@@ -24,6 +24,9 @@ pub(crate) struct Consequence {
     /// The ids of the experiments that it is about.
     pub(crate) experiments: Vec<String>,
     pub(crate) sentence: String,
+    /// The sentence without the ids that it begins with.
+    #[serde(skip)]
+    pub(crate) text: String,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -197,6 +200,7 @@ fn consequence<'a>(
         kind,
         experiments,
         sentence,
+        text: text.to_owned(),
     })
 }
 

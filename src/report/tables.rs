@@ -240,6 +240,11 @@ pub(crate) fn consequences(name: Option<&str>, changes: &Changes) -> Option<(Str
     (!rows.is_empty()).then(|| (format!("what this means for visitors{of}:"), rows))
 }
 
+/// The word for a change.
+pub(super) fn word(kind: ChangeKind) -> &'static str {
+    appearance_of_change(kind).1
+}
+
 /// The mark, the word and the style of a change.
 fn appearance_of_change(kind: ChangeKind) -> (char, &'static str, Style) {
     match kind {
