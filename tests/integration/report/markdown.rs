@@ -282,6 +282,40 @@ in Bitbucket, a secured variable of another deployment environment is empty here
 }
 
 #[test]
+fn a_run_that_ends_before_it_has_begun_says_that_nothing_changed() {
+    let case = Case::production()
+        .with_broad_role()
+        .0
+        .in_bitbucket("BITBUCKET_TAG", "v1.4.0")
+        .storing_results();
+    let body = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>Not authorized</Message></Error></ErrorResponse>";
+    case.fault(json!({"method": "POST", "path": "/", "status": 403, "body": body, "times": 9}));
+    ends(
+        &case,
+        3,
+        str![[r#"
+**Not published**
+
+`build 57 (v1.4.0, 1f2e3d4)`, [pipeline](https://bitbucket.org/acme/site/pipelines/results/57)
+
+Nothing was replaced: visitors still get the old container.
+
+What failed:
+
+```
+sts:AssumeRoleWithWebIdentity on arn:aws:iam::123456789012:role/role-[..] failed: AccessDenied (HTTP 403): Not authorized (request id TESTREQUEST, host id TESTHOST)
+```
+
+What to do:
+
+```
+the role does not trust this step: its trust policy must name Bitbucket's identity provider, the workspace's audience, and this repository (and deployment environment) as the subject
+```
+"#]],
+    );
+}
+
+#[test]
 fn an_unknown_outcome_is_not_a_failure() {
     let case = production();
     case.fault(json!({"method": "PUT", "path": "/js/mojito.js", "after": true, "hang_up": true, "times": 99}));
