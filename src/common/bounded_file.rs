@@ -80,22 +80,40 @@ fn in_time<T: Send + 'static>(
     result.unwrap_or(Err(FileError::TimedOut))
 }
 
+/// Opens a file to append to it, and to read what it ends with. It is made if it does not exist. A link is not followed.
+pub(crate) fn open_to_append(path: &Path) -> Result<File, FileError> {
+    let mut options = OpenOptions::new();
+    let file = open(
+        options.read(true).append(true).create(true),
+        path,
+        Links::Refuse,
+    )?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(FileError::NoFile),
+    }
+}
+
 fn read_to_end(path: &Path, limit: ByteSize, links: Links) -> Result<Vec<u8>, FileError> {
+    let file = open(OpenOptions::new().read(true), path, links)?;
+    read_opened(file, limit).map_err(|error| match error {
+        FileError::Io(error) if error.kind() == io::ErrorKind::WouldBlock => FileError::NoFile,
+        error => error,
+    })
+}
+
+fn open(options: &mut OpenOptions, path: &Path, links: Links) -> Result<File, FileError> {
     // Without waiting for the writer of a pipe, or for what `/proc/kmsg` has yet to say.
     let flags = match links {
         Links::Follow => libc::O_NONBLOCK,
         Links::Refuse => libc::O_NONBLOCK | libc::O_NOFOLLOW,
     };
-    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let file = opened.map_err(|error| match error.raw_os_error() {
+    let opened = options.custom_flags(flags).open(path);
+    opened.map_err(|error| match error.raw_os_error() {
         Some(libc::ELOOP) if matches!(links, Links::Refuse) => FileError::Link,
         // A socket, or a device that is not there.
         Some(libc::ENXIO) => FileError::NoFile,
         _ => FileError::Io(error),
-    })?;
-    read_opened(file, limit).map_err(|error| match error {
-        FileError::Io(error) if error.kind() == io::ErrorKind::WouldBlock => FileError::NoFile,
-        error => error,
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::consequences::Consequence;
+use super::consequences::{self, Consequence};
 use super::object::Object;
 use super::served::ServedContainer;
 use crate::common::byte_size::ByteSize;
@@ -91,10 +91,13 @@ impl Changes {
         object: &Object,
         cache_control: &CacheControl,
     ) -> Self {
-        let mut changes = Vec::new();
+        let (mut changes, mut consequences) = (Vec::new(), Vec::new());
         if let Some(script) = script {
             match served.script() {
-                Ok(old) => changes = between_scripts(old, script),
+                Ok(old) => {
+                    changes = between_scripts(old, script);
+                    consequences = consequences::between(old, script);
+                }
                 Err(problem) => changes.push(Change::new(ChangeKind::NotComparable, "", problem)),
             }
         }
@@ -124,7 +127,7 @@ impl Changes {
             is_same,
             scripts_compared: script.is_some(),
             list: changes,
-            consequences: Vec::new(),
+            consequences,
         }
     }
 

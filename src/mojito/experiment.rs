@@ -26,6 +26,9 @@ pub(crate) struct Experiment {
     /// What does not do what it seems to: what is wrong, what Mojito makes of it, and what to do.
     #[serde(skip)]
     pub(crate) problems: Vec<String>,
+    /// Whether one of these is that visitors get no recipe, or that a recipe gets fewer than its sample rate.
+    #[serde(skip)]
+    pub(crate) loses_visitors: bool,
     /// Why Mojito throws when it is added.
     #[borsh(skip)]
     #[serde(skip)]
@@ -69,6 +72,11 @@ impl Part {
             recipe: recipe.map(sanitize),
             name: sanitize(name),
         }
+    }
+
+    /// The id of the recipe whose code this is.
+    pub(crate) fn recipe(&self) -> Option<&str> {
+        self.recipe.as_deref()
     }
 }
 

@@ -149,13 +149,12 @@ impl Recipes {
         }
     }
 
-    /// The recipes with their shares. Visitors who get none, and recipes that get fewer than they should, are a problem.
+    /// The recipes with their shares, and a problem if visitors get none or a recipe gets fewer than it should.
     pub(crate) fn shared(
         &self,
         library: Library,
         traffic: &Traffic,
-        problems: &mut Vec<String>,
-    ) -> Vec<Recipe> {
+    ) -> (Vec<Recipe>, Option<String>) {
         let written = self.listed();
         let rates = rates(written);
         let shares = match &rates {
@@ -169,10 +168,11 @@ impl Recipes {
             share,
         });
         let recipes: Vec<Recipe> = recipes.collect();
-        if !matches!(traffic, Traffic::Broken { .. } | Traffic::Diverted { .. }) {
-            problems.extend(lost(library, written, &rates, &recipes));
-        }
-        recipes
+        let problem = match traffic {
+            Traffic::Broken { .. } | Traffic::Diverted { .. } => None,
+            _ => lost(library, written, &rates, &recipes),
+        };
+        (recipes, problem)
     }
 }
 

@@ -49,7 +49,9 @@ impl Written {
             Some(_) => Traffic::broken("Mojito throws here"),
             None => self.traffic(library, &mut problems),
         };
-        let recipes = self.recipes.shared(library, &traffic, &mut problems);
+        let (recipes, lost) = self.recipes.shared(library, &traffic);
+        let loses_visitors = lost.is_some();
+        problems.extend(lost);
         let id = match self.constant("id") {
             None | Some(Value::Null) => UNKNOWN_ID.to_owned(),
             Some(id) if id.to_text().is_empty() => "''".to_owned(),
@@ -77,6 +79,7 @@ impl Written {
             recipes,
             size: self.size,
             problems,
+            loses_visitors,
             throws,
             keeps_decisions,
             code: self.code,

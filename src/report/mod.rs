@@ -3,7 +3,9 @@
 mod atomic_file;
 pub(crate) mod console;
 mod denied;
+mod markdown;
 mod notes;
+mod output_variables;
 pub(crate) mod progress;
 pub(crate) mod result_file;
 pub(crate) mod result_json;

@@ -128,6 +128,9 @@ pub(crate) fn changes(
             let name = (containers > 1).then_some(container.name.as_str());
             let (heading, rows) = tables::changes(name, changes, containers);
             console.table(&heading, &rows);
+            if let Some((heading, rows)) = tables::consequences(name, changes) {
+                console.table(&heading, &rows);
+            }
         }
         Err(_) if before.already_reported => {}
         Err(problem) if problem.lacks_public_url() => {

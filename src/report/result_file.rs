@@ -1,4 +1,5 @@
-//! Stores the result in the two folders that Bitbucket provides: the pipe's own, and one that all pipes share.
+//! Stores the result where Bitbucket provides for it: in the pipe's own folder, in one that all pipes share, and as variables for
+//! later steps.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::path::Path;
 use super::atomic_file;
 use super::console::Console;
 use super::result_json::RunResult;
-use super::shared_variables;
+use super::{markdown, output_variables, shared_variables};
 use crate::common::printable::sanitize_json;
 use crate::settings::pipeline::Build;
 
@@ -15,12 +16,19 @@ const OWN_FILE: &str = "mojito-publish.json";
 /// The key in the shared object.
 const SHARED_KEY: &str = "mojito_publish";
 
-/// Writes the files. If a folder cannot be written, it is a warning.
+/// Writes the files. What cannot be written is a warning.
 pub(crate) fn write(build: &Build, result: RunResult, console: &Console) {
+    let variables = build.variables_path.as_ref();
+    if let Some(Err(problem)) = variables.map(|path| output_variables::append(path, &result)) {
+        console.warning(&format!(
+            "the output variables are not in `BITBUCKET_PIPELINES_VARIABLES_PATH`: {problem}"
+        ));
+    }
     if build.storage_dir.is_none() && build.shared_storage_dir.is_none() {
         return;
     }
-    let result = result.finish(console);
+    let mut result = result.finish(console);
+    result.summary = markdown::summary(&result);
     let mut result = serde_json::to_value(&result).expect("it has only text, numbers and lists");
     sanitize_json(&mut result);
     let result = &result.to_string();

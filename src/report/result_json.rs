@@ -13,6 +13,7 @@ use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::sts::Identity;
 use crate::container::changes::Change;
+use crate::container::consequences::Consequence;
 use crate::container::object::{Container, Object};
 use crate::exit::Exit;
 use crate::mojito::experiment::{BuildInfo, Experiment};
@@ -33,35 +34,41 @@ const SCHEMA: u32 = 1;
 pub(crate) struct RunResult<'a> {
     schema: u32,
     version: &'static str,
-    exit: Exit,
-    exit_code: u8,
-    dry_run: bool,
-    stopped_by: Option<&'a str>,
+    pub(super) exit: Exit,
+    pub(super) exit_code: u8,
+    pub(super) dry_run: bool,
+    pub(super) stopped_by: Option<&'a str>,
     /// The first error, which decided how the run ended.
-    error: Option<ErrorResult<'a>>,
-    warnings: Vec<String>,
+    pub(super) error: Option<ErrorResult<'a>>,
+    pub(super) warnings: Vec<String>,
     started_at: Option<String>,
     seconds: Option<f64>,
-    environment: Option<Environment>,
+    pub(super) environment: Option<Environment>,
     environment_reason: Option<&'a str>,
-    build: Build,
+    pub(super) build: Build,
     bucket: Option<&'a BucketName>,
     region: Option<&'a str>,
     credentials: Option<&'a CredentialOrigin>,
     identity: Option<&'a Identity>,
-    containers: Vec<ContainerResult<'a>>,
-    invalidations: Vec<InvalidationResult<'a>>,
+    pub(super) containers: Vec<ContainerResult<'a>>,
+    pub(super) invalidations: Vec<InvalidationResult<'a>>,
     verifications: Vec<VerificationResult<'a>>,
+    /// A few lines of Markdown.
+    pub(super) summary: String,
 }
 
 #[derive(Serialize)]
-struct ContainerResult<'a> {
-    name: &'a ContainerName,
-    state: ContainerState,
+pub(super) struct ContainerResult<'a> {
+    pub(super) name: &'a ContainerName,
+    pub(super) state: ContainerState,
     build_info: Option<&'a BuildInfo>,
     experiments: Option<&'a [Experiment]>,
     /// Null where it was not compared.
-    changes: Option<&'a [Change]>,
+    pub(super) changes: Option<&'a [Change]>,
+    pub(super) consequences: Option<&'a [Consequence]>,
+    /// Whether visitors get something else, as far as is known.
+    #[serde(skip)]
+    pub(super) changes_something: bool,
     /// The URL of the container that visitors got, and its build.
     compared_with: Option<&'a str>,
     comparison_skipped: Option<String>,
@@ -81,7 +88,7 @@ struct ObjectResult<'a> {
 }
 
 #[derive(Serialize)]
-struct InvalidationResult<'a> {
+pub(super) struct InvalidationResult<'a> {
     distribution_id: &'a DistributionId,
     status: &'static str,
     ids: &'a [String],
@@ -102,8 +109,8 @@ pub(crate) struct ErrorResult<'a> {
     kind: ErrorKind<'a>,
     /// AWS's error code.
     code: Option<&'a str>,
-    message: String,
-    remedy: Option<String>,
+    pub(super) message: String,
+    pub(super) remedy: Option<String>,
 }
 
 /// What kind of error it is, for another program to act on.
@@ -303,6 +310,11 @@ impl<'a> ContainerResult<'a> {
             build_info: script.and_then(|script| script.build_info.as_ref()),
             experiments: script.map(|script| &script.experiments[..]),
             changes: compared.map(|changes| &changes.list[..]),
+            changes_something: compared.is_none_or(|changes| {
+                let may_be_other = !changes.scripts_compared && !changes.is_same;
+                may_be_other || !changes.is_nothing()
+            }),
+            consequences: compared.map(|changes| &changes.consequences[..]),
             compared_with: compared.map(|changes| changes.against.as_str()),
             comparison_skipped: skipped.map(ToString::to_string),
             objects: container.objects.iter().map(object_result).collect(),

@@ -6,6 +6,7 @@ use super::console::{Row, Style};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, cut, first_ten};
 use crate::container::changes::{Change, ChangeKind, Changes};
+use crate::container::consequences::{Consequence, ConsequenceKind};
 use crate::container::object::{Container, Object};
 use crate::mojito::experiment::{describe_recipes, BuildInfo, Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
@@ -223,6 +224,25 @@ pub(crate) fn changes(
         heading,
         rows(listed.iter().map(row).collect(), styles, unlisted),
     )
+}
+
+/// A heading, and a row for each consequence, unless the log has it as a warning.
+pub(crate) fn consequences(name: Option<&str>, changes: &Changes) -> Option<(String, Vec<Row>)> {
+    let of = name.map_or_else(String::new, |name| format!(" of {name}"));
+    let consequences = changes.consequences.iter();
+    let consequences = consequences.filter(|it| it.kind != ConsequenceKind::Weights);
+    let row = |consequence: &Consequence| Row {
+        style: Style::Plain,
+        styled_bytes: 0,
+        text: consequence.sentence.clone(),
+    };
+    let rows: Vec<Row> = consequences.map(row).collect();
+    (!rows.is_empty()).then(|| (format!("what this means for visitors{of}:"), rows))
+}
+
+/// The word for a change.
+pub(super) fn word(kind: ChangeKind) -> &'static str {
+    appearance_of_change(kind).1
 }
 
 /// The mark, the word and the style of a change.

@@ -42,6 +42,9 @@ pub(crate) struct Build {
     pub(crate) storage_dir: Option<PathBuf>,
     #[serde(skip)]
     pub(crate) shared_storage_dir: Option<PathBuf>,
+    /// The file for variables that later steps get.
+    #[serde(skip)]
+    pub(crate) variables_path: Option<PathBuf>,
 }
 
 impl Build {
@@ -51,6 +54,7 @@ impl Build {
         let step_run = step_run.and_then(|number| number.parse().ok());
         let storage_dir = raw.bitbucket_pipe_storage_dir.as_ref();
         let shared_storage_dir = raw.bitbucket_pipe_shared_storage_dir.as_ref();
+        let variables_path = raw.bitbucket_pipelines_variables_path.as_ref();
         let untrusted = |text: &Option<String>| text.clone().map(UntrustedText::from);
         Self {
             in_ci: raw.bitbucket_build_number.is_some()
@@ -67,6 +71,7 @@ impl Build {
             url: url(raw),
             storage_dir: storage_dir.map(PathBuf::from),
             shared_storage_dir: shared_storage_dir.map(PathBuf::from),
+            variables_path: variables_path.map(PathBuf::from),
         }
     }
 

@@ -162,6 +162,7 @@ pub(crate) struct RawBuild {
     pub(crate) bitbucket_deployment_environment: Option<String>,
     pub(crate) bitbucket_pipe_shared_storage_dir: Option<String>,
     pub(crate) bitbucket_pipe_storage_dir: Option<String>,
+    pub(crate) bitbucket_pipelines_variables_path: Option<String>,
     pub(crate) bitbucket_pr_id: Option<String>,
     pub(crate) bitbucket_repo_full_name: Option<String>,
     pub(crate) bitbucket_step_oidc_token: Option<String>,

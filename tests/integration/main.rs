@@ -27,6 +27,7 @@ mod settings {
 }
 mod container {
     mod changes;
+    mod consequences;
 }
 mod aws {
     mod connections;
@@ -43,6 +44,8 @@ mod publish {
 }
 mod report {
     mod console;
+    mod markdown;
+    mod output_variables;
     mod result_json;
     mod untrusted_text;
 }

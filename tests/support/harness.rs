@@ -550,6 +550,11 @@ impl Ended {
         self
     }
 
+    /// A text of the run with the names of `prints`.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        self.redactions.redact(text)
+    }
+
     /// Fails unless this is somewhere in the output, as it is or with the names of `prints`.
     #[track_caller]
     pub(crate) fn contains(self, expected: &str) -> Self {

@@ -45,6 +45,7 @@ pub(crate) use self::module_exports::{Exports, Property};
 use self::parse::parse;
 use self::repair::{are_valid, repaired};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
+use crate::mojito::cookies;
 use crate::mojito::experiment::{BuildInfo, Experiment};
 use crate::mojito::in_order::run_in_order;
 use crate::mojito::library::Library;
@@ -64,6 +65,8 @@ pub(crate) struct Script {
     pub(crate) defines_add_test: bool,
     /// A hash of the library and the shared code, independent of minified names.
     pub(crate) shared_code: u64,
+    /// How many days a cookie keeps what was decided for a visitor. `None` if it is not certain.
+    pub(crate) cookie_days: Option<u32>,
 }
 
 /// Reads a script. One that exceeds a limit is an error too.
@@ -144,5 +147,6 @@ fn script<'a>(program: &'a Program<'a>, semantic: &'a Semantic<'a>) -> Script {
         unreadable: calls.unreadable,
         defines_add_test: calls.is_defined,
         shared_code: normalizer.hash_of_rest(program.span),
+        cookie_days: cookies::days(program.source_text),
     }
 }

@@ -38,6 +38,7 @@ fn everything_that_was_done_is_in_the_result() {
     let seconds = result["seconds"].take();
     assert!(seconds.as_f64().is_some_and(|seconds| seconds > 0.0));
     assert!(result["started_at"].take().is_string());
+    assert!(result["summary"].take().is_string());
     let sizes: Vec<u64> = case
         .objects()
         .iter()
@@ -90,6 +91,7 @@ fn everything_that_was_done_is_in_the_result() {
                     {"id": "w2", "name": "W2 Headline", "state": "staged", "size": 226, "recipes": recipes},
                 ],
                 "changes": null,
+                "consequences": null,
                 "compared_with": null,
                 "comparison_skipped": "`PUBLIC_URL` is not set; S3: these credentials may not read it (`s3:GetObject`), \
                                     or nothing is published yet",
@@ -100,6 +102,7 @@ fn everything_that_was_done_is_in_the_result() {
             }],
             "verifications": [],
             "seconds": null,
+            "summary": null,
         })
     );
 }

@@ -29,6 +29,12 @@ fn write(repository: &Path, name: &str, minified: &str, pretty: &str) {
     }
 }
 
+/// Writes only `NAME.js`.
+pub(crate) fn write_minified(repository: &Path, name: &str, content: &str) {
+    let path = repository.join(format!("dist/assets/js/{name}.js"));
+    fs::write(path, content).expect("a temporary folder can be written");
+}
+
 /// Experiments that are live, and those of the next build: one more, one ramped, one diverted, one stopped, one staged
 /// with other code.
 pub(crate) const BEFORE: &[Experiment] = &[

@@ -1,0 +1,272 @@
+//! `summary` of the result: a few lines of Markdown for people who read no build log.
+//!
+//! Names and messages from elsewhere are in code spans and blocks only, where no Markdown, HTML, link or mention counts.
+
+use super::result_json::{ContainerResult, RunResult};
+use super::tables::{self, MAX_LISTED};
+use crate::common::layout::first_ten;
+use crate::common::printable::{sanitize, sanitize_lines};
+use crate::container::changes::{Change, ChangeKind};
+use crate::container::consequences::Consequence;
+use crate::exit::Exit;
+use crate::publish::state::ContainerState;
+
+/// The most characters of all. Of changes and their consequences, those that do not fit are counted.
+const MAX_CHARS: usize = 4_000;
+/// The most characters of a name, of a detail, and of the two texts about a failure.
+const MAX_NAME: usize = 40;
+const MAX_DETAIL: usize = 120;
+const MAX_MESSAGE: usize = 600;
+const MAX_REMEDY: usize = 900;
+/// How many changes of one container are listed.
+const MAX_CHANGES: usize = 12;
+
+/// What was done, where, what changes for visitors, and what to do if it failed.
+pub(super) fn summary(result: &RunResult) -> String {
+    let mut parts = vec![format!("**{}**", headline(result))];
+    parts.extend(subject(result));
+    parts.extend(visitors(result));
+    parts.extend(failure(result));
+    let mut text = parts.join("\n\n");
+    let warnings = match result.warnings.len() {
+        0 => String::new(),
+        1 => "\n\n1 warning is in the log.".to_owned(),
+        more => format!("\n\n{more} warnings are in the log."),
+    };
+    let mut length = text.chars().count() + warnings.chars().count();
+    for part in changes(result) {
+        const MORE: usize = 50;
+        length += part.chars().count() + 2;
+        if length + MORE > MAX_CHARS {
+            text.push_str("\n\nWhat else changes is in the log of the step.");
+            break;
+        }
+        text.push_str("\n\n");
+        text.push_str(&part);
+    }
+    text + &warnings
+}
+
+fn headline(result: &RunResult) -> String {
+    let environment = result.environment;
+    let to = environment.map_or_else(String::new, |it| format!(" to {it}"));
+    let is_any = |state| result.containers.iter().any(|it| it.state == state);
+    let is_published = is_any(ContainerState::Published);
+    let headline = match result.exit {
+        Exit::Published if result.dry_run => {
+            format!("Preview of a publish{to}: nothing is written")
+        }
+        Exit::Superseded if result.dry_run => {
+            format!("Preview: a newer build is live, which a publish{to} would not replace")
+        }
+        _ if result.dry_run => format!("Preview: a publish{to} would fail"),
+        Exit::Published => format!("Published{to}"),
+        Exit::NotInvalidated => format!("Published{to}, but not invalidated in CloudFront"),
+        Exit::NotVerified => format!("Published{to}, but not verified"),
+        Exit::Superseded if is_published => {
+            format!("Published{to}, except where a newer build is live")
+        }
+        Exit::Superseded => format!("Not published{to}: a newer build is live"),
+        Exit::NotPublished if is_published => format!("Not everything is published{to}"),
+        Exit::NotPublished if is_any(ContainerState::Unknown) => {
+            format!("Not known whether this is published{to}: S3 did not confirm it")
+        }
+        Exit::NotPublished => format!("Not published{to}"),
+        Exit::Refused => format!("Refused, and not published{to}"),
+        Exit::InternalError => "Internal error in mojito-publish".to_owned(),
+    };
+    match result.stopped_by {
+        Some(signal) => format!("{headline} (stopped by {signal})"),
+        None => headline,
+    }
+}
+
+/// The build, the containers and the page of the pipeline's run.
+fn subject(result: &RunResult) -> Option<String> {
+    let build = result.build.label().map(|label| code(&label, MAX_DETAIL));
+    let containers: Vec<&ContainerResult> = result.containers.iter().collect();
+    let containers = match containers.len() {
+        0 => None,
+        1 => Some(format!("container {}", names(&containers))),
+        _ => Some(format!("containers {}", names(&containers))),
+    };
+    let parts: Vec<String> = [build, containers, link(result)]
+        .into_iter()
+        .flatten()
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn link(result: &RunResult) -> Option<String> {
+    const MAX_URL: usize = 200;
+    let url = result.build.url.as_ref()?.exact();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ':' | '/' | '.' | '-' | '_');
+    let is_safe = url.len() <= MAX_URL && url.chars().all(is_plain);
+    is_safe.then(|| format!("[pipeline]({url})"))
+}
+
+/// What visitors get now.
+fn visitors(result: &RunResult) -> Vec<String> {
+    if result.dry_run {
+        return Vec::new();
+    }
+    let in_state = |state: ContainerState| -> Vec<&ContainerResult> {
+        let containers = result.containers.iter();
+        containers.filter(|it| it.state == state).collect()
+    };
+    let all = result.containers.len();
+    let is_whole = |state| in_state(state).len() == all;
+    let all_of_them = match result.exit {
+        Exit::InternalError => Some("What visitors get now is in the log of the step."),
+        Exit::Published if result.invalidations.is_empty() => {
+            Some("Visitors get it when the CDN's cache expires, as nothing is invalidated.")
+        }
+        Exit::Published => Some("Visitors get it from now on."),
+        Exit::NotInvalidated => {
+            Some("Visitors may get the old container until the CDN's cache expires.")
+        }
+        Exit::NotVerified => Some("It is not certain that visitors get it."),
+        Exit::Superseded => Some("Nothing needs to be done."),
+        Exit::NotPublished | Exit::Refused => is_whole(ContainerState::NotPublished)
+            .then_some("Nothing was replaced: visitors still get the old container."),
+    };
+    let mut lines: Vec<String> = all_of_them.into_iter().map(str::to_owned).collect();
+    for (words, state) in [
+        ("Replaced", ContainerState::Published),
+        ("Still the old container", ContainerState::NotPublished),
+        ("Not known whether replaced", ContainerState::Unknown),
+        (
+            "Still a newer build's container",
+            ContainerState::Superseded,
+        ),
+    ] {
+        let containers = in_state(state);
+        if !containers.is_empty() && !is_whole(state) {
+            lines.push(format!("{words}: {}", names(&containers)));
+        }
+    }
+    lines
+}
+
+/// What failed, and what to do about it.
+fn failure(result: &RunResult) -> Vec<String> {
+    let mut parts = Vec::new();
+    let Some(error) = &result.error else {
+        let is_done = matches!(result.exit, Exit::Published | Exit::Superseded);
+        if result.stopped_by.is_some() && !is_done {
+            parts.push("What to do: re-run the step, which is safe at any time.".to_owned());
+        }
+        return parts;
+    };
+    let block = |title: &str, text: &str, max| format!("{title}:\n\n{}", block(text, max));
+    parts.push(block("What failed", &error.message, MAX_MESSAGE));
+    let remedy = error.remedy.as_deref();
+    parts.extend(remedy.map(|remedy| block("What to do", remedy, MAX_REMEDY)));
+    parts
+}
+
+/// A paragraph for what changes for visitors in each of the first containers, and one for what that means.
+fn changes(result: &RunResult) -> Vec<String> {
+    let counts = |container: &&ContainerResult| match container.state {
+        ContainerState::Published | ContainerState::Unknown => true,
+        ContainerState::NotPublished => result.dry_run && result.error.is_none(),
+        ContainerState::Superseded => false,
+    };
+    let all = result.containers.len();
+    let containers: Vec<_> = result.containers.iter().filter(counts).collect();
+    let unknown = containers.iter().filter(|it| it.changes.is_none()).count();
+    let listed = |it: &&ContainerResult| listed(it).next().is_some();
+    let changed: Vec<_> = containers.iter().copied().filter(listed).collect();
+    let unchanged = containers.len() - unknown - changed.len();
+    let mut parts = Vec::new();
+    for container in changed.iter().take(MAX_LISTED) {
+        let of = match all {
+            1 => String::new(),
+            _ => format!(" of {}", name(container)),
+        };
+        parts.push(changes_of(container, &of));
+        parts.extend(consequences_of(container, &of));
+    }
+    for (count, what) in [
+        (
+            changed.len().saturating_sub(MAX_LISTED),
+            "Something else changes for visitors",
+        ),
+        (unchanged, "Nothing changes for visitors"),
+        (unknown, "What changes for visitors is not known"),
+    ] {
+        match (count, all) {
+            (0, _) => {}
+            (1, 1) => parts.push(format!("{what}.")),
+            _ => parts.push(format!("{what}: {count} of {all} containers.")),
+        }
+    }
+    parts
+}
+
+fn listed<'a>(container: &ContainerResult<'a>) -> impl Iterator<Item = &'a Change> {
+    let changes = container.changes.unwrap_or_default().iter();
+    changes.filter(|change| change.kind != ChangeKind::Size)
+}
+
+fn changes_of(container: &ContainerResult, of: &str) -> String {
+    let mut changes = listed(container);
+    let mut lines = vec![format!("What changes for visitors{of}:\n")];
+    lines.extend(changes.by_ref().take(MAX_CHANGES).map(change));
+    let more = changes.count();
+    lines.extend((more > 0).then(|| format!("- and {more} more")));
+    lines.join("\n")
+}
+
+fn consequences_of(container: &ContainerResult, of: &str) -> Option<String> {
+    let line = |consequence: &Consequence| {
+        let ids = consequence.experiments.iter().map(|id| code(id, MAX_NAME));
+        let ids: Vec<String> = ids.collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        format!("\n- {}: {}", first_ten(&ids), consequence.text)
+    };
+    let lines: String = container.consequences?.iter().map(line).collect();
+    (!lines.is_empty()).then(|| format!("What this means{of}:\n{lines}"))
+}
+
+/// `` - **ramps** `w12` `Larger buy button`: `10% → 50%` ``
+fn change(change: &Change) -> String {
+    let mut line = format!("- **{}**", tables::word(change.kind));
+    let names = [&change.subject, &change.name];
+    let names = names.into_iter().filter(|name| !name.is_empty());
+    for name in names {
+        line.push(' ');
+        line.push_str(&code(name, MAX_NAME));
+    }
+    format!("{line}: {}", code(&change.detail, MAX_DETAIL))
+}
+
+fn names(containers: &[&ContainerResult]) -> String {
+    let names: Vec<String> = containers.iter().map(|it| name(it)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    first_ten(&names)
+}
+
+fn name(container: &ContainerResult) -> String {
+    code(container.name.as_str(), MAX_NAME)
+}
+
+/// A code span. Its text must be redacted first, as no secret is recognized in another form.
+fn code(text: &str, max: usize) -> String {
+    let text = sanitize(text).replace('`', "'");
+    format!("`{}`", shortened(text.trim(), max))
+}
+
+/// A code block.
+fn block(text: &str, max: usize) -> String {
+    let text = sanitize_lines(text).replace("```", "'''");
+    format!("```\n{}\n```", shortened(text.trim(), max))
+}
+
+/// By characters, as any number of those without a width may follow each other.
+fn shortened(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
