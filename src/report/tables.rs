@@ -245,6 +245,16 @@ fn appearance_of_change(kind: ChangeKind) -> (char, &'static str, Style) {
     }
 }
 
+/// A change for a reviewer, who sees the experiment beside it: `10% → 50% of new visitors`.
+pub(crate) fn change_in_words(kind: ChangeKind, detail: &str) -> String {
+    match kind {
+        ChangeKind::Ramps => format!("{detail} of new visitors"),
+        ChangeKind::Changes => format!("changes {detail}"),
+        ChangeKind::RemovedWhileStaged => detail.to_owned(),
+        kind => format!("{} ({detail})", appearance_of_change(kind).1),
+    }
+}
+
 /// All changes in one line: `w3 starts, w1 ramps 10% → 50%`. `None` without changes.
 pub(crate) fn summary(changes: &Changes) -> Option<String> {
     let changes = changes.list.iter();
