@@ -270,22 +270,18 @@ fn cause_of_traffic(before: Option<&Traffic>, now: &Traffic) -> Source {
 fn content_changes(before: &Experiment, experiment: &Experiment) -> Vec<Change> {
     let mut changes = Vec::new();
     let parts: BTreeSet<&Part> = before.code.keys().chain(experiment.code.keys()).collect();
-    let mut causes: Vec<Cause> = parts
-        .into_iter()
-        .filter(|part| before.code.get(*part) != experiment.code.get(*part))
-        .map(|part| {
-            let both = before.code.get(part).zip(experiment.code.get(part));
-            let words = both.map(|(old, new)| WordChanges::between(old, new));
-            let detail = experiment.describe_part(part);
-            let source = Source::Code(part.clone(), words);
-            Cause { source, detail }
-        })
+    let is_changed = |part: &&Part| before.code.get(*part) != experiment.code.get(*part);
+    let parts: Vec<&Part> = parts.into_iter().filter(is_changed).collect();
+    let mut details: Vec<String> = parts
+        .iter()
+        .map(|it| experiment.describe_part(it))
         .collect();
-    let mut details: Vec<String> = causes.iter().map(|cause| cause.detail.clone()).collect();
-    if before.recipes != experiment.recipes {
+    let mut causes = causes_of_code(before, experiment, &parts);
+    let of_recipes = causes_of_recipes(&before.recipes, &experiment.recipes);
+    if !of_recipes.is_empty() {
         let [old, new] = [before, experiment].map(|it| describe_recipes(&it.recipes));
         details.push(format!("recipes {old} → {new}"));
-        causes.extend(causes_of_recipes(&before.recipes, &experiment.recipes));
+        causes.extend(of_recipes);
     }
     if !details.is_empty() {
         let detail = details.join(", ");
@@ -298,6 +294,24 @@ fn content_changes(before: &Experiment, experiment: &Experiment) -> Vec<Change> 
         changes.push(change.by(Source::Name));
     }
     changes
+}
+
+fn causes_of_code(before: &Experiment, experiment: &Experiment, parts: &[&Part]) -> Vec<Cause> {
+    let has = |experiment: &Experiment, id| experiment.recipes.iter().any(|it| it.id == id);
+    // The code of a recipe that is added or removed has no cause of its own.
+    let is_in_both = |part: &&&Part| {
+        let is_in_both = |id| has(before, id) && has(experiment, id);
+        part.recipe().is_none_or(is_in_both)
+    };
+    let cause = |part: &&Part| {
+        let both = before.code.get(*part).zip(experiment.code.get(*part));
+        let words = both.map(|(old, new)| WordChanges::between(old, new));
+        Cause {
+            source: Source::Code((*part).clone(), words),
+            detail: experiment.describe_part(part),
+        }
+    };
+    parts.iter().filter(is_in_both).map(cause).collect()
 }
 
 fn causes_of_recipes(before: &[Recipe], recipes: &[Recipe]) -> Vec<Cause> {
@@ -316,15 +330,23 @@ fn causes_of_recipes(before: &[Recipe], recipes: &[Recipe]) -> Vec<Cause> {
             let source = Source::RecipeName(id.clone());
             add(source, recipe, &format!("was `{}`", old.name));
         }
-        if old.share != recipe.share {
+        let [before, now] = [old, recipe].map(|it| it.share.to_string());
+        // Sums of rates have noise, so shares that look alike are the same.
+        if before != now {
             let source = Source::RecipeShare(id.clone(), recipe.share);
-            let [old, new] = [old, recipe].map(|it| it.share.to_string());
-            add(source, recipe, &format!("{old} → {new}"));
+            add(source, recipe, &format!("{before} → {now}"));
         }
     }
     let is_removed = |old: &&Recipe| !recipes.iter().any(|it| it.id == old.id);
     for old in before.iter().filter(is_removed) {
         add(Source::RecipeRemoved, old, "removed");
+    }
+    let is_same_order = before.iter().map(|it| &it.id).eq(recipes.iter().map(|it| &it.id));
+    if causes.is_empty() && !is_same_order {
+        causes.push(Cause {
+            source: Source::Unknown,
+            detail: "the order of the recipes".to_owned(),
+        });
     }
     causes
 }

@@ -33,7 +33,9 @@ pub(super) fn find(files: &mut [InvalidFile], settings: &Settings, root: &Path) 
 fn line_of_pretty(file: &InvalidFile, settings: &Settings) -> Option<String> {
     let names = settings.target.containers.iter();
     let mut names = names.filter(|name| file.path.ends_with(Variant::Minified.file_name(name)));
-    let pretty = file.path.with_file_name(Variant::Pretty.file_name(names.next()?));
+    let pretty = file
+        .path
+        .with_file_name(Variant::Pretty.file_name(names.next()?));
     let text = String::from_utf8(bounded_file::read(&pretty, MAX_FILE).ok()?).ok()?;
     let error = script::read_within(&text, TIMEOUT).err()?;
     error.line(&text).map(str::to_owned)

@@ -204,7 +204,9 @@ mod tests {
         #[track_caller]
         fn case(text: &str, explanation: &str) {
             let name = ContainerName::parse("mojito").unwrap();
-            let error = validate(Path::new("mojito.js"), text, &name).unwrap_err().text;
+            let error = validate(Path::new("mojito.js"), text, &name)
+                .unwrap_err()
+                .text;
             assert!(error.starts_with(explanation), "{error}");
             assert!(!error.contains('\u{1b}'), "{error}");
         }

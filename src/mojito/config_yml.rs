@@ -57,9 +57,17 @@ pub(crate) fn read(text: &str) -> Option<ConfigYml> {
     };
     let entries = tree.entries(root, 0)?;
     let recipes = entries.iter().find(|(key, _)| key.text == "recipes");
-    for (key, recipe) in recipes.map_or_else(Vec::new, |(_, it)| tree.entries(*it, 0).unwrap_or_default()) {
+    for (key, recipe) in
+        recipes.map_or_else(Vec::new, |(_, it)| tree.entries(*it, 0).unwrap_or_default())
+    {
         let properties = tree.properties(recipe).unwrap_or_default();
-        config.recipes.insert(key.text, Recipe { line: key.line, properties });
+        config.recipes.insert(
+            key.text,
+            Recipe {
+                line: key.line,
+                properties,
+            },
+        );
     }
     Some(config)
 }
@@ -124,22 +132,40 @@ impl Tree {
                 Event::MappingStart(anchor, tag) | Event::SequenceStart(anchor, tag) => {
                     (tag.is_none() && open.len() < MAX_DEPTH).then_some(())?;
                     let line = line_of(&span)?;
-                    open.push(Open { line, anchor, is_mapping, children: Vec::new() });
+                    open.push(Open {
+                        line,
+                        anchor,
+                        is_mapping,
+                        children: Vec::new(),
+                    });
                     continue;
                 }
                 Event::MappingEnd | Event::SequenceEnd => {
-                    let Open { line, anchor, is_mapping, children } = open.pop()?;
+                    let Open {
+                        line,
+                        anchor,
+                        is_mapping,
+                        children,
+                    } = open.pop()?;
                     let kind = if is_mapping {
                         let pairs = children.chunks_exact(2).map(|pair| (pair[0], pair[1]));
                         tree.mapping(pairs.collect())?
                     } else {
                         Kind::Sequence(children)
                     };
-                    (anchor, Node { line, is_one_line: false, kind })
+                    (
+                        anchor,
+                        Node {
+                            line,
+                            is_one_line: false,
+                            kind,
+                        },
+                    )
                 }
                 Event::Scalar(text, style, anchor, tag) => {
                     // Any other tag is an error, or an unusual way to write a value.
-                    let is_text = tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+                    let is_text =
+                        tag.is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
                     let text = match style {
                         ScalarStyle::Plain if !is_text => plain(&text),
                         _ => Some(text.into_owned()),
@@ -147,7 +173,9 @@ impl Tree {
                     (anchor, Node::new(&span, Kind::Scalar(text))?)
                 }
                 Event::Alias(anchor) => (0, Node::new(&span, Kind::Alias(anchor))?),
-                Event::StreamStart | Event::StreamEnd | Event::DocumentEnd | Event::Nothing => continue,
+                Event::StreamStart | Event::StreamEnd | Event::DocumentEnd | Event::Nothing => {
+                    continue
+                }
             };
             let number = tree.nodes.len();
             tree.nodes.push(node);
@@ -175,7 +203,9 @@ impl Tree {
     fn resolved(&self, node: usize, depth: usize) -> Option<&Node> {
         let found = &self.nodes[node];
         match &found.kind {
-            Kind::Alias(anchor) if depth < MAX_DEPTH => self.resolved(*self.anchors.get(anchor)?, depth + 1),
+            Kind::Alias(anchor) if depth < MAX_DEPTH => {
+                self.resolved(*self.anchors.get(anchor)?, depth + 1)
+            }
             Kind::Alias(_) => None,
             _ => Some(found),
         }
@@ -199,7 +229,13 @@ impl Tree {
             Kind::Sequence(items) => {
                 let entry = |(index, item): (usize, &usize)| {
                     let line = self.nodes[*item].line;
-                    (Key { text: index.to_string(), line }, *item)
+                    (
+                        Key {
+                            text: index.to_string(),
+                            line,
+                        },
+                        *item,
+                    )
                 };
                 return Some(items.iter().enumerate().map(entry).collect());
             }
@@ -210,7 +246,13 @@ impl Tree {
             let text = self.scalar(*key, 0)?;
             if text != "<<" {
                 let line = self.nodes[*key].line;
-                entries.push((Key { text: text.to_owned(), line }, *value));
+                entries.push((
+                    Key {
+                        text: text.to_owned(),
+                        line,
+                    },
+                    *value,
+                ));
                 continue;
             }
             match &self.resolved(*value, 0)?.kind {
@@ -272,14 +314,20 @@ fn plain(text: &str) -> Option<String> {
         _ => {}
     }
     let starts_number = |text: &str| text.starts_with(|c: char| c.is_ascii_digit());
-    let is_number = starts_number(unsigned) || unsigned.strip_prefix('.').is_some_and(starts_number);
-    let is_date = text.get(..4).is_some_and(|it| it.bytes().all(|it| it.is_ascii_digit())) && text[4..].starts_with('-');
+    let is_number =
+        starts_number(unsigned) || unsigned.strip_prefix('.').is_some_and(starts_number);
+    let is_date = text
+        .get(..4)
+        .is_some_and(|it| it.bytes().all(|it| it.is_ascii_digit()))
+        && text[4..].starts_with('-');
     let is_special = matches!(unsigned.to_ascii_lowercase().as_str(), ".inf" | ".nan");
     if is_date || is_special {
         return None;
     }
-    let of_number = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-' | '_' | ':');
-    let is_radix = unsigned.starts_with("0x") || unsigned.starts_with("0o") || unsigned.starts_with("0b");
+    let of_number =
+        |c: char| c.is_ascii_digit() || matches!(c, '.' | 'e' | 'E' | '+' | '-' | '_' | ':');
+    let is_radix =
+        unsigned.starts_with("0x") || unsigned.starts_with("0o") || unsigned.starts_with("0b");
     if !is_number || !text.chars().all(of_number) {
         return (!is_radix).then(|| text.to_owned());
     }

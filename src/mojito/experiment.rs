@@ -58,9 +58,9 @@ pub(crate) struct Place {
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Part {
     /// The id of the recipe. `None` for code of the experiment itself.
-    pub(crate) recipe: Option<String>,
+    recipe: Option<String>,
     /// The property, such as `js`, `css` or `trigger`.
-    pub(crate) name: String,
+    name: String,
 }
 
 impl Part {
@@ -69,6 +69,16 @@ impl Part {
             recipe: recipe.map(sanitize),
             name: sanitize(name),
         }
+    }
+
+    /// The id of the recipe whose code this is.
+    pub(crate) fn recipe(&self) -> Option<&str> {
+        self.recipe.as_deref()
+    }
+
+    /// The name of the property.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 }
 

@@ -108,7 +108,11 @@ impl Waves {
         let mut by_id = HashMap::new();
         for (folder, config) in folders.into_iter().zip(configs) {
             let Some(config) = config else { continue };
-            let Some(id) = config.properties.get("id").and_then(|it| it.text.as_deref()) else {
+            let Some(id) = config
+                .properties
+                .get("id")
+                .and_then(|it| it.text.as_deref())
+            else {
                 continue;
             };
             let id = sanitize(id);
@@ -117,8 +121,12 @@ impl Waves {
             match by_id.remove(&id) {
                 None => by_id.insert(id, Some(wave)),
                 // Mojito ignores experiments that are not active.
-                Some(Some(other)) if is_inactive(&wave) && !is_inactive(&other) => by_id.insert(id, Some(other)),
-                Some(Some(other)) if is_inactive(&other) && !is_inactive(&wave) => by_id.insert(id, Some(wave)),
+                Some(Some(other)) if is_inactive(&wave) && !is_inactive(&other) => {
+                    by_id.insert(id, Some(other))
+                }
+                Some(Some(other)) if is_inactive(&other) && !is_inactive(&wave) => {
+                    by_id.insert(id, Some(wave))
+                }
                 Some(_) => by_id.insert(id, None),
             };
         }
@@ -145,9 +153,14 @@ impl Waves {
         let scripts: Vec<Option<String>> = scripts.collect();
         let scripts = in_batches(&scripts, deadline, script::read_sources);
         let sources = texts.iter().zip(scripts).zip(changes);
-        let line = |((text, script), change): ((&Option<String>, Option<Vec<SourceWord>>), &SourceChange)| {
+        let line = |((text, script), change): (
+            (&Option<String>, Option<Vec<SourceWord>>),
+            &SourceChange,
+        )| {
             let css = text.as_deref().filter(|_| change.is_css);
-            change.words.first_line(&script.or_else(|| css.map(words_of_css))?)
+            change
+                .words
+                .first_line(&script.or_else(|| css.map(words_of_css))?)
         };
         sources.map(line).collect()
     }
@@ -170,8 +183,11 @@ impl SourceLines {
         let mut paths = vec!["lib/mojito.js".to_owned(), "lib/shared-code.js".to_owned()];
         for folder in folders(root) {
             let path = format!("{FOLDER}/{folder}");
-            let (_, files) = bounded_file::entries(&root.join(&path), MAX_WAVES).unwrap_or_default();
-            let scripts = files.iter().filter(|it| it.ends_with(".js") && is_plain(it));
+            let (_, files) =
+                bounded_file::entries(&root.join(&path), MAX_WAVES).unwrap_or_default();
+            let scripts = files
+                .iter()
+                .filter(|it| it.ends_with(".js") && is_plain(it));
             paths.extend(scripts.map(|file| format!("{path}/{file}")));
             if Instant::now() > deadline {
                 break;
@@ -179,7 +195,10 @@ impl SourceLines {
         }
         let texts = texts(root, paths.iter().map(String::as_str), MAX_SOURCE, deadline);
         let read = paths.into_iter().zip(texts);
-        Self(read.filter_map(|(path, text)| Some((path, text?))).collect())
+        Self(
+            read.filter_map(|(path, text)| Some((path, text?)))
+                .collect(),
+        )
     }
 
     /// The place of a line of a container, if it is there exactly once. Mojito's build copies the lines as they are, but for
@@ -192,12 +211,16 @@ impl SourceLines {
         value.contains(char::is_alphabetic).then_some(())?;
         let places = self.0.iter().flat_map(|(path, text)| {
             let lines = text.split('\n').zip(1..);
-            let same = lines.filter(|(it, number)| it.trim() == line || (*number == 1 && it.trim() == value));
+            let same = lines
+                .filter(|(it, number)| it.trim() == line || (*number == 1 && it.trim() == value));
             same.map(move |(_, number)| (path, number))
         });
         let mut places = places.take(2);
         match (places.next(), places.next()) {
-            (Some((path, line)), None) => Some(Place { path: path.clone(), line: Some(line) }),
+            (Some((path, line)), None) => Some(Place {
+                path: path.clone(),
+                line: Some(line),
+            }),
             _ => None,
         }
     }
@@ -206,7 +229,11 @@ impl SourceLines {
 /// The folders of experiments.
 fn folders(root: &Path) -> Vec<String> {
     // A link leads to what is not in this repository, or is elsewhere in it.
-    let is_folder = |path: &str| root.join(path).symlink_metadata().is_ok_and(|it| it.is_dir());
+    let is_folder = |path: &str| {
+        root.join(path)
+            .symlink_metadata()
+            .is_ok_and(|it| it.is_dir())
+    };
     if !is_folder("lib") || !is_folder(FOLDER) {
         return Vec::new();
     }
@@ -260,7 +287,10 @@ fn in_batches<T>(
         if left.is_zero() {
             break;
         }
-        let together: Vec<&str> = batch.iter().filter_map(|at| texts[*at].as_deref()).collect();
+        let together: Vec<&str> = batch
+            .iter()
+            .filter_map(|at| texts[*at].as_deref())
+            .collect();
         for (at, read) in batch.into_iter().zip(parse(&together, left)) {
             parsed[at] = read;
         }

@@ -179,7 +179,10 @@ pub(crate) fn words_with_places(text: &str) -> impl Iterator<Item = (usize, Word
         let length = |is_part: fn(char) -> bool| rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         let decimals = rest.strip_prefix('.').unwrap_or(rest);
         if decimals.starts_with(|c: char| c.is_ascii_digit()) {
-            let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+            let digits = |text: &str| {
+                text.find(|c: char| !c.is_ascii_digit())
+                    .unwrap_or(text.len())
+            };
             let mut end = if first == '.' { 0 } else { digits(rest) };
             if rest[end..].starts_with('.') {
                 end += 1 + digits(&rest[end + 1..]);
@@ -189,7 +192,9 @@ pub(crate) fn words_with_places(text: &str) -> impl Iterator<Item = (usize, Word
             return Some((start, word_of_number(number)));
         }
         if first == '#' {
-            let end = 1 + rest[1..].find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len() - 1);
+            let end = 1 + rest[1..]
+                .find(|c: char| !c.is_alphanumeric())
+                .unwrap_or(rest.len() - 1);
             if let Some(color) = color(&rest[1..end]) {
                 at += end;
                 return Some((start, hash(&color)));
@@ -215,7 +220,9 @@ fn color(digits: &str) -> Option<String> {
         return None;
     }
     let digits = digits.to_ascii_lowercase();
-    let pairs: Vec<&str> = (0..digits.len() / 2).map(|it| &digits[2 * it..2 * it + 2]).collect();
+    let pairs: Vec<&str> = (0..digits.len() / 2)
+        .map(|it| &digits[2 * it..2 * it + 2])
+        .collect();
     let is_short = digits.len() == 6 && pairs.iter().all(|it| it.as_bytes()[0] == it.as_bytes()[1]);
     Some(if is_short {
         pairs.iter().map(|it| &it[..1]).collect()

@@ -4,7 +4,7 @@ use super::tables::change_in_words;
 use crate::container::changes::{Cause, Change, ChangeKind, Changes, Source};
 use crate::container::InvalidFile;
 use crate::mojito::config_yml::Property;
-use crate::mojito::experiment::{Part, RecipeShare};
+use crate::mojito::experiment::RecipeShare;
 use crate::mojito::waves::{Place, SourceChange, Wave, Waves};
 use crate::settings::environment::Environment;
 
@@ -52,19 +52,15 @@ pub(crate) fn of_changes(environment: Environment, changes: &Changes, waves: &Wa
     found.into_iter().map(note).collect()
 }
 
-/// The notes on files that cannot be published.
-pub(crate) fn of_invalid_files(files: &[InvalidFile]) -> Vec<Note> {
-    let note = |file: &InvalidFile| {
-        let text = file.to_string();
-        let (summary, details) = text.split_once('\n').unwrap_or((&text, ""));
-        Note {
-            weight: Weight::High,
-            summary: summary.to_owned(),
-            details: details.to_owned(),
-            place: file.place.clone(),
-        }
-    };
-    files.iter().map(note).collect()
+/// The note on a file that cannot be published.
+pub(crate) fn of_file(file: &InvalidFile) -> Note {
+    let details = file.to_string();
+    Note {
+        weight: Weight::High,
+        summary: details.lines().next().unwrap_or_default().to_owned(),
+        details,
+        place: file.place.clone(),
+    }
 }
 
 fn weight(change: &Change) -> Weight {
@@ -87,13 +83,26 @@ fn weight(change: &Change) -> Weight {
 }
 
 fn details(change: &Change, changes: &Changes) -> String {
-    let Change { subject, name, detail, .. } = change;
-    let name = if name == subject { String::new() } else { format!(" ({name})") };
+    let Change {
+        subject,
+        name,
+        detail,
+        ..
+    } = change;
+    let name = if name == subject {
+        String::new()
+    } else {
+        format!(" ({name})")
+    };
     let consequences = changes.consequences.iter();
     let sentences = consequences.filter(|it| it.experiments.contains(subject));
     let first = format!("experiment {subject}{name}: {detail}");
     let lines = sentences.map(|it| it.sentence.clone());
-    [first].into_iter().chain(lines).collect::<Vec<_>>().join("\n")
+    [first]
+        .into_iter()
+        .chain(lines)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The place of a cause, without the line in a source file.
@@ -119,9 +128,9 @@ fn place(change: &Change, cause: &Cause, waves: &Waves) -> Option<Place> {
             if let Some(SourceChange { path, .. }) = source_change(cause, wave) {
                 return Some(Place { path, line: None });
             }
-            match &part.recipe {
-                Some(id) => in_recipe(id, &part.name).and_then(|it| it.line),
-                None => return Some(wave.property(&part.name)),
+            match part.recipe() {
+                Some(id) => in_recipe(id, part.name()).and_then(|it| it.line),
+                None => return Some(wave.property(part.name())),
             }
         }
     };
@@ -136,13 +145,13 @@ fn is_share(rate: &Property, share: RecipeShare) -> bool {
 
 /// The source file that a change of code is in. `None` if it is, or may be, in `config.yml`, which names the file.
 fn source_change<'a>(cause: &'a Cause, wave: &Wave) -> Option<SourceChange<'a>> {
-    let Source::Code(Part { recipe, name }, Some(words)) = &cause.source else {
+    let Source::Code(part, Some(words)) = &cause.source else {
         return None;
     };
-    matches!(&**name, "js" | "css" | "trigger").then_some(())?;
+    matches!(part.name(), "js" | "css" | "trigger").then_some(())?;
     Some(SourceChange {
-        path: wave.source(recipe.as_deref(), name)?,
-        is_css: name == "css",
+        path: wave.source(part.recipe(), part.name())?,
+        is_css: part.name() == "css",
         words,
     })
 }
@@ -162,3 +171,4 @@ fn add_changed_lines(found: &mut [(&Change, &Cause, Option<Place>)], waves: &Wav
         place.line = line;
     }
 }
+

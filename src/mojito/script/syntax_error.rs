@@ -44,7 +44,9 @@ impl SyntaxError {
             return None;
         }
         let before = &text[..text.floor_char_boundary(self.place.start)];
-        text[before.rfind('\n').map_or(0, |at| at + 1)..].lines().next()
+        text[before.rfind('\n').map_or(0, |at| at + 1)..]
+            .lines()
+            .next()
     }
 
     pub(super) fn from_diagnostic(error: &OxcDiagnostic) -> Self {

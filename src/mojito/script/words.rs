@@ -105,7 +105,11 @@ fn kept<'a>(semantic: &Semantic<'a>, id: NodeId) -> Option<(Span, Kept<'a>)> {
         AstKind::TemplateElement(it) => {
             let cooked = it.value.cooked.as_ref()?.as_str();
             let is_verbatim = cooked == it.value.raw.as_str();
-            let kept = if is_verbatim { Kept::Verbatim(cooked) } else { Kept::Text(cooked) };
+            let kept = if is_verbatim {
+                Kept::Verbatim(cooked)
+            } else {
+                Kept::Text(cooked)
+            };
             (it.span, kept)
         }
         AstKind::RegExpLiteral(it) => (it.span, Kept::Text(it.regex.pattern.text.as_str())),
@@ -122,7 +126,8 @@ fn kept<'a>(semantic: &Semantic<'a>, id: NodeId) -> Option<(Span, Kept<'a>)> {
         AstKind::IdentifierReference(it) => {
             let scoping = semantic.scoping();
             let symbol = scoping.get_reference(it.reference_id()).symbol_id();
-            let is_local = symbol.is_some_and(|it| scoping.symbol_scope_id(it) != scoping.root_scope_id());
+            let is_local =
+                symbol.is_some_and(|it| scoping.symbol_scope_id(it) != scoping.root_scope_id());
             let is_constant = matches!(it.name.as_str(), "undefined" | "NaN" | "Infinity");
             (!is_local && !is_constant).then_some((it.span, Kept::Text(it.name.as_str())))?
         }
@@ -165,7 +170,8 @@ impl Around {
                 _ => None,
             };
             let test = test.filter(|test| test.span() != inner);
-            around.is_constant |= depth > MAX_DEPTH || test.is_some_and(|it| is_constant(semantic, it, 0));
+            around.is_constant |=
+                depth > MAX_DEPTH || test.is_some_and(|it| is_constant(semantic, it, 0));
             if is_region && around.region == 0 {
                 around.region = u32::try_from(ancestor.index() + 1).unwrap_or(u32::MAX);
             }
