@@ -241,6 +241,7 @@ impl Case {
                 "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c",
             )
             .env("BITBUCKET_REPO_FULL_NAME", "acme/site")
+            .env("CODE_INSIGHTS", "false")
             .env(name, value)
     }
 
