@@ -33,6 +33,9 @@ mod aws {
     mod credentials;
     mod oversized_responses;
 }
+mod bitbucket {
+    mod proxy;
+}
 mod publish {
     mod confirmation;
     mod failures;

@@ -13,6 +13,7 @@ use serde_json::{json, Value};
 use snapbox::{assert_data_eq, IntoData, Redactions};
 use tempfile::TempDir;
 
+use super::bitbucket::{Bitbucket, COMMIT, REPOSITORY};
 use super::local_aws::{LocalAws, World};
 use super::run::Run;
 use super::sample;
@@ -232,16 +233,25 @@ impl Case {
         self
     }
 
-    /// Adds what Bitbucket sets in a build of a branch or a tag.
+    /// Adds what Bitbucket sets in a build of a branch or a tag. Nothing is reported, as all tests have one port for its proxy.
     pub(crate) fn in_bitbucket(self, name: &str, value: &str) -> Self {
+        self.in_build()
+            .env("CODE_INSIGHTS", "false")
+            .env(name, value)
+    }
+
+    /// Adds what Bitbucket sets in every build, and reports to it.
+    pub(crate) fn reporting(self, bitbucket: &Bitbucket) -> Self {
+        self.in_build()
+            .unset("CODE_INSIGHTS")
+            .env("CODE_INSIGHTS_PROXY", &bitbucket.address)
+    }
+
+    fn in_build(self) -> Self {
         self.env("CI", "true")
             .env("BITBUCKET_BUILD_NUMBER", "57")
-            .env(
-                "BITBUCKET_COMMIT",
-                "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c",
-            )
-            .env("BITBUCKET_REPO_FULL_NAME", "acme/site")
-            .env(name, value)
+            .env("BITBUCKET_COMMIT", COMMIT)
+            .env("BITBUCKET_REPO_FULL_NAME", REPOSITORY)
     }
 
     pub(crate) fn environment(&self) -> &BTreeMap<String, String> {

@@ -1,5 +1,6 @@
 //! What the tests stand on: a local AWS, sample containers, the binary run as a case, and what stands between the two.
 
+pub(crate) mod bitbucket;
 pub(crate) mod cargo;
 pub(crate) mod docker;
 pub(crate) mod gate;
