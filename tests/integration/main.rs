@@ -34,6 +34,7 @@ mod aws {
     mod oversized_responses;
 }
 mod bitbucket {
+    mod client;
     mod proxy;
 }
 mod publish {
@@ -45,7 +46,9 @@ mod publish {
     mod verify;
 }
 mod report {
+    mod code_insights;
     mod console;
+    mod pull_request;
     mod result_json;
     mod untrusted_text;
 }

@@ -10,6 +10,7 @@ pub(crate) mod local_aws;
 pub(crate) mod measured;
 pub(crate) mod peak;
 pub(crate) mod proxy;
+pub(crate) mod pull_request;
 pub(crate) mod run;
 pub(crate) mod sample;
 pub(crate) mod settings;

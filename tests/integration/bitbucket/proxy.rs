@@ -127,7 +127,7 @@ fn a_field_of_a_report_that_bitbucket_does_not_accept_is_refused() {
         let report = with(valid_report(), pointer, value.clone());
         assert_eq!(put(&bitbucket, &report), 400, "{pointer} {value}");
     }
-    assert_eq!(bitbucket.report().report, valid_report());
+    assert_eq!(bitbucket.report().content, valid_report());
     for (pointer, value) in [
         ("/title", long(450)),
         ("/title", json!("😀".repeat(225))),
@@ -194,7 +194,7 @@ fn annotations_stay_until_their_report_is_deleted() {
     let other = with(valid_report(), "/title", json!("other"));
     assert_eq!(put(&bitbucket, &other), 200);
     assert_eq!(bitbucket.report().annotations, [annotation(1)]);
-    assert_eq!(bitbucket.report().report, other);
+    assert_eq!(bitbucket.report().content, other);
     assert_eq!(delete(), 204);
     assert_eq!(put(&bitbucket, &other), 200);
     assert!(bitbucket.report().annotations.is_empty());

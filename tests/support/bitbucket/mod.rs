@@ -8,6 +8,7 @@
 
 mod rules;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -82,11 +83,12 @@ pub(crate) struct Received {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Report {
     pub(crate) id: String,
-    pub(crate) report: Value,
+    pub(crate) content: Value,
     pub(crate) annotations: Vec<Value>,
 }
 
 /// Listens until the process ends.
+#[derive(Clone)]
 pub(crate) struct Bitbucket {
     /// `http://HOST:PORT`
     pub(crate) address: String,
@@ -227,15 +229,12 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
 
 fn respond(stream: &mut TcpStream, status: u16, headers: &str, body: &Value) -> io::Result<()> {
     // A response with this status has no length.
-    let content = match status {
-        204 => "\r\n".to_owned(),
-        _ => {
-            let body = body.to_string();
-            format!(
-                "Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
-        }
+    let content = if status == 204 {
+        "\r\n".to_owned()
+    } else {
+        let body = body.to_string();
+        let length = body.len();
+        format!("Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
     };
     stream.write_all(format!("HTTP/1.1 {status} Bitbucket\r\n{headers}{content}").as_bytes())
 }
@@ -273,7 +272,7 @@ fn fail(stream: &mut TcpStream, fault: Fault) -> io::Result<()> {
         Fault::Endless => {
             write!(stream, "{HEAD}Connection: close\r\n\r\n")?;
             loop {
-                stream.write_all(&[b' '; 64 * 1024])?;
+                stream.write_all(&[b' '; 16 * 1024])?;
             }
         }
         Fault::EndlessHead => {
@@ -304,7 +303,7 @@ impl State {
         let path = target.strip_prefix("http://api.bitbucket.org/2.0/repositories/");
         let parts = path.unwrap_or_default().split('/').map(|part| {
             let part = percent_decode_str(part).decode_utf8();
-            part.map_or_else(|_| "\0".to_owned(), |part| part.into_owned())
+            part.map_or_else(|_| "\0".to_owned(), Cow::into_owned)
         });
         let parts: Vec<String> = parts.collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
@@ -347,10 +346,10 @@ impl State {
                 }
                 match at {
                     // What annotated the previous one stays.
-                    Some(at) => self.reports[at].report = body.clone(),
+                    Some(at) => self.reports[at].content = body.clone(),
                     None => self.reports.push(Report {
                         id: id.to_owned(),
-                        report: body.clone(),
+                        content: body.clone(),
                         annotations: Vec::new(),
                     }),
                 }

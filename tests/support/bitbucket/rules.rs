@@ -1,6 +1,6 @@
 //! What Bitbucket accepts as a report and as annotations, and what it answers to the rest.
 //!
-//! The fields, values and limits are those of its OpenAPI document and of the REST reference, group "Reports"
+//! The fields, values and limits are those of its `OpenAPI` document and of the REST reference, group "Reports"
 //! (developer.atlassian.com/cloud/bitbucket/rest/api-group-reports): at most 10 data, 100 annotations in a request and
 //! 1,000 in a report, lines from 1. The lengths of texts are in no document: 450 for a `summary` is what Bitbucket answers
 //! (reviewdog/reviewdog#1285), and the others are those of Bitbucket Server, whose service this was. It runs on the JVM, so
