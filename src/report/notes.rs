@@ -1,5 +1,6 @@
 //! What a reviewer should see beside a line of the sources: one note for each change and cause.
 
+use crate::container::changes::Changes;
 use crate::mojito::waves::Place;
 
 /// A note on a change or an error, for the place that causes it.
@@ -19,4 +20,9 @@ pub(crate) enum Weight {
     Low,
     Medium,
     High,
+}
+
+/// The notes on the changes for visitors.
+pub(crate) fn of_changes(_: &Changes) -> Vec<Note> {
+    Vec::new()
 }

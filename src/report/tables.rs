@@ -245,6 +245,11 @@ fn appearance_of_change(kind: ChangeKind) -> (char, &'static str, Style) {
     }
 }
 
+/// The word for a kind of change: `starts`.
+pub(super) fn word(kind: ChangeKind) -> &'static str {
+    appearance_of_change(kind).1
+}
+
 /// All changes in one line: `w3 starts, w1 ramps 10% → 50%`. `None` without changes.
 pub(crate) fn summary(changes: &Changes) -> Option<String> {
     let changes = changes.list.iter();

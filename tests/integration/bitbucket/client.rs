@@ -14,7 +14,7 @@ use crate::support::unreachable::Unreachable;
 /// Runs at the same time, most of which wait.
 const CONCURRENT_RUNS: usize = 4;
 /// Then it hangs, as a report may take 3 s.
-const HANG: Duration = Duration::from_secs(60);
+const HANG: Duration = Duration::from_mins(1);
 
 /// Waits for the end of a run, which must come.
 #[track_caller]
