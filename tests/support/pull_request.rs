@@ -15,8 +15,8 @@ const MARGIN: usize = 16;
 const LINE: usize = 20;
 /// Of the text at 13 px, cautiously: SVG breaks no lines itself.
 const CHARACTER: f64 = 6.7;
-/// Lines around a change.
-const CONTEXT: usize = 2;
+/// Lines around an annotation. The others are left out.
+const CONTEXT: usize = 3;
 
 const STYLE: &str = "
   text { font: 13px -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'DejaVu Sans', sans-serif; fill: #172b4d; white-space: pre }
@@ -103,23 +103,16 @@ impl Picture {
         self.paragraphs(MARGIN * 2, "", &text(&report["details"]));
         self.y += 8;
         let data = report["data"].as_array().map_or(&[][..], Vec::as_slice);
-        // Two columns, as they are read: the left one first.
-        let rows = data.len().div_ceil(2);
-        let (top, half) = (self.y, (WIDTH - MARGIN * 4) / 2);
-        for (number, datum) in data.iter().enumerate() {
-            let x = MARGIN * 2 + number / rows * (half + MARGIN);
-            self.y = top + number % rows * (LINE + 4);
-            let (x1, x2, y) = (x, x + half - MARGIN / 2, self.y);
-            writeln!(
-                self.shapes,
-                r#"<line class="rule" x1="{x1}" y1="{y}" x2="{x2}" y2="{y}"/>"#
-            )
-            .unwrap();
+        for datum in data {
+            let (x1, x2, y) = (MARGIN * 2, WIDTH - MARGIN * 2, self.y);
+            let rule = format!("x1=\"{x1}\" y1=\"{y}\" x2=\"{x2}\" y2=\"{y}\"");
+            writeln!(self.shapes, r#"<line class="rule" {rule}/>"#).unwrap();
             self.y += 2;
-            self.text(x, "dim", &text(&datum["title"]));
-            self.text(x + half / 2 - MARGIN * 2, "strong", &shown(datum));
+            self.text(x1, "dim", &text(&datum["title"]));
+            self.text(x1 + 250, "strong", &shown(datum));
+            self.y += LINE + 2;
         }
-        self.y = top + rows * (LINE + 4) + 4;
+        self.y += 4;
         self.end_card(card);
     }
 
@@ -133,59 +126,64 @@ impl Picture {
             self.text(WIDTH - MARGIN * 2 - 36, "dim", "added");
         }
         self.y += LINE + 4;
-        let here: Vec<&Value> = unseen
-            .iter()
-            .copied()
-            .filter(|it| it["path"] == file.path)
-            .collect();
-        unseen.retain(|it| it["path"] != file.path);
+        let is_here = |it: &&Value| it["path"] == file.path;
+        let here: Vec<&Value> = unseen.iter().copied().filter(is_here).collect();
+        unseen.retain(|it| !is_here(it));
         let at = |line: Option<usize>| {
             let line = line.map(Value::from).unwrap_or_default();
             here.iter().filter(move |it| it["line"] == line).copied()
         };
-        for annotation in at(None) {
-            self.annotation(annotation);
-        }
+        at(None).for_each(|it| self.annotation(it));
+        let mut drawn = at(None).count();
         let lines = diff(file.before, file.after);
-        let is_near = |at: usize| {
-            let near = at.saturating_sub(CONTEXT)..lines.len().min(at + CONTEXT + 1);
-            lines[near].iter().any(|line| line.sign != ' ')
+        let is_annotated = |line: &Line| line.after.is_some_and(|it| at(Some(it)).count() > 0);
+        let is_changed = |line: &Line| line.sign != ' ';
+        let has_annotated = lines.iter().any(is_annotated);
+        let is_near = |number: usize| {
+            let near = number.saturating_sub(CONTEXT)..lines.len().min(number + CONTEXT + 1);
+            let near = &lines[near];
+            near.iter().any(is_annotated) || !has_annotated && near.iter().any(is_changed)
         };
-        let mut is_cut = false;
-        let mut drawn = 0;
+        let mut was_near = true;
         for (number, line) in lines.iter().enumerate() {
-            let annotations: Vec<&Value> =
-                line.after.into_iter().flat_map(|it| at(Some(it))).collect();
-            if !is_near(number) && annotations.is_empty() {
-                is_cut = true;
-                continue;
-            }
-            if std::mem::take(&mut is_cut) {
-                self.text(MARGIN * 2 + 30, "code dim", "⋯");
+            if is_near(number) {
+                self.line(line);
+            } else if was_near {
+                self.text(MARGIN + 72, "code dim", "⋯");
                 self.y += LINE;
             }
-            let class = match line.sign {
-                '+' => Some("added"),
-                '-' => Some("removed"),
-                _ => None,
-            };
-            if let Some(class) = class {
-                self.rect(MARGIN + 1, self.y, inner, LINE, class);
-            }
-            let number = |it: Option<usize>| it.map_or_else(String::new, |it| format!("{it:>3}"));
-            self.text(MARGIN + 10, "code dim", &number(line.before));
-            self.text(MARGIN + 40, "code dim", &number(line.after));
-            let text = format!("{} {}", line.sign, line.text);
-            self.text(MARGIN + 72, "code", &text);
-            self.y += LINE;
-            for annotation in annotations {
+            was_near = is_near(number);
+            for annotation in line.after.into_iter().flat_map(|it| at(Some(it))) {
                 self.annotation(annotation);
                 drawn += 1;
             }
         }
-        let expected = here.len() - at(None).count();
-        assert_eq!(drawn, expected, "a line is not in {}: {here:#?}", file.path);
+        assert_eq!(
+            drawn,
+            here.len(),
+            "a line is not in {}: {here:#?}",
+            file.path
+        );
         self.end_card(card);
+    }
+
+    fn line(&mut self, line: &Line) {
+        let class = match line.sign {
+            '+' => Some("added"),
+            '-' => Some("removed"),
+            _ => None,
+        };
+        if let Some(class) = class {
+            self.rect(MARGIN + 1, self.y, WIDTH - MARGIN * 2 - 2, LINE, class);
+        }
+        let numbers = [(line.before, MARGIN + 10), (line.after, MARGIN + 40)];
+        for (number, x) in numbers {
+            if let Some(number) = number {
+                self.text(x, "code dim", &format!("{number:>3}"));
+            }
+        }
+        self.text(MARGIN + 72, "code", &format!("{} {}", line.sign, line.text));
+        self.y += LINE;
     }
 
     fn annotation(&mut self, annotation: &Value) {
