@@ -4,6 +4,7 @@
 //! is the last thing of a run: the process's gate, which keeps requests to AWS from changing anything after the end was
 //! decided, is closed by then, so these requests do not pass it. Nothing depends on whether they succeed.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -119,11 +120,8 @@ impl Commit<'_> {
         let request = request(method, &url, body)?;
         let response = self.connector.call(request).await;
         let response = response.map_err(|error| {
-            format!(
-                "{} did not respond: {}",
-                sanitize(&self.target.proxy),
-                causes(&error)
-            )
+            let cause = error.source().map_or_else(|| causes(&error), causes);
+            format!("{} did not respond: {cause}", sanitize(&self.target.proxy))
         })?;
         let status = response.status().as_u16();
         // What is to be deleted is mostly not there.

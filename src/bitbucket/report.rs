@@ -6,6 +6,9 @@
 //! (`The summary field cannot contain more than 450 characters.`), the 2,000 of details from Atlassian's documentation.
 //! `Text` counts in UTF-16, as Java does, so that neither another way to count characters makes it too long.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -34,7 +37,8 @@ pub(crate) struct Report {
     pub(crate) id: ReportId,
     title: Text<450>,
     details: Text<2_000>,
-    report_type: &'static str,
+    #[serde(rename = "report_type")]
+    kind: &'static str,
     reporter: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     link: Option<Url>,
@@ -58,7 +62,7 @@ impl Report {
             id,
             title: Text::line(title),
             details: Text::lines(details),
-            report_type: "TEST",
+            kind: "TEST",
             reporter: env!("CARGO_PKG_NAME"),
             link: None,
             result: verdict,
@@ -82,8 +86,18 @@ impl Report {
         let mut annotations: Vec<Annotation> = annotations.into_iter().collect();
         annotations.sort_by_key(|it| it.severity);
         annotations.truncate(MAX_ANNOTATIONS);
-        for (number, annotation) in annotations.iter_mut().enumerate() {
-            annotation.external_id = format!("{}-{}", self.id.0, number + 1);
+        let mut before: BTreeMap<String, usize> = BTreeMap::new();
+        for annotation in &mut annotations {
+            let Annotation {
+                summary,
+                path,
+                line,
+                ..
+            } = &annotation;
+            let hash = hash(&format!("{path:?} {line:?} {summary:?}"));
+            let number = before.entry(hash.clone()).or_default();
+            *number += 1;
+            annotation.external_id = format!("{}-{hash}-{number}", self.id.0);
         }
         Self {
             annotations,
@@ -106,8 +120,7 @@ impl ReportId {
         if is_safe && whole.len() <= MAX_ID && whole.chars().all(is_plain) {
             return Self(whole);
         }
-        let hash = Sha256::digest(whole.as_bytes());
-        let hash: String = hash.iter().take(8).map(|it| format!("{it:02x}")).collect();
+        let hash = hash(&whole);
         let redacted = secrets::redact(&whole);
         let plain = redacted.chars().map(|c| if is_plain(c) { c } else { '_' });
         let plain: String = plain.take(MAX_ID - hash.len() - 1).collect();
@@ -156,7 +169,7 @@ impl Datum {
         Self::new(title, Value::Number(number.min(MAX_NUMBER)))
     }
 
-    pub(crate) fn duration(title: &str, duration: std::time::Duration) -> Self {
+    pub(crate) fn duration(title: &str, duration: Duration) -> Self {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(MAX_NUMBER);
         Self::new(title, Value::Duration(millis.min(MAX_NUMBER)))
     }
@@ -176,7 +189,8 @@ impl Datum {
 #[derive(Debug, Serialize)]
 pub(crate) struct Annotation {
     external_id: String,
-    annotation_type: AnnotationType,
+    #[serde(rename = "annotation_type")]
+    kind: AnnotationType,
     severity: Severity,
     summary: Text<450>,
     details: Text<2_000>,
@@ -204,14 +218,14 @@ pub(crate) enum Severity {
 
 impl Annotation {
     pub(crate) fn new(
-        annotation_type: AnnotationType,
+        kind: AnnotationType,
         severity: Severity,
         summary: &str,
         details: &str,
     ) -> Self {
         Self {
             external_id: String::new(),
-            annotation_type,
+            kind,
             severity,
             summary: Text::line(summary),
             details: Text::lines(details),
@@ -271,6 +285,13 @@ impl<const MAX: usize> Text<MAX> {
             text
         })
     }
+}
+
+/// Enough of a text's hash that no other text has it, in 16 digits.
+fn hash(text: &str) -> String {
+    let hash = Sha256::digest(text.as_bytes());
+    let start = hash.first_chunk().copied().unwrap_or_default();
+    format!("{:016x}", u64::from_be_bytes(start))
 }
 
 fn length(text: &str) -> usize {
@@ -434,7 +455,7 @@ mod tests {
         let data = [
             Datum::text("T", "x"),
             Datum::number("N", u64::MAX),
-            Datum::duration("D", std::time::Duration::MAX),
+            Datum::duration("D", Duration::MAX),
             Datum::link("L", "x", link),
             Datum::link("L", "x", None),
         ];

@@ -24,7 +24,7 @@ use crate::publish::state::{ContainerState, RunState, Upload};
 use crate::report::console::Console;
 use crate::report::progress::Before;
 use crate::report::result_json::{ErrorResult, RunResult};
-use crate::report::{code_insights, progress, summary, tables};
+use crate::report::{progress, summary, tables};
 use crate::settings::aws::CredentialSource;
 
 /// Why a publish would fail, as the last thing that is printed.
@@ -63,10 +63,8 @@ pub(crate) async fn dry_run(
         None if superseded.is_empty() => Exit::Published,
         None => Exit::Superseded,
     };
-    ending.prepare_reports(|common| {
-        let problem = would_fail.map(ToString::to_string);
-        code_insights::of_dry_run(plan, &state, problem.as_deref(), common)
-    });
+    let problem = would_fail.map(ToString::to_string);
+    ending.prepare_reports(|reporter| reporter.of_dry_run(plan, &state, problem.as_deref()));
     Ok(ending.of_dry_run(exit, |console| {
         if let Some(reason) = would_fail {
             console.failure(&format!("{reason}\n{WOULD_FAIL}"));

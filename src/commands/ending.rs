@@ -17,7 +17,7 @@ use crate::aws::gate::Gate;
 use crate::bitbucket::client;
 use crate::exit::Exit;
 use crate::publish::run::Run;
-use crate::report::code_insights::{self, Common, Planned, Reports};
+use crate::report::code_insights::{self, Planned, Reporter, Reports};
 use crate::report::console::Console;
 use crate::report::result_file;
 use crate::report::result_json::{ErrorResult, RunResult};
@@ -93,13 +93,9 @@ impl Ending {
             |exit| {
                 self.console.failure(&format!("{error}\n{STATE}"));
                 self.store_early(exit, Some(error.result()), None);
-                self.prepare_reports(|common| match (error, self.planned.get()) {
-                    (Error::Container(files), Some(planned)) => {
-                        code_insights::of_files(planned, files, common)
-                    }
-                    (_, planned) => {
-                        code_insights::of_error(planned, exit, &error.to_string(), common)
-                    }
+                self.prepare_reports(|reporter| match (error, self.planned.get()) {
+                    (Error::Container(files), Some(planned)) => reporter.of_files(planned, files),
+                    (_, planned) => reporter.of_error(planned, exit, &error.to_string()),
                 });
             },
         )
@@ -190,9 +186,7 @@ impl Ending {
                 self.store(RunResult::published(&run.plan, outcome));
                 // A signal leaves no time for it.
                 if stopped_by.is_none() {
-                    self.prepare_reports(|common| {
-                        code_insights::of_run(&run.plan, outcome, common)
-                    });
+                    self.prepare_reports(|reporter| reporter.of_run(&run.plan, outcome));
                 }
             },
         )
@@ -215,9 +209,9 @@ impl Ending {
     }
 
     /// Makes the reports, if there is somewhere to send them.
-    pub(crate) fn prepare_reports(&self, make: impl FnOnce(Common) -> Reports) {
+    pub(crate) fn prepare_reports(&self, make: impl FnOnce(&Reporter) -> Reports) {
         if let Some(Ok(target)) = self.target.get() {
-            let reports = make(Common {
+            let reports = make(&Reporter {
                 target,
                 build: &self.build,
                 elapsed: self.console.elapsed(),
@@ -246,8 +240,7 @@ impl Ending {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let line = match runtime {
             Ok(runtime) => {
-                let send = client::send(target, &reports.list, &reports.outdated);
-                let sent = runtime.block_on(send);
+                let sent = runtime.block_on(client::send(target, &reports.list, &reports.outdated));
                 // Dropping it would wait for a DNS lookup that is still running.
                 runtime.shutdown_background();
                 code_insights::line(&reports, &sent, target)

@@ -1,6 +1,8 @@
 //! What a reviewer should see beside a line of the sources: one note for each change and cause.
 
-use crate::container::changes::Changes;
+use super::tables;
+use crate::container::changes::{Change, ChangeKind, Changes};
+use crate::container::InvalidFile;
 use crate::mojito::waves::Place;
 
 /// A note on a change or an error, for the place that causes it.
@@ -23,6 +25,29 @@ pub(crate) enum Weight {
 }
 
 /// The notes on the changes for visitors.
-pub(crate) fn of_changes(_: &Changes) -> Vec<Note> {
-    Vec::new()
+pub(crate) fn of_changes(changes: &Changes) -> Vec<Note> {
+    let changes = changes.list.iter();
+    let changes = changes.filter(|change| change.kind != ChangeKind::Size);
+    let note = |change: &Change| Note {
+        weight: match change.kind {
+            ChangeKind::Starts | ChangeKind::Stops | ChangeKind::Breaks => Weight::High,
+            ChangeKind::Header | ChangeKind::Renamed | ChangeKind::Staged => Weight::Low,
+            _ => Weight::Medium,
+        },
+        summary: tables::change(change),
+        details: change.detail.clone(),
+        place: None,
+    };
+    changes.map(note).collect()
+}
+
+/// The note on a file that cannot be published.
+pub(crate) fn of_file(file: &InvalidFile) -> Note {
+    let problem = file.to_string();
+    Note {
+        weight: Weight::High,
+        summary: problem.lines().next().unwrap_or_default().to_owned(),
+        details: problem,
+        place: None,
+    }
 }

@@ -245,9 +245,12 @@ fn appearance_of_change(kind: ChangeKind) -> (char, &'static str, Style) {
     }
 }
 
-/// The word for a kind of change: `starts`.
-pub(super) fn word(kind: ChangeKind) -> &'static str {
-    appearance_of_change(kind).1
+/// A change in a line of its own: `ramps w1 Big button: 10% → 50%`.
+pub(super) fn change(change: &Change) -> String {
+    let (_, word, _) = appearance_of_change(change.kind);
+    let mut words = vec![word, &change.subject, &change.name];
+    words.retain(|word| !word.is_empty());
+    format!("{}: {}", words.join(" "), change.detail)
 }
 
 /// All changes in one line: `w3 starts, w1 ramps 10% → 50%`. `None` without changes.

@@ -117,8 +117,9 @@ mod tests {
     ];
 
     fn target(variables: &[(&str, &str)]) -> Result<Option<ReportTarget>, String> {
-        let variables = BUILD.iter().chain(variables).copied();
-        ReportTarget::of(&variables.collect())
+        let is_given = |name| variables.iter().any(|(it, _)| *it == name);
+        let build = BUILD.iter().filter(|(name, _)| !is_given(*name));
+        ReportTarget::of(&build.chain(variables).copied().collect())
     }
 
     #[test]
