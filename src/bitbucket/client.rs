@@ -16,7 +16,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use futures_util::future::{join, join_all};
-use http_body_util::{BodyExt, Collected};
+use http_body_util::BodyExt;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{timeout_at, Instant};
@@ -33,8 +33,8 @@ use crate::settings::code_insights::{encoded, ReportTarget};
 /// How long all reports of a run may take together.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Bitbucket's own error messages are a few hundred bytes.
-const MAX_ERROR: ByteSize = ByteSize(10_000);
+/// Bitbucket repeats what was sent: at most a hundred annotations with all their texts.
+const MAX_RESPONSE: ByteSize = ByteSize(5_000_000);
 
 /// How many reports are on the commit now, and if it is not all of them, why.
 #[derive(Debug, Eq, PartialEq)]
@@ -123,14 +123,21 @@ impl Commit<'_> {
             let cause = error.source().map_or_else(|| causes(&error), causes);
             format!("{} did not respond: {cause}", sanitize(&self.target.proxy))
         })?;
-        let status = response.status().as_u16();
+        let status = response.status();
         // What is to be deleted is mostly not there.
-        if response.status().is_success() || (method, status) == ("DELETE", 404) {
+        if (method, status.as_u16()) == ("DELETE", 404) {
             return Ok(());
         }
-        let message = message(response).await;
-        let message = message.map_or_else(String::new, |it| format!(": {it}"));
-        Err(format!("{method} failed with HTTP {status}{message}"))
+        let json = json(response).await;
+        let problem = match json {
+            Ok(_) if status.is_success() => return Ok(()),
+            Ok(json) => message(&json).map_or_else(String::new, |it| format!(": {it}")),
+            Err(problem) => format!(": {problem}"),
+        };
+        Err(format!(
+            "{method} failed with HTTP {}{problem}",
+            status.as_u16()
+        ))
     }
 
     fn url(&self, id: &ReportId) -> String {
@@ -167,13 +174,20 @@ fn request<T: Serialize + ?Sized>(
 }
 
 /// What Bitbucket says about a request that it refuses, in either of its two forms.
-async fn message(mut response: HttpResponse) -> Option<String> {
-    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-    let body = limited_body(body, MAX_ERROR).collect().await.ok();
-    let body = body.map(Collected::to_bytes)?;
-    let json: Value = serde_json::from_slice(&body).ok()?;
-    let message = json
-        .get("message")
-        .or_else(|| json.pointer("/error/message"));
+fn message(json: &Value) -> Option<String> {
+    let message = json.get("message");
+    let message = message.or_else(|| json.pointer("/error/message"));
     message.and_then(Value::as_str).map(sanitize)
+}
+
+/// The whole response, which is JSON if it is Bitbucket's, or nothing. Another program at the proxy's address may respond with
+/// success to anything.
+async fn json(mut response: HttpResponse) -> Result<Value, String> {
+    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
+    let body = limited_body(body, MAX_RESPONSE).collect().await;
+    let body = body.map_err(|error| causes(&*error))?.to_bytes();
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&body).map_err(|_| "the response did not come from Bitbucket".to_owned())
 }
