@@ -34,6 +34,8 @@ pub(crate) enum Fault {
     ByteByByte,
     /// This status, with Bitbucket's error.
     Status(u16),
+    /// 400, with a message that no line holds.
+    Message,
     /// 200, and a page where JSON should be.
     Page,
     /// Not HTTP.
@@ -49,7 +51,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::NoResponse,
         Self::ByteByByte,
         Self::Status(400),
@@ -58,6 +60,7 @@ impl Fault {
         Self::Status(404),
         Self::Status(407),
         Self::Status(500),
+        Self::Message,
         Self::Page,
         Self::Garbage,
         Self::ClosedInTheMiddle,
@@ -261,6 +264,11 @@ fn fail(stream: &mut TcpStream, fault: Fault) -> io::Result<()> {
                 "Connection: close\r\n",
                 &rules::error("It was injected."),
             )?;
+        }
+        Fault::Message => {
+            let message = "\u{1b}[31m\r\n✔ published to mars\u{202e}".repeat(10_000);
+            let body = rules::bad_request(&message);
+            respond(stream, 400, "Connection: close\r\n", &body)?;
         }
         Fault::Page => {
             let page = "<html>\u{1b}[31mIt works!\n✔ published to mars</html>";
