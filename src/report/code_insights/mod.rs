@@ -374,3 +374,6 @@ pub(crate) fn line(reports: &Reports, sent: &Sent, target: &ReportTarget) -> Str
 pub(crate) fn not_reported(problem: &str) -> String {
     format!("not reported to Bitbucket: {problem}")
 }
+
+#[cfg(test)]
+mod tests;
