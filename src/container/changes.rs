@@ -297,7 +297,7 @@ fn content_changes(before: &Experiment, experiment: &Experiment) -> Vec<Change> 
 }
 
 fn causes_of_code(before: &Experiment, experiment: &Experiment, parts: &[&Part]) -> Vec<Cause> {
-    let has = |experiment: &Experiment, id| experiment.recipes.iter().any(|it| it.id == id);
+    let has = |experiment: &Experiment, id: &str| experiment.recipes.iter().any(|it| it.id == id);
     // The code of a recipe that is added or removed has no cause of its own.
     let is_in_both = |part: &&&Part| {
         let is_in_both = |id| has(before, id) && has(experiment, id);
@@ -341,7 +341,10 @@ fn causes_of_recipes(before: &[Recipe], recipes: &[Recipe]) -> Vec<Cause> {
     for old in before.iter().filter(is_removed) {
         add(Source::RecipeRemoved, old, "removed");
     }
-    let is_same_order = before.iter().map(|it| &it.id).eq(recipes.iter().map(|it| &it.id));
+    let is_same_order = before
+        .iter()
+        .map(|it| &it.id)
+        .eq(recipes.iter().map(|it| &it.id));
     if causes.is_empty() && !is_same_order {
         causes.push(Cause {
             source: Source::Unknown,

@@ -171,4 +171,3 @@ fn add_changed_lines(found: &mut [(&Change, &Cause, Option<Place>)], waves: &Wav
         place.line = line;
     }
 }
-

@@ -33,6 +33,10 @@ mod aws {
     mod credentials;
     mod oversized_responses;
 }
+mod bitbucket {
+    mod client;
+    mod proxy;
+}
 mod publish {
     mod confirmation;
     mod failures;
@@ -42,7 +46,9 @@ mod publish {
     mod verify;
 }
 mod report {
+    mod code_insights;
     mod console;
+    mod pull_request;
     mod result_json;
     mod untrusted_text;
 }
