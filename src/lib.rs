@@ -21,6 +21,9 @@ mod container;
 /// How AWS is called: one request at a time.
 mod aws;
 
+/// Reports on a commit, as Bitbucket accepts them, and how they are sent.
+mod bitbucket;
+
 /// What is done, in order. It emits events and prints nothing.
 mod publish;
 
@@ -68,6 +71,7 @@ pub fn main() -> ! {
     }
     let result = run(command, &raw, &ending, &console);
     let exit = result.unwrap_or_else(|error| ending.of_error(&error));
+    ending.send_reports();
     ending.quit(exit)
 }
 

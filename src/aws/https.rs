@@ -133,7 +133,7 @@ fn pool(listener: impl ConnectionEventListener, trusted: TrustStore) -> Client {
 }
 
 /// What a connector must be given, although it uses none of these.
-fn components() -> RuntimeComponents {
+pub(crate) fn components() -> RuntimeComponents {
     let nowhere = StaticUriEndpointResolver::uri("http://localhost");
     RuntimeComponents::builder("connector")
         .with_auth_scheme(NoAuthScheme::new())

@@ -62,6 +62,8 @@ pub(crate) async fn dry_run(
         None if superseded.is_empty() => Exit::Published,
         None => Exit::Superseded,
     };
+    let problem = would_fail.map(ToString::to_string);
+    ending.prepare_reports(|reporter| reporter.of_dry_run(plan, &state, problem.as_deref()));
     Ok(ending.of_dry_run(exit, |console| {
         if let Some(reason) = would_fail {
             console.failure(&format!("{reason}\n{WOULD_FAIL}"));

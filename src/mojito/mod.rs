@@ -2,6 +2,7 @@
 
 pub(crate) mod config_js;
 pub(crate) mod cookies;
+pub(crate) mod config_yml;
 pub(crate) mod excerpt;
 pub(crate) mod experiment;
 pub(crate) mod in_order;
@@ -12,3 +13,4 @@ pub(crate) mod script;
 pub(crate) mod shares;
 pub(crate) mod value;
 pub(crate) mod waves;
+pub(crate) mod words;

@@ -136,7 +136,7 @@ fn is_store(url: &str) -> bool {
     url.starts_with("s3://")
 }
 
-fn headline(plan: &Plan, outcome: &Outcome, elapsed: Duration) -> String {
+pub(super) fn headline(plan: &Plan, outcome: &Outcome, elapsed: Duration) -> String {
     let time = duration(elapsed);
     let state = state(plan, outcome);
     match (outcome.exit, outcome.stopped_by) {

@@ -265,6 +265,24 @@ fn appearance_of_change(kind: ChangeKind) -> (char, &'static str, Style) {
     }
 }
 
+/// A change for a reviewer, who sees the experiment beside it: `10% → 50% of new visitors`.
+pub(super) fn change_in_words(kind: ChangeKind, detail: &str) -> String {
+    match kind {
+        ChangeKind::Ramps => format!("{detail} of new visitors"),
+        ChangeKind::Changes => format!("changes {detail}"),
+        ChangeKind::RemovedWhileStaged => detail.to_owned(),
+        kind => format!("{} ({detail})", appearance_of_change(kind).1),
+    }
+}
+
+/// A change in a line of its own: `ramps w1 Big button: 10% → 50%`.
+pub(super) fn change(change: &Change) -> String {
+    let (_, word, _) = appearance_of_change(change.kind);
+    let mut words = vec![word, &change.subject, &change.name];
+    words.retain(|word| !word.is_empty());
+    format!("{}: {}", words.join(" "), change.detail)
+}
+
 /// All changes in one line: `w3 starts, w1 ramps 10% → 50%`. `None` without changes.
 pub(crate) fn summary(changes: &Changes) -> Option<String> {
     let changes = changes.list.iter();

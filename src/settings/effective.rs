@@ -176,6 +176,12 @@ fn how(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             settings.public_url.as_ref().map(ToString::to_string),
         ),
         row(
+            "CODE_INSIGHTS",
+            given.code_insights.is_some(),
+            &settings.code_insights,
+            default.clone(),
+        ),
+        row(
             "ONLY_NEWER",
             given.only_newer.is_some(),
             &settings.only_newer,

@@ -1,7 +1,7 @@
 //! What `--help` says of each setting, in a line. Unit tests hold it to what is read.
 
 /// The settings of `pipe.yml`, in its order.
-pub(crate) const SETTINGS: [(&str, &str); 24] = [
+pub(crate) const SETTINGS: [(&str, &str); 25] = [
     (
         "AWS_ACCESS_KEY_ID",
         "a user's access key; else AWS's default chain",
@@ -56,6 +56,10 @@ pub(crate) const SETTINGS: [(&str, &str); 24] = [
     (
         "PUBLIC_URL",
         "the CDN's URL: shows changes, verifies afterwards",
+    ),
+    (
+        "CODE_INSIGHTS",
+        "`false`: no report on the commit in Bitbucket",
     ),
     (
         "ONLY_NEWER",

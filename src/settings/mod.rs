@@ -7,6 +7,7 @@ pub(crate) mod aws;
 pub(crate) mod aws_files;
 pub(crate) mod ca_bundle;
 pub(crate) mod cache_control;
+pub(crate) mod code_insights;
 pub(crate) mod effective;
 pub(crate) mod environment;
 pub(crate) mod help;
@@ -91,6 +92,7 @@ pub(crate) struct Settings {
     pub(crate) acl: Option<ObjectCannedAcl>,
     pub(crate) wait: bool,
     pub(crate) public_url: Option<Uri>,
+    pub(crate) code_insights: bool,
     pub(crate) only_newer: bool,
     pub(crate) max_size: Option<ByteSize>,
     pub(crate) validate: bool,
@@ -149,6 +151,7 @@ impl Settings {
         let wait = boolean("WAIT", &variables.wait, false);
         let only_newer = boolean("ONLY_NEWER", &variables.only_newer, false);
         let validate = boolean("VALIDATE", &variables.validate, true);
+        let code_insights = boolean("CODE_INSIGHTS", &variables.code_insights, true);
         // Its value was needed earlier (`Raw::debug`).
         boolean("DEBUG", &variables.debug, false);
         check_only_newer(problems, only_newer, flags.purpose, &build);
@@ -175,6 +178,7 @@ impl Settings {
             acl,
             wait,
             public_url,
+            code_insights,
             only_newer,
             max_size,
             validate,

@@ -127,6 +127,7 @@ pub(crate) struct RawSettings {
     pub(crate) acl: Option<String>,
     pub(crate) wait: Option<String>,
     pub(crate) public_url: Option<String>,
+    pub(crate) code_insights: Option<String>,
     pub(crate) only_newer: Option<String>,
     pub(crate) max_size: Option<String>,
     pub(crate) validate: Option<String>,
@@ -158,6 +159,7 @@ pub(crate) struct RawBuild {
     pub(crate) no_color: Option<String>,
     pub(crate) bitbucket_branch: Option<String>,
     pub(crate) bitbucket_build_number: Option<String>,
+    pub(crate) bitbucket_clone_dir: Option<String>,
     pub(crate) bitbucket_commit: Option<String>,
     pub(crate) bitbucket_deployment_environment: Option<String>,
     pub(crate) bitbucket_pipe_shared_storage_dir: Option<String>,
@@ -168,6 +170,8 @@ pub(crate) struct RawBuild {
     pub(crate) bitbucket_step_oidc_token: Option<String>,
     pub(crate) bitbucket_step_run_number: Option<String>,
     pub(crate) bitbucket_tag: Option<String>,
+    /// For tests: a proxy in place of the pipeline's.
+    pub(crate) code_insights_proxy: Option<String>,
 }
 
 /// Who may assume a role: Bitbucket's own variables, or by hand the flags of `policy --trust`.

@@ -1,4 +1,5 @@
-//! Echoed secrets: whatever AWS or a file has in it, in whatever encoding, no output of a run shows a secret of it.
+//! Echoed secrets: whatever AWS or a file has in it, in whatever encoding, no output of a run shows a secret of it,
+//! nor does a report to Bitbucket.
 //!
 //! `cargo test --test faults -- --ignored secrets` tries every encoding at every place.
 
@@ -9,6 +10,7 @@ use base64::Engine;
 use serde_json::{json, Value};
 
 use super::parallel::in_parallel;
+use crate::support::bitbucket::{Bitbucket, Received};
 use crate::support::harness::{local_aws, Case};
 
 /// Runs at the same time.
@@ -318,7 +320,8 @@ fn run(number: usize, form: Form, place: Place) {
     } else {
         &secret
     };
-    let case = place.prepare(case, &form.of(echoed));
+    let bitbucket = Bitbucket::start();
+    let case = place.prepare(case, &form.of(echoed)).reporting(&bitbucket);
     let ended = case.run();
     let what = format!("{form:?} at {place:?}, run {number}");
     assert!(
@@ -336,6 +339,15 @@ fn run(number: usize, form: Form, place: Place) {
             let content = fs::read_to_string(file.unwrap().path()).unwrap();
             assert_no_secret(&content, [&secret, &other], &what);
         }
+    }
+    let reported = bitbucket.requests();
+    assert_eq!(
+        reported.is_empty(),
+        matches!(place, Place::UploadId | Place::Argument),
+        "{what}"
+    );
+    for Received { head, body, .. } in reported {
+        assert_no_secret(&(head + &body), [&secret, &other], &what);
     }
 }
 

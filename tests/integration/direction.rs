@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders and files of `src/`, in the order of the work.
-const ORDER: [&str; 13] = [
+const ORDER: [&str; 14] = [
     "exit",
     "common",
     "mojito",
     "settings",
     "container",
     "aws",
+    "bitbucket",
     "publish",
     "report",
     "cli",

@@ -34,6 +34,10 @@ mod aws {
     mod credentials;
     mod oversized_responses;
 }
+mod bitbucket {
+    mod client;
+    mod proxy;
+}
 mod publish {
     mod confirmation;
     mod failures;
@@ -43,9 +47,11 @@ mod publish {
     mod verify;
 }
 mod report {
+    mod code_insights;
     mod console;
     mod markdown;
     mod output_variables;
+    mod pull_request;
     mod result_json;
     mod untrusted_text;
 }

@@ -13,6 +13,7 @@ use serde_json::{json, Value};
 use snapbox::{assert_data_eq, IntoData, Redactions};
 use tempfile::TempDir;
 
+use super::bitbucket::{Bitbucket, Received, COMMIT, REPOSITORY};
 use super::local_aws::{LocalAws, World};
 use super::run::Run;
 use super::sample;
@@ -34,6 +35,8 @@ pub(crate) struct Case {
     repository: TempDir,
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
+    /// What runs report to.
+    bitbucket: Option<Bitbucket>,
 }
 
 /// An object in the bucket, with all that a visitor gets.
@@ -133,6 +136,7 @@ impl Case {
             repository,
             environment,
             arguments: Vec::new(),
+            bitbucket: None,
         }
     }
 
@@ -232,16 +236,26 @@ impl Case {
         self
     }
 
-    /// Adds what Bitbucket sets in a build of a branch or a tag.
+    /// Adds what Bitbucket sets in a build of a branch or a tag. Nothing is reported, as all tests have one port for its proxy.
     pub(crate) fn in_bitbucket(self, name: &str, value: &str) -> Self {
+        self.in_build()
+            .env("CODE_INSIGHTS", "false")
+            .env(name, value)
+    }
+
+    /// Adds what Bitbucket sets in every build, and reports to it.
+    pub(crate) fn reporting(mut self, bitbucket: &Bitbucket) -> Self {
+        self.bitbucket = Some(bitbucket.clone());
+        self.in_build()
+            .unset("CODE_INSIGHTS")
+            .env("CODE_INSIGHTS_PROXY", &bitbucket.address)
+    }
+
+    fn in_build(self) -> Self {
         self.env("CI", "true")
             .env("BITBUCKET_BUILD_NUMBER", "57")
-            .env(
-                "BITBUCKET_COMMIT",
-                "1f2e3d4c5b6a79881f2e3d4c5b6a79881f2e3d4c",
-            )
-            .env("BITBUCKET_REPO_FULL_NAME", "acme/site")
-            .env(name, value)
+            .env("BITBUCKET_COMMIT", COMMIT)
+            .env("BITBUCKET_REPO_FULL_NAME", REPOSITORY)
     }
 
     pub(crate) fn environment(&self) -> &BTreeMap<String, String> {
@@ -391,11 +405,13 @@ impl Case {
         self.ended(self.command().output().expect("the binary starts"))
     }
 
-    /// What a run printed and how it ended. No secret may be in it.
+    /// What a run printed and how it ended. No secret may be in it, nor in what it reported.
     #[track_caller]
     pub(crate) fn ended(&self, output: Output) -> Ended {
         let text = String::from_utf8(output.stdout).expect("the output is UTF-8")
             + &String::from_utf8(output.stderr).expect("the output is UTF-8");
+        let reported = self.bitbucket.iter().flat_map(Bitbucket::requests);
+        let reported: Vec<Received> = reported.collect();
         let requests = self.requests();
         let of_requests = requests.iter().flat_map(|request| {
             let signature = request.authorization.split_once("Signature=");
@@ -409,6 +425,13 @@ impl Case {
                 secret.is_empty() || !text.contains(secret),
                 "a secret was printed:\n{text}"
             );
+            for Received { head, body, .. } in &reported {
+                let is_reported = head.contains(secret) || body.contains(secret);
+                assert!(
+                    secret.is_empty() || !is_reported,
+                    "a secret was reported:\n{head}{body}"
+                );
+            }
         }
         if let Some(path) = self.result_path() {
             assert_result_is_valid(&path);
@@ -536,6 +559,11 @@ impl Stored {
 }
 
 impl Ended {
+    /// The output with the names of `prints`.
+    pub(crate) fn redacted(&self) -> String {
+        self.redactions.redact(&self.output)
+    }
+
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.output);

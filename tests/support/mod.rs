@@ -1,5 +1,6 @@
 //! What the tests stand on: a local AWS, sample containers, the binary run as a case, and what stands between the two.
 
+pub(crate) mod bitbucket;
 pub(crate) mod cargo;
 pub(crate) mod docker;
 pub(crate) mod gate;
@@ -9,6 +10,7 @@ pub(crate) mod local_aws;
 pub(crate) mod measured;
 pub(crate) mod peak;
 pub(crate) mod proxy;
+pub(crate) mod pull_request;
 pub(crate) mod run;
 pub(crate) mod sample;
 pub(crate) mod settings;

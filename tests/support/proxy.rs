@@ -294,7 +294,7 @@ fn forward(upstream: &str, head: &str, body: &[u8]) -> io::Result<Response> {
 }
 
 /// Reads until the end of a head, and says where that is. `None` if the client is done.
-fn read_head(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<Option<usize>> {
+pub(super) fn read_head(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<Option<usize>> {
     loop {
         if let Some(end) = head_end(bytes) {
             return Ok(Some(end));
@@ -307,7 +307,11 @@ fn read_head(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<Option<u
     }
 }
 
-fn read_to(stream: &mut TcpStream, bytes: &mut Vec<u8>, length: usize) -> io::Result<()> {
+pub(super) fn read_to(
+    stream: &mut TcpStream,
+    bytes: &mut Vec<u8>,
+    length: usize,
+) -> io::Result<()> {
     let have = bytes.len();
     if have < length {
         bytes.resize(length, 0);
@@ -321,7 +325,7 @@ fn head_end(bytes: &[u8]) -> Option<usize> {
     Some(at + 4)
 }
 
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
         key.eq_ignore_ascii_case(name).then(|| value.trim())

@@ -1,0 +1,134 @@
+//! What a report says of the changes to a container: in its title, its details, its table and its annotations.
+
+use std::collections::BTreeSet;
+
+use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Severity, Url};
+use crate::common::layout::cut;
+use crate::container::changes::{ChangeKind, Changes};
+use crate::container::object::Container;
+use crate::publish::compare::NotCompared;
+use crate::publish::plan::Plan;
+use crate::report::notes::{Note, Weight};
+use crate::report::tables;
+use crate::settings::names::public_url_of;
+
+/// How many changes the details list. The annotations have all.
+const MAX_CHANGES: usize = 8;
+/// How wide a change is in the details.
+const MAX_CHANGE: usize = 160;
+
+/// What changes, in a few words.
+pub(super) fn phrase(compared: Option<&Result<Changes, NotCompared>>) -> String {
+    let changes = match compared {
+        Some(Ok(changes)) => changes,
+        Some(Err(not_compared)) if not_compared.nothing_published().is_some() => {
+            return "the first publish".to_owned();
+        }
+        Some(Err(_)) | None => return "not compared with what visitors get".to_owned(),
+    };
+    let has = |kind| changes.list.iter().any(|change| change.kind == kind);
+    match experiments_of(changes, |_| true) {
+        1 => "1 experiment changes".to_owned(),
+        number @ 2.. => format!("{number} experiments change"),
+        0 if has(ChangeKind::NotComparable) => "what visitors get cannot be compared".to_owned(),
+        0 if has(ChangeKind::SharedCode) => "the shared code changes".to_owned(),
+        0 if changes.is_same && has(ChangeKind::Header) => "only headers change".to_owned(),
+        0 if changes.is_same => "nothing changes".to_owned(),
+        0 if !changes.scripts_compared => "another file".to_owned(),
+        0 => "no experiment changes".to_owned(),
+    }
+}
+
+/// How many experiments have changes of certain kinds.
+fn experiments_of(changes: &Changes, is_wanted: impl Fn(ChangeKind) -> bool) -> usize {
+    let changes = changes.list.iter();
+    let changes = changes
+        .filter(|it| it.kind != ChangeKind::Header && !it.subject.is_empty() && is_wanted(it.kind));
+    let ids: BTreeSet<&str> = changes.map(|it| it.subject.as_str()).collect();
+    ids.len()
+}
+
+/// What changes, and what that means for visitors.
+pub(super) fn details(compared: Option<&Result<Changes, NotCompared>>) -> Vec<String> {
+    let changes = match compared {
+        Some(Ok(changes)) => changes,
+        Some(Err(not_compared)) => {
+            return vec![match not_compared.nothing_published() {
+                Some(_) => "nothing is published yet".to_owned(),
+                None => format!("not compared with what visitors get: {not_compared}"),
+            }]
+        }
+        None => return Vec::new(),
+    };
+    let shown = changes.list.iter();
+    let mut shown = shown.filter(|change| change.kind != ChangeKind::Size);
+    let listed = shown.by_ref().take(MAX_CHANGES);
+    let listed = listed.map(|change| cut(&format!("• {}", tables::change(change)), MAX_CHANGE));
+    let mut lines: Vec<String> = listed.collect();
+    let more = shown.count();
+    if more > 0 {
+        lines.push(format!("({more} more changes)"));
+    }
+    let consequences = changes.consequences.iter();
+    lines.extend(consequences.map(|it| it.sentence.clone()));
+    lines
+}
+
+/// The table of a report, as far as it is about the container: up to seven rows.
+pub(super) fn data(plan: &Plan, container: &Container, changes: Option<&Changes>) -> Vec<Datum> {
+    let settings = &plan.settings;
+    let count = |number: usize| number as u64;
+    let mut data = Vec::new();
+    if let Some(changes) = changes {
+        use ChangeKind::{Breaks, Resumes, Starts, Stops};
+        data.push(Datum::text("Compared with", &changes.live));
+        let starts = experiments_of(changes, |kind| matches!(kind, Starts | Resumes));
+        let stops = experiments_of(changes, |kind| matches!(kind, Stops | Breaks));
+        let all = experiments_of(changes, |_| true);
+        data.push(Datum::number("Experiments that start", count(starts)));
+        data.push(Datum::number("Experiments that stop", count(stops)));
+        let others = all.saturating_sub(starts + stops);
+        data.push(Datum::number(
+            "Experiments that change otherwise",
+            count(others),
+        ));
+    }
+    if let Some(script) = &container.script {
+        let experiments = script.experiments.iter();
+        let live = experiments.filter(|it| it.traffic.reaches_visitors());
+        data.push(Datum::number(
+            "Experiments live in this build",
+            count(live.count()),
+        ));
+    }
+    if let Some(object) = container.minified() {
+        let size = changes.and_then(|it| it.list.iter().find(|it| it.kind == ChangeKind::Size));
+        let size = match size {
+            Some(size) => size.detail.clone(),
+            None => format!("{} compressed", object.compressed_size()),
+        };
+        data.push(Datum::text("Size", &size));
+        if let Some(public_url) = &settings.public_url {
+            let url = public_url_of(public_url, &object.cdn_path);
+            data.push(Datum::link("Address", &url, Url::new(&url)));
+        }
+    }
+    data
+}
+
+/// A note at its place, which is in `folder` of the repository.
+pub(super) fn annotation(note: &Note, kind: AnnotationType, folder: Option<&str>) -> Annotation {
+    let severity = match note.weight {
+        Weight::High => Severity::High,
+        Weight::Medium => Severity::Medium,
+        Weight::Low => Severity::Low,
+    };
+    let annotation = Annotation::new(kind, severity, &note.summary, &note.details);
+    match (&note.place, folder) {
+        (Some(place), Some("")) => annotation.at(&place.path, place.line),
+        (Some(place), Some(folder)) => {
+            annotation.at(&format!("{folder}/{}", place.path), place.line)
+        }
+        _ => annotation,
+    }
+}

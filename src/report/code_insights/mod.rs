@@ -1,0 +1,386 @@
+//! The reports on a commit in Bitbucket, for people who read no build log: what changes for visitors, what that means for them,
+//! and how the run ended. One for each container and environment.
+//!
+//! A run that a signal stops has none, as it must end within a second.
+
+mod changes;
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{denied, notes, summary};
+use crate::bitbucket::client::Sent;
+use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Report, ReportId, Url, Verdict};
+use crate::common::printable::sanitize;
+use crate::container::changes::Changes;
+use crate::container::object::Container;
+use crate::container::InvalidFile;
+use crate::exit::Exit;
+use crate::mojito::waves::Waves;
+use crate::publish::outcome::Outcome;
+use crate::publish::plan::Plan;
+use crate::publish::state::{ContainerState, RunState};
+use crate::settings::code_insights::ReportTarget;
+use crate::settings::environment::Environment;
+use crate::settings::names::{public_url_of, s3_uri, ContainerName, Variant};
+use crate::settings::pipeline::{short, Build};
+use crate::settings::Settings;
+
+/// How many containers of a run have a report.
+const MAX_REPORTS: usize = 10;
+/// The start of each report's ID.
+const PREFIX: &str = env!("CARGO_PKG_NAME");
+
+/// The reports of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    pub(crate) list: Vec<Report>,
+    /// Earlier reports on the commit that no longer hold.
+    pub(crate) outdated: Vec<ReportId>,
+    /// How many containers have none.
+    left_out: usize,
+}
+
+/// What was to be published, once the settings are known.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    environment: Environment,
+    containers: Vec<ContainerName>,
+}
+
+impl Planned {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self {
+            environment: settings.environment,
+            containers: settings.target.containers.clone(),
+        }
+    }
+}
+
+/// Makes the reports of a run, by how it ended.
+#[derive(Clone, Copy)]
+pub(crate) struct Reporter<'a> {
+    pub(crate) target: &'a ReportTarget,
+    pub(crate) build: &'a Build,
+    pub(crate) elapsed: Duration,
+}
+
+/// What a report says of a container.
+struct Said {
+    verdict: Verdict,
+    /// What the title says after the environment.
+    what: String,
+    details: Vec<String>,
+    /// The rows of the table that only this end has.
+    data: Vec<Datum>,
+    annotations: Vec<Annotation>,
+}
+
+impl Reporter<'_> {
+    /// The reports of a publish.
+    pub(crate) fn of_run(&self, plan: &Plan, outcome: &Outcome) -> Reports {
+        let state = &outcome.state;
+        let headline = summary::headline(plan, outcome, self.elapsed);
+        let waves = Waves::read(Path::new("."));
+        let said = |container: &Container| {
+            let (verdict, mut what) = how_it_ended(plan, state, container);
+            if verdict == Verdict::Passed && state.superseded_by(container).is_none() {
+                let changes = changes::phrase(state.changes.get(&container.name));
+                what = format!("{what}, {changes}");
+            }
+            let error = error(plan, state, container).filter(|_| verdict == Verdict::Failed);
+            let lines = [headline.clone()].into_iter().chain(error).collect();
+            self.said(plan, state, &waves, container, (verdict, what, lines))
+        };
+        let failed =
+            |container: &Container| how_it_ended(plan, state, container).0 == Verdict::Failed;
+        self.of_plan(plan, state, failed, said)
+    }
+
+    /// The reports of a dry run. `problem` is why a publish would fail.
+    pub(crate) fn of_dry_run(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        problem: Option<&str>,
+    ) -> Reports {
+        let build = self.build.label();
+        let build = build.map_or_else(String::new, |build| format!(" of {build}"));
+        let environment = plan.settings.environment;
+        let headline = format!("preview{build} for {environment}: nothing is published by it");
+        let waves = Waves::read(Path::new("."));
+        let said = |container: &Container| {
+            let mut lines = vec![headline.clone()];
+            let (verdict, what) = match (problem, state.superseded_by(container)) {
+                (Some(problem), _) => {
+                    lines.push(format!("a publish would fail: {problem}"));
+                    (Verdict::Failed, "a publish would fail".to_owned())
+                }
+                (None, Some(build)) => (Verdict::Passed, newer(build)),
+                (None, None) => {
+                    let changes = changes::phrase(state.changes.get(&container.name));
+                    (Verdict::Passed, changes)
+                }
+            };
+            self.said(plan, state, &waves, container, (verdict, what, lines))
+        };
+        self.of_plan(plan, state, |_| false, said)
+    }
+
+    /// The reports of files that cannot be published. Nothing is published then, whichever container they belong to.
+    pub(crate) fn of_files(&self, planned: &Planned, files: &[InvalidFile]) -> Reports {
+        let is_of = |file: &&InvalidFile, name: &ContainerName| {
+            let names = [Variant::Minified, Variant::Pretty].map(|it| it.file_name(name));
+            let file = file.path.file_name();
+            names.iter().any(|it| file == Some(it.as_ref()))
+        };
+        let has_own = |name: &&ContainerName| files.iter().any(|it| is_of(&it, name));
+        let mut names: Vec<&ContainerName> = planned.containers.iter().collect();
+        names.sort_by_key(|name| !has_own(name));
+        self.of_names(planned.environment, &names, |name| {
+            let own: Vec<&InvalidFile> = files.iter().filter(|it| is_of(it, name)).collect();
+            let (what, shown): (_, Vec<&InvalidFile>) = match own[..] {
+                [] => (
+                    "not published, as another container is refused",
+                    files.iter().collect(),
+                ),
+                _ => ("refused", own.clone()),
+            };
+            let folder = self.target.folder.as_deref();
+            let bug = |file: &&InvalidFile| {
+                changes::annotation(&notes::of_file(file), AnnotationType::Bug, folder)
+            };
+            Said {
+                verdict: Verdict::Failed,
+                what: what.to_owned(),
+                details: shown.iter().map(ToString::to_string).collect(),
+                data: Vec::new(),
+                annotations: own.iter().map(bug).collect(),
+            }
+        })
+    }
+
+    /// The reports of a run that ended before its first upload for another reason.
+    pub(crate) fn of_error(&self, planned: Option<&Planned>, exit: Exit, message: &str) -> Reports {
+        let what = match exit {
+            Exit::Refused => "settings refused",
+            _ => "not published",
+        };
+        if let Some(planned) = planned {
+            let names: Vec<&ContainerName> = planned.containers.iter().collect();
+            let said = |_: &ContainerName| Said {
+                verdict: Verdict::Failed,
+                what: what.to_owned(),
+                details: vec![message.to_owned()],
+                data: Vec::new(),
+                annotations: Vec::new(),
+            };
+            return self.of_names(planned.environment, &names, said);
+        }
+        let title = format!("{PREFIX}: {what}");
+        let report = Report::new(early_id(), Verdict::Failed, &title, message)
+            .link(self.run_url())
+            .data([self.build(), self.duration()]);
+        Reports {
+            list: vec![report],
+            ..Reports::default()
+        }
+    }
+
+    /// What is said of a container however the run ended: what changes for visitors.
+    fn said(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        waves: &Waves,
+        container: &Container,
+        (verdict, what, mut details): (Verdict, String, Vec<String>),
+    ) -> Said {
+        let compared = state.changes.get(&container.name);
+        let changes = compared.and_then(|it| it.as_ref().ok());
+        let environment = plan.settings.environment;
+        let notes = |changes| notes::of_changes(environment, changes, waves);
+        let notes = changes.map_or_else(Vec::new, notes);
+        let folder = self.target.folder.as_deref();
+        let annotations = notes.iter();
+        let annotations =
+            annotations.map(|note| changes::annotation(note, AnnotationType::CodeSmell, folder));
+        details.extend(changes::details(compared));
+        Said {
+            verdict,
+            what,
+            details,
+            data: changes::data(plan, container, changes),
+            annotations: annotations.collect(),
+        }
+    }
+
+    /// The reports of those containers that failed, then of those that change.
+    fn of_plan(
+        &self,
+        plan: &Plan,
+        state: &RunState,
+        has_failed: impl Fn(&Container) -> bool,
+        said: impl Fn(&Container) -> Said,
+    ) -> Reports {
+        let is_unchanged = |container: &Container| {
+            let changes = state.changes.get(&container.name);
+            changes.is_some_and(|it| it.as_ref().is_ok_and(Changes::is_nothing))
+        };
+        let mut containers: Vec<&Container> = plan.containers.iter().collect();
+        containers.sort_by_cached_key(|it| (!has_failed(it), is_unchanged(it)));
+        let report = |container: &&Container| {
+            self.report(plan.settings.environment, &container.name, said(container))
+        };
+        reports(&containers, report)
+    }
+
+    /// The reports of containers of which nothing is known but their names.
+    fn of_names(
+        &self,
+        environment: Environment,
+        names: &[&ContainerName],
+        said: impl Fn(&ContainerName) -> Said,
+    ) -> Reports {
+        reports(names, |name| self.report(environment, name, said(name)))
+    }
+
+    fn report(&self, environment: Environment, name: &ContainerName, said: Said) -> Report {
+        let environment = environment.to_string();
+        let id = ReportId::new(&[PREFIX, &environment, name.as_str()]);
+        let title = format!("{} → {environment}: {}", sanitize(name.as_str()), said.what);
+        let data = [Datum::text("Environment", &environment), self.build()];
+        let data = data.into_iter().chain(said.data);
+        Report::new(id, said.verdict, &title, &said.details.join("\n"))
+            .link(self.run_url())
+            .data(data.chain([self.duration()]))
+            .annotations(said.annotations)
+    }
+
+    fn build(&self) -> Datum {
+        let label = self.build.label();
+        let label = label.unwrap_or_else(|| "this build".to_owned());
+        Datum::link("Build", &label, self.run_url())
+    }
+
+    fn duration(&self) -> Datum {
+        Datum::duration("Duration", self.elapsed)
+    }
+
+    /// The page of the pipeline's run.
+    fn run_url(&self) -> Option<Url> {
+        Url::new(&self.target.run_url())
+    }
+}
+
+/// The reports of the first containers.
+fn reports<T>(containers: &[T], report: impl Fn(&T) -> Report) -> Reports {
+    Reports {
+        list: containers.iter().take(MAX_REPORTS).map(report).collect(),
+        outdated: vec![early_id()],
+        left_out: containers.len().saturating_sub(MAX_REPORTS),
+    }
+}
+
+/// The ID of the report of a run whose containers are not known.
+fn early_id() -> ReportId {
+    ReportId::new(&[PREFIX])
+}
+
+/// How the run ended for a container.
+fn how_it_ended(plan: &Plan, state: &RunState, container: &Container) -> (Verdict, String) {
+    match state.container(container) {
+        ContainerState::Superseded => {
+            let build = state.superseded_by(container).unwrap_or_default();
+            return (Verdict::Passed, newer(build));
+        }
+        ContainerState::NotPublished => return (Verdict::Failed, "not published".to_owned()),
+        ContainerState::Unknown => {
+            return (
+                Verdict::Failed,
+                "not known whether it is published".to_owned(),
+            )
+        }
+        ContainerState::Published => {}
+    }
+    let failure = if !state.not_invalidated().is_empty() {
+        if state.may_be_invalidated() {
+            "published, but it is not known whether CloudFront was invalidated"
+        } else {
+            "published, but CloudFront was not invalidated"
+        }
+    } else if let Some(is_known) = unverified(plan, state, container) {
+        if is_known {
+            "published, but visitors do not get it yet"
+        } else {
+            "published, but not verified"
+        }
+    } else if plan.settings.wait && state.is_invalidating() {
+        "published, but CloudFront was not seen to complete the invalidation"
+    } else {
+        return (Verdict::Passed, "published".to_owned());
+    };
+    (Verdict::Failed, failure.to_owned())
+}
+
+fn newer(build: u64) -> String {
+    format!("not replaced, as the newer build {build} is live")
+}
+
+/// If a container was not seen at its URL or in the store, whether something else was.
+fn unverified(plan: &Plan, state: &RunState, container: &Container) -> Option<bool> {
+    let object = container.minified()?;
+    let settings = &plan.settings;
+    let public_url = settings.public_url.as_ref();
+    let public_url = public_url.map(|url| public_url_of(url, &object.cdn_path));
+    let stored = s3_uri(&settings.target.bucket, &object.key);
+    let urls = public_url.into_iter().chain([stored]);
+    let mut verifications = urls.filter_map(|url| state.verifications.get(&url));
+    let verification = verifications.find(|it| it.problem().is_some())?;
+    Some(verification.is_known_to_differ())
+}
+
+/// What went wrong with a container, or with all of them, and what to do.
+fn error(plan: &Plan, state: &RunState, container: &Container) -> Option<String> {
+    let uploads = container.objects.iter();
+    let own = uploads.filter_map(|it| state.uploads.get(&it.key)?.error());
+    let error = own.chain(state.errors()).next();
+    if let Some(error) = error {
+        let remedy = denied::remedy(error, plan, state);
+        return Some(format!("{error}\nwhat to do: {remedy}"));
+    }
+    let mut verifications = state.verifications.iter();
+    let (problem, remedy) =
+        verifications.find_map(|(url, it)| summary::why_not_verified(state, url, it))?;
+    Some(format!("{problem}\nwhat to do: {remedy}"))
+}
+
+/// What became of the reports, in a line of the log.
+pub(crate) fn line(reports: &Reports, sent: &Sent, target: &ReportTarget) -> String {
+    let commit = sanitize(&short(&target.commit));
+    let count = match sent.reports {
+        1 => "1 report".to_owned(),
+        number => format!("{number} reports"),
+    };
+    let left_out = match reports.left_out {
+        0 => String::new(),
+        1 => " (1 more container has none)".to_owned(),
+        more => format!(" ({more} more containers have none)"),
+    };
+    match (&sent.problem, sent.reports) {
+        (None, _) => format!("reported to Bitbucket: {count} on commit {commit}{left_out}"),
+        (Some(problem), 0) => not_reported(problem),
+        (Some(problem), number) => format!(
+            "reported to Bitbucket in part: {number} of {} reports on commit {commit}: {problem}",
+            reports.list.len()
+        ),
+    }
+}
+
+/// Why nothing is reported.
+pub(crate) fn not_reported(problem: &str) -> String {
+    format!("not reported to Bitbucket: {problem}")
+}
+
+#[cfg(test)]
+mod tests;
