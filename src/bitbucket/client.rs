@@ -5,6 +5,7 @@
 //! decided, is closed by then, so these requests do not pass it. Nothing depends on whether they succeed.
 
 use std::error::Error as _;
+use std::mem;
 use std::time::Duration;
 
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -16,7 +17,8 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use aws_smithy_types::body::SdkBody;
 use futures_util::future::{join, join_all};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Collected};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::{timeout_at, Instant};
@@ -33,8 +35,10 @@ use crate::settings::code_insights::{encoded, ReportTarget};
 /// How long all reports of a run may take together.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Bitbucket repeats what was sent: at most a hundred annotations with all their texts.
-const MAX_RESPONSE: ByteSize = ByteSize(5_000_000);
+/// Bitbucket's own error messages are a few hundred bytes.
+const MAX_ERROR: ByteSize = ByteSize(10_000);
+/// Its largest response repeats the annotations of a request, whose texts it may escape.
+const MAX_STORED: ByteSize = ByteSize(5_000_000);
 
 /// How many reports are on the commit now, and if it is not all of them, why.
 #[derive(Debug, Eq, PartialEq)]
@@ -123,21 +127,22 @@ impl Commit<'_> {
             let cause = error.source().map_or_else(|| causes(&error), causes);
             format!("{} did not respond: {cause}", sanitize(&self.target.proxy))
         })?;
-        let status = response.status();
-        // What is to be deleted is mostly not there.
-        if (method, status.as_u16()) == ("DELETE", 404) {
-            return Ok(());
+        let status = response.status().as_u16();
+        match (method, status) {
+            // What is to be deleted is mostly not there.
+            ("DELETE", 404) | (_, 204) => Ok(()),
+            (_, 200..300) => {
+                // Bitbucket returns what it has stored.
+                let json = json::<IgnoredAny>(response, MAX_STORED).await;
+                json.map(drop)
+                    .ok_or_else(|| format!("{method}: the response did not come from Bitbucket"))
+            }
+            _ => {
+                let message = json(response, MAX_ERROR).await.as_ref().and_then(message);
+                let message = message.map_or_else(String::new, |it| format!(": {it}"));
+                Err(format!("{method} failed with HTTP {status}{message}"))
+            }
         }
-        let json = json(response).await;
-        let problem = match json {
-            Ok(_) if status.is_success() => return Ok(()),
-            Ok(json) => message(&json).map_or_else(String::new, |it| format!(": {it}")),
-            Err(problem) => format!(": {problem}"),
-        };
-        Err(format!(
-            "{method} failed with HTTP {}{problem}",
-            status.as_u16()
-        ))
     }
 
     fn url(&self, id: &ReportId) -> String {
@@ -173,21 +178,204 @@ fn request<T: Serialize + ?Sized>(
     Ok(request)
 }
 
+/// What a response holds, if it is JSON.
+async fn json<T: DeserializeOwned>(mut response: HttpResponse, limit: ByteSize) -> Option<T> {
+    let body = mem::replace(response.body_mut(), SdkBody::taken());
+    let body = limited_body(body, limit).collect().await.ok();
+    serde_json::from_slice(&body.map(Collected::to_bytes)?).ok()
+}
+
 /// What Bitbucket says about a request that it refuses, in either of its two forms.
 fn message(json: &Value) -> Option<String> {
-    let message = json.get("message");
-    let message = message.or_else(|| json.pointer("/error/message"));
+    let message = json
+        .get("message")
+        .or_else(|| json.pointer("/error/message"));
     message.and_then(Value::as_str).map(sanitize)
 }
 
-/// The whole response, which is JSON if it is Bitbucket's, or nothing. Another program at the proxy's address may respond with
-/// success to anything.
-async fn json(mut response: HttpResponse) -> Result<Value, String> {
-    let body = std::mem::replace(response.body_mut(), SdkBody::taken());
-    let body = limited_body(body, MAX_RESPONSE).collect().await;
-    let body = body.map_err(|error| causes(&*error))?.to_bytes();
-    if body.is_empty() {
-        return Ok(Value::Null);
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::mpsc::{unbounded_channel, UnboundedReceiver, UnboundedSender};
+
+    use super::*;
+    use crate::bitbucket::report::{Annotation, AnnotationType, Severity, Verdict};
+
+    /// A proxy that answers each request line with a whole response, or never, and what it was sent.
+    async fn proxy(
+        answer: impl Fn(&str) -> Option<&'static str> + Clone + Send + 'static,
+    ) -> (String, UnboundedReceiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (requests, received) = unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, answer.clone(), requests.clone()));
+            }
+        });
+        (address, received)
     }
-    serde_json::from_slice(&body).map_err(|_| "the response did not come from Bitbucket".to_owned())
+
+    async fn serve(
+        stream: TcpStream,
+        answer: impl Fn(&str) -> Option<&'static str>,
+        requests: UnboundedSender<String>,
+    ) {
+        let mut stream = BufReader::new(stream);
+        let (mut head, mut line, mut length) = (String::new(), String::new(), 0);
+        while stream.read_line(&mut line).await.is_ok_and(|read| read > 2) {
+            let header = line.trim_end().to_ascii_lowercase();
+            if let Some(value) = header.strip_prefix("content-length: ") {
+                length = value.parse().unwrap();
+            }
+            head.push_str(&mem::take(&mut line));
+        }
+        let mut body = vec![0; length];
+        stream.read_exact(&mut body).await.unwrap();
+        let answer = answer(head.lines().next().unwrap_or_default());
+        head.push_str(&String::from_utf8(body).unwrap());
+        let _ = requests.send(head);
+        match answer {
+            Some(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+            None => std::future::pending().await,
+        }
+    }
+
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+    const NOT_FOUND: &str =
+        "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+
+    fn target(proxy: String) -> ReportTarget {
+        ReportTarget {
+            proxy,
+            workspace: "{acme}".to_owned(),
+            repository: "my site?".to_owned(),
+            commit: "1f2e3d4c".to_owned(),
+            build_number: "57".to_owned(),
+            folder: Some(String::new()),
+        }
+    }
+
+    fn report(name: &str, annotations: usize) -> Report {
+        let annotation = |number| {
+            let summary = format!("note {number}");
+            Annotation::new(AnnotationType::CodeSmell, Severity::Low, &summary, "")
+        };
+        Report::new(ReportId::new(&[name]), Verdict::Passed, "title", "details")
+            .annotations((0..annotations).map(annotation))
+    }
+
+    #[tokio::test]
+    async fn a_report_is_deleted_put_and_then_annotated_a_hundred_at_a_time() {
+        let answer = |line: &str| {
+            Some(if line.starts_with("DELETE") {
+                NOT_FOUND
+            } else {
+                OK
+            })
+        };
+        let (address, mut received) = proxy(answer).await;
+        let sent = send(&target(address), &[report("a", 250)], &[]).await;
+        let (reports, problem) = (1, None);
+        assert_eq!(sent, Sent { reports, problem });
+        let mut lines = String::new();
+        received.close();
+        while let Some(request) = received.recv().await {
+            let (head, body) = request.rsplit_once("\r\n").unwrap();
+            let annotations = body.matches("external_id").count();
+            writeln!(lines, "{} {annotations}", head.lines().next().unwrap()).unwrap();
+            for header in ["authorization", "cookie", "x-amz", "amz-sdk"] {
+                assert!(!head.to_ascii_lowercase().contains(header), "{head}");
+            }
+            assert!(head.contains("\r\nhost: api.bitbucket.org"), "{head}");
+        }
+        let url = "http://api.bitbucket.org/2.0/repositories/%7Bacme%7D/my%20site%3F/commit/1f2e3d4c/reports/a";
+        let expected = format!(
+            "DELETE {url} HTTP/1.1 0\nPUT {url} HTTP/1.1 0\nPOST {url}/annotations HTTP/1.1 100\n\
+             POST {url}/annotations HTTP/1.1 100\nPOST {url}/annotations HTTP/1.1 50\n"
+        );
+        assert_eq!(lines, expected);
+    }
+
+    #[tokio::test]
+    async fn outdated_reports_are_deleted_and_one_that_fails_keeps_no_other_from_being_sent() {
+        let answer = |line: &str| {
+            let is_refused = line.starts_with("PUT") && line.contains("/reports/b ");
+            Some(if is_refused {
+                "HTTP/1.1 400 Bad Request\r\ncontent-length: 40\r\nconnection: close\r\n\r\n{\"key\":\"k\",\"message\":\"The \\u001b title\"}"
+            } else {
+                OK
+            })
+        };
+        let (address, mut received) = proxy(answer).await;
+        let reports = ["a", "b", "c"].map(|name| report(name, 0));
+        let outdated = [ReportId::new(&["old"])];
+        let sent = send(&target(address), &reports, &outdated).await;
+        let problem = Some("PUT failed with HTTP 400: The \u{fffd} title".to_owned());
+        assert_eq!(
+            sent,
+            Sent {
+                reports: 2,
+                problem
+            }
+        );
+        received.close();
+        let mut lines = Vec::new();
+        while let Some(request) = received.recv().await {
+            lines.push(request.lines().next().unwrap().to_owned());
+        }
+        let is_of_old = |line: &&String| line.contains("/reports/old ");
+        let of_old: Vec<&String> = lines.iter().filter(is_of_old).collect();
+        assert!(
+            matches!(of_old[..], [line] if line.starts_with("DELETE ")),
+            "{lines:?}"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_not_bitbuckets_is_no_success() {
+        for response in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 15\r\nconnection: close\r\n\r\n<!doctype html>",
+            "HTTP/1.1 200 OK\r\ncontent-length: 99\r\nconnection: close\r\n\r\n{}",
+            "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1/\r\ncontent-length: 0\r\n\r\n",
+            "nonsense\r\n\r\n",
+            "",
+        ] {
+            let (address, _received) = proxy(move |_| Some(response)).await;
+            let sent = send(&target(address), &[report("a", 1)], &[]).await;
+            assert_eq!(sent.reports, 0, "{response}");
+            let problem = sent.problem.unwrap();
+            assert!(!problem.contains(char::is_control), "{problem}");
+        }
+    }
+
+    #[tokio::test]
+    async fn all_reports_together_have_three_seconds() {
+        let (address, mut received) = proxy(|_| None).await;
+        let reports = ["a", "b"].map(|name| report(name, 0));
+        let target = target(address);
+        let outdated = [ReportId::new(&["old"])];
+        let sending = send(&target, &reports, &outdated);
+        let asked = async {
+            for _ in 0..3 {
+                received.recv().await;
+            }
+            tokio::time::pause();
+            Instant::now()
+        };
+        let (sent, start) = join(sending, asked).await;
+        assert!(start.elapsed() <= TIMEOUT, "{:?}", start.elapsed());
+        let problem = Some("no response within 3 s".to_owned());
+        assert_eq!(
+            sent,
+            Sent {
+                reports: 0,
+                problem
+            }
+        );
+    }
 }
