@@ -1,7 +1,7 @@
 //! Reads files up to a size limit and within a time limit, since a path may lead to a disk image, a pipe, `/dev/zero`,
 //! `/proc/kmsg`, or a file system that hangs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -63,6 +63,29 @@ pub(crate) fn read_with(path: &Path, limit: ByteSize, links: Links) -> Result<Ve
     in_time(&LEFT, move || read_to_end(&path, limit, links))
 }
 
+/// The names of the folders and of the files in a folder, sorted, without links. At most `max` entries are looked at.
+pub(crate) fn entries(path: &Path, max: usize) -> Result<(Vec<String>, Vec<String>), FileError> {
+    let path = path.to_owned();
+    in_time(&LEFT, move || {
+        let (mut folders, mut files) = (Vec::new(), Vec::new());
+        for entry in fs::read_dir(path)?.take(max) {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            if kind.is_dir() {
+                folders.push(name);
+            } else if kind.is_file() {
+                files.push(name);
+            }
+        }
+        folders.sort();
+        files.sort();
+        Ok((folders, files))
+    })
+}
+
 /// Reads on a thread of its own. If time runs out, that thread is abandoned, as nothing can interrupt it.
 fn in_time<T: Send + 'static>(
     left: &Mutex<Duration>,
@@ -118,7 +141,6 @@ fn read_opened(file: File, limit: ByteSize) -> Result<Vec<u8>, FileError> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
     use std::process::Command;

@@ -9,8 +9,11 @@ use super::object::Object;
 use super::served::ServedContainer;
 use crate::common::byte_size::ByteSize;
 use crate::common::printable::sanitize;
-use crate::mojito::experiment::{describe_recipes, Experiment, Part, Percent, Traffic};
+use crate::mojito::experiment::{
+    describe_recipes, Experiment, Part, Percent, Recipe, RecipeShare, Traffic,
+};
 use crate::mojito::script::Script;
+use crate::mojito::words::WordChanges;
 use crate::settings::cache_control::CacheControl;
 
 /// The changes relative to the live container.
@@ -38,6 +41,9 @@ pub(crate) struct Change {
     /// The experiment's name.
     pub(crate) name: String,
     pub(crate) detail: String,
+    /// Whether visitors had the experiment, or get it.
+    #[serde(skip)]
+    pub(crate) is_live: bool,
     /// What in the experiment's sources causes it.
     #[serde(skip)]
     pub(crate) causes: Vec<Cause>,
@@ -45,15 +51,32 @@ pub(crate) struct Change {
 
 /// What in an experiment's sources causes a change.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Cause {
-    /// The property `state`, or that the experiment is added or removed.
+pub(crate) struct Cause {
+    pub(crate) source: Source,
+    /// What changes: `10% → 50%`, ``js of `Blue` ``.
+    pub(crate) detail: String,
+}
+
+/// The part of an experiment's sources that causes a change.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Source {
+    /// The property `state`, or that the experiment is added.
     State,
+    /// The experiment is not in the container any more: its `state` is `inactive`, or its sources are gone.
+    Removed,
     SampleRate,
+    /// `divertTo`, which is there or not.
     DivertTo,
     Name,
-    /// The recipe with this id: it is added, removed, renamed, or has another sample rate.
-    Recipe(String),
-    Code(Part),
+    RecipeAdded(String),
+    RecipeRemoved,
+    RecipeName(String),
+    /// With the share that the recipe gets now.
+    RecipeShare(String, RecipeShare),
+    /// Without words if the part is added or removed.
+    Code(Part, Option<WordChanges>),
+    /// Not known.
+    Unknown,
 }
 
 /// The kind of a change, in listing order.
@@ -148,6 +171,7 @@ impl Change {
             subject: subject.to_owned(),
             name: String::new(),
             detail: detail.into(),
+            is_live: false,
             causes: Vec::new(),
         }
     }
@@ -155,8 +179,16 @@ impl Change {
     fn of(experiment: &Experiment, kind: ChangeKind, detail: impl Into<String>) -> Self {
         Self {
             name: experiment.name.clone(),
+            is_live: experiment.traffic.reaches_visitors(),
             ..Self::new(kind, &experiment.id, detail)
         }
+    }
+
+    /// One with one cause.
+    fn by(self, source: Source) -> Self {
+        let detail = self.detail.clone();
+        let causes = vec![Cause { source, detail }];
+        Self { causes, ..self }
     }
 }
 
@@ -184,7 +216,7 @@ fn between_scripts(old: &Script, new: &Script) -> Vec<Change> {
                 format!("{} → removed", experiment.describe_traffic()),
             ),
         };
-        changes.push(Change::of(experiment, kind, detail));
+        changes.push(Change::of(experiment, kind, detail).by(Source::Removed));
     }
     if old.shared_code != new.shared_code {
         let version = |script: &Script| script.build_info.as_ref()?.mojito_version.clone();
@@ -217,28 +249,107 @@ fn traffic_change(before: Option<&Experiment>, experiment: &Experiment) -> Optio
         None if kind == ChangeKind::Breaks => format!("new; {now}"),
         None => now,
     };
-    Some(Change::of(experiment, kind, detail))
+    let source = cause_of_traffic(before.map(|it| &it.traffic), &experiment.traffic);
+    let change = Change::of(experiment, kind, detail).by(source);
+    let is_live = change.is_live || had_visitors;
+    Some(Change { is_live, ..change })
+}
+
+fn cause_of_traffic(before: Option<&Traffic>, now: &Traffic) -> Source {
+    match (before, now) {
+        (None, _) => Source::State,
+        (Some(Traffic::Broken { .. } | Traffic::Dynamic), _) => Source::Unknown,
+        (_, Traffic::Broken { .. } | Traffic::Dynamic) => Source::Unknown,
+        // In staging, neither of the others counts.
+        (Some(Traffic::Staged), _) | (_, Traffic::Staged) => Source::State,
+        (Some(Traffic::Diverted { .. }), _) | (_, Traffic::Diverted { .. }) => Source::DivertTo,
+        (Some(Traffic::Live { .. }), Traffic::Live { .. }) => Source::SampleRate,
+    }
 }
 
 fn content_changes(before: &Experiment, experiment: &Experiment) -> Vec<Change> {
     let mut changes = Vec::new();
     let parts: BTreeSet<&Part> = before.code.keys().chain(experiment.code.keys()).collect();
+    let is_changed = |part: &&Part| before.code.get(*part) != experiment.code.get(*part);
+    let parts: Vec<&Part> = parts.into_iter().filter(is_changed).collect();
     let mut details: Vec<String> = parts
-        .into_iter()
-        .filter(|part| before.code.get(*part) != experiment.code.get(*part))
-        .map(|part| experiment.describe_part(part))
+        .iter()
+        .map(|it| experiment.describe_part(it))
         .collect();
-    if before.recipes != experiment.recipes {
+    let mut causes = causes_of_code(before, experiment, &parts);
+    let of_recipes = causes_of_recipes(&before.recipes, &experiment.recipes);
+    if !of_recipes.is_empty() {
         let [old, new] = [before, experiment].map(|it| describe_recipes(&it.recipes));
         details.push(format!("recipes {old} → {new}"));
+        causes.extend(of_recipes);
     }
     if !details.is_empty() {
         let detail = details.join(", ");
-        changes.push(Change::of(experiment, ChangeKind::Changes, detail));
+        let change = Change::of(experiment, ChangeKind::Changes, detail);
+        changes.push(Change { causes, ..change });
     }
     if before.name != experiment.name {
         let detail = format!("was {}", before.name);
-        changes.push(Change::of(experiment, ChangeKind::Renamed, detail));
+        let change = Change::of(experiment, ChangeKind::Renamed, detail);
+        changes.push(change.by(Source::Name));
     }
     changes
+}
+
+fn causes_of_code(before: &Experiment, experiment: &Experiment, parts: &[&Part]) -> Vec<Cause> {
+    let has = |experiment: &Experiment, id: &str| experiment.recipes.iter().any(|it| it.id == id);
+    // The code of a recipe that is added or removed has no cause of its own.
+    let is_in_both = |part: &&&Part| {
+        let is_in_both = |id| has(before, id) && has(experiment, id);
+        part.recipe().is_none_or(is_in_both)
+    };
+    let cause = |part: &&Part| {
+        let both = before.code.get(*part).zip(experiment.code.get(*part));
+        let words = both.map(|(old, new)| WordChanges::between(old, new));
+        Cause {
+            source: Source::Code((*part).clone(), words),
+            detail: experiment.describe_part(part),
+        }
+    };
+    parts.iter().filter(is_in_both).map(cause).collect()
+}
+
+fn causes_of_recipes(before: &[Recipe], recipes: &[Recipe]) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    let mut add = |source, recipe: &Recipe, what: &str| {
+        let detail = format!("recipe `{}` ({what})", recipe.name);
+        causes.push(Cause { source, detail });
+    };
+    for recipe in recipes {
+        let id = &recipe.id;
+        let Some(old) = before.iter().find(|old| old.id == *id) else {
+            add(Source::RecipeAdded(id.clone()), recipe, "added");
+            continue;
+        };
+        if old.name != recipe.name {
+            let source = Source::RecipeName(id.clone());
+            add(source, recipe, &format!("was `{}`", old.name));
+        }
+        let [before, now] = [old, recipe].map(|it| it.share.to_string());
+        // Sums of rates have noise, so shares that look alike are the same.
+        if before != now {
+            let source = Source::RecipeShare(id.clone(), recipe.share);
+            add(source, recipe, &format!("{before} → {now}"));
+        }
+    }
+    let is_removed = |old: &&Recipe| !recipes.iter().any(|it| it.id == old.id);
+    for old in before.iter().filter(is_removed) {
+        add(Source::RecipeRemoved, old, "removed");
+    }
+    let is_same_order = before
+        .iter()
+        .map(|it| &it.id)
+        .eq(recipes.iter().map(|it| &it.id));
+    if causes.is_empty() && !is_same_order {
+        causes.push(Cause {
+            source: Source::Unknown,
+            detail: "the order of the recipes".to_owned(),
+        });
+    }
+    causes
 }

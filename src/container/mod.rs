@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod consequences;
 pub(crate) mod gzip;
 pub(crate) mod object;
+mod places;
 pub(crate) mod served;
 pub(crate) mod validate;
 
@@ -21,12 +22,14 @@ use thiserror::Error;
 
 use self::gzip::Gzip;
 use self::object::{Container, Object};
+use self::validate::Problem;
 use crate::common::bounded_file::{self, FileError};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::columns;
 use crate::common::printable::sanitize_message;
 use crate::mojito::experiment::{Experiment, Percent};
 use crate::mojito::script::Script;
+use crate::mojito::waves::Place;
 use crate::settings::names::{ContainerName, Variant};
 use crate::settings::Settings;
 
@@ -41,10 +44,18 @@ const MAX_EXPERIMENTS: usize = 5;
 
 /// A file that cannot be published.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{}` {problem}", sanitize_message(&.path.display().to_string()))]
+#[error("`{}` {problem}{}", sanitize_message(&.path.display().to_string()), in_sources(.place.as_ref()))]
 pub(crate) struct InvalidFile {
     pub(crate) path: PathBuf,
     pub(crate) problem: String,
+    /// The line of a syntax error.
+    pub(crate) line: Option<String>,
+    /// Where that line is in the sources.
+    pub(crate) place: Option<Place>,
+}
+
+fn in_sources(place: Option<&Place>) -> String {
+    place.map_or_else(String::new, |place| format!("\nthe line is from `{place}`"))
 }
 
 /// Reads, checks and compresses every file that is to be published.
@@ -55,7 +66,11 @@ pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<InvalidFil
 fn read_until(deadline: Instant, settings: &Settings) -> Result<Vec<Container>, Vec<InvalidFile>> {
     let read = |gzip: &mut Gzip, name: &_| read_container(name, deadline, settings, gzip);
     let containers = map_in_parallel(&settings.target.containers, read);
-    all(containers).map_err(|invalid| invalid.concat())
+    all(containers).map_err(|invalid| {
+        let mut invalid = invalid.concat();
+        places::find(&mut invalid, settings, Path::new("."));
+        invalid
+    })
 }
 
 /// All values, or all problems.
@@ -111,8 +126,14 @@ fn read_container(
         let path = settings.local_path.join(variant.file_name(name));
         let read = in_time(deadline)
             .and_then(|()| read_file(&path, variant))
+            .map_err(Problem::from)
             .and_then(|content| prepare(&content, &path, name, variant, settings, gzip));
-        read.map_err(|problem| InvalidFile { path, problem })
+        read.map_err(|Problem { text, line }| InvalidFile {
+            path,
+            problem: text,
+            line,
+            place: None,
+        })
     }))?;
     let (objects, scripts): (Vec<_>, Vec<_>) = files.into_iter().unzip();
     let mut scripts: Vec<Script> = scripts.into_iter().flatten().collect();
@@ -145,7 +166,7 @@ pub(crate) fn prepare(
     variant: Variant,
     settings: &Settings,
     gzip: &mut Gzip,
-) -> Result<(Object, Option<Script>), String> {
+) -> Result<(Object, Option<Script>), Problem> {
     let text = check_text(content)?;
     let validate = || validate::validate(path, text, name);
     let script = settings.validate.then(validate).transpose()?;

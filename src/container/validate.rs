@@ -5,28 +5,52 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use crate::common::layout::cut;
 use crate::mojito::excerpt::excerpt;
 use crate::mojito::experiment::{Experiment, Recipe, Traffic, UNKNOWN_ID};
 use crate::mojito::script::{self, Script, SyntaxError, SyntaxErrorKind};
 use crate::settings::names::ContainerName;
 use crate::settings::pipeline::Build;
 
+/// Far longer than a line of a source. Those of minified files have hundreds of thousands of characters.
+const MAX_LINE: usize = 2_000;
+
 const HOW_TO_PUBLISH: &str = "\nto publish it anyway, set `VALIDATE` to `false`";
 
+/// Why a file cannot be published.
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    /// A predicate, to follow the file's name.
+    pub(crate) text: String,
+    /// The line of a syntax error.
+    pub(crate) line: Option<String>,
+}
+
+impl From<String> for Problem {
+    fn from(text: String) -> Self {
+        Self { text, line: None }
+    }
+}
+
 /// Parses the script of a container. The error says why it must not be published.
-pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<Script, String> {
-    let script = script::read(text).map_err(|error| explain(path, text, &error))?;
+pub(crate) fn validate(path: &Path, text: &str, name: &ContainerName) -> Result<Script, Problem> {
+    let script = script::read(text).map_err(|error| Problem {
+        text: explain(path, text, &error),
+        line: error.line(text).map(|line| cut(line, MAX_LINE)),
+    })?;
     if !script.is_mojito {
-        return Err(format!(
+        let text = format!(
             "is not a Mojito container, as it neither defines `Mojito` nor uses it\ncheck `CONTAINER_NAME`{HOW_TO_PUBLISH}"
-        ));
+        );
+        return Err(text.into());
     }
     let info = script.build_info.as_ref();
     match info.and_then(|info| info.container.as_deref()) {
         Some(built_as) if built_as != name.as_str() => Err(format!(
             "was built as container `{built_as}` (`Mojito.buildInfo`)\n\
              set `containerName` in `config.js` to `{name}` and rebuild, or check `CONTAINER_NAME`{HOW_TO_PUBLISH}"
-        )),
+        )
+        .into()),
         _ => Ok(script),
     }
 }
@@ -47,8 +71,7 @@ fn explain(path: &Path, text: &str, error: &SyntaxError) -> String {
         );
     }
     let shown = excerpt(path, text, place.clone());
-    let before = &text[..text.floor_char_boundary(place.start)];
-    let line = &text[before.rfind('\n').map_or(0, |at| at + 1)..];
+    let line = error.line(text).unwrap_or_default();
     let explanation = if line.starts_with("<<<<<<< ") || line.starts_with(">>>>>>> ") {
         "has an unresolved merge conflict"
     } else if error.kind == SyntaxErrorKind::Module {
@@ -181,7 +204,9 @@ mod tests {
         #[track_caller]
         fn case(text: &str, explanation: &str) {
             let name = ContainerName::parse("mojito").unwrap();
-            let error = validate(Path::new("mojito.js"), text, &name).unwrap_err();
+            let error = validate(Path::new("mojito.js"), text, &name)
+                .unwrap_err()
+                .text;
             assert!(error.starts_with(explanation), "{error}");
             assert!(!error.contains('\u{1b}'), "{error}");
         }

@@ -139,7 +139,7 @@ pub fn container(data: &[u8]) {
         let settings = valid_settings(Some((setting, value)));
         let name = &settings.target.containers[0];
         match container::prepare(data, path, name, Variant::Minified, &settings, &mut gzip) {
-            Err(problem) => assert_printable(&problem, 0),
+            Err(problem) => assert_printable(&problem.text, 0),
             Ok((object, script)) => {
                 let content = gzip::decompress(&object.body, MAX_FILE);
                 assert_eq!(content.as_deref(), Ok(data));

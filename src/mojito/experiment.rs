@@ -6,6 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 
+use super::words::CodeDigest;
 use crate::common::printable::sanitize;
 
 /// Stands for the id of an experiment that has none, or whose id is computed.
@@ -34,9 +35,8 @@ pub(crate) struct Experiment {
     #[borsh(skip)]
     #[serde(skip)]
     pub(crate) keeps_decisions: bool,
-    /// A hash of each part of its code.
     #[serde(skip)]
-    pub(crate) code: BTreeMap<Part, u64>,
+    pub(crate) code: BTreeMap<Part, CodeDigest>,
     #[borsh(skip)]
     #[serde(skip)]
     pub(crate) place: Place,
@@ -69,6 +69,16 @@ impl Part {
             recipe: recipe.map(sanitize),
             name: sanitize(name),
         }
+    }
+
+    /// The id of the recipe whose code this is.
+    pub(crate) fn recipe(&self) -> Option<&str> {
+        self.recipe.as_deref()
+    }
+
+    /// The name of the property.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 }
 
@@ -113,6 +123,16 @@ impl From<RecipeShare> for Option<f64> {
         match share {
             RecipeShare::Exact(share) => Some(share),
             RecipeShare::Equal | RecipeShare::Dynamic => None,
+        }
+    }
+}
+
+impl Display for RecipeShare {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Equal => f.write_str("an equal share"),
+            Self::Exact(share) => Percent(*share).fmt(f),
+            Self::Dynamic => f.write_str("computed by code"),
         }
     }
 }

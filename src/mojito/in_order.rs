@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::experiment::{Experiment, Part, Throw, Traffic};
+use super::words::CodeDigest;
 
 /// Runs them one after the other.
 ///
@@ -61,7 +62,11 @@ fn keep_changes_visible(experiment: &mut Experiment) {
     let mut hasher = DefaultHasher::new();
     format!("{:?}", experiment.traffic).hash(&mut hasher);
     let part = Part::new(None, name);
-    experiment.code.insert(part, hasher.finish());
+    let code = CodeDigest {
+        hash: hasher.finish(),
+        words: Vec::new(),
+    };
+    experiment.code.insert(part, code);
 }
 
 /// How many experiments after the first of these do not run if Mojito throws at it.

@@ -1,6 +1,7 @@
 //! Parses Mojito's own files: `config.js`, and the script of a container with its experiments.
 
 pub(crate) mod config_js;
+pub(crate) mod config_yml;
 pub(crate) mod excerpt;
 pub(crate) mod experiment;
 pub(crate) mod in_order;
@@ -11,3 +12,4 @@ pub(crate) mod script;
 pub(crate) mod shares;
 pub(crate) mod value;
 pub(crate) mod waves;
+pub(crate) mod words;

@@ -9,6 +9,7 @@ use super::experiment::{Experiment, Part, Place, Throw, Traffic, UNKNOWN_ID};
 use super::library::Library;
 use super::recipes::Recipes;
 use super::value::{Properties, Value};
+use super::words::CodeDigest;
 use crate::common::printable::sanitize;
 
 /// The properties that decide whether an experiment runs, and for whom.
@@ -27,7 +28,7 @@ pub(crate) struct Written {
     /// `None` if the value is computed.
     pub(crate) properties: Properties,
     pub(crate) recipes: Recipes,
-    pub(crate) code: BTreeMap<Part, u64>,
+    pub(crate) code: BTreeMap<Part, CodeDigest>,
     pub(crate) size: u64,
 }
 

@@ -245,6 +245,16 @@ fn appearance_of_change(kind: ChangeKind) -> (char, &'static str, Style) {
     }
 }
 
+/// A change for a reviewer, who sees the experiment beside it: `10% → 50% of new visitors`.
+pub(super) fn change_in_words(kind: ChangeKind, detail: &str) -> String {
+    match kind {
+        ChangeKind::Ramps => format!("{detail} of new visitors"),
+        ChangeKind::Changes => format!("changes {detail}"),
+        ChangeKind::RemovedWhileStaged => detail.to_owned(),
+        kind => format!("{} ({detail})", appearance_of_change(kind).1),
+    }
+}
+
 /// A change in a line of its own: `ramps w1 Big button: 10% → 50%`.
 pub(super) fn change(change: &Change) -> String {
     let (_, word, _) = appearance_of_change(change.kind);

@@ -15,6 +15,7 @@ use crate::mojito::library::Library;
 use crate::mojito::recipes::{self, RecipeValue, Recipes, WrittenRecipe};
 use crate::mojito::rules::{self, Written};
 use crate::mojito::value::{Properties, Value};
+use crate::mojito::words::CodeDigest;
 
 /// The name of code that is computed when the script runs.
 const DYNAMIC: &str = "computed parts";
@@ -51,7 +52,7 @@ pub(super) fn read_experiment(
         Property::Dynamic => Recipes::Dynamic,
     };
     if matches!(recipes, Recipes::Dynamic) {
-        code.insert(Part::new(None, DYNAMIC), normalizer.hash(object.span));
+        code.insert(Part::new(None, DYNAMIC), normalizer.code(object.span));
     }
     let written = Written {
         properties,
@@ -65,7 +66,7 @@ pub(super) fn read_experiment(
 fn read_recipes(
     recipes: &Expression,
     normalizer: &Normalizer,
-    code: &mut BTreeMap<Part, u64>,
+    code: &mut BTreeMap<Part, CodeDigest>,
 ) -> Recipes {
     let (entries, is_complete) = match recipes {
         Expression::ObjectExpression(object) => {
@@ -107,14 +108,14 @@ fn read_recipe(
     id: &str,
     recipe: &Expression,
     normalizer: &Normalizer,
-    code: &mut BTreeMap<Part, u64>,
+    code: &mut BTreeMap<Part, CodeDigest>,
 ) -> RecipeValue {
     if let Expression::ObjectExpression(object) = recipe {
         let names = recipes::PROPERTIES;
         return RecipeValue::Properties(values(object, names, Some(id), normalizer, code));
     }
     let part = Part::new(Some(id), DYNAMIC);
-    code.insert(part, normalizer.hash(recipe.span()));
+    code.insert(part, normalizer.code(recipe.span()));
     literal(recipe).map_or(RecipeValue::Dynamic, RecipeValue::Constant)
 }
 
@@ -138,13 +139,13 @@ fn in_order_of_keys<T>(entries: Vec<(String, T)>) -> Vec<(String, T)> {
     ordered
 }
 
-/// The values of the properties with these names. Other properties, computed values and code are hashed into `code`.
+/// The values of the properties with these names. Other properties, computed values and code are added to `code`.
 fn values(
     object: &ObjectExpression,
     names: &[&'static str],
     recipe: Option<&str>,
     normalizer: &Normalizer,
-    code: &mut BTreeMap<Part, u64>,
+    code: &mut BTreeMap<Part, CodeDigest>,
 ) -> Properties {
     let mut values = Properties::new();
     for property in &object.properties {
@@ -152,7 +153,7 @@ fn values(
             // A spread or computed name may set any property.
             values.extend(names.iter().map(|name| (*name, None)));
             code.entry(Part::new(recipe, DYNAMIC))
-                .or_insert_with(|| normalizer.hash(object.span));
+                .or_insert_with(|| normalizer.code(object.span));
             continue;
         };
         let known = names.iter().find(|known| **known == name);
@@ -167,7 +168,7 @@ fn values(
         if !is_plain && !is_recipes {
             let part = Part::new(recipe, &name);
             let span = expression.map_or(property.span(), GetSpan::span);
-            code.insert(part, normalizer.hash(span));
+            code.insert(part, normalizer.code(span));
         }
         if let Some(known) = known {
             values.insert(known, value);

@@ -13,6 +13,8 @@ use oxc_span::{GetSpan, Span};
 
 use super::layout::{layout, Layout};
 use super::syntax_error::range;
+use super::words::Words;
+use crate::mojito::words::CodeDigest;
 
 /// Hashes parts of a script.
 pub(super) struct Normalizer<'a> {
@@ -24,6 +26,7 @@ pub(super) struct Normalizer<'a> {
     left_out: Vec<Span>,
     /// Hashes that replace variables declared elsewhere.
     outside: RefCell<HashMap<SymbolId, u64>>,
+    words: Words,
 }
 
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
@@ -176,12 +179,16 @@ impl<'a> Normalizer<'a> {
             names,
             left_out,
             outside: RefCell::default(),
+            words: Words::new(semantic),
         }
     }
 
-    /// A hash of the code in `span`.
-    pub(super) fn hash(&self, span: Span) -> u64 {
-        hash(&self.normalized(span, &[]))
+    /// The hash and the words of the code in `span`.
+    pub(super) fn code(&self, span: Span) -> CodeDigest {
+        CodeDigest {
+            hash: hash(&self.normalized(span, &[])),
+            words: self.words.within(span),
+        }
     }
 
     /// A hash of the code in `span`, without experiments and build info.

@@ -33,15 +33,21 @@ pub(super) enum Content {
     Script,
     /// `config.js`.
     Module,
+    /// Source files of experiments.
+    Sources,
+    /// The files `config.yml` of experiments.
+    Configs,
 }
 
 impl Content {
-    pub(super) const ALL: [Self; 2] = [Self::Script, Self::Module];
+    pub(super) const ALL: [Self; 4] = [Self::Script, Self::Module, Self::Sources, Self::Configs];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Script => "script",
             Self::Module => "module",
+            Self::Sources => "sources",
+            Self::Configs => "configs",
         }
     }
 }

@@ -25,6 +25,7 @@ mod simulation;
 mod syntax_error;
 #[cfg(test)]
 mod tests;
+mod words;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -45,9 +46,18 @@ pub(crate) use self::module_exports::{Exports, Property};
 use self::parse::parse;
 use self::repair::{are_valid, repaired};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};
+use self::words::read_source;
+use crate::common::byte_size::ByteSize;
+use crate::mojito::config_yml::{self, ConfigYml};
 use crate::mojito::experiment::{BuildInfo, Experiment};
 use crate::mojito::in_order::run_in_order;
 use crate::mojito::library::Library;
+use crate::mojito::words::SourceWord;
+
+/// Separates files that are parsed together. Neither YAML nor sources may contain it.
+pub(crate) const SEPARATOR: &str = "\0";
+/// The most that is parsed together.
+pub(crate) const MAX_TOGETHER: ByteSize = ByteSize(1_000_000);
 
 /// A valid script.
 #[derive(BorshDeserialize, BorshSerialize, Clone, Debug)]
@@ -81,11 +91,34 @@ pub(crate) fn read_exports(text: &str) -> Result<Exports, SyntaxError> {
     isolated::parse(Content::Module, text, TIMEOUT, Exports::read_here)
 }
 
+/// Reads the sources of experiments' code, of at most `MAX_TOGETHER` in all. `None` for those that are not valid.
+pub(crate) fn read_sources(texts: &[&str], timeout: Duration) -> Vec<Option<Vec<SourceWord>>> {
+    let text = texts.join(SEPARATOR);
+    isolated::parse(Content::Sources, &text, timeout, sources_here).unwrap_or_default()
+}
+
+/// The same for the files `config.yml`.
+pub(crate) fn read_configs(texts: &[&str], timeout: Duration) -> Vec<Option<ConfigYml>> {
+    let text = texts.join(SEPARATOR);
+    isolated::parse(Content::Configs, &text, timeout, configs_here).unwrap_or_default()
+}
+
+fn sources_here(text: &str) -> Result<Vec<Option<Vec<SourceWord>>>, SyntaxError> {
+    let read = |text| read_source(text).ok();
+    Ok(text.split(SEPARATOR).map(read).collect())
+}
+
+fn configs_here(text: &str) -> Result<Vec<Option<ConfigYml>>, SyntaxError> {
+    Ok(text.split(SEPARATOR).map(config_yml::read).collect())
+}
+
 /// Parses and ends the process if the arguments are those of the hidden command, by which the program starts itself.
 pub(crate) fn serve_if_child(arguments: impl Iterator<Item = OsString>) {
     child::serve(arguments, |content, text| match content {
         Content::Script => borsh::to_vec(&read_here(text)),
         Content::Module => borsh::to_vec(&Exports::read_here(text)),
+        Content::Sources => borsh::to_vec(&sources_here(text)),
+        Content::Configs => borsh::to_vec(&configs_here(text)),
     });
 }
 

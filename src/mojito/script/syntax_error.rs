@@ -38,6 +38,17 @@ impl SyntaxError {
         }
     }
 
+    /// The line that it is on. `None` if that is not known.
+    pub(crate) fn line<'a>(&self, text: &'a str) -> Option<&'a str> {
+        if self.kind == SyntaxErrorKind::Unchecked {
+            return None;
+        }
+        let before = &text[..text.floor_char_boundary(self.place.start)];
+        text[before.rfind('\n').map_or(0, |at| at + 1)..]
+            .lines()
+            .next()
+    }
+
     pub(super) fn from_diagnostic(error: &OxcDiagnostic) -> Self {
         let label = error.labels.first();
         let span = label.map(|label| Span::sized(label.offset(), label.len()));

@@ -407,7 +407,7 @@ fn code_in_block(helpers: &str, function: &str) -> u64 {
     let text =
         format!("{{{helpers};Mojito.addTest({{id:'w1',recipes:{{0:{{}},1:{{js:{function}}}}}}})}}");
     let script = read(&text).unwrap_or_else(|error| panic!("{error:?} in {text}"));
-    script.experiments[0].code[&Part::new(Some("1"), "js")]
+    script.experiments[0].code[&Part::new(Some("1"), "js")].hash
 }
 
 #[test]
@@ -471,7 +471,7 @@ fn outer_variables_are_distinguished() {
              Mojito.addTest({{id:'w2',sampleRate:.{}}})}}(top,document)",
             parameters.len()
         );
-        read(&text).unwrap().experiments[0].code[&Part::new(Some("1"), "js")]
+        read(&text).unwrap().experiments[0].code[&Part::new(Some("1"), "js")].hash
     };
     let code = in_function("a,b", "c,d", "a.title=c");
     assert_eq!(code, in_function("e,f", "g,h", "e.title=g"));

@@ -7,6 +7,7 @@ mod changes;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{denied, notes, summary};
@@ -17,6 +18,7 @@ use crate::container::changes::Changes;
 use crate::container::object::Container;
 use crate::container::InvalidFile;
 use crate::exit::Exit;
+use crate::mojito::waves::Waves;
 use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
 use crate::publish::state::{ContainerState, RunState};
@@ -83,6 +85,7 @@ impl Reporter<'_> {
     pub(crate) fn of_run(&self, plan: &Plan, outcome: &Outcome) -> Reports {
         let state = &outcome.state;
         let headline = summary::headline(plan, outcome, self.elapsed);
+        let waves = Waves::read(Path::new("."));
         let said = |container: &Container| {
             let (verdict, mut what) = how_it_ended(plan, state, container);
             if verdict == Verdict::Passed && state.superseded_by(container).is_none() {
@@ -91,7 +94,7 @@ impl Reporter<'_> {
             }
             let error = error(plan, state, container).filter(|_| verdict == Verdict::Failed);
             let lines = [headline.clone()].into_iter().chain(error).collect();
-            self.said(plan, state, container, (verdict, what, lines))
+            self.said(plan, state, &waves, container, (verdict, what, lines))
         };
         let failed =
             |container: &Container| how_it_ended(plan, state, container).0 == Verdict::Failed;
@@ -109,6 +112,7 @@ impl Reporter<'_> {
         let build = build.map_or_else(String::new, |build| format!(" of {build}"));
         let environment = plan.settings.environment;
         let headline = format!("preview{build} for {environment}: nothing is published by it");
+        let waves = Waves::read(Path::new("."));
         let said = |container: &Container| {
             let mut lines = vec![headline.clone()];
             let (verdict, what) = match (problem, state.superseded_by(container)) {
@@ -122,7 +126,7 @@ impl Reporter<'_> {
                     (Verdict::Passed, changes)
                 }
             };
-            self.said(plan, state, container, (verdict, what, lines))
+            self.said(plan, state, &waves, container, (verdict, what, lines))
         };
         self.of_plan(plan, state, |_| false, said)
     }
@@ -200,12 +204,15 @@ impl Reporter<'_> {
         &self,
         plan: &Plan,
         state: &RunState,
+        waves: &Waves,
         container: &Container,
         (verdict, what, mut details): (Verdict, String, Vec<String>),
     ) -> Said {
         let compared = state.changes.get(&container.name);
         let changes = compared.and_then(|it| it.as_ref().ok());
-        let notes = changes.map_or_else(Vec::new, notes::of_changes);
+        let environment = plan.settings.environment;
+        let notes = |changes| notes::of_changes(environment, changes, waves);
+        let notes = changes.map_or_else(Vec::new, notes);
         let folder = self.target.folder.as_deref();
         let annotations = notes.iter();
         let annotations =

@@ -441,6 +441,8 @@ fn a_refused_file_is_in_the_report_of_its_container() {
     let file = InvalidFile {
         path: "dist/assets/js/b.js".into(),
         problem: "is empty".to_owned(),
+        line: None,
+        place: None,
     };
     let reports = reported(|reporter| reporter.of_files(&planned, &[file]));
     let reports = sent(&reports);
