@@ -72,7 +72,8 @@ fn main() {
             .env("BITBUCKET_TAG", tag)
             .env("BITBUCKET_BUILD_NUMBER", build)
             .env("BITBUCKET_COMMIT", commit)
-            .env("BITBUCKET_REPO_FULL_NAME", "acme/site");
+            .env("BITBUCKET_REPO_FULL_NAME", "acme/site")
+            .env("CODE_INSIGHTS", "false");
         command
     };
     println!("A sample Mojito repository was published by build 56, for the tag v1.3.0.");

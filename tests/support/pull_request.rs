@@ -57,7 +57,7 @@ pub(crate) struct Changed<'a> {
     pub(crate) after: &'a str,
 }
 
-/// Draws the report and the files. Fails if an annotation has a place that cannot be seen.
+/// Draws the report and the files. Fails if an annotation stands anywhere but at a changed line.
 #[track_caller]
 pub(crate) fn draw(report: &Report, files: &[Changed]) -> String {
     let mut picture = Picture::default();
@@ -154,6 +154,7 @@ impl Picture {
             }
             was_near = is_near(number);
             for annotation in line.after.into_iter().flat_map(|it| at(Some(it))) {
+                assert!(is_changed(line), "not at a changed line: {annotation:#}");
                 self.annotation(annotation);
                 drawn += 1;
             }

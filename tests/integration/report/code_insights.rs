@@ -10,6 +10,9 @@ use crate::support::sample;
 
 const ID: &str = "mojito-publish-production-mojito";
 
+/// What makes a case end otherwise.
+type Prepare<'a> = &'a dyn Fn(Case) -> Case;
+
 /// A build of a tag that reports.
 fn tag_build(bitbucket: &Bitbucket) -> Case {
     Case::production()
@@ -60,7 +63,6 @@ fn every_end_is_reported_and_accepted() {
             "<ErrorResponse><Error><Code>{code}</Code></Error><Code>{code}</Code></ErrorResponse>"
         )
     };
-    type Prepare<'a> = &'a dyn Fn(Case) -> Case;
     let ends: [(&str, Prepare, i32, &str); 10] = [
         ("published", &|case| case, 0, "PASSED"),
         ("dry run", &|case| case.env("DRY_RUN", "true"), 0, "PASSED"),
@@ -205,7 +207,6 @@ fn no_change_and_many_changes_are_accepted() {
         container(experiments)
     };
     assert!(changed(&many(3, 0.5), &many(3, 0.5)).annotations.is_empty());
-    assert!(changed(&many(0, 0.5), &many(0, 0.5)).annotations.is_empty());
     assert_eq!(
         changed(&many(300, 0.1), &many(300, 0.5)).annotations.len(),
         300
@@ -260,12 +261,9 @@ fn names_of_a_build_are_accepted_or_leave_no_report() {
         "BITBUCKET_CLONE_DIR",
     ] {
         for value in [
-            "v1\u{202e}\u{9b}31m ✔ published to mars",
+            "v1\u{202e}\u{9b}31m ✔ published to mars?b#c%2e",
             "../../../2.0/user",
-            "a/b/c",
-            "a?b#c%2e",
             &"long ".repeat(999),
-            "http://127.0.0.1/",
         ] {
             let bitbucket = Bitbucket::start();
             let ended = tag_build(&bitbucket).env(name, value).run();

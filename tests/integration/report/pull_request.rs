@@ -115,7 +115,14 @@ fn the_picture_of_a_pull_request_is_what_is_reported_of_it() {
         before,
         after,
     });
-    let picture = draw(&bitbucket.report(), &files);
+    let mut report = bitbucket.report();
+    for datum in report.content["data"].as_array_mut().unwrap() {
+        if datum["type"] == "DURATION" {
+            // What depends on the machine's speed.
+            datum["value"] = 1_000.into();
+        }
+    }
+    let picture = draw(&report, &files);
     let picture = picture.replace(&edge, "https://d111111abcdef8.cloudfront.net");
     assert_data_eq!(
         Data::text(picture),
