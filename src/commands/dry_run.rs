@@ -63,9 +63,7 @@ pub(crate) async fn dry_run(
         None if superseded.is_empty() => Exit::Published,
         None => Exit::Superseded,
     };
-    let problem = would_fail.map(ToString::to_string);
-    ending.prepare_reports(|reporter| reporter.of_dry_run(plan, &state, problem.as_deref()));
-    Ok(ending.of_dry_run(exit, |console| {
+    let exit = ending.of_dry_run(exit, |console| {
         if let Some(reason) = would_fail {
             console.failure(&format!("{reason}\n{WOULD_FAIL}"));
         } else if superseded.is_empty() {
@@ -85,7 +83,10 @@ pub(crate) async fn dry_run(
         }
         let error = would_fail.map(ErrorResult::of_connect);
         RunResult::dry_run(plan, exit, error, &state)
-    }))
+    });
+    let problem = would_fail.map(ToString::to_string);
+    ending.make_reports(|reporter| reporter.of_dry_run(plan, &state, problem.as_deref()));
+    Ok(exit)
 }
 
 /// Why AWS is not called.

@@ -3,29 +3,23 @@
 //! The decision comes before anything is said of it: the gate closes, so that no request starts, and the run and the exit code are
 //! final. Only then is it printed and stored, which may take too long for a signal's second.
 
-use std::mem;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime;
-
+use super::commit_reports::CommitReports;
 use super::error::{Error, STATE};
 use crate::aws::gate::Gate;
-use crate::bitbucket::client;
 use crate::exit::Exit;
 use crate::publish::run::Run;
-use crate::report::code_insights::{self, Planned, Reporter, Reports};
+use crate::report::code_insights::{self, Reporter, Reports};
 use crate::report::console::Console;
 use crate::report::result_file;
 use crate::report::result_json::{ErrorResult, RunResult};
 use crate::report::summary;
-use crate::settings::code_insights::ReportTarget;
 use crate::settings::pipeline::Build;
-use crate::settings::raw::Raw;
-use crate::settings::Settings;
 
 /// How long the end waits for a reader of the log that reads nothing.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
@@ -40,11 +34,8 @@ pub(crate) struct Ending {
     exit: OnceLock<Exit>,
     /// Set once everything but the reports is printed and stored.
     is_reported: AtomicBool,
-    /// Where to report to, or why that cannot be.
-    target: OnceLock<Result<ReportTarget, String>>,
-    planned: OnceLock<Planned>,
-    /// What is to be sent to Bitbucket.
-    reports: Mutex<Reports>,
+    /// What is sent to Bitbucket.
+    pub(crate) reports: CommitReports,
 }
 
 impl Ending {
@@ -56,22 +47,8 @@ impl Ending {
             run: Mutex::default(),
             exit: OnceLock::new(),
             is_reported: AtomicBool::new(false),
-            target: OnceLock::new(),
-            planned: OnceLock::new(),
-            reports: Mutex::default(),
+            reports: CommitReports::default(),
         }
-    }
-
-    /// From now on, however the run ends is reported to Bitbucket, where that is possible. It is for `publish` alone.
-    pub(crate) fn report_to_bitbucket(&self, raw: &Raw) {
-        if let Some(target) = ReportTarget::of(raw).transpose() {
-            let _ = self.target.set(target);
-        }
-    }
-
-    /// What the reports are about, even if the run ends before its first upload.
-    pub(crate) fn planned(&self, settings: &Settings) {
-        let _ = self.planned.set(Planned::new(settings));
     }
 
     /// For every request. It closes when the end is decided.
@@ -88,22 +65,25 @@ impl Ending {
 
     /// Ends the process because of an error.
     pub(crate) fn of_error(&self, error: &Error) -> Exit {
-        self.end(
+        let exit = self.end(
             || error.exit(),
             |exit| {
                 self.console.failure(&format!("{error}\n{STATE}"));
                 self.store_early(exit, Some(error.result()), None);
-                self.prepare_reports(|reporter| match (error, self.planned.get()) {
-                    (Error::Container(files), Some(planned)) => reporter.of_files(planned, files),
-                    (_, planned) => reporter.of_error(planned, exit, &error.to_string()),
-                });
             },
-        )
+        );
+        self.make_reports(|reporter| match (error, self.reports.planned()) {
+            (Error::Container(files), Some(planned)) => reporter.of_files(planned, files),
+            (_, planned) => reporter.of_error(planned, exit, &error.to_string()),
+        });
+        exit
     }
 
     /// Ends a run that has done what it could.
     pub(crate) fn of_run(&self, run: &Run) -> Exit {
-        self.of_outcome(run, None)
+        let exit = self.of_outcome(run, None);
+        self.make_reports(|reporter| reporter.of_run(&run.plan, run.end(None)));
+        exit
     }
 
     /// Ends a dry run as `report` says.
@@ -184,10 +164,6 @@ impl Ending {
                 let outcome = run.end(stopped_by);
                 summary::print(&run.plan, outcome, &self.console);
                 self.store(RunResult::published(&run.plan, outcome));
-                // A signal leaves no time for it.
-                if stopped_by.is_none() {
-                    self.prepare_reports(|reporter| reporter.of_run(&run.plan, outcome));
-                }
             },
         )
     }
@@ -208,46 +184,14 @@ impl Ending {
         exit.filter(|_| self.is_reported.load(Ordering::SeqCst))
     }
 
-    /// Makes the reports, if there is somewhere to send them.
-    pub(crate) fn prepare_reports(&self, make: impl FnOnce(&Reporter) -> Reports) {
-        if let Some(Ok(target)) = self.target.get() {
-            let reports = make(&Reporter {
-                target,
-                build: &self.build,
-                elapsed: self.console.elapsed(),
-            });
-            *self.reports() = reports;
-        }
+    /// Makes the reports to Bitbucket. Everything else must be reported by now.
+    pub(crate) fn make_reports(&self, make: impl FnOnce(&Reporter) -> Reports) {
+        self.reports.make(&self.build, &self.console, make);
     }
 
-    fn reports(&self) -> MutexGuard<'_, Reports> {
-        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Sends the reports to Bitbucket, as the last thing of a run: whatever comes of it is one line of the log.
-    ///
-    /// It needs a runtime of its own, as the run's has ended.
+    /// Sends the reports to Bitbucket, as the last thing of a run.
     pub(crate) fn send_reports(&self) {
-        let target = match self.target.get() {
-            None => return,
-            Some(Ok(target)) => target,
-            Some(Err(problem)) => return self.console.info(&code_insights::not_reported(problem)),
-        };
-        let reports = mem::take(&mut *self.reports());
-        if reports.list.is_empty() {
-            return;
-        }
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let line = match runtime {
-            Ok(runtime) => {
-                let sent = runtime.block_on(client::send(target, &reports.list, &reports.outdated));
-                // Dropping it would wait for a DNS lookup that is still running.
-                runtime.shutdown_background();
-                code_insights::line(&reports, &sent, target)
-            }
-            Err(error) => code_insights::not_reported(&error.to_string()),
-        };
-        self.console.info(&line);
+        self.reports.send(&self.console);
     }
 
     /// Leaves the console, and the end, to this thread. Another one that ends the process already is left to do so.

@@ -1,6 +1,7 @@
 //! What the user runs: a file for each command, and what they share.
 
 pub(crate) mod check;
+mod commit_reports;
 pub(crate) mod dry_run;
 pub(crate) mod ending;
 pub(crate) mod error;

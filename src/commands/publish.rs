@@ -32,14 +32,14 @@ pub(crate) async fn publish(
     console: &Console,
 ) -> Result<Exit, Error> {
     signals::watch(Arc::clone(ending)).map_err(Error::Start)?;
-    ending.report_to_bitbucket(raw);
+    ending.reports.enable(raw);
     console.info(concat!(
         env!("CARGO_PKG_NAME"),
         " ",
         env!("CARGO_PKG_VERSION")
     ));
     let settings = loaded::settings(flags, raw, console).await?;
-    ending.planned(&settings);
+    ending.reports.plan(&settings);
     let https = Https::new(&settings.aws, ending.gate());
     let cdn = settings.public_url.as_ref();
     let cdn = cdn.map(|public_url| Cdn::start(&https, public_url));

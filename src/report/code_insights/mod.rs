@@ -5,6 +5,8 @@
 
 mod changes;
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -28,6 +30,8 @@ use crate::settings::Settings;
 
 /// How many containers of a run have a report.
 const MAX_REPORTS: usize = 10;
+/// How many refused files the details of a report list at most.
+const MAX_FILES: usize = 10;
 /// The start of each report's ID.
 const PREFIX: &str = env!("CARGO_PKG_NAME");
 
@@ -129,17 +133,21 @@ impl Reporter<'_> {
 
     /// The reports of files that cannot be published. Nothing is published then, whichever container they belong to.
     pub(crate) fn of_files(&self, planned: &Planned, files: &[InvalidFile]) -> Reports {
-        let is_of = |file: &&InvalidFile, name: &ContainerName| {
+        let mut by_name: BTreeMap<&OsStr, Vec<&InvalidFile>> = BTreeMap::new();
+        for file in files {
+            let name = file.path.file_name().unwrap_or_default();
+            by_name.entry(name).or_default().push(file);
+        }
+        let own = |name: &ContainerName| -> Vec<&InvalidFile> {
             let names = [Variant::Minified, Variant::Pretty].map(|it| it.file_name(name));
-            let file = file.path.file_name();
-            names.iter().any(|it| file == Some(it.as_ref()))
+            let files = names.iter().filter_map(|it| by_name.get(OsStr::new(it)));
+            files.flatten().copied().collect()
         };
-        let has_own = |name: &&ContainerName| files.iter().any(|it| is_of(&it, name));
         let mut names: Vec<&ContainerName> = planned.containers.iter().collect();
-        names.sort_by_key(|name| !has_own(name));
+        names.sort_by_cached_key(|name| own(name).is_empty());
         self.of_names(planned.environment, &names, |name| {
-            let own: Vec<&InvalidFile> = files.iter().filter(|it| is_of(it, name)).collect();
-            let (what, shown): (_, Vec<&InvalidFile>) = match own[..] {
+            let own = own(name);
+            let (what, shown) = match own[..] {
                 [] => (
                     "not published, as another container is refused",
                     files.iter().collect(),
@@ -153,7 +161,11 @@ impl Reporter<'_> {
             Said {
                 verdict: Verdict::Failed,
                 what: what.to_owned(),
-                details: shown.iter().map(ToString::to_string).collect(),
+                details: shown
+                    .iter()
+                    .take(MAX_FILES)
+                    .map(ToString::to_string)
+                    .collect(),
                 data: Vec::new(),
                 annotations: own.iter().map(bug).collect(),
             }

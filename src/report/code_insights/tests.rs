@@ -27,7 +27,7 @@ const BUILD: [(&str, &str); 5] = [
 fn script(experiments: &[(&str, &str, &str)]) -> String {
     let add = |(id, name, rate): &(&str, &str, &str)| {
         let (id, name) = (json!(id), json!(name));
-        format!("Mojito.addTest({{state:'live',sampleRate:{rate},id:{id},name:{name},recipes:{{0:{{name:'Control'}},1:{{name:'Blue'}}}}}});")
+        format!("Mojito.addTest({{state:'live',sampleRate:{rate},id:{id},name:{name},recipes:{{0:{{name:'Control'}},1:{{name:'Blue'}}}},trigger(e){{e.b()}}}});")
     };
     format!(
         "Mojito={{}};{}",
@@ -46,6 +46,24 @@ fn container(name: &str, text: &str) -> Container {
         objects: [object].into(),
         script: Some(script::read(text).unwrap()),
         warnings: Vec::new(),
+    }
+}
+
+fn with_own_key(container: Container) -> Container {
+    let prefix = Prefix::literal("js");
+    let body = container.objects[0].body.to_vec();
+    let size = container.objects[0].size;
+    let object = Object::new(
+        &container.name,
+        Variant::Minified,
+        &prefix,
+        &prefix,
+        size,
+        body,
+    );
+    Container {
+        objects: [object].into(),
+        ..container
     }
 }
 
@@ -322,7 +340,7 @@ fn any_number_of_experiments_and_any_name_fits_into_a_report() {
         let with = |rate| {
             let experiments = ids.iter().map(|id| (id.as_str(), name.as_str(), rate));
             // Parsing all of the longest names takes long, and cuts them to the same text.
-            let count = if name.len() > 1_000 { 20 } else { ids.len() };
+            let count = if name.len() > 1_000 { 5 } else { ids.len() };
             script(&experiments.take(count).collect::<Vec<_>>())
         };
         for (old, new) in [
@@ -351,14 +369,20 @@ fn any_number_of_experiments_and_any_name_fits_into_a_report() {
 #[test]
 fn of_many_containers_those_that_failed_are_reported_then_those_that_change() {
     let (old, new) = (script(OLD), script(NEW));
-    let containers = (0..3_000).map(|number| {
-        let text = if number == 1_000 { &new } else { &old };
-        (
-            container(&format!("site{number}"), text),
-            Some(old.as_str()),
-        )
-    });
+    let [same, other] = [&old, &new].map(|text| container("mojito", text));
+    let one_of = |number: usize| if number == 1_000 { &other } else { &same };
+    let named = |number: usize| Container {
+        name: ContainerName::parse(&format!("site{number}")).unwrap(),
+        ..one_of(number).clone()
+    };
+    let containers = (0..3_000).map(|number| (with_own_key(named(number)), None));
     let run = run(containers.collect());
+    let [of_same, of_other] = [&same, &other].map(|it| changes(&old, it));
+    for (number, container) in run.plan.containers.iter().enumerate() {
+        let changes = if number == 1_000 { &of_other } else { &of_same };
+        let name = container.name.clone();
+        run.state().changes.insert(name, Ok(changes.clone()));
+    }
     upload_all(&run, &Upload::Uploaded);
     let distribution = run.plan.settings.distributions[0].clone();
     run.set_invalidation(&distribution, Invalidation::Completed(Accepted::default()));
@@ -409,7 +433,7 @@ fn a_refused_file_is_in_the_report_of_its_container() {
     let raw = raw(&[]);
     let settings = Settings::new(Flags::default(), &raw, ConfigJs::default(), None).unwrap();
     let planned = Planned {
-        containers: ["a", "b", "b.pretty"]
+        containers: ["a", "b", "b-2"]
             .map(|it| ContainerName::parse(it).unwrap())
             .into(),
         ..Planned::new(&settings)
@@ -429,7 +453,7 @@ fn a_refused_file_is_in_the_report_of_its_container() {
         json!([
             "b → production: refused",
             format!("a → production: {others}"),
-            format!("b.pretty → production: {others}"),
+            format!("b-2 → production: {others}"),
         ])
     );
     for (number, report) in reports.iter().enumerate() {
