@@ -111,9 +111,10 @@ pub(crate) fn open_to_append(path: &Path) -> Result<File, FileError> {
         path,
         Links::Refuse,
     )?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(FileError::NoFile),
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(FileError::NoFile)
     }
 }
 

@@ -35,13 +35,14 @@ fn append_lines(path: &Path, lines: &str) -> Result<(), FileError> {
 }
 
 fn lines(result: &RunResult) -> String {
-    let changed = result
-        .containers
-        .iter()
-        .filter(|it| is_replaced(result, it));
-    let changed: Vec<_> = changed.collect();
-    let is_changed = changed.iter().any(|it| it.changes_something);
-    let changes = || changed.iter().flat_map(|it| it.changes.unwrap_or_default());
+    let replaced = result.containers.iter();
+    let replaced: Vec<_> = replaced.filter(|it| is_replaced(result, it)).collect();
+    let is_changed = replaced.iter().any(|it| it.changes_something);
+    let changes = || {
+        replaced
+            .iter()
+            .flat_map(|it| it.changes.unwrap_or_default())
+    };
     format!(
         "MOJITO_PUBLISH_EXIT={}\nMOJITO_PUBLISH_CHANGED={is_changed}\nMOJITO_PUBLISH_STARTS={}\nMOJITO_PUBLISH_STOPS={}\n",
         result.exit_code,

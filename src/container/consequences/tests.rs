@@ -1,3 +1,5 @@
+use std::slice::from_ref;
+
 use super::*;
 use crate::mojito::script;
 
@@ -152,10 +154,10 @@ fn results_of_other_code_are_not_comparable() {
         ("1:{", "1:{css:'a{}',"),
         (",trigger", ",css:'a{}',trigger"),
     ] {
-        case(&[added.clone()], &[added.replace(from, to)], &[code]);
+        case(from_ref(&added), &[added.replace(from, to)], &[code]);
     }
     let renamed = added.replace("(e){e.", "(t){t.");
-    case(&[added.clone()], &[renamed], &[]);
+    case(from_ref(&added), &[renamed], &[]);
     let staged = add("w1", "state:'staging'");
     case(&[staged.replace("a()", "b()")], &[staged], &[]);
 }
@@ -172,7 +174,7 @@ fn visitors_without_a_recipe_stay_without_one() {
     case(&[with("w1", even)], &[with("w1", less)], &[without, kept]);
     case(&[], &[with("w1", less)], &[without]);
     let staged = add_with("w1", "state:'staging'", less);
-    case(&[staged.clone()], &[with("w1", less)], &[without]);
+    case(from_ref(&staged), &[with("w1", less)], &[without]);
     case(&[], &[staged], &[]);
     // That is a warning at each publish, and no change.
     case(&[with("w1", less)], &[with("w1", less)], &[]);
@@ -214,6 +216,7 @@ fn under_a_new_id_all_visitors_are_decided_anew() {
 
 #[test]
 fn of_many_kinds_the_four_weightiest_are_said() {
+    use ConsequenceKind::{Code, RecipesRemoved, SampleRate, Weights};
     let with = |id: &str, properties: &str, recipes: &str| add_with(id, properties, recipes);
     let (half, two) = (live(".5"), "0:{},1:{js(){a()}}");
     let all = |ramp: &str, code: &str, recipes: [&str; 2], divert: &str| {
@@ -239,7 +242,6 @@ fn of_many_kinds_the_four_weightiest_are_said() {
     );
     let consequences = between(&container(&old), &container(&new));
     let kinds: Vec<_> = consequences.iter().map(|it| it.kind).collect();
-    use ConsequenceKind::{Code, RecipesRemoved, SampleRate, Weights};
     assert_eq!(kinds, [Weights, RecipesRemoved, SampleRate, Code]);
 }
 
