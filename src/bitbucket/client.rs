@@ -32,7 +32,7 @@ use crate::common::causes::causes;
 use crate::common::printable::sanitize;
 use crate::settings::code_insights::{encoded, ReportTarget};
 
-/// How long all reports of a run may take together.
+/// How long all reports of a run may take together, from when they are begun to be made.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Bitbucket's own error messages are a few hundred bytes.
@@ -48,8 +48,12 @@ pub(crate) struct Sent {
 }
 
 /// Sends the reports, each in place of an earlier one with its ID, and removes those that no longer hold.
-pub(crate) async fn send(target: &ReportTarget, reports: &[Report], outdated: &[ReportId]) -> Sent {
-    let deadline = Instant::now() + TIMEOUT;
+pub(crate) async fn send(
+    target: &ReportTarget,
+    reports: &[Report],
+    outdated: &[ReportId],
+    deadline: Instant,
+) -> Sent {
     let connector = match connector(&target.proxy) {
         Ok(connector) => logged_connector(connector),
         Err(problem) => {
@@ -249,6 +253,10 @@ mod tests {
     const NOT_FOUND: &str =
         "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
+    fn soon() -> Instant {
+        Instant::now() + TIMEOUT
+    }
+
     fn target(proxy: String) -> ReportTarget {
         ReportTarget {
             proxy,
@@ -279,7 +287,7 @@ mod tests {
             })
         };
         let (address, mut received) = proxy(answer).await;
-        let sent = send(&target(address), &[report("a", 250)], &[]).await;
+        let sent = send(&target(address), &[report("a", 250)], &[], soon()).await;
         let (reports, problem) = (1, None);
         assert_eq!(sent, Sent { reports, problem });
         let mut lines = String::new();
@@ -314,7 +322,7 @@ mod tests {
         let (address, mut received) = proxy(answer).await;
         let reports = ["a", "b", "c"].map(|name| report(name, 0));
         let outdated = [ReportId::new(&["old"])];
-        let sent = send(&target(address), &reports, &outdated).await;
+        let sent = send(&target(address), &reports, &outdated, soon()).await;
         let problem = Some("PUT failed with HTTP 400: The \u{fffd} title".to_owned());
         assert_eq!(
             sent,
@@ -346,7 +354,7 @@ mod tests {
             "",
         ] {
             let (address, _received) = proxy(move |_| Some(response)).await;
-            let sent = send(&target(address), &[report("a", 1)], &[]).await;
+            let sent = send(&target(address), &[report("a", 1)], &[], soon()).await;
             assert_eq!(sent.reports, 0, "{response}");
             let problem = sent.problem.unwrap();
             assert!(!problem.contains(char::is_control), "{problem}");
@@ -359,7 +367,7 @@ mod tests {
         let reports = ["a", "b"].map(|name| report(name, 0));
         let target = target(address);
         let outdated = [ReportId::new(&["old"])];
-        let sending = send(&target, &reports, &outdated);
+        let sending = send(&target, &reports, &outdated, soon());
         let asked = async {
             for _ in 0..3 {
                 received.recv().await;

@@ -3,6 +3,7 @@
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::runtime;
 
@@ -14,6 +15,9 @@ use crate::settings::pipeline::Build;
 use crate::settings::raw::Raw;
 use crate::settings::Settings;
 
+/// How much of the time for the reports may be spent on the sources of the experiments.
+const MAX_READING: Duration = Duration::from_millis(1_500);
+
 /// Where a run reports to, and what.
 #[derive(Default)]
 pub(crate) struct CommitReports {
@@ -21,6 +25,7 @@ pub(crate) struct CommitReports {
     target: OnceLock<Result<ReportTarget, String>>,
     planned: OnceLock<Planned>,
     made: Mutex<Reports>,
+    begun: OnceLock<Instant>,
 }
 
 impl CommitReports {
@@ -48,10 +53,12 @@ impl CommitReports {
         make: impl FnOnce(&Reporter) -> Reports,
     ) {
         if let Some(Ok(target)) = self.target.get() {
+            let begun = *self.begun.get_or_init(Instant::now);
             *self.made() = make(&Reporter {
                 target,
                 build,
                 elapsed: console.elapsed(),
+                deadline: begun + MAX_READING,
             });
         }
     }
@@ -70,10 +77,13 @@ impl CommitReports {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let line = match runtime {
             Ok(runtime) => {
-                let sent = runtime.block_on(client::send(target, &reports.list, &reports.outdated));
+                let begun = *self.begun.get_or_init(Instant::now);
+                let deadline = (begun + client::TIMEOUT).into();
+                let send = client::send(target, &reports.list, &reports.outdated, deadline);
+                let outcome = runtime.block_on(send);
                 // Dropping it would wait for a DNS lookup that is still running.
                 runtime.shutdown_background();
-                code_insights::line(&reports, &sent, target)
+                code_insights::line(&reports, &outcome, target)
             }
             Err(error) => code_insights::not_reported(&error.to_string()),
         };

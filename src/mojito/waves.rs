@@ -47,9 +47,11 @@ impl std::fmt::Display for Place {
 }
 
 /// The experiments of a repository, by id.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Waves {
     root: PathBuf,
+    /// Until when their sources are read.
+    deadline: Instant,
     /// `None` if several folders have an experiment with this id.
     by_id: HashMap<String, Option<Wave>>,
     is_nuked: bool,
@@ -95,9 +97,8 @@ impl Wave {
 }
 
 impl Waves {
-    /// Reads the configuration of all experiments in the repository at `root`.
-    pub(crate) fn read(root: &Path) -> Self {
-        let deadline = Instant::now() + TIMEOUT;
+    /// Reads the configuration of all experiments in the repository at `root`. What is not read by the deadline is missing.
+    pub(crate) fn read(root: &Path, deadline: Instant) -> Self {
         let files = folders(root).into_iter().map(|folder| {
             let path = format!("{FOLDER}/{folder}/{CONFIG}");
             (folder, path)
@@ -132,6 +133,7 @@ impl Waves {
         }
         Self {
             root: root.to_owned(),
+            deadline,
             by_id,
             is_nuked: root.join(NUKE_LOCK).exists(),
         }
@@ -145,7 +147,7 @@ impl Waves {
 
     /// The lines of changes in source files that are certain.
     pub(crate) fn changed_lines(&self, changes: &[SourceChange]) -> Vec<Option<u32>> {
-        let deadline = Instant::now() + TIMEOUT;
+        let deadline = self.deadline;
         let paths = changes.iter().map(|it| &*it.path);
         let texts = texts(&self.root, paths, MAX_SOURCE, deadline);
         let scripts = texts.iter().zip(changes);

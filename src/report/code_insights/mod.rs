@@ -8,7 +8,7 @@ mod changes;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{denied, notes, summary};
 use crate::bitbucket::client::Sent;
@@ -67,6 +67,8 @@ pub(crate) struct Reporter<'a> {
     pub(crate) target: &'a ReportTarget,
     pub(crate) build: &'a Build,
     pub(crate) elapsed: Duration,
+    /// Until when the sources of the experiments are read.
+    pub(crate) deadline: Instant,
 }
 
 /// What a report says of a container.
@@ -85,7 +87,7 @@ impl Reporter<'_> {
     pub(crate) fn of_run(&self, plan: &Plan, outcome: &Outcome) -> Reports {
         let state = &outcome.state;
         let headline = summary::headline(plan, outcome, self.elapsed);
-        let waves = Waves::read(Path::new("."));
+        let waves = Waves::read(Path::new("."), self.deadline);
         let said = |container: &Container| {
             let (verdict, mut what) = how_it_ended(plan, state, container);
             if verdict == Verdict::Passed && state.superseded_by(container).is_none() {
@@ -112,7 +114,7 @@ impl Reporter<'_> {
         let build = build.map_or_else(String::new, |build| format!(" of {build}"));
         let environment = plan.settings.environment;
         let headline = format!("preview{build} for {environment}: nothing is published by it");
-        let waves = Waves::read(Path::new("."));
+        let waves = Waves::read(Path::new("."), self.deadline);
         let said = |container: &Container| {
             let mut lines = vec![headline.clone()];
             let (verdict, what) = match (problem, state.superseded_by(container)) {

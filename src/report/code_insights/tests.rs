@@ -128,6 +128,7 @@ fn reported(make: impl FnOnce(&Reporter) -> Reports) -> Reports {
         target: &target,
         build: &Build::new(&raw.build),
         elapsed: Duration::from_millis(2_345),
+        deadline: Instant::now() + Duration::from_mins(1),
     })
 }
 
