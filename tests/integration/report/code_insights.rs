@@ -252,6 +252,62 @@ fn names_of_any_length_and_content_are_accepted() {
 }
 
 #[test]
+fn texts_that_are_longer_than_bitbucket_takes_are_cut() {
+    // One change with all of an experiment's recipes.
+    let with = |code: &str| {
+        let recipes = (0..60).map(|number| {
+            let name = Value::from(format!("{number} {}", "😀 recipe ".repeat(15)));
+            format!("'{number}':{{name:{name},js:function(t){{{code}}}}},")
+        });
+        format!(
+            "Mojito={{addTest:function(e){{}}}};Mojito.addTest({{state:'live',sampleRate:1,id:'w1',name:'W1',\
+             recipes:{{{}}},trigger:function(t){{t.activate()}}}});",
+            recipes.collect::<String>()
+        )
+    };
+    let report = changed(&with("one()"), &with("two()"));
+    let texts = json!([report.content, report.annotations]).to_string();
+    assert!(texts.contains('…'), "{texts}");
+    // More refused files than the details hold.
+    let bitbucket = Bitbucket::start();
+    let names: Vec<String> = (0..40)
+        .map(|number| format!("{}{number}", "x".repeat(90)))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let case = tag_build(&bitbucket).list("CONTAINER_NAME", &names);
+    case.run().exits(2);
+    bitbucket.assert_accepted_all();
+    assert_eq!(bitbucket.reports().len(), 10);
+    // A message about more settings than the details hold.
+    let bitbucket = Bitbucket::start();
+    let settings = [
+        "MAX_SIZE",
+        "WAIT",
+        "PRETTY",
+        "ACL",
+        "CACHE_CONTROL",
+        "DRY_RUN",
+        "ONLY_NEWER",
+        "METADATA",
+        "VALIDATE",
+        "PUBLIC_URL",
+        "S3_PREFIX",
+        "DEBUG",
+    ];
+    let invalid = "\u{202e}no ".repeat(50);
+    let case = settings
+        .iter()
+        .fold(tag_build(&bitbucket), |case, name| case.env(name, &invalid));
+    case.run().exits(2);
+    bitbucket.assert_accepted_all();
+    let details = bitbucket.report().content["details"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    assert!(details.ends_with('…'), "{details}");
+}
+
+#[test]
 fn names_of_a_build_are_accepted_or_leave_no_report() {
     for name in [
         "BITBUCKET_TAG",
