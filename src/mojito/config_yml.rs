@@ -345,6 +345,8 @@ fn plain(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -466,7 +468,8 @@ mod tests {
         let mut text = "a0: &a0 {x: 1}\n".to_owned();
         for number in 1..200 {
             let before = number - 1;
-            text += &format!("a{number}: &a{number}\n  <<: [*a{before}, *a{before}, *a{before}]\n");
+            let merged = format!("*a{before}, *a{before}, *a{before}");
+            writeln!(text, "a{number}: &a{number}\n  <<: [{merged}]").unwrap();
         }
         text += "recipes:\n  <<: *a199\n";
         assert!(read(&text).is_some());

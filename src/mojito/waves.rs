@@ -190,7 +190,7 @@ impl SourceLines {
                 bounded_file::entries(&root.join(&path), MAX_WAVES).unwrap_or_default();
             let scripts = files
                 .iter()
-                .filter(|it| it.ends_with(".js") && is_plain(it));
+                .filter(|it| it.strip_suffix(".js").is_some() && is_plain(it));
             paths.extend(scripts.map(|file| format!("{path}/{file}")));
             if Instant::now() > deadline {
                 break;

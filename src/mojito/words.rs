@@ -60,7 +60,7 @@ impl WordChanges {
 
     /// The first line of the source that is certain to have changed.
     ///
-    /// CodeDigest that nothing used before is new in the container, though its lines are old. It is told by this: none of its words
+    /// Code that nothing used before is new in the container, though its lines are old. That shows in this: none of its words
     /// was there before, and nothing was replaced by it.
     pub(crate) fn first_line(&self, source: &[SourceWord]) -> Option<u32> {
         let mut counts: HashMap<Word, usize> = HashMap::new();

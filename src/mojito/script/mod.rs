@@ -105,11 +105,19 @@ pub(crate) fn read_configs(texts: &[&str], timeout: Duration) -> Vec<Option<Conf
     isolated::parse(Content::Configs, &text, timeout, configs_here).unwrap_or_default()
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as the other parsers of the child process"
+)]
 fn sources_here(text: &str) -> Result<Vec<Option<Vec<SourceWord>>>, SyntaxError> {
     let read = |text| read_source(text).ok();
     Ok(text.split(SEPARATOR).map(read).collect())
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as the other parsers of the child process"
+)]
 fn configs_here(text: &str) -> Result<Vec<Option<ConfigYml>>, SyntaxError> {
     Ok(text.split(SEPARATOR).map(config_yml::read).collect())
 }
