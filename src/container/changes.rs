@@ -261,8 +261,8 @@ fn traffic_change(before: Option<&Experiment>, experiment: &Experiment) -> Optio
 fn cause_of_traffic(before: Option<&Traffic>, now: &Traffic) -> Source {
     match (before, now) {
         (None, _) => Source::State,
-        (Some(Traffic::Broken { .. } | Traffic::Dynamic), _) => Source::Unknown,
-        (_, Traffic::Broken { .. } | Traffic::Dynamic) => Source::Unknown,
+        (Some(Traffic::Broken { .. } | Traffic::Dynamic), _)
+        | (_, Traffic::Broken { .. } | Traffic::Dynamic) => Source::Unknown,
         // In staging, neither of the others counts.
         (Some(Traffic::Staged), _) | (_, Traffic::Staged) => Source::State,
         (Some(Traffic::Diverted { .. }), _) | (_, Traffic::Diverted { .. }) => Source::DivertTo,

@@ -148,6 +148,7 @@ mod tests {
             name: String::new(),
             detail: String::new(),
             causes: Vec::new(),
+            is_live: true,
         };
         let list = |changes: &[Change]| ids(changes.iter(), ChangeKind::Starts);
         let hostile = ["w1", "a\nPATH=/tmp", "$(id)", "a,b", "ä'\"`\\"].map(change);

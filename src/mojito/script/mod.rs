@@ -26,6 +26,8 @@ mod syntax_error;
 #[cfg(test)]
 mod tests;
 mod words;
+#[cfg(test)]
+mod words_tests;
 
 use std::ffi::OsString;
 use std::time::Duration;
@@ -106,11 +108,19 @@ pub(crate) fn read_configs(texts: &[&str], timeout: Duration) -> Vec<Option<Conf
     isolated::parse(Content::Configs, &text, timeout, configs_here).unwrap_or_default()
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as the other parsers of the child process"
+)]
 fn sources_here(text: &str) -> Result<Vec<Option<Vec<SourceWord>>>, SyntaxError> {
     let read = |text| read_source(text).ok();
     Ok(text.split(SEPARATOR).map(read).collect())
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "as the other parsers of the child process"
+)]
 fn configs_here(text: &str) -> Result<Vec<Option<ConfigYml>>, SyntaxError> {
     Ok(text.split(SEPARATOR).map(config_yml::read).collect())
 }

@@ -2,7 +2,7 @@ use serde_json::{json, Value};
 
 use super::*;
 use crate::common::byte_size::ByteSize;
-use crate::container::consequences::Consequence;
+use crate::container::consequences::{Consequence, ConsequenceKind};
 use crate::container::gzip::Gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
@@ -190,6 +190,8 @@ fn a_publish_is_reported_with_what_changes_and_what_that_means() {
         changes.consequences.push(Consequence {
             experiments: vec!["w1".to_owned()],
             sentence: "w1: visitors who were left out stay out".to_owned(),
+            kind: ConsequenceKind::SampleRate,
+            text: String::new(),
         });
     }
     let reports = of_run(&run);
