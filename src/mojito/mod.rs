@@ -1,8 +1,8 @@
 //! Parses Mojito's own files: `config.js`, and the script of a container with its experiments.
 
 pub(crate) mod config_js;
-pub(crate) mod cookies;
 pub(crate) mod config_yml;
+pub(crate) mod cookies;
 pub(crate) mod excerpt;
 pub(crate) mod experiment;
 pub(crate) mod in_order;

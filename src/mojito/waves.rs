@@ -323,6 +323,10 @@ mod tests {
         Some(waves.get(id)?.property("state").to_string())
     }
 
+    fn read(root: &Path) -> Waves {
+        Waves::read(root, Instant::now() + Duration::from_hours(1))
+    }
+
     #[test]
     fn experiments_are_found_by_id_whatever_the_name_of_their_folder() {
         let root = repository(&[
@@ -334,7 +338,7 @@ mod tests {
             ("lib/waves/noid/config.yml", "state: live\n"),
             ("lib/waves/folder/below/config.yml", "id: w5\nstate: live\n"),
         ]);
-        let waves = Waves::read(root.path());
+        let waves = read(root.path());
         let expected = "lib/waves/first/config.yml:2";
         assert_eq!(state_of(&waves, "w1").as_deref(), Some(expected));
         let expected = "lib/waves/second/config.yml:2";
@@ -343,7 +347,7 @@ mod tests {
             assert_eq!(state_of(&waves, unknown), None, "{unknown}");
         }
         fs::write(root.path().join("nuke.lock"), "").unwrap();
-        assert_eq!(state_of(&Waves::read(root.path()), "w1"), None);
+        assert_eq!(state_of(&read(root.path()), "w1"), None);
     }
 
     #[test]
@@ -367,13 +371,13 @@ mod tests {
         symlink("../../outside", in_waves("g")).unwrap();
         fs::create_dir(in_waves("h")).unwrap();
         fs::write(in_waves("h/config.yml"), b"id: w6\nname: \xff\n").unwrap();
-        let waves = Waves::read(root.path());
+        let waves = read(root.path());
         assert_eq!(waves.by_id.len(), 1, "{waves:?}");
         assert!(state_of(&waves, "w1").is_some());
         let linked = repository(&[("elsewhere/waves/a/config.yml", good)]);
         symlink("elsewhere", linked.path().join("lib")).unwrap();
-        assert!(Waves::read(linked.path()).by_id.is_empty());
-        assert!(Waves::read(Path::new("/nowhere")).by_id.is_empty());
+        assert!(read(linked.path()).by_id.is_empty());
+        assert!(read(Path::new("/nowhere")).by_id.is_empty());
     }
 
     #[test]
@@ -388,9 +392,9 @@ mod tests {
             fs::write(folder.join("config.yml"), config).unwrap();
         }
         let now = Instant::now();
-        let waves = Waves::read_until(now + Duration::from_hours(1), root.path());
+        let waves = Waves::read(root.path(), now + Duration::from_hours(1));
         assert_eq!(waves.by_id.len(), 40);
-        assert!(Waves::read_until(now, root.path()).by_id.is_empty());
+        assert!(Waves::read(root.path(), now).by_id.is_empty());
     }
 
     #[test]

@@ -175,10 +175,11 @@ fn add_changed_lines(found: &mut [(&Change, &Cause, Option<Place>)], waves: &Wav
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::common::byte_size::ByteSize;
-    use crate::container::consequences::Consequence;
+    use crate::container::consequences::{Consequence, ConsequenceKind};
     use crate::container::gzip::Gzip;
     use crate::container::object::Object;
     use crate::container::served::ServedContainer;
@@ -245,7 +246,9 @@ note: a
             consequences,
             ..changes
         };
-        of_changes(Environment::Production, &changes, &Waves::read(root.path()))
+        let deadline = Instant::now() + Duration::from_hours(1);
+        let waves = Waves::read(root.path(), deadline);
+        of_changes(Environment::Production, &changes, &waves)
     }
 
     #[track_caller]
@@ -456,6 +459,8 @@ note: a
         let consequence = |id: &str, sentence: &str| Consequence {
             experiments: vec![id.to_owned()],
             sentence: sentence.to_owned(),
+            kind: ConsequenceKind::Code,
+            text: String::new(),
         };
         let consequences = vec![
             consequence("w1", "new visitors only"),
