@@ -5,31 +5,28 @@
 pub(crate) mod changes;
 pub(crate) mod consequences;
 pub(crate) mod gzip;
+mod invalid_file;
 pub(crate) mod object;
-mod places;
 pub(crate) mod served;
 pub(crate) mod validate;
 
 use std::collections::BTreeMap;
 use std::iter;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
-
 use self::gzip::Gzip;
+pub(crate) use self::invalid_file::InvalidFile;
 use self::object::{Container, Object};
 use self::validate::Problem;
 use crate::common::bounded_file::{self, FileError};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::columns;
-use crate::common::printable::sanitize_message;
 use crate::mojito::experiment::{Experiment, Percent};
 use crate::mojito::script::Script;
-use crate::mojito::waves::Place;
 use crate::settings::names::{ContainerName, Variant};
 use crate::settings::Settings;
 
@@ -42,22 +39,6 @@ const READING_TIMEOUT: Duration = Duration::from_mins(2);
 /// Experiments listed when a container exceeds `MAX_SIZE`.
 const MAX_EXPERIMENTS: usize = 5;
 
-/// A file that cannot be published.
-#[derive(Clone, Debug, Eq, Error, PartialEq)]
-#[error("`{}` {problem}{}", sanitize_message(&.path.display().to_string()), in_sources(.place.as_ref()))]
-pub(crate) struct InvalidFile {
-    pub(crate) path: PathBuf,
-    pub(crate) problem: String,
-    /// The line of a syntax error.
-    pub(crate) line: Option<String>,
-    /// Where that line is in the sources.
-    pub(crate) place: Option<Place>,
-}
-
-fn in_sources(place: Option<&Place>) -> String {
-    place.map_or_else(String::new, |place| format!("\nthe line is from `{place}`"))
-}
-
 /// Reads, checks and compresses every file that is to be published.
 pub(crate) fn read(settings: &Settings) -> Result<Vec<Container>, Vec<InvalidFile>> {
     read_until(Instant::now() + READING_TIMEOUT, settings)
@@ -68,7 +49,7 @@ fn read_until(deadline: Instant, settings: &Settings) -> Result<Vec<Container>, 
     let containers = map_in_parallel(&settings.target.containers, read);
     all(containers).map_err(|invalid| {
         let mut invalid = invalid.concat();
-        places::find(&mut invalid, settings, Path::new("."));
+        invalid_file::add_places(&mut invalid, settings, Path::new("."));
         invalid
     })
 }

@@ -299,3 +299,177 @@ fn in_batches<T>(
     }
     parsed
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::mojito::config_yml::Property;
+
+    /// A repository with these files.
+    fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, content) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        root
+    }
+
+    fn state_of(waves: &Waves, id: &str) -> Option<String> {
+        Some(waves.get(id)?.property("state").to_string())
+    }
+
+    #[test]
+    fn experiments_are_found_by_id_whatever_the_name_of_their_folder() {
+        let root = repository(&[
+            ("lib/waves/first/config.yml", "id: w1\nstate: live\n"),
+            ("lib/waves/second/config.yml", "\nstate: live\nid: 2\n"),
+            ("lib/waves/twice/config.yml", "id: w3\nstate: live\n"),
+            ("lib/waves/twice too/config.yml", "id: w3\nstate: staging\n"),
+            ("lib/waves/old/config.yml", "id: w1\nstate: inactive\n"),
+            ("lib/waves/noid/config.yml", "state: live\n"),
+            ("lib/waves/folder/below/config.yml", "id: w5\nstate: live\n"),
+        ]);
+        let waves = Waves::read(root.path(), Instant::now() + TIMEOUT);
+        let expected = "lib/waves/first/config.yml:2";
+        assert_eq!(state_of(&waves, "w1").as_deref(), Some(expected));
+        let expected = "lib/waves/second/config.yml:2";
+        assert_eq!(state_of(&waves, "2").as_deref(), Some(expected));
+        for unknown in ["w3", "w5", "", "?"] {
+            assert_eq!(state_of(&waves, unknown), None, "{unknown}");
+        }
+        fs::write(root.path().join("nuke.lock"), "").unwrap();
+        assert_eq!(
+            state_of(&Waves::read(root.path(), Instant::now() + TIMEOUT), "w1"),
+            None
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_no_place_and_hides_nothing_else() {
+        let good = "id: w1\nstate: live\n";
+        let huge = format!("id: w2\nstate: live\n#{}", "x".repeat(100_000));
+        let nul = "id: w3\nstate: live\n#\0";
+        let root = repository(&[
+            ("lib/waves/a/config.yml", "id: [w0\n"),
+            ("lib/waves/b/config.yml", &huge),
+            ("lib/waves/c/config.yml", nul),
+            ("lib/waves/d\n/config.yml", "id: w4\n"),
+            ("lib/waves/e/config.yml/file", ""),
+            ("lib/waves/z/config.yml", good),
+            ("outside/config.yml", "id: w5\n"),
+            ("lib/waves/file", ""),
+        ]);
+        let in_waves = |path: &str| root.path().join("lib/waves").join(path);
+        fs::create_dir(in_waves("f")).unwrap();
+        symlink("/dev/zero", in_waves("f/config.yml")).unwrap();
+        symlink("../../outside", in_waves("g")).unwrap();
+        fs::create_dir(in_waves("h")).unwrap();
+        fs::write(in_waves("h/config.yml"), b"id: w6\nname: \xff\n").unwrap();
+        let waves = Waves::read(root.path(), Instant::now() + TIMEOUT);
+        assert_eq!(waves.by_id.len(), 1, "{waves:?}");
+        assert!(state_of(&waves, "w1").is_some());
+        let linked = repository(&[("elsewhere/waves/a/config.yml", good)]);
+        symlink("elsewhere", linked.path().join("lib")).unwrap();
+        assert!(Waves::read(linked.path(), Instant::now() + TIMEOUT)
+            .by_id
+            .is_empty());
+        assert!(Waves::read(Path::new("/nowhere"), Instant::now() + TIMEOUT)
+            .by_id
+            .is_empty());
+    }
+
+    #[test]
+    fn many_experiments_are_read_in_batches_until_time_is_over() {
+        let root = tempfile::tempdir().unwrap();
+        // Together, they are larger than what is parsed at once.
+        let comment = "x".repeat(60_000);
+        for number in 0..40 {
+            let folder = root.path().join(format!("lib/waves/{number}"));
+            fs::create_dir_all(&folder).unwrap();
+            let config = format!("id: w{number}\nstate: live\n#{comment}\n");
+            fs::write(folder.join("config.yml"), config).unwrap();
+        }
+        let now = Instant::now();
+        let waves = Waves::read(root.path(), now + Duration::from_hours(1));
+        assert_eq!(waves.by_id.len(), 40);
+        assert!(Waves::read(root.path(), now).by_id.is_empty());
+    }
+
+    #[test]
+    fn no_more_is_read_than_the_limit_of_all_files() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("1.js"), "x".repeat(900_000)).unwrap();
+        let deadline = Instant::now() + Duration::from_hours(1);
+        let read = texts(root.path(), ["1.js"; 20].into_iter(), MAX_SOURCE, deadline);
+        assert_eq!(read.iter().flatten().count(), 11);
+    }
+
+    #[test]
+    fn sources_are_only_those_inside_the_experiments_folder() {
+        let names = [
+            "1.js",
+            "a/1.js",
+            "../w2/1.js",
+            "/etc/passwd",
+            "a/../../b.js",
+            "",
+            "./1.js",
+            "a\u{7}",
+        ];
+        let inside = names.map(|name| {
+            let config = ConfigYml {
+                properties: [(
+                    "js".to_owned(),
+                    Property {
+                        text: Some(name.to_owned()),
+                        line: None,
+                    },
+                )]
+                .into(),
+                ..ConfigYml::default()
+            };
+            let wave = Wave {
+                folder: "w1".to_owned(),
+                config,
+            };
+            wave.source(None, "js").is_some()
+        });
+        assert_eq!(
+            inside,
+            [true, true, false, false, false, false, false, false]
+        );
+    }
+
+    #[test]
+    fn a_line_is_found_if_it_is_there_once() {
+        let root = repository(&[
+            ("lib/mojito.js", "var library;\n"),
+            ("lib/shared-code.js", "shared(1);\r\n});\n"),
+            ("lib/waves/w1/config.yml", "twice();\n"),
+            (
+                "lib/waves/w1/1.js",
+                "function treatment(test) {\n  once();\n  twice();\n}",
+            ),
+            ("lib/waves/w2/1.js", "function other() {\n  twice();\n}"),
+            ("lib/waves/w2/1.css", "once();\n"),
+        ]);
+        let sources = SourceLines::read(root.path());
+        let place = |line| sources.find(line).map(|it| it.to_string());
+        let first = Some("lib/waves/w1/1.js:1".to_owned());
+        assert_eq!(place("\t\tonce();"), Some("lib/waves/w1/1.js:2".to_owned()));
+        assert_eq!(
+            place("            \"js\": function treatment(test) {"),
+            first
+        );
+        assert_eq!(place("shared(1);"), Some("lib/shared-code.js:1".to_owned()));
+        assert_eq!(place("var library;"), Some("lib/mojito.js:1".to_owned()));
+        for line in ["twice();", "});", "}", "", "nowhere();", "\"js\": once();"] {
+            assert_eq!(place(line), None, "{line}");
+        }
+    }
+}

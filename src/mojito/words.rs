@@ -237,3 +237,52 @@ fn hash(text: &str) -> Word {
     // Any part of it is as good as another.
     (hasher.finish() >> 32) as Word
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minified_and_readable_forms_of_words_are_the_same() {
+        #[track_caller]
+        fn case(readable: &str, minified: &str) {
+            let [readable, minified] =
+                [readable, minified].map(|it| words_of(it).collect::<Vec<_>>());
+            assert_eq!(readable, minified);
+        }
+        case("0.50em  1.0", ".5em 1");
+        case("#FFFFFF #AbC #aabbcd", "#fff #abc #AABBCD");
+        case("a-b, c_d$ 'é'", "a b c_d$ é");
+        assert!(words_of("Buy").ne(words_of("buy")));
+        assert!(words_of("#abd").ne(words_of("#abc")));
+        assert_eq!(words_of("").count(), 0);
+        assert_eq!(words_of("…#.- ,").count(), 0);
+        assert_eq!(words_of("1.2.3 #buy").count(), 3);
+    }
+
+    #[test]
+    fn words_of_css_have_their_lines_and_blocks() {
+        let css = "/* a\n{ b */\n.c,\n.d {\n  e: 1px;\n  f: \"x;}\"\n}\n@media g {\n  .h { i: 2 }\n}\n.j{}";
+        let shown = |word: &SourceWord| (word.line.unwrap(), word.region, word.is_optional);
+        let words: Vec<_> = words_of_css(css).iter().map(shown).collect();
+        let expected = [
+            (3, 1, true),
+            (4, 1, true),
+            (5, 1, false),
+            (5, 1, false),
+            (5, 1, false),
+            (6, 1, false),
+            (6, 1, false),
+            (8, 2, true),
+            (8, 2, true),
+            (9, 3, true),
+            (9, 3, false),
+            (9, 3, false),
+            (11, 4, true),
+        ];
+        assert_eq!(words, expected);
+        for css in ["}}}", "{{{", "/*", "\"", "'\\", "a{", "/", "*/", ";"] {
+            words_of_css(css);
+        }
+    }
+}

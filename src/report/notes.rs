@@ -171,3 +171,305 @@ fn add_changed_lines(found: &mut [(&Change, &Cause, Option<Place>)], waves: &Wav
         place.line = line;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::common::byte_size::ByteSize;
+    use crate::container::consequences::Consequence;
+    use crate::container::gzip::Gzip;
+    use crate::container::object::Object;
+    use crate::container::served::ServedContainer;
+    use crate::mojito::script;
+    use crate::settings::cache_control::CacheControl;
+    use crate::settings::names::{ContainerName, Prefix, Variant};
+
+    const CONFIG: &str = "state: live
+sampleRate: 0.5
+id: w1
+name: Hero
+recipes:
+  '0':
+    name: Control
+    sampleRate: 0.5
+  '1':
+    name: Blue
+    js: 1.js
+    css: 1.css
+    sampleRate: 0.5
+trigger: trigger.js
+divertTo: null
+note: a
+";
+
+    const BLUE: &str = "js:function(e){e.text='a'},css:'a{top:1px}',sampleRate:.5";
+
+    fn experiment(properties: &str, control: &str, blue: &str) -> String {
+        format!("Mojito.addTest({{id:'w1',name:'Hero',{properties},recipes:{{0:{{name:'Control',{control}}},1:{{name:'Blue',{blue}}}}},trigger:function(e){{e.load()}}}});")
+    }
+
+    fn live(blue: &str) -> String {
+        experiment("state:'live',sampleRate:.5,note:'a'", "sampleRate:.5", blue)
+    }
+
+    fn object(text: &str) -> Object {
+        let prefix = Prefix::literal("js");
+        let name = ContainerName::parse("mojito").unwrap();
+        let body = Gzip::new().compress(text.as_bytes(), None);
+        let size = ByteSize(text.len() as u64);
+        Object::new(&name, Variant::Minified, &prefix, &prefix, size, body)
+    }
+
+    /// The notes on the change from one container to another, in a repository with this `config.yml`.
+    fn notes_with(old: &str, new: &str, config: &str, consequences: Vec<Consequence>) -> Vec<Note> {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("lib/waves/hero");
+        fs::create_dir_all(&folder).unwrap();
+        for (name, content) in [
+            ("config.yml", config),
+            ("1.js", "function (e) {\n  // b\n  e.text = 'b';\n}\n"),
+            ("1.css", "a {\n  top: 2px;\n}\n"),
+            ("trigger.js", "function (e) {\n  e.load();\n}\n"),
+        ] {
+            fs::write(folder.join(name), content).unwrap();
+        }
+        let [old, new] = [old, new].map(|it| format!("window.Mojito||(Mojito={{}});{it}"));
+        let cache_control = CacheControl::default();
+        let headers = Object::headers(&cache_control);
+        let served = ServedContainer::new("a", headers, object(&old).body, ByteSize(9_999_999));
+        let script = script::read(&new).unwrap();
+        let changes = Changes::between(&served, Some(&script), &object(&new), &cache_control);
+        let changes = Changes {
+            consequences,
+            ..changes
+        };
+        of_changes(
+            Environment::Production,
+            &changes,
+            &Waves::read(root.path(), Instant::now() + Duration::from_mins(1)),
+        )
+    }
+
+    #[track_caller]
+    fn case(old: &str, new: &str, config: &str, expected: &[&str]) {
+        let notes = notes_with(old, new, config, Vec::new());
+        let shown = |note: &Note| {
+            let place = note
+                .place
+                .as_ref()
+                .map_or("-".to_owned(), ToString::to_string);
+            let place = place.replace("lib/waves/hero/", "");
+            let summary = note.summary.strip_prefix("production: ").unwrap();
+            format!("{place} {:?} {summary}", note.weight)
+        };
+        let shown: Vec<String> = notes.iter().map(shown).collect();
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn a_change_of_traffic_stands_at_the_property_that_causes_it() {
+        let with = |properties: &str| experiment(properties, "sampleRate:.5", BLUE);
+        let tenth = with("state:'live',sampleRate:.1");
+        let half = with("state:'live',sampleRate:.5");
+        let staged = with("state:'staging',sampleRate:.5");
+        let diverted = with("state:'live',sampleRate:.5,divertTo:'1'");
+        case("", &half, CONFIG, &["config.yml:1 High starts (50%)"]);
+        case(
+            "",
+            &staged,
+            CONFIG,
+            &["config.yml:1 Low staged (new; no visitor has it)"],
+        );
+        case(
+            &staged,
+            &half,
+            CONFIG,
+            &["config.yml:1 High starts (staged → 50%)"],
+        );
+        case(
+            &half,
+            &staged,
+            CONFIG,
+            &["config.yml:1 High stops (50% → staged)"],
+        );
+        case(
+            &tenth,
+            &half,
+            CONFIG,
+            &["config.yml:2 Medium 10% → 50% of new visitors"],
+        );
+        let diverts = "config.yml:15 High diverts (50% → all get `Blue`)";
+        case(&half, &diverted, CONFIG, &[diverts]);
+        let resumes = "High resumes (all get `Blue` → 50%)";
+        case(
+            &diverted,
+            &half,
+            CONFIG,
+            &[&format!("config.yml:15 {resumes}")],
+        );
+        let without = CONFIG.replace("divertTo: null\n", "");
+        case(
+            &diverted,
+            &half,
+            &without,
+            &[&format!("config.yml {resumes}")],
+        );
+        let broken = with("state:'live',sampleRate:50");
+        case(
+            &half,
+            &broken,
+            CONFIG,
+            &["config.yml High stops (50% → does not run)"],
+        );
+        case(&half, &half, CONFIG, &[]);
+    }
+
+    #[test]
+    fn an_experiment_that_is_removed_stands_where_its_sources_say_so_or_nowhere() {
+        let inactive = CONFIG.replace("state: live", "state: inactive");
+        let stops = "High stops (50% → removed)";
+        case(
+            &live(BLUE),
+            "",
+            &inactive,
+            &[&format!("config.yml:1 {stops}")],
+        );
+        // The file belongs to another one, or was not built.
+        case(
+            &live(BLUE),
+            "",
+            "id: w2\nstate: inactive\n",
+            &[&format!("- High w1 {}", &stops[5..])],
+        );
+        case(
+            &live(BLUE),
+            "",
+            CONFIG,
+            &[&format!("- High w1 {}", &stops[5..])],
+        );
+        let staged = experiment("state:'staging'", "", "");
+        let removed = "config.yml:1 Low removed; no visitor had it";
+        case(&staged, "", &inactive, &[removed]);
+    }
+
+    #[test]
+    fn each_changed_part_of_the_code_stands_in_its_own_file() {
+        let old = live(BLUE);
+        let new = old
+            .replace("'a'}", "'b'}")
+            .replace("1px", "2px")
+            .replace("load", "wait");
+        let expected = [
+            // The word is not in the source, so the line is not certain.
+            "trigger.js Medium changes trigger",
+            "1.css:2 Medium changes css of `Blue`",
+            "1.js:3 Medium changes js of `Blue`",
+        ];
+        case(&old, &new, CONFIG, &expected);
+        let staged = |script: &str| script.replace("'live'", "'staging'");
+        case(
+            &staged(&old),
+            &staged(&old.replace("1px", "2px")),
+            CONFIG,
+            &["1.css:2 Low changes css of `Blue`"],
+        );
+        // The property that is added or removed is in `config.yml`.
+        let without = live(&BLUE.replace("css:'a{top:1px}',", ""));
+        case(
+            &without,
+            &old,
+            CONFIG,
+            &["config.yml:12 Medium changes css of `Blue`"],
+        );
+        let config = CONFIG.replace("    css: 1.css\n", "");
+        case(
+            &old,
+            &without,
+            &config,
+            &["config.yml Medium changes css of `Blue`"],
+        );
+        case(
+            &old,
+            &old.replace("note:'a'", "note:'b'"),
+            CONFIG,
+            &["config.yml:16 Medium changes note"],
+        );
+        // Nothing outside the folder is read.
+        let outside = CONFIG.replace("1.css", "../1.css");
+        case(
+            &old,
+            &old.replace("1px", "2px"),
+            &outside,
+            &["config.yml:12 Medium changes css of `Blue`"],
+        );
+    }
+
+    #[test]
+    fn changes_of_recipes_stand_at_their_own_lines() {
+        let old = live(BLUE);
+        let weights = |control: &str, blue: &str| {
+            let blue = BLUE.replace(".5", blue);
+            experiment(
+                "state:'live',sampleRate:.5,note:'a'",
+                &format!("sampleRate:{control}"),
+                &blue,
+            )
+        };
+        let expected = [
+            "config.yml:8 Medium changes recipe `Control` (30% → 50%)",
+            "config.yml:13 Medium changes recipe `Blue` (70% → 50%)",
+        ];
+        case(&weights(".3", ".7"), &old, CONFIG, &expected);
+        case(&old, &weights(".50000000001", ".5"), CONFIG, &[]);
+        // The rate of the other one is not in its own line.
+        let expected = [
+            "config.yml:8 Medium changes recipe `Control` (30% → 50%)",
+            "config.yml Medium changes recipe `Blue` (70% → 50%)",
+        ];
+        let other = CONFIG.replace(
+            "css: 1.css\n    sampleRate: 0.5",
+            "css: 1.css\n    sampleRate: 0.7",
+        );
+        case(&weights(".3", ".7"), &old, &other, &expected);
+        let renamed = old.replace("'Blue'", "'Red'");
+        case(
+            &renamed,
+            &old,
+            CONFIG,
+            &["config.yml:10 Medium changes recipe `Blue` (was `Red`)"],
+        );
+        let added = old.replace("1:{name:'Blue'", "2:{name:'Blue'");
+        let expected = [
+            "config.yml:9 Medium changes recipe `Blue` (added)",
+            "config.yml Medium changes recipe `Blue` (removed)",
+        ];
+        case(&added, &old, CONFIG, &expected);
+        let name = old.replace("'Hero'", "'Footer'");
+        case(
+            &name,
+            &old,
+            CONFIG,
+            &["config.yml:4 Low renamed (was Footer)"],
+        );
+    }
+
+    #[test]
+    fn the_details_name_the_experiment_and_what_the_change_means() {
+        let consequence = |id: &str, sentence: &str| Consequence {
+            experiments: vec![id.to_owned()],
+            sentence: sentence.to_owned(),
+        };
+        let consequences = vec![
+            consequence("w1", "new visitors only"),
+            consequence("w2", "other"),
+        ];
+        let notes = notes_with("", &live(BLUE), CONFIG, consequences);
+        assert_eq!(
+            notes[0].details,
+            "experiment w1 (Hero): 50%\nnew visitors only"
+        );
+    }
+}

@@ -26,6 +26,8 @@ mod syntax_error;
 #[cfg(test)]
 mod tests;
 mod words;
+#[cfg(test)]
+mod words_tests;
 
 use std::ffi::OsString;
 use std::time::Duration;

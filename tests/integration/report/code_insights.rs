@@ -428,3 +428,69 @@ fn each_refused_container_is_reported_with_its_error() {
         "{text}"
     );
 }
+
+/// The places of a report's annotations, with their summaries.
+fn places(report: &Report) -> Vec<String> {
+    let place = |it: &Value| {
+        let text = |name: &str| it[name].as_str().unwrap_or_default().to_owned();
+        format!("{}:{} {}", text("path"), it["line"], text("summary"))
+    };
+    report.annotations.iter().map(place).collect()
+}
+
+#[test]
+fn a_change_stands_at_the_line_of_the_sources_that_causes_it() {
+    let container = |rate: &str, text: &str| {
+        format!(
+            "window.Mojito||(Mojito={{addTest:function(e){{}}}});Mojito.addTest({{state:'live',sampleRate:{rate},id:'w1',\
+             name:'Hero',recipes:{{0:{{name:'Control'}},1:{{name:'Blue',js:function(e){{e.text='{text}'}}}}}},\
+             trigger:function(e){{e.activate()}}}});"
+        )
+    };
+    let bitbucket = Bitbucket::start();
+    let case = tag_build(&bitbucket).file("dist/assets/js/mojito.js", container(".1", "Buy"));
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject"]);
+    let case = case.env("CODE_INSIGHTS", "false");
+    case.run().exits(0);
+    case.stores_after_reading("/js/mojito.js");
+    let config = "state: live\nid: w1\nsampleRate: 0.5\nname: Hero\nrecipes:\n  '0':\n    name: Control\n  '1':\n    name: Blue\n    \
+                  js: blue.js\ntrigger: trigger.js\n";
+    let source = "// Order\nfunction (test) {\n  test.text = 'Order';\n}\n";
+    let case = case
+        .reporting(&bitbucket)
+        .file("lib/waves/hero/config.yml", config)
+        .file("lib/waves/hero/blue.js", source)
+        .file("dist/assets/js/mojito.js", container(".5", "Order"));
+    case.run().exits(0);
+    bitbucket.assert_accepted_all();
+    let expected = [
+        "lib/waves/hero/config.yml:3 production: 10% → 50% of new visitors",
+        "lib/waves/hero/blue.js:3 production: changes js of `Blue`",
+    ];
+    assert_eq!(places(&bitbucket.report()), expected);
+}
+
+#[test]
+fn a_syntax_error_stands_at_its_line_in_the_sources() {
+    let source = "function treatment(test) {\n  test.pattern = /(/;\n}";
+    let pretty =
+        format!("window.Mojito||(Mojito={{}});\nMojito.addTest({{\n    \"js\": {source}\n}});");
+    let bitbucket = Bitbucket::start();
+    let minified = "window.Mojito||(Mojito={});Mojito.addTest({js:function(t){t.pattern=/(/}});";
+    let case = tag_build(&bitbucket)
+        .file("lib/waves/hero/1.js", source)
+        .file("dist/assets/js/mojito.pretty.js", pretty)
+        .file("dist/assets/js/mojito.js", minified);
+    case.run()
+        .exits(2)
+        .contains("this comes from `lib/waves/hero/1.js:2`");
+    bitbucket.assert_accepted_all();
+    let places = places(&bitbucket.report());
+    assert!(
+        places[0].starts_with("lib/waves/hero/1.js:2 `dist/assets/js/mojito.js`"),
+        "{places:?}"
+    );
+    // Where another file has the same line, it is not certain.
+    let case = case.file("lib/waves/other/1.js", source);
+    case.run().exits(2).does_not_contain("this comes from");
+}
