@@ -108,8 +108,7 @@ fn weights(certain: &[&Experiment], before: &ById, period: &str) -> Option<Conse
             "{} of its new visitors get no recipe, and stay without one {period}",
             Percent(share_without_recipe(experiment))
         ),
-        _ => "recipes do not get the visitors that their sample rates promise (see the warnings)"
-            .to_owned(),
+        _ => "recipes do not get the shares of their sample rates (see the warnings)".to_owned(),
     };
     consequence(ConsequenceKind::Weights, losing.into_iter(), &text)
 }
@@ -121,7 +120,7 @@ fn share_without_recipe(experiment: &Experiment) -> f64 {
 }
 
 fn recipes_removed(pairs: &[Pair], period: &str) -> Option<Consequence> {
-    let text = format!("visitors of a removed recipe drop out, and stay out {period}");
+    let text = format!("visitors of a removed recipe leave the test, and stay out {period}");
     let pairs = pairs.iter().filter(|it| it.removes_recipes());
     consequence(
         ConsequenceKind::RecipesRemoved,
@@ -134,13 +133,13 @@ fn sample_rate(pairs: &[Pair], period: &str) -> Option<Consequence> {
     let ramps: Vec<(&Pair, f64, f64)> = pairs.iter().filter_map(Pair::ramp).collect();
     let is_all = |is: fn(f64, f64) -> bool| ramps.iter().all(|(_, before, now)| is(*before, *now));
     let text = if is_all(|before, now| now > before) {
-        format!("a ramp up for new visitors only: those left out stay out {period}")
+        format!("new rate for new visitors only: those left out stay out {period}")
     } else if is_all(|_, now| now <= 0.0) {
-        format!("0% for new visitors only: those in it stay in {period}")
+        format!("no new visitors; those in the test stay in it {period}")
     } else if is_all(|before, now| now < before) {
-        format!("a ramp down for new visitors only: those in it stay in {period}")
+        format!("new rate for new visitors only: those in the test stay in it {period}")
     } else {
-        format!("ramps for new visitors only: others stay in, or stay out, {period}")
+        format!("new rates for new visitors only: others stay in or out {period}")
     };
     let experiments = ramps.iter().map(|(pair, ..)| pair.now);
     consequence(ConsequenceKind::SampleRate, experiments, &text)
@@ -148,12 +147,12 @@ fn sample_rate(pairs: &[Pair], period: &str) -> Option<Consequence> {
 
 fn code(pairs: &[Pair]) -> Option<Consequence> {
     let changed = pairs.iter().filter(|it| it.is_live() && it.changes_code());
-    let text = "other code for all: results from before and after are not comparable";
+    let text = "its code changes: results from before and after are not comparable";
     consequence(ConsequenceKind::Code, changed.map(|it| it.now), text)
 }
 
 fn recipes(pairs: &[Pair], period: &str) -> Option<Consequence> {
-    let text = format!("other recipes for new visitors only: those in it keep theirs {period}");
+    let text = format!("new recipes for new visitors only: others keep theirs {period}");
     let changed = pairs.iter().filter(|it| it.is_live());
     let changed = changed.filter(|it| !it.removes_recipes() && it.changes_shares());
     consequence(ConsequenceKind::Recipes, changed.map(|it| it.now), &text)
@@ -163,7 +162,7 @@ fn diverted(pairs: &[Pair]) -> Option<Consequence> {
     let diverted = pairs
         .iter()
         .filter(|it| is_live(it.before) && is_diverted(it.now));
-    let text = "one recipe for all, also those left out; meanwhile, no exposure is tracked";
+    let text = "one recipe for all, also those left out; no exposures are tracked";
     consequence(ConsequenceKind::Diverted, diverted.map(|it| it.now), text)
 }
 
@@ -171,7 +170,7 @@ fn resumed(pairs: &[Pair]) -> Option<Consequence> {
     let resumed = pairs
         .iter()
         .filter(|it| is_diverted(it.before) && is_live(it.now));
-    let text = "what was decided before the divert counts again; other visitors are new";
+    let text = "decisions from before the divert count again; other visitors are new";
     consequence(ConsequenceKind::Resumed, resumed.map(|it| it.now), text)
 }
 
@@ -182,7 +181,7 @@ fn new_id(certain: &[&Experiment], before: &ById, now: &ById) -> Option<Conseque
     let started = certain.iter().copied();
     let started = started.filter(|it| is_live(it) && !before.contains_key(&*it.id));
     let same = started.filter(|it| ended.iter().any(|ended| ended.code == it.code));
-    let text = "the code of one that ends, under a new id: all its visitors are decided anew";
+    let text = "same code under a new id: all its visitors are decided anew";
     consequence(ConsequenceKind::NewId, same, text)
 }
 

@@ -42,27 +42,27 @@ fn a_sample_rate_is_for_new_visitors_only() {
     }
     ramps(
         &[(".1", ".5")],
-        "w0: a ramp up for new visitors only: those left out stay out for up to 60 days",
+        "w0: new rate for new visitors only: those left out stay out for up to 60 days",
     );
     ramps(
         &[("0", ".5"), (".1", "1")],
-        "w0, w1: a ramp up for new visitors only: those left out stay out for up to 60 days",
+        "w0, w1: new rate for new visitors only: those left out stay out for up to 60 days",
     );
     ramps(
         &[(".5", ".1")],
-        "w0: a ramp down for new visitors only: those in it stay in for up to 60 days",
+        "w0: new rate for new visitors only: those in the test stay in it for up to 60 days",
     );
     ramps(
         &[(".5", "0")],
-        "w0: 0% for new visitors only: those in it stay in for up to 60 days",
+        "w0: no new visitors; those in the test stay in it for up to 60 days",
     );
     ramps(
         &[(".5", "0"), (".5", ".1")],
-        "w0, w1: a ramp down for new visitors only: those in it stay in for up to 60 days",
+        "w0, w1: new rate for new visitors only: those in the test stay in it for up to 60 days",
     );
     ramps(
         &[(".5", "0"), (".1", ".5"), (".5", ".5")],
-        "w0, w1: ramps for new visitors only: others stay in, or stay out, for up to 60 days",
+        "w0, w1: new rates for new visitors only: others stay in or out for up to 60 days",
     );
 }
 
@@ -96,7 +96,7 @@ fn the_days_are_left_out_where_they_are_not_certain() {
     let [old, new] = [".1", ".5"].map(|share| vec![add("w1", &live(share))]);
     let other = "Mojito.options.cookieDuration=30;".to_owned();
     let uncertain =
-        "w1: a ramp up for new visitors only: those left out stay out until their cookie expires";
+        "w1: new rate for new visitors only: those left out stay out until their cookie expires";
     case(
         &[old.clone(), vec![other.clone()]].concat(),
         &new,
@@ -109,10 +109,10 @@ fn the_days_are_left_out_where_they_are_not_certain() {
 fn visitors_of_a_removed_recipe_drop_out() {
     let three = |properties: &str| add_with("w1", properties, "0:{},1:{js(){a()}},2:{js(){b()}}");
     let half = live(".5");
-    let dropped = "w1: visitors of a removed recipe drop out, and stay out for up to 60 days";
+    let dropped = "w1: visitors of a removed recipe leave the test, and stay out for up to 60 days";
     case(&[three(&half)], &[add("w1", &half)], &[dropped]);
     let diverted = format!("{half},divertTo:'2'");
-    let resumed = "w1: what was decided before the divert counts again; other visitors are new";
+    let resumed = "w1: decisions from before the divert count again; other visitors are new";
     case(
         &[three(&diverted)],
         &[add("w1", &half)],
@@ -120,7 +120,7 @@ fn visitors_of_a_removed_recipe_drop_out() {
     );
     case(&[three("state:'staging'")], &[add("w1", &half)], &[]);
     let computed = format!("Mojito.addTest({{id:'w1',{half},recipes:a,trigger(e){{e()}}}});");
-    let code = "w1: other code for all: results from before and after are not comparable";
+    let code = "w1: its code changes: results from before and after are not comparable";
     case(&[three(&half)], &[computed], &[code]);
 }
 
@@ -128,7 +128,7 @@ fn visitors_of_a_removed_recipe_drop_out() {
 fn other_recipes_are_for_new_visitors_only() {
     let half = live(".5");
     let with = |recipes: &str| [add_with("w1", &half, recipes)];
-    let kept = "w1: other recipes for new visitors only: those in it keep theirs for up to 60 days";
+    let kept = "w1: new recipes for new visitors only: others keep theirs for up to 60 days";
     let even = "0:{sampleRate:.5},1:{sampleRate:.5}";
     case(
         &with(even),
@@ -147,7 +147,7 @@ fn other_recipes_are_for_new_visitors_only() {
 fn results_of_other_code_are_not_comparable() {
     let half = live(".5");
     let added = add("w1", &half);
-    let code = "w1: other code for all: results from before and after are not comparable";
+    let code = "w1: its code changes: results from before and after are not comparable";
     for (from, to) in [
         ("a()", "b()"),
         ("e.activate()", "b(e)"),
@@ -170,7 +170,7 @@ fn visitors_without_a_recipe_stay_without_one() {
     let more = "0:{sampleRate:.7},1:{sampleRate:.6}";
     let without =
         "w1: 10% of its new visitors get no recipe, and stay without one for up to 60 days";
-    let kept = "w1: other recipes for new visitors only: those in it keep theirs for up to 60 days";
+    let kept = "w1: new recipes for new visitors only: others keep theirs for up to 60 days";
     case(&[with("w1", even)], &[with("w1", less)], &[without, kept]);
     case(&[], &[with("w1", less)], &[without]);
     let staged = add_with("w1", "state:'staging'", less);
@@ -178,8 +178,7 @@ fn visitors_without_a_recipe_stay_without_one() {
     case(&[], &[staged], &[]);
     // That is a warning at each publish, and no change.
     case(&[with("w1", less)], &[with("w1", less)], &[]);
-    let promised =
-        "recipes do not get the visitors that their sample rates promise (see the warnings)";
+    let promised = "recipes do not get the shares of their sample rates (see the warnings)";
     case(&[], &[with("w1", more)], &[&format!("w1: {promised}")]);
     case(
         &[],
@@ -192,9 +191,9 @@ fn visitors_without_a_recipe_stay_without_one() {
 fn a_divert_is_for_all_and_keeps_nothing() {
     let [live, diverted] =
         ["", ",divertTo:'1'"].map(|divert| [add("w1", &format!("state:'live'{divert}"))]);
-    let for_all = "w1: one recipe for all, also those left out; meanwhile, no exposure is tracked";
+    let for_all = "w1: one recipe for all, also those left out; no exposures are tracked";
     case(&live, &diverted, &[for_all]);
-    let resumed = "w1: what was decided before the divert counts again; other visitors are new";
+    let resumed = "w1: decisions from before the divert count again; other visitors are new";
     case(&diverted, &live, &[resumed]);
     case(&diverted, &diverted, &[]);
 }
@@ -202,7 +201,7 @@ fn a_divert_is_for_all_and_keeps_nothing() {
 #[test]
 fn under_a_new_id_all_visitors_are_decided_anew() {
     let half = live(".5");
-    let anew = "w2: the code of one that ends, under a new id: all its visitors are decided anew";
+    let anew = "w2: same code under a new id: all its visitors are decided anew";
     case(&[add("w1", &half)], &[add("w2", &half)], &[anew]);
     let other = add("w2", &half).replace("a()", "b()");
     case(&[add("w1", &half)], &[other], &[]);
@@ -260,5 +259,5 @@ fn a_sentence_is_bounded_however_many_experiments_it_is_about() {
     };
     assert_eq!(consequence.experiments.len(), 300);
     assert!(consequence.sentence.len() < 600, "{}", consequence.sentence);
-    assert!(consequence.sentence.contains(" and 290 more: a ramp up"));
+    assert!(consequence.sentence.contains(" and 290 more: new rate"));
 }

@@ -2,7 +2,6 @@ use serde_json::{json, Value};
 
 use super::*;
 use crate::common::byte_size::ByteSize;
-use crate::container::consequences::{Consequence, ConsequenceKind};
 use crate::container::gzip::Gzip;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
@@ -186,14 +185,6 @@ fn a_publish_is_reported_with_what_changes_and_what_that_means() {
         paths: 1,
     };
     run.set_invalidation(&distribution, Invalidation::Completed(accepted));
-    if let Some(Ok(changes)) = run.state().changes.values_mut().next() {
-        changes.consequences.push(Consequence {
-            experiments: vec!["w1".to_owned()],
-            sentence: "w1: visitors who were left out stay out".to_owned(),
-            kind: ConsequenceKind::SampleRate,
-            text: String::new(),
-        });
-    }
     let reports = of_run(&run);
     assert_eq!(
         reports.list[0].id.as_str(),
@@ -217,7 +208,8 @@ fn a_publish_is_reported_with_what_changes_and_what_that_means() {
          • starts w3 Form: 100%\n\
          • ramps w1 Button: 10% → 50%\n\
          • stops w2 Price: 50% → removed\n\
-         w1: visitors who were left out stay out"
+         w1: new rate for new visitors only: those left out stay out until their cookie expires\n\
+         w3: same code under a new id: all its visitors are decided anew"
     );
     let data = json["data"].as_array().unwrap();
     let value = |title: &str| {

@@ -5,7 +5,7 @@ use serde_json::{json, Value};
 use crate::support::harness::{Case, Ended};
 use crate::support::sample;
 
-const RAMP_UP: &str = "a ramp up for new visitors only: those left out stay out for up to 60 days";
+const RAMP_UP: &str = "new rate for new visitors only: those left out stay out for up to 60 days";
 
 /// Builds a container of our own with these experiments. Its library keeps cookies as long as Mojito's does.
 fn build(case: &Case, name: &str, experiments: &[String]) {
@@ -73,9 +73,9 @@ fn changes_of_live_experiments_are_explained_below_the_changes() {
     ];
     build(&case, "mojito", &new);
     let expected = [
-        "w3: visitors of a removed recipe drop out, and stay out for up to 60 days",
-        "w1, w2: ramps for new visitors only: others stay in, or stay out, for up to 60 days",
-        "w4: other code for all: results from before and after are not comparable",
+        "w3: visitors of a removed recipe leave the test, and stay out for up to 60 days",
+        "w1, w2: new rates for new visitors only: others stay in or out for up to 60 days",
+        "w4: its code changes: results from before and after are not comparable",
     ];
     for dry_run in ["true", "false"] {
         let case = &case;

@@ -69,8 +69,8 @@ What changes for visitors:
 
 What this means:
 
-- `w12`: a ramp up for new visitors only: those left out stay out until their cookie expires
-- `w9`: one recipe for all, also those left out; meanwhile, no exposure is tracked
+- `w12`: new rate for new visitors only: those left out stay out until their cookie expires
+- `w9`: one recipe for all, also those left out; no exposures are tracked
 "#]],
     );
     let case = case.env("DRY_RUN", "false");
@@ -94,8 +94,8 @@ What changes for visitors:
 
 What this means:
 
-- `w12`: a ramp up for new visitors only: those left out stay out until their cookie expires
-- `w9`: one recipe for all, also those left out; meanwhile, no exposure is tracked
+- `w12`: new rate for new visitors only: those left out stay out until their cookie expires
+- `w9`: one recipe for all, also those left out; no exposures are tracked
 "#]],
     );
     ends(
@@ -516,7 +516,7 @@ fn names_from_a_container_are_text_and_nothing_else() {
     let summary = summary(&case);
     assert!(summary.contains("**ramps** `"), "{summary}");
     assert!(
-        summary.contains("a ramp up for new visitors only"),
+        summary.contains("new rate for new visitors only"),
         "{summary}"
     );
     // Outside of code spans, nothing of the names is left.
@@ -580,7 +580,7 @@ fn a_summary_is_short_whatever_the_containers_hold() {
     }
     let summary = summary(&case);
     assert!(summary.contains("\n- and 288 more\n"), "{summary}");
-    assert!(summary.contains(" and 290 more: a ramp up"), "{summary}");
+    assert!(summary.contains(" and 290 more: new rate"), "{summary}");
     let end = "\n\nWhat else changes is in the log of the step.";
     assert!(summary.ends_with(end), "{summary}");
 }
