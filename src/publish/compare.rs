@@ -221,7 +221,7 @@ impl<'a> Comparison<'a> {
         let cdn = match cdn {
             None => Err(ReadError::NoPublicUrl),
             // The CDN would cache the old container just before it is replaced, and nothing would invalidate it.
-            Some(_) if !settings.dry_run && settings.distributions.is_empty() => {
+            Some(_) if settings.distributions.is_empty() && !settings.is_preview() => {
                 Err(ReadError::NotRequested(
                     "`PUBLIC_URL` was not requested, as `DISTRIBUTION_ID` is not set".to_owned(),
                 ))
@@ -327,8 +327,8 @@ impl<'a> Comparison<'a> {
     async fn read_cdn(&self, cdn: &Cdn, object: &Object) -> Result<ServedContainer, ReadError> {
         let (connector, url, timeout) = (&cdn.connector, cdn.url(object), 2 * READ_TIMEOUT);
         let may_request = async {
-            // A dry run is one visitor more.
-            if self.settings.dry_run {
+            // Nothing is published after a preview.
+            if self.settings.is_preview() {
                 return Ok(());
             }
             match cdn::has_other_cache(connector, &url, timeout).await {

@@ -247,7 +247,7 @@ fn a_configuration_of_a_hundred_thousand_lines_is_refused_and_one_below_the_limi
         Measured::run(&with(source(line, lines)))
             .within(MAX_MEMORY, MAX_PROCESSOR_TIME)
             .exits(3)
-            .contains("publishing container mojito");
+            .contains("would publish container mojito");
     }
 }
 
