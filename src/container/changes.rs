@@ -156,8 +156,12 @@ impl Changes {
 
     /// Whether nothing changed, except perhaps the size.
     pub(crate) fn is_nothing(&self) -> bool {
-        let mut changes = self.list.iter();
-        changes.all(|change| change.kind == ChangeKind::Size)
+        self.list.iter().all(Change::is_size)
+    }
+
+    /// Whether visitors may get something else. Where scripts are not compared, another file may change anything.
+    pub(crate) fn may_change_something(&self) -> bool {
+        !self.is_nothing() || !(self.is_same || self.scripts_compared)
     }
 }
 
@@ -185,6 +189,11 @@ impl Change {
             is_live: experiment.traffic.reaches_visitors(),
             ..Self::new(kind, &experiment.id, detail)
         }
+    }
+
+    /// Whether it only says how large the file is, which is no change for visitors.
+    pub(crate) fn is_size(&self) -> bool {
+        self.kind == ChangeKind::Size
     }
 
     /// One with one cause.

@@ -1,6 +1,9 @@
 //! What a reviewer should see beside a line of the sources: one note for each change and cause.
 
+use std::fmt::Write as _;
+
 use super::tables::change_in_words;
+use crate::bitbucket::report::Severity;
 use crate::container::changes::{Cause, Change, ChangeKind, Changes, Source};
 use crate::container::InvalidFile;
 use crate::mojito::config_yml::Property;
@@ -11,20 +14,13 @@ use crate::settings::environment::Environment;
 /// A note on a change or an error, for the place that causes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Note {
-    pub(crate) weight: Weight,
+    /// How much it matters to visitors.
+    pub(crate) severity: Severity,
     /// One line.
     pub(crate) summary: String,
     pub(crate) details: String,
     /// `None` if it is not known, or is not in the repository.
     pub(crate) place: Option<Place>,
-}
-
-/// How much a note matters to visitors.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Weight {
-    Low,
-    Medium,
-    High,
 }
 
 /// The notes on the changes of experiments, in the order of the changes.
@@ -43,7 +39,7 @@ pub(crate) fn of_changes(environment: Environment, changes: &Changes, waves: &Wa
         };
         let words = change_in_words(change.kind, &cause.detail);
         Note {
-            weight: weight(change),
+            severity: severity(change),
             summary: format!("{environment}: {subject}{words}"),
             details: details(change, changes),
             place,
@@ -56,53 +52,44 @@ pub(crate) fn of_changes(environment: Environment, changes: &Changes, waves: &Wa
 pub(crate) fn of_file(file: &InvalidFile) -> Note {
     let details = file.to_string();
     Note {
-        weight: Weight::High,
+        severity: Severity::High,
         summary: details.lines().next().unwrap_or_default().to_owned(),
         details,
         place: file.place.clone(),
     }
 }
 
-fn weight(change: &Change) -> Weight {
+fn severity(change: &Change) -> Severity {
     match change.kind {
         ChangeKind::Starts
         | ChangeKind::Diverts
         | ChangeKind::Resumes
         | ChangeKind::Stops
         | ChangeKind::Breaks
-        | ChangeKind::NotComparable => Weight::High,
-        ChangeKind::Ramps | ChangeKind::SharedCode => Weight::Medium,
-        ChangeKind::Changes if change.is_live => Weight::Medium,
+        | ChangeKind::NotComparable => Severity::High,
+        ChangeKind::Ramps | ChangeKind::SharedCode => Severity::Medium,
+        ChangeKind::Changes if change.is_live => Severity::Medium,
         ChangeKind::Changes
         | ChangeKind::Renamed
         | ChangeKind::Staged
         | ChangeKind::RemovedWhileStaged
         | ChangeKind::Header
-        | ChangeKind::Size => Weight::Low,
+        | ChangeKind::Size => Severity::Low,
     }
 }
 
 fn details(change: &Change, changes: &Changes) -> String {
-    let Change {
-        subject,
-        name,
-        detail,
-        ..
-    } = change;
-    let name = if name == subject {
-        String::new()
-    } else {
-        format!(" ({name})")
-    };
+    let Change { subject, name, .. } = change;
+    let mut details = format!("experiment {subject}");
+    if name != subject {
+        let _ = write!(details, " ({name})");
+    }
+    let _ = write!(details, ": {}", change.detail);
     let consequences = changes.consequences.iter();
-    let sentences = consequences.filter(|it| it.experiments.contains(subject));
-    let first = format!("experiment {subject}{name}: {detail}");
-    let lines = sentences.map(|it| it.sentence.clone());
-    [first]
-        .into_iter()
-        .chain(lines)
-        .collect::<Vec<_>>()
-        .join("\n")
+    for consequence in consequences.filter(|it| it.experiments.contains(subject)) {
+        let _ = write!(details, "\n{}", consequence.sentence);
+    }
+    details
 }
 
 /// The place of a cause, without the line in a source file.
@@ -261,7 +248,7 @@ note: a
                 .map_or("-".to_owned(), ToString::to_string);
             let place = place.replace("lib/waves/hero/", "");
             let summary = note.summary.strip_prefix("production: ").unwrap();
-            format!("{place} {:?} {summary}", note.weight)
+            format!("{place} {:?} {summary}", note.severity)
         };
         let shown: Vec<String> = notes.iter().map(shown).collect();
         assert_eq!(shown, expected);

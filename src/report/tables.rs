@@ -287,7 +287,7 @@ pub(super) fn change(change: &Change) -> String {
 pub(crate) fn summary(changes: &Changes) -> Option<String> {
     let changes = changes.list.iter();
     let changes: Vec<String> = changes
-        .filter(|change| change.kind != ChangeKind::Size)
+        .filter(|change| !change.is_size())
         .map(|change| match change.kind {
             ChangeKind::Ramps => format!("{} ramps {}", change.subject, change.detail),
             ChangeKind::Header => format!("{} changes", change.subject),
@@ -296,7 +296,6 @@ pub(crate) fn summary(changes: &Changes) -> Option<String> {
             kind => format!("{} {}", change.subject, appearance_of_change(kind).1),
         })
         .collect();
-    let changes: Vec<&str> = changes.iter().map(String::as_str).collect();
     (!changes.is_empty()).then(|| first_ten(&changes))
 }
 

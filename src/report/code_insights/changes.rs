@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Severity, Url};
+use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Url};
 use crate::common::layout::cut;
 use crate::container::changes::{ChangeKind, Changes};
 use crate::container::object::Container;
 use crate::publish::compare::NotCompared;
 use crate::publish::plan::Plan;
-use crate::report::notes::{Note, Weight};
+use crate::report::notes::Note;
 use crate::report::tables;
 use crate::settings::names::public_url_of;
 
@@ -61,7 +61,7 @@ pub(super) fn details(compared: Option<&Result<Changes, NotCompared>>) -> Vec<St
         None => return Vec::new(),
     };
     let shown = changes.list.iter();
-    let mut shown = shown.filter(|change| change.kind != ChangeKind::Size);
+    let mut shown = shown.filter(|change| !change.is_size());
     let listed = shown.by_ref().take(MAX_CHANGES);
     let listed = listed.map(|change| cut(&format!("• {}", tables::change(change)), MAX_CHANGE));
     let mut lines: Vec<String> = listed.collect();
@@ -102,7 +102,7 @@ pub(super) fn data(plan: &Plan, container: &Container, changes: Option<&Changes>
         ));
     }
     if let Some(object) = container.minified() {
-        let size = changes.and_then(|it| it.list.iter().find(|it| it.kind == ChangeKind::Size));
+        let size = changes.and_then(|it| it.list.iter().find(|it| it.is_size()));
         let size = match size {
             Some(size) => size.detail.clone(),
             None => format!("{} compressed", object.compressed_size()),
@@ -118,12 +118,7 @@ pub(super) fn data(plan: &Plan, container: &Container, changes: Option<&Changes>
 
 /// A note at its place, which is in `folder` of the repository.
 pub(super) fn annotation(note: &Note, kind: AnnotationType, folder: Option<&str>) -> Annotation {
-    let severity = match note.weight {
-        Weight::High => Severity::High,
-        Weight::Medium => Severity::Medium,
-        Weight::Low => Severity::Low,
-    };
-    let annotation = Annotation::new(kind, severity, &note.summary, &note.details);
+    let annotation = Annotation::new(kind, note.severity, &note.summary, &note.details);
     match (&note.place, folder) {
         (Some(place), Some("")) => annotation.at(&place.path, place.line),
         (Some(place), Some(folder)) => {
