@@ -263,7 +263,6 @@ mod tests {
             workspace: "{acme}".to_owned(),
             repository: "my site?".to_owned(),
             commit: "1f2e3d4c".to_owned(),
-            build_number: "57".to_owned(),
             folder: Some(String::new()),
         }
     }

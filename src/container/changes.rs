@@ -165,6 +165,28 @@ impl Changes {
     }
 }
 
+#[cfg(test)]
+impl Changes {
+    /// From one text to another, both served with the same headers.
+    pub(crate) fn of_texts(old: &str, new: &str) -> Self {
+        Self::of_container(old, &super::object::Container::of_text("mojito", new))
+    }
+
+    pub(crate) fn of_container(old: &str, new: &super::object::Container) -> Self {
+        let cache_control = CacheControl::default();
+        let headers = Object::headers(&cache_control);
+        let old = super::gzip::Gzip::new().compress(old.as_bytes(), None);
+        let url = "https://cdn.example/js/mojito.js";
+        let served = ServedContainer::new(url, headers, old.into(), ByteSize(9_999_999));
+        Self::between(
+            &served,
+            new.script.as_ref(),
+            &new.objects[0],
+            &cache_control,
+        )
+    }
+}
+
 fn growth(old: ByteSize, new: ByteSize) -> String {
     let sign = if new > old { "+" } else { "-" };
     let share = Percent::of_bytes(new.0.abs_diff(old.0), old.0.max(1));

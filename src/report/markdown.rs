@@ -2,8 +2,9 @@
 //!
 //! Names and messages from elsewhere are in code spans and blocks only, where no Markdown, HTML, link or mention counts.
 
+use super::changes::word;
 use super::result_json::{ContainerResult, RunResult};
-use super::tables::{self, MAX_LISTED};
+use super::tables::MAX_LISTED;
 use crate::common::layout::first_ten;
 use crate::common::printable::{sanitize, sanitize_lines};
 use crate::container::changes::Change;
@@ -168,8 +169,9 @@ fn failure(result: &RunResult) -> Vec<String> {
 /// A paragraph for what changes for visitors in each of the first containers, and one for what that means.
 fn changes(result: &RunResult) -> Vec<String> {
     let all = result.containers.len();
-    let (changed, others): (Vec<_>, Vec<_>) =
-        result.replaced().partition(|it| listed(it).next().is_some());
+    let (changed, others): (Vec<_>, Vec<_>) = result
+        .replaced()
+        .partition(|it| listed(it).next().is_some());
     let unknown = others.iter().filter(|it| it.may_change_something).count();
     let unchanged = others.len() - unknown;
     let mut parts = Vec::new();
@@ -224,7 +226,7 @@ fn consequences_of(container: &ContainerResult, of: &str) -> Option<String> {
 
 /// `` - **ramps** `w12` `Larger buy button`: `10% → 50%` ``
 fn change(change: &Change) -> String {
-    let mut line = format!("- **{}**", tables::word(change.kind));
+    let mut line = format!("- **{}**", word(change.kind));
     let names = [&change.subject, &change.name];
     let names = names.into_iter().filter(|name| !name.is_empty());
     for name in names {

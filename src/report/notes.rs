@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::tables::change_in_words;
+use super::changes;
 use crate::bitbucket::report::Severity;
 use crate::container::changes::{Cause, Change, ChangeKind, Changes, Source};
 use crate::container::InvalidFile;
@@ -37,7 +37,7 @@ pub(crate) fn of_changes(environment: Environment, changes: &Changes, waves: &Wa
             Some(_) => String::new(),
             None => format!("{} ", change.subject),
         };
-        let words = change_in_words(change.kind, &cause.detail);
+        let words = changes::for_reviewer(change.kind, &cause.detail);
         Note {
             severity: severity(change),
             summary: format!("{environment}: {subject}{words}"),
@@ -165,14 +165,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::common::byte_size::ByteSize;
     use crate::container::consequences::{Consequence, ConsequenceKind};
-    use crate::container::gzip::Gzip;
-    use crate::container::object::Object;
-    use crate::container::served::ServedContainer;
-    use crate::mojito::script;
-    use crate::settings::cache_control::CacheControl;
-    use crate::settings::names::{ContainerName, Prefix, Variant};
 
     const CONFIG: &str = "state: live
 sampleRate: 0.5
@@ -202,14 +195,6 @@ note: a
         experiment("state:'live',sampleRate:.5,note:'a'", "sampleRate:.5", blue)
     }
 
-    fn object(text: &str) -> Object {
-        let prefix = Prefix::literal("js");
-        let name = ContainerName::parse("mojito").unwrap();
-        let body = Gzip::new().compress(text.as_bytes(), None);
-        let size = ByteSize(text.len() as u64);
-        Object::new(&name, Variant::Minified, &prefix, &prefix, size, body)
-    }
-
     /// The notes on the change from one container to another, in a repository with this `config.yml`.
     fn notes_with(old: &str, new: &str, config: &str, consequences: Vec<Consequence>) -> Vec<Note> {
         let root = tempfile::tempdir().unwrap();
@@ -224,14 +209,9 @@ note: a
             fs::write(folder.join(name), content).unwrap();
         }
         let [old, new] = [old, new].map(|it| format!("window.Mojito||(Mojito={{}});{it}"));
-        let cache_control = CacheControl::default();
-        let headers = Object::headers(&cache_control);
-        let served = ServedContainer::new("a", headers, object(&old).body, ByteSize(9_999_999));
-        let script = script::read(&new).unwrap();
-        let changes = Changes::between(&served, Some(&script), &object(&new), &cache_control);
         let changes = Changes {
             consequences,
-            ..changes
+            ..Changes::of_texts(&old, &new)
         };
         let deadline = Instant::now() + Duration::from_hours(1);
         let waves = Waves::read(root.path(), deadline);

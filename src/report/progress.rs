@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::changes;
 use super::console::Console;
 use super::tables::{self, MAX_LISTED};
 use crate::aws::credentials::CredentialOrigin;
@@ -35,9 +36,10 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
     let containers = plan.containers.iter();
     let names: Vec<&str> = containers.map(|it| it.name.as_str()).collect();
     let plural = if names.len() == 1 { "" } else { "s" };
-    let publishing = match settings.dry_run {
-        true => "dry run: would publish",
-        false => "publishing",
+    let publishing = if settings.dry_run {
+        "dry run: would publish"
+    } else {
+        "publishing"
     };
     console.info(&format!(
         "{publishing} container{plural} {} to {} ({})",
@@ -126,9 +128,9 @@ pub(crate) fn changes(
         Ok(changes) => {
             let containers = plan.containers.len();
             let name = (containers > 1).then_some(container.name.as_str());
-            let (heading, rows) = tables::changes(name, changes, containers);
+            let (heading, rows) = changes::table(name, changes, containers);
             console.table(&heading, &rows);
-            if let Some((heading, rows)) = tables::consequences(name, changes) {
+            if let Some((heading, rows)) = changes::consequences(name, changes) {
                 console.table(&heading, &rows);
             }
         }

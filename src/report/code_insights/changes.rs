@@ -8,8 +8,7 @@ use crate::container::changes::{ChangeKind, Changes};
 use crate::container::object::Container;
 use crate::publish::compare::NotCompared;
 use crate::publish::plan::Plan;
-use crate::report::notes::Note;
-use crate::report::tables;
+use crate::report::{self, notes::Note};
 use crate::settings::names::public_url_of;
 
 /// How many changes the details list. The annotations have all.
@@ -63,7 +62,12 @@ pub(super) fn details(compared: Option<&Result<Changes, NotCompared>>) -> Vec<St
     let shown = changes.list.iter();
     let mut shown = shown.filter(|change| !change.is_size());
     let listed = shown.by_ref().take(MAX_CHANGES);
-    let listed = listed.map(|change| cut(&format!("• {}", tables::change(change)), MAX_CHANGE));
+    let listed = listed.map(|change| {
+        cut(
+            &format!("• {}", report::changes::in_a_line(change)),
+            MAX_CHANGE,
+        )
+    });
     let mut lines: Vec<String> = listed.collect();
     let more = shown.count();
     if more > 0 {

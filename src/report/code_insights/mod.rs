@@ -240,7 +240,10 @@ impl Reporter<'_> {
     ) -> Reports {
         let is_unchanged = |container: &Container| {
             let changes = state.changes.get(&container.name);
-            changes.is_some_and(|it| it.as_ref().is_ok_and(|changes| !changes.may_change_something()))
+            changes.is_some_and(|it| {
+                it.as_ref()
+                    .is_ok_and(|changes| !changes.may_change_something())
+            })
         };
         let mut containers: Vec<&Container> = plan.containers.iter().collect();
         containers.sort_by_cached_key(|it| (!has_failed(it), is_unchanged(it)));

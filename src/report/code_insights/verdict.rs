@@ -8,7 +8,11 @@ use crate::report::{denied, summary};
 use crate::settings::names::{public_url_of, s3_uri};
 
 /// How the run ended for a container.
-pub(super) fn how_it_ended(plan: &Plan, state: &RunState, container: &Container) -> (Verdict, String) {
+pub(super) fn how_it_ended(
+    plan: &Plan,
+    state: &RunState,
+    container: &Container,
+) -> (Verdict, String) {
     match state.container(container) {
         ContainerState::Superseded => {
             let build = state.superseded_by(container).unwrap_or_default();

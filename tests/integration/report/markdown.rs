@@ -115,9 +115,7 @@ Nothing changes for visitors.
 
 #[test]
 fn what_another_file_changes_is_not_known_without_validation() {
-    let case = changing()
-        .env("VALIDATE", "false")
-        .env("DRY_RUN", "true");
+    let case = changing().env("VALIDATE", "false").env("DRY_RUN", "true");
     case.run().exits(0);
     let summary = summary(&case);
     assert!(
