@@ -1,4 +1,4 @@
-//! Parses Mojito's own files: `config.js`, and the script of a container with its experiments.
+//! Parses Mojito's own files: `config.js`, the script of a container with its experiments, and their sources.
 
 pub(crate) mod config_js;
 pub(crate) mod config_yml;

@@ -84,10 +84,9 @@ pub(super) fn data(plan: &Plan, container: &Container, changes: Option<&Changes>
     let count = |number: usize| number as u64;
     let mut data = Vec::new();
     if let Some(changes) = changes {
-        use ChangeKind::{Breaks, Resumes, Starts, Stops};
         data.push(Datum::text("Compared with", &changes.live));
-        let starts = experiments_of(changes, |kind| matches!(kind, Starts | Resumes));
-        let stops = experiments_of(changes, |kind| matches!(kind, Stops | Breaks));
+        let starts = experiments_of(changes, |kind| kind == ChangeKind::Starts);
+        let stops = experiments_of(changes, |kind| kind == ChangeKind::Stops);
         let all = experiments_of(changes, |_| true);
         data.push(Datum::number("Experiments that start", count(starts)));
         data.push(Datum::number("Experiments that stop", count(stops)));

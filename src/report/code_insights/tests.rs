@@ -182,6 +182,22 @@ fn a_publish_is_reported_with_what_changes_and_what_that_means() {
 }
 
 #[test]
+fn an_experiment_that_has_never_run_does_not_stop() {
+    let broken = script(&[("w1", "Button", "50")]);
+    let run = run(vec![(
+        Container::of_text("mojito", &broken),
+        Some(&script(&[])),
+    )]);
+    let reports = reported(|it| it.of_dry_run(&run.plan, &run.state(), None));
+    let json = sent(&reports).remove(0);
+    let numbers = json["data"].as_array().unwrap().iter();
+    let numbers = numbers.filter(|it| it["type"] == "NUMBER");
+    let numbers: Vec<&Value> = numbers.map(|it| &it["value"]).collect();
+    // Those that start, stop, change otherwise and are live.
+    assert_eq!(json!(numbers), json!([0, 0, 1, 0]));
+}
+
+#[test]
 fn each_end_has_its_title_and_fails_where_somebody_has_to_act() {
     let title = |prepare: &dyn Fn(&Run)| {
         let run = run(vec![(
