@@ -69,14 +69,13 @@ pub(crate) enum Source {
     DivertTo,
     Name,
     RecipeAdded(String),
-    RecipeRemoved,
     RecipeName(String),
     /// With the share that the recipe gets now.
     RecipeShare(String, RecipeShare),
     /// Without words if the part is added or removed.
     Code(Part, Option<WordChanges>),
-    /// Not known.
-    Unknown,
+    /// Not a line of its own: a recipe that is removed, or what is not known.
+    NoLine,
 }
 
 /// The kind of a change, in listing order.
@@ -293,7 +292,7 @@ fn cause_of_traffic(before: Option<&Traffic>, now: &Traffic) -> Source {
     match (before, now) {
         (None, _) => Source::State,
         (Some(Traffic::Broken { .. } | Traffic::Dynamic), _)
-        | (_, Traffic::Broken { .. } | Traffic::Dynamic) => Source::Unknown,
+        | (_, Traffic::Broken { .. } | Traffic::Dynamic) => Source::NoLine,
         // In staging, neither of the others counts.
         (Some(Traffic::Staged), _) | (_, Traffic::Staged) => Source::State,
         (Some(Traffic::Diverted { .. }), _) | (_, Traffic::Diverted { .. }) => Source::DivertTo,
@@ -373,7 +372,7 @@ fn causes_of_recipes(before: &[Recipe], recipes: &[Recipe]) -> Vec<Cause> {
     }
     let is_removed = |old: &&Recipe| !recipes.iter().any(|it| it.id == old.id);
     for old in before.iter().filter(is_removed) {
-        add(Source::RecipeRemoved, old, "removed");
+        add(Source::NoLine, old, "removed");
     }
     let is_same_order = before
         .iter()
@@ -381,7 +380,7 @@ fn causes_of_recipes(before: &[Recipe], recipes: &[Recipe]) -> Vec<Cause> {
         .eq(recipes.iter().map(|it| &it.id));
     if causes.is_empty() && !is_same_order {
         causes.push(Cause {
-            source: Source::Unknown,
+            source: Source::NoLine,
             detail: "the order of the recipes".to_owned(),
         });
     }

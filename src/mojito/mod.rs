@@ -14,3 +14,4 @@ pub(crate) mod shares;
 pub(crate) mod value;
 pub(crate) mod waves;
 pub(crate) mod words;
+mod yaml;

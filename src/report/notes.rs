@@ -106,7 +106,7 @@ fn place(change: &Change, cause: &Cause, waves: &Waves) -> Option<Place> {
         Source::DivertTo => return Some(wave.property("divertTo")),
         Source::Name => return Some(wave.property("name")),
         Source::RecipeAdded(id) => wave.config.recipes.get(id).map(|recipe| recipe.line),
-        Source::RecipeRemoved | Source::Unknown => None,
+        Source::NoLine => None,
         Source::RecipeName(id) => in_recipe(id, "name").and_then(|it| it.line),
         Source::RecipeShare(id, share) => in_recipe(id, "sampleRate")
             .filter(|rate| is_share(rate, *share))
