@@ -9,4 +9,5 @@ mod loaded;
 pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod publish;
+mod reads;
 pub(crate) mod signals;
