@@ -14,6 +14,7 @@ use super::error::Error;
 use super::leftovers::Leftovers;
 use super::loaded;
 use super::probe::{probes, Probe};
+use super::reads::{self, Read, ReadAccess};
 use super::signals::Signals;
 use crate::aws::config::{self, OPERATION_TIMEOUT};
 use crate::aws::credentials::ConnectError;
@@ -94,11 +95,19 @@ async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Res
         leftovers.report(&settings, console);
         return Ok(stopped_by(signal, console));
     }
+    let reading = Box::pin(reads::try_all(&aws, &settings, deadline));
+    let reads = match select(stopped.as_mut(), reading).await {
+        Either::Left((signal, _)) => {
+            leftovers.report(&settings, console);
+            return Ok(stopped_by(signal, console));
+        }
+        Either::Right((reads, _)) => reads,
+    };
     // Those whose abort has failed once.
     let abort = Box::pin(timeout(OPERATION_TIMEOUT, leftovers.abort(&aws, &settings)));
     let _ = select(stopped, abort).await;
     leftovers.report(&settings, console);
-    Ok(report(&settings, &probes, &accesses, console))
+    Ok(report(&settings, &probes, &accesses, &reads, console))
 }
 
 async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<Aws, Error> {
@@ -165,7 +174,13 @@ fn is_denial(error: &AwsError) -> bool {
     denied && error.code.is_some()
 }
 
-fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &Console) -> Exit {
+fn report(
+    settings: &Settings,
+    probes: &[Probe],
+    accesses: &[Access],
+    reads: &[Read],
+    console: &Console,
+) -> Exit {
     let permissions = Permissions::of(settings);
     let (mut missing, mut excess, mut inconclusive) = (false, false, false);
     let mut statement = None;
@@ -205,18 +220,51 @@ fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &
             }
         }
     }
-    for distribution in &settings.distributions {
-        console.info(&format!(
-            "not checked: cloudfront:CreateInvalidation on {distribution}, as checking it would invalidate"
-        ));
+    let mut unknown = Vec::new();
+    for Read {
+        what,
+        setting,
+        access,
+    } in reads
+    {
+        match access {
+            ReadAccess::Allowed => console.success(&format!("can {what} (`{setting}`)")),
+            ReadAccess::Unknown(reason) => unknown.push(format!("{what} (`{setting}`): {reason}")),
+            ReadAccess::Denied(error) => {
+                missing = true;
+                statement = permissions.missing_statement(error).map(|it| it.pretty());
+                console.failure(&format!(
+                    "missing permission: cannot {what} (`{setting}`)\n{error}"
+                ));
+            }
+            ReadAccess::Failed(error) => {
+                inconclusive = true;
+                let remedy = error.remedy();
+                console.failure(&format!(
+                    "could not check whether they can {what} (`{setting}`): {error}\nwhat to do: {remedy}"
+                ));
+            }
+        }
     }
+    let invalidate = settings.distributions.iter();
+    unknown.extend(invalidate.map(|distribution| {
+        format!("invalidate in {distribution} (`cloudfront:CreateInvalidation`): trying it would invalidate")
+    }));
     let (own, other) = (settings.environment, settings.environment.other());
     let policy = format!("`mojito-publish policy{}`", own.flag());
     let failure = match (inconclusive, missing, excess) {
         (false, false, false) => {
-            console.success(&format!(
+            let verified = format!(
                 "these credentials can write what {own} needs, and nothing else that was checked"
-            ));
+            );
+            if unknown.is_empty() {
+                console.success(&verified);
+            } else {
+                console.warning(&format!(
+                    "{verified}\nit is not known whether they can\n  {}",
+                    unknown.join("\n  ")
+                ));
+            }
             return Exit::Published;
         }
         (true, _, _) => "not everything could be checked",

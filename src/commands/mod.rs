@@ -10,4 +10,5 @@ mod loaded;
 pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod publish;
+mod reads;
 pub(crate) mod signals;

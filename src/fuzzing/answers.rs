@@ -33,8 +33,9 @@ use crate::container::object::Object;
 use crate::publish::compare;
 use crate::publish::only_newer::{self, NotReplaced};
 use crate::report::tables;
-use crate::settings::aws::{RoleArn, Token};
+use crate::settings::aws::RoleArn;
 use crate::settings::names::Variant;
+use crate::settings::oidc_token::Token;
 use crate::settings::Settings;
 
 const SCRIPT: &str = "Mojito={};Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";

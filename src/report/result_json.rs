@@ -156,7 +156,10 @@ impl<'a> ErrorResult<'a> {
                 remedy: Some((*remedy).to_owned()),
                 ..Self::new("no_credentials", reason)
             },
-            ConnectError::Aws(error) => Self::of_aws(error),
+            ConnectError::Aws { error, remedy } => Self {
+                remedy: Some(remedy.clone()),
+                ..Self::of_aws(error)
+            },
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod environment;
 pub(crate) mod help;
 mod misnamed;
 pub(crate) mod names;
+pub(crate) mod oidc_token;
 pub(crate) mod pipeline;
 pub(crate) mod problems;
 pub(crate) mod raw;

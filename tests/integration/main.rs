@@ -32,6 +32,7 @@ mod container {
 mod aws {
     mod connections;
     mod credentials;
+    mod oidc;
     mod oversized_responses;
 }
 mod bitbucket {

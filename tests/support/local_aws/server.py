@@ -124,7 +124,56 @@ def unless_unsigned(response, resource="*"):
         authenticate(response, resource)
 
 
+class TokenRefused(ServiceException):
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+def check_trust(role_arn, token):
+    """moto lets everybody assume every role. AWS looks for the identity provider and its audience, then at the time, then at the
+    role's trust policy. It checks the token's signature too, which nothing here has a key for."""
+    role = next((role for role in iam.get_roles() if role.arn == role_arn), None)
+    if role and role.assume_role_policy_document == "{}":
+        return
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    issuer = claims["iss"].removeprefix("https://")
+    provider = next((provider for provider in iam.open_id_providers.values() if provider.url == issuer), None)
+    if not provider:
+        raise TokenRefused("InvalidIdentityToken", f"No OpenIDConnect provider found in your account for {claims['iss']}")
+    if not set(audiences) & set(provider.client_id_list):
+        raise TokenRefused("InvalidIdentityToken", "Incorrect token audience")
+    if claims["exp"] < time.time():
+        raise TokenRefused("ExpiredTokenException", "Token expired: current date/time must be before the expiration date/time")
+    for statement in json.loads(role.assume_role_policy_document)["Statement"] if role else []:
+        values = {f"{issuer}:aud": audiences, f"{issuer}:sub": [claims["sub"]]}
+        conditions = statement["Condition"]
+        equal = all(
+            set(values.get(key, [])) & set(wanted if isinstance(wanted, list) else [wanted])
+            for key, wanted in conditions.get("StringEquals", {}).items()
+        )
+        alike = all(
+            any(re.fullmatch(re.escape(wanted).replace("\\*", ".*"), value) for value in values.get(key, []))
+            for key, wanted in conditions.get("StringLike", {}).items()
+        )
+        if statement["Principal"]["Federated"] == provider.arn and equal and alike:
+            return
+    raise TokenRefused("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+
+
 TokenResponse._authenticate_and_authorize_normal_action = unless_unsigned
+
+assume_role_with_web_identity = TokenResponse.assume_role_with_web_identity
+
+
+def if_the_role_trusts_the_token(response):
+    check_trust(response._get_param("RoleArn"), response._get_param("WebIdentityToken"))
+    return assume_role_with_web_identity(response)
+
+
+TokenResponse.assume_role_with_web_identity = if_the_role_trusts_the_token
 
 put_object_of_moto = S3Response.put_object
 
@@ -547,6 +596,14 @@ def add_role(world, statements):
     return role.arn
 
 
+def add_identity_provider(world, issuer, audiences):
+    iam.create_open_id_connect_provider(issuer, ["a" * 40], audiences, [])
+
+
+def set_trust(world, role, policy):
+    iam.update_assume_role_policy(role.rsplit("/", 1)[1], json.dumps(policy))
+
+
 def put_object(world, key, body, metadata):
     s3.put_object(world.bucket, key, base64.b64decode(body)).set_metadata(metadata)
 
@@ -787,7 +844,7 @@ def visit(world, path):
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
+        set_policy, make_administrator, make_certificate, add_role, add_identity_provider, set_trust, add_distribution, put_object, add_fault, set_edge_stale,
         set_edge_headers, set_store, set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
