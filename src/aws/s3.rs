@@ -82,7 +82,7 @@ pub(crate) async fn put_object(
         .content_encoding(Object::CONTENT_ENCODING)
         .cache_control(settings.cache_control.as_str())
         .set_acl(settings.acl.clone())
-        .set_metadata(Some(settings.build.metadata()))
+        .set_metadata(Some(settings.stored_metadata()))
         .metadata(Object::CALLER_REFERENCE, caller_reference)
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .checksum_sha256(&object.checksum)

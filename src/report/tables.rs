@@ -149,7 +149,7 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     lines.push(format!("  Content-Encoding: {}", Object::CONTENT_ENCODING));
     lines.push(format!("  Cache-Control: {}", settings.cache_control));
     lines.extend(settings.acl.as_ref().map(|acl| format!("  ACL: {acl}")));
-    let mut metadata: Vec<_> = settings.build.metadata().into_iter().collect();
+    let mut metadata: Vec<_> = settings.stored_metadata().into_iter().collect();
     metadata.sort_unstable();
     lines.extend(
         metadata

@@ -171,6 +171,12 @@ fn how(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             &settings.wait,
             default.clone(),
         ),
+        row(
+            "METADATA",
+            given.metadata.is_some(),
+            &settings.metadata,
+            default.clone(),
+        ),
         optional(
             "PUBLIC_URL",
             settings.public_url.as_ref().map(ToString::to_string),

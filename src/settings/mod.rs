@@ -22,6 +22,7 @@ pub(crate) mod target;
 mod unreplaced;
 pub(crate) mod variables;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use aws_sdk_s3::types::ObjectCannedAcl;
@@ -90,6 +91,8 @@ pub(crate) struct Settings {
     pub(crate) cache_control: CacheControl,
     pub(crate) acl: Option<ObjectCannedAcl>,
     pub(crate) wait: bool,
+    /// Whether all that is known of the build is stored with the objects. See `Settings::stored_metadata`.
+    pub(crate) metadata: bool,
     pub(crate) public_url: Option<Uri>,
     pub(crate) only_newer: bool,
     pub(crate) max_size: Option<ByteSize>,
@@ -147,6 +150,7 @@ impl Settings {
         let is_development = known == Some(Environment::Development);
         let pretty = boolean("PRETTY", &variables.pretty, is_development);
         let wait = boolean("WAIT", &variables.wait, false);
+        let metadata = boolean("METADATA", &variables.metadata, true);
         let only_newer = boolean("ONLY_NEWER", &variables.only_newer, false);
         let validate = boolean("VALIDATE", &variables.validate, true);
         // Its value was needed earlier (`Raw::debug`).
@@ -174,6 +178,7 @@ impl Settings {
             cache_control: cache_control.unwrap_or_default(),
             acl,
             wait,
+            metadata,
             public_url,
             only_newer,
             max_size,
@@ -197,6 +202,15 @@ impl Settings {
         } else {
             &[Variant::Minified]
         }
+    }
+
+    /// The user-defined metadata of every object, besides the run's caller reference. Visitors see it, as CloudFront passes it
+    /// on, so without `METADATA` it is only what `ONLY_NEWER` compares.
+    pub(crate) fn stored_metadata(&self) -> HashMap<String, String> {
+        let mut metadata = self.build.metadata();
+        let is_compared = |name: &str| self.only_newer && Build::COMPARED.contains(&name);
+        metadata.retain(|name, _| self.metadata || is_compared(name));
+        metadata
     }
 
     /// The keys that are written.

@@ -37,6 +37,7 @@ mod publish {
     mod confirmation;
     mod failures;
     mod many_containers;
+    mod metadata;
     mod only_newer;
     mod run;
     mod verify;
