@@ -168,7 +168,7 @@ impl AwsErrorKind {
             Self::PolicyTooLarge => "the session policy for this run's keys is too large when packed: publish fewer containers in one run".into(),
             Self::DeniedElsewhere(remedy) | Self::Refused(remedy) => (*remedy).into(),
             Self::Throttled => "AWS throttled every attempt: re-run in a few minutes".into(),
-            Self::TooManyInvalidations => "the distribution has too many invalidations in progress (the limit is 3,000 paths): re-run in a few minutes".into(),
+            Self::TooManyInvalidations => "the distribution has too many invalidations in progress (the limit is 3,000 paths, and 15 of `INVALIDATE_VARIANTS`): re-run in a few minutes".into(),
             Self::Unproven => "the store does not confirm what it stored: allow `s3:GetObject`, so that the run can check it".into(),
             Self::UnknownHost(Some(region)) => format!("the region `{region}` may not exist: check `AWS_DEFAULT_REGION`, or `s3Region` in `config.js`; if it does, check the network's DNS and re-run"),
             Self::UnknownHost(None) => "check any `AWS_ENDPOINT_URL` and the network's DNS, then re-run".into(),

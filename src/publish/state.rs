@@ -265,13 +265,13 @@ impl RunState {
     pub(crate) fn paths_to_invalidate<'a>(
         &'a self,
         plan: &'a Plan,
-    ) -> impl Iterator<Item = &'a CdnPath> {
+    ) -> impl Iterator<Item = CdnPath> + use<'a> {
         let may_be_stored = |object: &&Object| {
             let upload = &self.uploads[&object.key];
             upload.is_done() || upload.is_unknown()
         };
         let objects = plan.objects().filter(may_be_stored);
-        objects.map(|object| &object.cdn_path)
+        objects.map(|object| plan.settings.invalidated(&object.cdn_path))
     }
 
     /// The distributions that still serve an old container.

@@ -162,7 +162,8 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     };
     for distribution in first {
         lines.push(format!("would invalidate in {distribution}:"));
-        let paths = plan.objects().map(|object| &object.cdn_path);
+        let objects = plan.objects();
+        let paths = objects.map(|object| settings.invalidated(&object.cdn_path));
         let paths = first_lines(paths, "(N more paths)").into_iter();
         lines.extend(paths.map(|path| format!("  {path}")));
     }

@@ -139,6 +139,12 @@ fn where_to(settings: &Settings, raw: &Raw) -> Vec<Effective> {
         ),
         optional("DISTRIBUTION_ID", distributions),
         row(
+            "INVALIDATE_VARIANTS",
+            given.invalidate_variants.is_some(),
+            &settings.invalidate_variants,
+            Source::Default,
+        ),
+        row(
             "CDN_PREFIX",
             given.cdn_prefix.is_some(),
             &folder(target.cdn_prefix.as_str()),

@@ -1,7 +1,7 @@
 //! What `--help` says of each setting, in a line. Unit tests hold it to what is read.
 
 /// The settings of `pipe.yml`, in its order.
-pub(crate) const SETTINGS: [(&str, &str); 25] = [
+pub(crate) const SETTINGS: [(&str, &str); 26] = [
     (
         "AWS_ACCESS_KEY_ID",
         "a user's access key; else AWS's default chain",
@@ -45,6 +45,10 @@ pub(crate) const SETTINGS: [(&str, &str); 25] = [
     (
         "DISTRIBUTION_ID",
         "the CloudFront distribution to invalidate, or a list",
+    ),
+    (
+        "INVALIDATE_VARIANTS",
+        "`true`: invalidate NAME.js?v=2 and the like too",
     ),
     ("CDN_PREFIX", "the folder in the URL; else the S3 prefix"),
     (

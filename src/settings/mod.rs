@@ -7,6 +7,7 @@ pub(crate) mod aws;
 pub(crate) mod aws_files;
 pub(crate) mod ca_bundle;
 pub(crate) mod cache_control;
+mod cdn;
 pub(crate) mod effective;
 pub(crate) mod environment;
 pub(crate) mod help;
@@ -31,11 +32,10 @@ use http::Uri;
 use self::aws::{AwsSettings, CredentialSource};
 use self::cache_control::CacheControl;
 use self::environment::Environment;
-use self::names::{DistributionId, ObjectKey, Variant};
+use self::names::{CdnPath, DistributionId, ObjectKey, Variant, MAX_PATHS, MAX_WILDCARDS};
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
 use self::raw::Raw;
-use self::region::{partition_of, GOVCLOUD};
 use self::target::Target;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::config_js::ConfigJs;
@@ -88,6 +88,8 @@ pub(crate) struct Settings {
     pub(crate) local_path: PathBuf,
     pub(crate) pretty: bool,
     pub(crate) distributions: Vec<DistributionId>,
+    /// Whether the variants of a path by query string are invalidated with it.
+    pub(crate) invalidate_variants: bool,
     pub(crate) cache_control: CacheControl,
     pub(crate) acl: Option<ObjectCannedAcl>,
     pub(crate) wait: bool,
@@ -142,19 +144,24 @@ impl Settings {
         let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
         let target = Target::new(problems, &mut warnings, raw, known, config, profile_region);
-        let distributions = distributions(problems, raw);
-        check_partition(problems, target.as_ref(), &distributions);
+        let distributions = cdn::distributions(problems, raw);
+        cdn::check_partition(problems, target.as_ref(), &distributions);
         let mut boolean = |setting, value: &Option<String>, default| {
             problems.boolean(setting, value.as_deref(), default)
         };
         let is_development = known == Some(Environment::Development);
         let pretty = boolean("PRETTY", &variables.pretty, is_development);
+        let invalidate_variants =
+            boolean("INVALIDATE_VARIANTS", &variables.invalidate_variants, false);
         let wait = boolean("WAIT", &variables.wait, false);
         let metadata = boolean("METADATA", &variables.metadata, true);
         let only_newer = boolean("ONLY_NEWER", &variables.only_newer, false);
         let validate = boolean("VALIDATE", &variables.validate, true);
         // Its value was needed earlier (`Raw::debug`).
         boolean("DEBUG", &variables.debug, false);
+        if invalidate_variants && !distributions.is_empty() {
+            cdn::check_variants(problems, target.as_ref(), pretty);
+        }
         check_only_newer(problems, only_newer, flags.purpose, &build);
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
@@ -175,6 +182,7 @@ impl Settings {
             local_path: local_path.unwrap_or(DEFAULT_LOCAL_PATH).into(),
             pretty,
             distributions,
+            invalidate_variants,
             cache_control: cache_control.unwrap_or_default(),
             acl,
             wait,
@@ -201,6 +209,24 @@ impl Settings {
             &[Variant::Pretty, Variant::Minified]
         } else {
             &[Variant::Minified]
+        }
+    }
+
+    /// The path that invalidates an object.
+    pub(crate) fn invalidated(&self, path: &CdnPath) -> CdnPath {
+        if self.invalidate_variants {
+            path.with_variants()
+        } else {
+            path.clone()
+        }
+    }
+
+    /// How many paths one invalidation may have.
+    pub(crate) fn max_paths(&self) -> usize {
+        if self.invalidate_variants {
+            MAX_WILDCARDS
+        } else {
+            MAX_PATHS
         }
     }
 
@@ -232,26 +258,6 @@ fn check_only_newer(problems: &mut Problems, only_newer: bool, purpose: Purpose,
             "ONLY_NEWER",
             "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
              hand",
-        );
-    }
-}
-
-fn check_partition(
-    problems: &mut Problems,
-    target: Option<&Target>,
-    distributions: &[DistributionId],
-) {
-    let region = target.map(|target| target.region.as_str());
-    let Some(region) = region.filter(|region| partition_of(region) == GOVCLOUD) else {
-        return;
-    };
-    if !distributions.is_empty() {
-        problems.push(
-            "DISTRIBUTION_ID",
-            format!(
-                "is set, but the bucket's region `{region}` is in AWS GovCloud, which has no CloudFront: leave it empty, and \
-                 invalidate with credentials of the account that has the distribution"
-            ),
         );
     }
 }
@@ -295,14 +301,6 @@ fn how_to_define(build: &Build) -> String {
                  a step without `deployment:` gets no deployment variables"
             .into(),
     }
-}
-
-fn distributions(problems: &mut Problems, raw: &Raw) -> Vec<DistributionId> {
-    let ids = problems.ok(raw.variables.list("DISTRIBUTION_ID"));
-    ids.unwrap_or_default()
-        .iter()
-        .filter_map(|id| problems.parse("DISTRIBUTION_ID", id, DistributionId::parse))
-        .collect()
 }
 
 fn parse_acl(acl: &str) -> Result<ObjectCannedAcl, &'static str> {

@@ -122,6 +122,7 @@ pub(crate) struct RawSettings {
     pub(crate) pretty: Option<String>,
     /// Read as a list: see `Variables::list`.
     pub(crate) distribution_id: Option<String>,
+    pub(crate) invalidate_variants: Option<String>,
     pub(crate) cdn_prefix: Option<String>,
     pub(crate) cache_control: Option<String>,
     pub(crate) acl: Option<String>,

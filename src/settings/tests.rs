@@ -128,6 +128,22 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
 }
 
 #[test]
+fn a_path_of_cloudfronts_length_has_no_room_for_a_wildcard() {
+    let folder = "a".repeat(4_000 - "//mojito.pretty.js".len());
+    let longest = [
+        ("CDN_PREFIX", &*folder),
+        ("DISTRIBUTION_ID", "E1A2B3C4D5E6F7"),
+    ];
+    assert!(settings(&longest, ConfigJs::default()).is_ok());
+    let variants = [&longest[..], &[("INVALIDATE_VARIANTS", "true")]].concat();
+    let problems = settings(&variants, ConfigJs::default()).unwrap_err();
+    assert!(
+        problems.starts_with("`CDN_PREFIX` makes a path longer than the 4,000 characters"),
+        "{problems}"
+    );
+}
+
+#[test]
 fn all_problems_are_reported_at_once() {
     let names = "S3_PREFIX DISTRIBUTION_ID WAIT ACL AWS_CA_BUNDLE";
     let invalid: Vec<_> = names.split(' ').map(|name| (name, "a//b")).collect();

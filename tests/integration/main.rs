@@ -40,6 +40,7 @@ mod publish {
     mod metadata;
     mod only_newer;
     mod run;
+    mod variants;
     mod verify;
 }
 mod report {

@@ -51,6 +51,8 @@ REGION = "ap-southeast-2"
 # How often somebody looks at an invalidation, or at one of its paths at the edge, and finds it in progress. At AWS it is so
 # for seconds to minutes, at moto for no time.
 LOOKS_IN_PROGRESS = 1
+# How many paths with a wildcard CloudFront has in progress for a distribution.
+MAX_WILDCARDS = 15
 # A test that waits as long as this for what it expects has failed.
 PATIENCE_SECONDS = 120
 
@@ -167,6 +169,24 @@ class InvalidationBatchAlreadyExists(ServiceException):
     message = "Your request contains a caller reference that was used for a previous invalidation batch."
 
 
+class TooManyInvalidationsInProgress(ServiceException):
+    code = "TooManyInvalidationsInProgress"
+    message = "Processing your request will cause you to exceed the maximum number of in-progress wildcard invalidations."
+
+
+def wildcards(paths):
+    return sum(path.endswith("*") for path in paths)
+
+
+def refuse_too_many_wildcards(backend, dist_id, paths):
+    """moto has no limit for paths with a wildcard. Whoever is refused comes again when those before are completed."""
+    in_progress = [i for i in backend.invalidations.get(dist_id, []) if i.status != "Completed" and wildcards(i.paths)]
+    if wildcards(paths) and sum(wildcards(i.paths) for i in in_progress) + wildcards(paths) > MAX_WILDCARDS:
+        for invalidation in in_progress:
+            invalidation.looks = LOOKS_IN_PROGRESS + 1
+        raise TooManyInvalidationsInProgress()
+
+
 def with_caller_references(backend, dist_id, paths, caller_ref):
     """A caller reference is good for one set of paths, and returns the invalidation that it made before."""
     for old in backend.invalidations.get(dist_id, []):
@@ -174,6 +194,7 @@ def with_caller_references(backend, dist_id, paths, caller_ref):
             if old.paths == paths:
                 return old
             raise InvalidationBatchAlreadyExists()
+    refuse_too_many_wildcards(backend, dist_id, paths)
     return create_invalidation(backend, dist_id, paths, caller_ref)
 
 
@@ -287,6 +308,8 @@ class World:
         self.edge_cache = {}
         self.edge_is_stale = False
         self.edge_headers = CLOUDFRONT_HEADERS
+        # Whether the cache key has the query string.
+        self.edge_caches_queries = False
         # What a store that is not AWS's does otherwise: it ignores the conditions of a write, drops these headers of an object,
         # or answers without these headers.
         self.ignores_conditions = False
@@ -379,14 +402,15 @@ class World:
 
     def respond_as_edge(self, environ, start_response):
         """A CloudFront edge: keeps what it fetched until the path is invalidated."""
-        path = environ["RAW_URI"].split("?")[0]
+        uri = environ["RAW_URI"]
+        path = uri.split("?")[0]
         entry = {"method": environ["REQUEST_METHOD"], "path": path, "via": 0}
         self.cdn.arrives(entry)
 
         def start(status, headers):
             return start_response(status, headers + list(self.edge_headers.items()))
 
-        parts = self.answer_as_edge(path, start)
+        parts = self.answer_as_edge(uri if self.edge_caches_queries else path, start)
         if entry["method"] == "HEAD":
             parts = []
         self.cdn.has_effect(entry)
@@ -397,14 +421,14 @@ class World:
             seen = None
         else:
             # CloudFront's edges drop a path when its invalidation is completed.
-            made = [i for d in self.distributions for i in cloudfront.invalidations.get(d, []) if path in i.paths]
+            made = [i for d in self.distributions for i in cloudfront.invalidations.get(d, []) if is_invalidated(path, i.paths)]
             for invalidation in made:
                 invalidation.looks += 1
             seen = {invalidation.id for invalidation in made if invalidation.status == "Completed"}
         cached, at, seen_then = self.edge_cache.get(path, (None, 0, set()))
         hit = cached is not None and (seen is None or seen == seen_then)
         if not hit:
-            key = s3.buckets[self.bucket].keys.get(unquote(path.lstrip("/")))
+            key = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0].lstrip("/")))
             if key is None:
                 return answer(start_response, 403, {"Content-Type": "application/xml"}, "<Error><Code>AccessDenied</Code></Error>")
             # moto keeps the hash that signed the content among the headers.
@@ -416,6 +440,11 @@ class World:
         if hit:
             headers["Age"] = str(int(time.monotonic() - at))
         return answer(start_response, 200, headers, content)
+
+
+def is_invalidated(path, paths):
+    """A path is exact, with its query string where the cache key has it, unless it ends with a wildcard."""
+    return any(path.startswith(of[:-1]) if of.endswith("*") else path == of for of in paths)
 
 
 def with_flat_errors(environ, start):
@@ -781,14 +810,19 @@ def serve_tls(world, host="127.0.0.1", expired=False):
 
 
 def visit(world, path):
-    urlopen(world.edge + path).read()
+    """What a visitor gets, still compressed."""
+    return base64.b64encode(urlopen(world.edge + path).read()).decode()
+
+
+def set_edge_caches_queries(world, caches):
+    world.edge_caches_queries = caches
 
 
 COMMANDS = {
     command.__name__: command
     for command in (
         set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
-        set_edge_headers, set_store, set_bucket_policy, edge_requests,
+        set_edge_headers, set_edge_caches_queries, set_store, set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )
