@@ -137,7 +137,10 @@ fn where_to(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             &settings.pretty,
             Source::Default,
         ),
-        optional("DISTRIBUTION_ID", distributions),
+        Effective {
+            source: settings.distributions_source.clone(),
+            ..optional("DISTRIBUTION_ID", distributions)
+        },
         row(
             "INVALIDATE_VARIANTS",
             given.invalidate_variants.is_some(),
@@ -183,10 +186,13 @@ fn how(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             &settings.metadata,
             default.clone(),
         ),
-        optional(
-            "PUBLIC_URL",
-            settings.public_url.as_ref().map(ToString::to_string),
-        ),
+        Effective {
+            source: settings.public_url_source.clone(),
+            ..optional(
+                "PUBLIC_URL",
+                settings.public_url.as_ref().map(ToString::to_string),
+            )
+        },
         row(
             "ONLY_NEWER",
             given.only_newer.is_some(),

@@ -44,7 +44,7 @@ pub(crate) const SETTINGS: [(&str, &str); 26] = [
     ("PRETTY", "`true`: NAME.pretty.js too, as in development"),
     (
         "DISTRIBUTION_ID",
-        "the CloudFront distribution to invalidate, or a list",
+        "the distributions to invalidate; else by `config.js`",
     ),
     (
         "INVALIDATE_VARIANTS",

@@ -17,7 +17,8 @@ pub(crate) mod pipeline;
 pub(crate) mod problems;
 pub(crate) mod raw;
 pub(crate) mod region;
-mod source;
+pub(crate) mod source;
+mod sources;
 mod system_roots;
 pub(crate) mod target;
 mod unreplaced;
@@ -36,6 +37,8 @@ use self::names::{CdnPath, DistributionId, ObjectKey, Variant, MAX_PATHS, MAX_WI
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
 use self::raw::Raw;
+use self::source::Source;
+use self::sources::Sources;
 use self::target::Target;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::config_js::ConfigJs;
@@ -88,6 +91,7 @@ pub(crate) struct Settings {
     pub(crate) local_path: PathBuf,
     pub(crate) pretty: bool,
     pub(crate) distributions: Vec<DistributionId>,
+    pub(crate) distributions_source: Source,
     /// Whether the variants of a path by query string are invalidated with it.
     pub(crate) invalidate_variants: bool,
     pub(crate) cache_control: CacheControl,
@@ -96,6 +100,7 @@ pub(crate) struct Settings {
     /// Whether all that is known of the build is stored with the objects. See `Settings::stored_metadata`.
     pub(crate) metadata: bool,
     pub(crate) public_url: Option<Uri>,
+    pub(crate) public_url_source: Source,
     pub(crate) only_newer: bool,
     pub(crate) max_size: Option<ByteSize>,
     pub(crate) validate: bool,
@@ -143,9 +148,12 @@ impl Settings {
         let environment = environment::resolve(flags.production, environment, &build, publishes);
         let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
-        let target = Target::new(problems, &mut warnings, raw, known, config, profile_region);
-        let distributions = cdn::distributions(problems, raw);
-        cdn::check_partition(problems, target.as_ref(), &distributions);
+        let mut sources = Sources::new(raw, known, config);
+        let target = Target::new(problems, &mut sources, profile_region);
+        let (of_distributions, distributions) = cdn::distributions(problems, &mut sources);
+        let (of_public_url, public_url) = cdn::public_url(problems, &mut sources);
+        warnings.extend(sources.report(problems));
+        cdn::check_partition(problems, target.as_ref(), &distributions, &of_distributions);
         let mut boolean = |setting, value: &Option<String>, default| {
             problems.boolean(setting, value.as_deref(), default)
         };
@@ -168,7 +176,6 @@ impl Settings {
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
         let max_size = variables.max_size.as_deref();
         let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
-        let public_url = problems.url("PUBLIC_URL", variables.public_url.as_deref(), is_base);
         let credentials_optional = flags.purpose.credentials_optional(dry_run, &build);
         let aws = AwsSettings::new(problems, raw, &build, credentials_optional);
         check_unreplaced(problems, raw, &build, credentials_optional);
@@ -182,12 +189,14 @@ impl Settings {
             local_path: local_path.unwrap_or(DEFAULT_LOCAL_PATH).into(),
             pretty,
             distributions,
+            distributions_source: of_distributions,
             invalidate_variants,
             cache_control: cache_control.unwrap_or_default(),
             acl,
             wait,
             metadata,
             public_url,
+            public_url_source: of_public_url,
             only_newer,
             max_size,
             validate,
@@ -308,12 +317,6 @@ fn parse_acl(acl: &str) -> Result<ObjectCannedAcl, &'static str> {
     let is_valid = ObjectCannedAcl::values().contains(&acl);
     let expected = "a canned ACL such as `public-read` or `bucket-owner-full-control`";
     is_valid.then(|| acl.into()).ok_or(expected)
-}
-
-fn is_base(url: &Uri) -> Result<(), &'static str> {
-    let is_valid = matches!(url.path(), "" | "/") && url.query().is_none();
-    let expected = "only the CDN's base URL, such as `https://d111111abcdef8.cloudfront.net`; the path is added from `CDN_PREFIX`";
-    is_valid.then_some(()).ok_or(expected)
 }
 
 #[cfg(test)]
