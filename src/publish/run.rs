@@ -44,7 +44,7 @@ impl Run {
 
     pub(crate) fn set_upload(&self, key: &ObjectKey, upload: Upload) {
         let mut state = self.state();
-        if matches!(upload, Upload::Uploaded) {
+        if matches!(upload, Upload::Uploaded(_)) {
             state.published_at = Some(SystemTime::now());
         }
         state.uploads.insert(key.clone(), upload);

@@ -77,6 +77,7 @@ struct ObjectResult<'a> {
     size: u64,
     compressed_size: u64,
     upload: &'static str,
+    version_id: Option<&'a str>,
     error: Option<AwsErrorResult<'a>>,
 }
 
@@ -294,6 +295,7 @@ impl<'a> ContainerResult<'a> {
                 size: object.size.0,
                 compressed_size: object.compressed_size().0,
                 upload: upload.status(),
+                version_id: upload.version_id(),
                 error: upload.error().map(in_result),
             }
         };

@@ -42,6 +42,7 @@ mod publish {
     mod run;
     mod variants;
     mod verify;
+    mod versions;
 }
 mod report {
     mod console;

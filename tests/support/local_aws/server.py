@@ -696,6 +696,14 @@ def set_bucket_policy(world, denied):
     world.denied_by_bucket_policy = denied
 
 
+def set_versioning(world, status):
+    s3.put_bucket_versioning(world.bucket, status)
+
+
+def version_of(world, key):
+    return s3.buckets[world.bucket].keys[key].version_id
+
+
 def edge_requests(world):
     with world.cdn.changed:
         return [dict(entry) for entry in world.cdn.requests]
@@ -822,7 +830,7 @@ COMMANDS = {
     command.__name__: command
     for command in (
         set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
-        set_edge_headers, set_edge_caches_queries, set_store, set_bucket_policy, edge_requests,
+        set_edge_headers, set_edge_caches_queries, set_store, set_versioning, version_of, set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )
