@@ -161,7 +161,7 @@ impl AwsErrorKind {
             Self::Gateway => "a proxy or gateway answered in place of AWS: re-run in a few minutes; if it stays so, check `HTTPS_PROXY`, any `AWS_ENDPOINT_URL` and network filters".into(),
             Self::OidcTokenExpired => "the step's OIDC token has expired: re-run the step, and publish early in it".into(),
             Self::ExpiredSession => "the session credentials have expired: sign in again locally, or re-run the step in CI".into(),
-            Self::Kms => "the bucket is encrypted with a KMS key that these credentials cannot use: allow `kms:GenerateDataKey` on the key".into(),
+            Self::Kms => "the bucket is encrypted with a KMS key that these credentials cannot use: allow `kms:GenerateDataKey` on the key, and set `KMS_KEY_ARN` to its ARN, so that `policy` and the session of a role include it".into(),
             Self::NoSuchBucket => "the bucket does not exist: check `S3_BUCKET`, or `s3BucketPRD` and `s3BucketDev` in `config.js`".into(),
             Self::NoSuchDistribution => "the distribution does not exist in this account: check `DISTRIBUTION_ID` and which account the credentials belong to".into(),
             Self::NoSuchKey => "the object does not exist".into(),

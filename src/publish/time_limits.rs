@@ -180,11 +180,8 @@ async fn a_distribution_that_is_busy_is_given_up_within_15_minutes() {
     let busy = |_: &str, _: &str, _| Some((19, 400, of_cloudfront("Throttling")));
     let (run, seconds) = phase(1, false, busy, async |publisher: &Publisher<'_>| {
         let objects = publisher.run.plan.objects();
-        objects.for_each(|it| {
-            publisher
-                .run
-                .set_upload(&it.key, Upload::Uploaded(Stored::default()))
-        });
+        let uploaded = || Upload::Uploaded(Stored::default());
+        objects.for_each(|it| publisher.run.set_upload(&it.key, uploaded()));
         invalidate::invalidate(publisher).await;
     })
     .await;

@@ -186,6 +186,10 @@ fn how(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             &settings.metadata,
             default.clone(),
         ),
+        optional(
+            "KMS_KEY_ARN",
+            settings.kms_key.as_ref().map(ToString::to_string),
+        ),
         Effective {
             source: settings.public_url_source.clone(),
             ..optional(

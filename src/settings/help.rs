@@ -1,7 +1,7 @@
 //! What `--help` says of each setting, in a line. Unit tests hold it to what is read.
 
 /// The settings of `pipe.yml`, in its order.
-pub(crate) const SETTINGS: [(&str, &str); 26] = [
+pub(crate) const SETTINGS: [(&str, &str); 27] = [
     (
         "AWS_ACCESS_KEY_ID",
         "a user's access key; else AWS's default chain",
@@ -58,6 +58,7 @@ pub(crate) const SETTINGS: [(&str, &str); 26] = [
     ("ACL", "a canned ACL, for buckets that still use ACLs"),
     ("WAIT", "`true`: wait until the invalidation has completed"),
     ("METADATA", "`false`: do not show visitors the build"),
+    ("KMS_KEY_ARN", "the KMS key of the bucket, for policies"),
     (
         "PUBLIC_URL",
         "the CDN's URL: shows changes, verifies afterwards",

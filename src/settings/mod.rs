@@ -11,6 +11,7 @@ mod cdn;
 pub(crate) mod effective;
 pub(crate) mod environment;
 pub(crate) mod help;
+pub(crate) mod kms;
 mod misnamed;
 pub(crate) mod names;
 pub(crate) mod pipeline;
@@ -33,6 +34,7 @@ use http::Uri;
 use self::aws::{AwsSettings, CredentialSource};
 use self::cache_control::CacheControl;
 use self::environment::Environment;
+use self::kms::KmsKeyArn;
 use self::names::{CdnPath, DistributionId, ObjectKey, Variant, MAX_PATHS, MAX_WILDCARDS};
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
@@ -99,6 +101,7 @@ pub(crate) struct Settings {
     pub(crate) wait: bool,
     /// Whether all that is known of the build is stored with the objects. See `Settings::stored_metadata`.
     pub(crate) metadata: bool,
+    pub(crate) kms_key: Option<KmsKeyArn>,
     pub(crate) public_url: Option<Uri>,
     pub(crate) public_url_source: Source,
     pub(crate) only_newer: bool,
@@ -173,6 +176,9 @@ impl Settings {
         check_only_newer(problems, only_newer, flags.purpose, &build);
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
+        let kms_key = variables.kms_key_arn.as_deref();
+        let kms_key = problems.optional("KMS_KEY_ARN", kms_key, KmsKeyArn::parse);
+        kms::check_region(problems, kms_key.as_ref(), target.as_ref());
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
         let max_size = variables.max_size.as_deref();
         let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
@@ -195,6 +201,7 @@ impl Settings {
             acl,
             wait,
             metadata,
+            kms_key,
             public_url,
             public_url_source: of_public_url,
             only_newer,

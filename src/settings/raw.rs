@@ -128,6 +128,7 @@ pub(crate) struct RawSettings {
     pub(crate) acl: Option<String>,
     pub(crate) wait: Option<String>,
     pub(crate) metadata: Option<String>,
+    pub(crate) kms_key_arn: Option<String>,
     pub(crate) public_url: Option<String>,
     pub(crate) only_newer: Option<String>,
     pub(crate) max_size: Option<String>,

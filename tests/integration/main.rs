@@ -31,6 +31,7 @@ mod container {
 mod aws {
     mod connections;
     mod credentials;
+    mod kms;
     mod oversized_responses;
 }
 mod publish {

@@ -95,6 +95,30 @@ def within_the_session_policy(request, resource):
         # At AWS, whoever created a multipart upload may abort it without any permission.
         return
     deny_by_bucket_policy(request, resource)
+    permit(request, resource)
+    use_key(request, resource)
+
+
+def use_key(request, resource):
+    """moto encrypts without asking whether the caller may use the bucket's key; S3 uses it with the caller's permissions."""
+    world = world_of(resource)
+    action = {"s3:PutObject": "kms:GenerateDataKey", "s3:GetObject": "kms:Decrypt"}.get(request._action)
+    if not (world and world.kms_key and action):
+        return
+    action_of_s3, request._action = request._action, action
+    try:
+        permit(request, world.kms_key)
+    except Exception:
+        raise S3ClientError(
+            "AccessDenied",
+            f"User: {request._access_key.arn} is not authorized to perform: {action} on resource: {world.kms_key} because no "
+            f"identity-based policy allows the {action} action",
+        )
+    finally:
+        request._action = action_of_s3
+
+
+def permit(request, resource):
     check_action_permitted(request, resource)
     for role in sts.assumed_roles:
         if role.access_key_id == request._access_key._access_key_id and role.policy:
@@ -103,9 +127,13 @@ def within_the_session_policy(request, resource):
                 request._raise_access_denied()
 
 
+def world_of(resource):
+    return next((world for world in list(worlds.values()) if resource.startswith(f"arn:aws:s3:::{world.bucket}/")), None)
+
+
 def deny_by_bucket_policy(request, resource):
     """moto heeds a bucket policy for some requests, without AWS's message and `NotResource`."""
-    world = next((world for world in list(worlds.values()) if resource.startswith(f"arn:aws:s3:::{world.bucket}/")), None)
+    world = world_of(resource)
     for denied in world.denied_by_bucket_policy if world else []:
         if request._action == denied["Action"] and resource not in denied["NotResource"]:
             raise S3ClientError(
@@ -317,6 +345,8 @@ class World:
         self.omits_headers = []
         # Statements of the bucket's policy that deny an action on all but some resources.
         self.denied_by_bucket_policy = []
+        # The ARN of the customer managed key that the bucket encrypts with.
+        self.kms_key = None
         self.lock = threading.Lock()
         self.uploads = threading.Lock()
         s3.create_bucket(self.bucket, REGION)
@@ -696,6 +726,10 @@ def set_bucket_policy(world, denied):
     world.denied_by_bucket_policy = denied
 
 
+def set_kms_key(world, key):
+    world.kms_key = key
+
+
 def set_versioning(world, status):
     s3.put_bucket_versioning(world.bucket, status)
 
@@ -830,7 +864,7 @@ COMMANDS = {
     command.__name__: command
     for command in (
         set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
-        set_edge_headers, set_edge_caches_queries, set_store, set_versioning, version_of, set_bucket_policy, edge_requests,
+        set_edge_headers, set_edge_caches_queries, set_store, set_versioning, set_kms_key, version_of, set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )
