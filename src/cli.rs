@@ -11,8 +11,9 @@ use crate::common::secrets;
 use crate::exit;
 use crate::report::console::{Console, Stream};
 use crate::settings::help;
-use crate::settings::raw::RawTrust;
-use crate::settings::{Flags, Purpose};
+use crate::settings::purpose::Purpose;
+use crate::settings::raw::{RawSettings, RawTrust};
+use crate::settings::Flags;
 
 /// Longer words than any flag or command are not shown where they are wrong.
 const MAX_WORD: usize = 24;
@@ -44,6 +45,8 @@ enum CliCommand {
     },
     /// Print the least-privilege IAM policy for these settings, as JSON
     Policy(PolicyArgs),
+    /// Print every setting with its value and where it comes from
+    Settings(SettingsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -54,6 +57,16 @@ struct PublishArgs {
     /// Say what would happen and change, and write nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+#[derive(Args, Debug)]
+struct SettingsArgs {
+    /// For production (by hand, the default is development)
+    #[arg(long)]
+    production: bool,
+    /// Print an object by name, as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -109,6 +122,7 @@ pub(crate) enum Command {
     Check(Flags),
     /// With the flags of `--trust`, if the trust policy is to be printed.
     Policy(Flags, Option<TrustFlags>),
+    Settings(Flags),
 }
 
 impl Command {
@@ -116,7 +130,7 @@ impl Command {
     pub(crate) fn log_stream(&self) -> Stream {
         match self {
             Self::Publish(_) | Self::Check(_) => Stream::Stdout,
-            Self::Policy(..) => Stream::Stderr,
+            Self::Policy(..) | Self::Settings(_) => Stream::Stderr,
         }
     }
 }
@@ -134,35 +148,54 @@ impl Cli {
         })
     }
 
-    pub(crate) fn into_command(self) -> Command {
-        let mut flags = Flags::default();
-        match self.command.unwrap_or(CliCommand::Publish(self.publish)) {
-            CliCommand::Publish(arguments) => {
+    /// What to do. An invalid `COMMAND` is reported with all other settings, so that it does not matter here.
+    pub(crate) fn into_command(self, raw: &RawSettings) -> Command {
+        let (mut flags, mut trust) = (Flags::default(), None);
+        match self.command {
+            None => {
+                flags.production = self.publish.production;
+                flags.dry_run = self.publish.dry_run;
+            }
+            Some(CliCommand::Publish(arguments)) => {
                 flags.production = arguments.production;
                 flags.dry_run = arguments.dry_run;
-                Command::Publish(flags)
+                flags.command = Some(Purpose::Publish);
             }
-            CliCommand::Check { production } => {
+            Some(CliCommand::Check { production }) => {
                 flags.production = production;
-                flags.purpose = Purpose::Check;
-                Command::Check(flags)
+                flags.command = Some(Purpose::Check);
             }
-            CliCommand::Policy(arguments) => {
+            Some(CliCommand::Policy(arguments)) => {
                 flags.production = arguments.production;
-                flags.purpose = Purpose::Policy;
-                let variables = RawTrust {
-                    bitbucket_workspace: arguments.workspace,
-                    bitbucket_repo_owner_uuid: arguments.workspace_uuid,
-                    bitbucket_repo_uuid: arguments.repository_uuid,
-                    bitbucket_deployment_environment_uuid: arguments.environment_uuid,
-                };
-                let any_environment = arguments.any_environment;
-                let trust = TrustFlags {
-                    variables,
-                    any_environment,
-                };
-                Command::Policy(flags, arguments.trust.then_some(trust))
+                flags.command = Some(Purpose::Policy);
+                trust = arguments.trust.then(|| arguments.into_trust());
             }
+            Some(CliCommand::Settings(arguments)) => {
+                flags.production = arguments.production;
+                flags.json = arguments.json;
+                flags.command = Some(Purpose::Settings);
+            }
+        }
+        let purpose = Purpose::resolve(flags, raw.command.as_deref());
+        match purpose.ok().or(flags.command).unwrap_or_default() {
+            Purpose::Publish => Command::Publish(flags),
+            Purpose::Check => Command::Check(flags),
+            Purpose::Policy => Command::Policy(flags, trust),
+            Purpose::Settings => Command::Settings(flags),
+        }
+    }
+}
+
+impl PolicyArgs {
+    fn into_trust(self) -> TrustFlags {
+        TrustFlags {
+            variables: RawTrust {
+                bitbucket_workspace: self.workspace,
+                bitbucket_repo_owner_uuid: self.workspace_uuid,
+                bitbucket_repo_uuid: self.repository_uuid,
+                bitbucket_deployment_environment_uuid: self.environment_uuid,
+            },
+            any_environment: self.any_environment,
         }
     }
 }

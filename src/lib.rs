@@ -56,7 +56,7 @@ pub fn main() -> ! {
     script::serve_if_child(env::args_os().skip(1));
     let raw = Raw::of_process();
     secrets::register(raw.secrets());
-    let command = Cli::of_process().into_command();
+    let command = Cli::of_process().into_command(&raw.settings);
     let build = Build::new(&raw.build);
     let stream = command.log_stream();
     let no_color = raw.build.no_color.is_some();
@@ -92,6 +92,7 @@ fn run(
             Command::Policy(flags, trust) => {
                 Ok(commands::policy::policy(flags, trust, raw, ending.gate(), console).await)
             }
+            Command::Settings(flags) => Ok(commands::settings::settings(flags, raw, console).await),
         }
     });
     // Dropping the runtime would wait for a DNS lookup that is still running.

@@ -162,14 +162,15 @@ impl Console {
     /// Prints only JSON on standard output, for another program to read. What cannot be written is an error: half a policy must
     /// not look like one.
     pub(crate) fn json(value: &Value) -> io::Result<()> {
-        if stdout_was_closed() {
-            return Err(io::Error::other("it is closed"));
-        }
-        // Rust's own handle takes an invalid descriptor for a successful write.
-        let mut stdout = duplicate(&io::stdout())?;
         let mut value = value.clone();
         sanitize_json(&mut value);
-        stdout.write_all(format!("{value:#}\n").as_bytes())
+        write_to_stdout(&format!("{value:#}\n"))
+    }
+
+    /// Prints only these lines on standard output, where they are what a command is for.
+    pub(crate) fn lines(lines: impl Iterator<Item = String>) -> io::Result<()> {
+        let text: String = lines.flat_map(|line| [line, "\n".to_owned()]).collect();
+        write_to_stdout(&secrets::redact(&sanitize_lines(&text)))
     }
 
     /// Prints what is wrong with the arguments, in the parser's own form.
@@ -257,6 +258,15 @@ impl Write for &Console {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn write_to_stdout(text: &str) -> io::Result<()> {
+    if stdout_was_closed() {
+        return Err(io::Error::other("it is closed"));
+    }
+    // Rust's own handle takes an invalid descriptor for a successful write.
+    let mut stdout = duplicate(&io::stdout())?;
+    stdout.write_all(text.as_bytes())
 }
 
 /// Whether the process was started without a standard output (`>&-`).

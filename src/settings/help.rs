@@ -1,7 +1,7 @@
 //! What `--help` says of each setting, in a line. Unit tests hold it to what is read.
 
 /// The settings of `pipe.yml`, in its order.
-pub(crate) const SETTINGS: [(&str, &str); 27] = [
+pub(crate) const SETTINGS: [(&str, &str); 28] = [
     (
         "AWS_ACCESS_KEY_ID",
         "a user's access key; else AWS's default chain",
@@ -32,6 +32,7 @@ pub(crate) const SETTINGS: [(&str, &str); 27] = [
         "CONTAINER_NAME",
         "the container, or a list; else by `config.js`",
     ),
+    ("COMMAND", "the command, for a pipe; else publish"),
     ("S3_BUCKET", "BUCKET or BUCKET/PREFIX; else by `config.js`"),
     (
         "S3_PREFIX",

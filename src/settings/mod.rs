@@ -16,6 +16,7 @@ mod misnamed;
 pub(crate) mod names;
 pub(crate) mod pipeline;
 pub(crate) mod problems;
+pub(crate) mod purpose;
 pub(crate) mod raw;
 pub(crate) mod region;
 pub(crate) mod source;
@@ -38,6 +39,8 @@ use self::kms::KmsKeyArn;
 use self::names::{CdnPath, DistributionId, ObjectKey, Variant, MAX_PATHS, MAX_WILDCARDS};
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
+pub(crate) use self::purpose::Flags;
+use self::purpose::Purpose;
 use self::raw::Raw;
 use self::source::Source;
 use self::sources::Sources;
@@ -48,36 +51,6 @@ use crate::mojito::config_js::ConfigJs;
 /// Where `npm run build` of a Mojito repository puts the container.
 const DEFAULT_LOCAL_PATH: &str = "dist/assets/js";
 
-/// The flags of the command line.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Flags {
-    pub(crate) production: bool,
-    pub(crate) dry_run: bool,
-    pub(crate) purpose: Purpose,
-}
-
-/// What the settings are for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Purpose {
-    #[default]
-    Publish,
-    /// Nothing is published.
-    Check,
-    /// Nothing is published.
-    Policy,
-}
-
-impl Purpose {
-    /// Whether missing credentials are accepted. A dry run of a pull request does without.
-    fn credentials_optional(self, dry_run: bool, build: &Build) -> bool {
-        match self {
-            Self::Publish => dry_run && build.pull_request.is_some(),
-            Self::Check => false,
-            Self::Policy => true,
-        }
-    }
-}
-
 /// What a run is to do.
 #[derive(Debug)]
 #[expect(
@@ -85,6 +58,7 @@ impl Purpose {
     reason = "each is a setting with a name of its own"
 )]
 pub(crate) struct Settings {
+    pub(crate) purpose: Purpose,
     pub(crate) environment: Environment,
     /// Why this environment: a phrase for the log.
     pub(crate) environment_reason: String,
@@ -114,21 +88,33 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Validates everything, and reports every problem.
-    ///
-    /// `profile_region` is the region of AWS's profile, the last resort for the bucket's region.
+    /// The settings, if they are all valid.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn new(
         flags: Flags,
         raw: &Raw,
         config: ConfigJs,
         profile_region: Option<&str>,
     ) -> Result<Self, Vec<InvalidSetting>> {
+        match Self::inspect(flags, raw, config, profile_region) {
+            (Some(settings), problems) if problems.is_empty() => Ok(settings),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// Validates everything: the settings as far as they are valid, and every problem. `None` if the target or the credentials
+    /// are invalid.
+    ///
+    /// `profile_region` is the region of AWS's profile, the last resort for the bucket's region.
+    pub(crate) fn inspect(
+        flags: Flags,
+        raw: &Raw,
+        config: ConfigJs,
+        profile_region: Option<&str>,
+    ) -> (Option<Self>, Vec<InvalidSetting>) {
         let mut problems = Problems::default();
         let settings = Self::collect(&mut problems, flags, raw, config, profile_region);
-        match settings {
-            Some(settings) if problems.0.is_empty() => Ok(settings),
-            _ => Err(problems.0),
-        }
+        (settings, problems.0)
     }
 
     /// The settings as far as they are valid: an invalid optional one has its default here, and `problems` has the reason.
@@ -144,10 +130,12 @@ impl Settings {
         let mut warnings = Vec::new();
         let in_pipe = build.storage_dir.is_some();
         misnamed::check(&raw.variables, in_pipe, problems, &mut warnings);
+        let purpose = Purpose::resolve(flags, variables.command.as_deref());
+        let purpose = problems.ok(purpose).unwrap_or_default();
         let dry_run = variables.dry_run.as_deref();
         let dry_run = problems.boolean("DRY_RUN", dry_run, false) || flags.dry_run;
         let environment = variables.environment.as_deref();
-        let publishes = flags.purpose == Purpose::Publish && !dry_run;
+        let publishes = purpose == Purpose::Publish && !dry_run;
         let environment = environment::resolve(flags.production, environment, &build, publishes);
         let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
@@ -173,7 +161,7 @@ impl Settings {
         if invalidate_variants && !distributions.is_empty() {
             cdn::check_variants(problems, target.as_ref(), pretty);
         }
-        check_only_newer(problems, only_newer, flags.purpose, &build);
+        check_only_newer(problems, only_newer, purpose, &build);
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
         let kms_key = variables.kms_key_arn.as_deref();
@@ -182,12 +170,13 @@ impl Settings {
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
         let max_size = variables.max_size.as_deref();
         let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
-        let credentials_optional = flags.purpose.credentials_optional(dry_run, &build);
+        let credentials_optional = purpose.credentials_optional(dry_run, &build);
         let aws = AwsSettings::new(problems, raw, &build, credentials_optional);
         check_unreplaced(problems, raw, &build, credentials_optional);
         let local_path = variables.local_path.as_deref();
         let (environment, environment_reason) = environment?;
         Some(Self {
+            purpose,
             environment,
             environment_reason,
             build,

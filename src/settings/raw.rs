@@ -116,6 +116,7 @@ pub(crate) struct RawSettings {
     pub(crate) environment: Option<String>,
     /// Read as a list: see `Variables::list`.
     pub(crate) container_name: Option<String>,
+    pub(crate) command: Option<String>,
     pub(crate) s3_bucket: Option<String>,
     pub(crate) s3_prefix: Option<String>,
     pub(crate) local_path: Option<String>,

@@ -52,8 +52,10 @@ mod report {
 }
 mod commands {
     mod check;
+    mod command;
     mod help;
     mod policy;
+    mod settings;
     mod signals;
 }
 mod consistency;
