@@ -42,6 +42,9 @@ enum CliCommand {
         /// Check for production (by hand, the default is development)
         #[arg(long)]
         production: bool,
+        /// Print the result as JSON, and the log on standard error
+        #[arg(long)]
+        json: bool,
     },
     /// Print the least-privilege IAM policy for these settings, as JSON
     Policy(PolicyArgs),
@@ -57,6 +60,9 @@ struct PublishArgs {
     /// Say what would happen and change, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print the result as JSON, and the log on standard error
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -129,9 +135,14 @@ impl Command {
     /// Where the log goes: not where a command prints JSON.
     pub(crate) fn log_stream(&self) -> Stream {
         match self {
-            Self::Publish(_) | Self::Check(_) => Stream::Stdout,
-            Self::Policy(..) | Self::Settings(_) => Stream::Stderr,
+            Self::Publish(flags) | Self::Check(flags) if !flags.json => Stream::Stdout,
+            _ => Stream::Stderr,
         }
+    }
+
+    /// Whether the result of a publish is printed.
+    pub(crate) fn prints_result(&self) -> bool {
+        matches!(self, Self::Publish(flags) if flags.json)
     }
 }
 
@@ -155,14 +166,17 @@ impl Cli {
             None => {
                 flags.production = self.publish.production;
                 flags.dry_run = self.publish.dry_run;
+                flags.json = self.publish.json;
             }
             Some(CliCommand::Publish(arguments)) => {
                 flags.production = arguments.production;
                 flags.dry_run = arguments.dry_run;
+                flags.json = arguments.json;
                 flags.command = Some(Purpose::Publish);
             }
-            Some(CliCommand::Check { production }) => {
+            Some(CliCommand::Check { production, json }) => {
                 flags.production = production;
+                flags.json = json;
                 flags.command = Some(Purpose::Check);
             }
             Some(CliCommand::Policy(arguments)) => {

@@ -61,7 +61,11 @@ pub fn main() -> ! {
     let stream = command.log_stream();
     let no_color = raw.build.no_color.is_some();
     let console = Arc::new(Console::new(stream, build.in_ci, no_color));
-    let ending = Arc::new(Ending::new(build, Arc::clone(&console)));
+    let ending = Arc::new(Ending::new(
+        build,
+        Arc::clone(&console),
+        command.prints_result(),
+    ));
     report_panics(&ending);
     if raw.debug() {
         debug_log::init(Arc::clone(&console));

@@ -21,6 +21,9 @@ const DEFAULT_WIDTH: u16 = 80;
 /// How often CI's log gets a line about a wait.
 const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
 
+/// How long a reader of standard output or of the log may read nothing at the end.
+pub(crate) const READER_PATIENCE: Duration = Duration::from_secs(5);
+
 const GREEN: &str = "\u{1b}[32m";
 const RED: &str = "\u{1b}[31m";
 const YELLOW: &str = "\u{1b}[33m";
@@ -165,6 +168,22 @@ impl Console {
         let mut value = value.clone();
         sanitize_json(&mut value);
         write_to_stdout(&format!("{value:#}\n"))
+    }
+
+    /// Prints a command's result as JSON on standard output, while the log goes to standard error. That it cannot be written is a
+    /// warning, as it changes nothing of what was done, and a reader that reads nothing is not waited for long.
+    pub(crate) fn result(&self, value: &Value) {
+        let output = if stdout_was_closed() {
+            Err(io::Error::other("it is closed"))
+        } else {
+            duplicate(&io::stdout())
+        };
+        let writer = Writer::start(output);
+        writer.push(format!("{value:#}\n"));
+        writer.drain(READER_PATIENCE);
+        if writer.is_closed() {
+            self.warning("the result could not be written to standard output, as nobody reads it");
+        }
     }
 
     /// Prints only these lines on standard output, where they are what a command is for.

@@ -15,14 +15,17 @@ const OWN_FILE: &str = "mojito-publish.json";
 /// The key in the shared object.
 const SHARED_KEY: &str = "mojito_publish";
 
-/// Writes the files. If a folder cannot be written, it is a warning.
-pub(crate) fn write(build: &Build, result: RunResult, console: &Console) {
-    if build.storage_dir.is_none() && build.shared_storage_dir.is_none() {
+/// Writes the files, and with `print` to standard output. If something cannot be written, it is a warning.
+pub(crate) fn write(build: &Build, result: RunResult, print: bool, console: &Console) {
+    if build.storage_dir.is_none() && build.shared_storage_dir.is_none() && !print {
         return;
     }
     let result = result.finish(console);
     let mut result = serde_json::to_value(&result).expect("it has only text, numbers and lists");
     sanitize_json(&mut result);
+    if print {
+        console.result(&result);
+    }
     let result = &result.to_string();
     let (own, shared) = (&build.storage_dir, &build.shared_storage_dir);
     let own = own.as_ref().map(|it| write_own(it, result));

@@ -54,6 +54,7 @@ mod commands {
     mod check;
     mod command;
     mod help;
+    mod json;
     mod policy;
     mod settings;
     mod signals;
