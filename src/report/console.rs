@@ -171,8 +171,10 @@ impl Console {
     }
 
     /// Prints a command's result as JSON on standard output, while the log goes to standard error. That it cannot be written is a
-    /// warning, as it changes nothing of what was done, and a reader that reads nothing is not waited for long.
-    pub(crate) fn result(&self, value: &Value) {
+    /// warning, as it changes nothing of what was done. A reader that reads nothing is waited for as long as `patience`.
+    pub(crate) fn result(&self, value: &Value, patience: Duration) {
+        let mut value = value.clone();
+        sanitize_json(&mut value);
         let output = if stdout_was_closed() {
             Err(io::Error::other("it is closed"))
         } else {
@@ -180,7 +182,7 @@ impl Console {
         };
         let writer = Writer::start(output);
         writer.push(format!("{value:#}\n"));
-        writer.drain(READER_PATIENCE);
+        writer.drain(patience);
         if writer.is_closed() {
             self.warning("the result could not be written to standard output, as nobody reads it");
         }

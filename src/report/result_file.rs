@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::atomic_file;
-use super::console::Console;
+use super::console::{Console, READER_PATIENCE};
 use super::result_json::RunResult;
 use super::shared_variables;
 use crate::common::printable::sanitize_json;
@@ -24,7 +24,7 @@ pub(crate) fn write(build: &Build, result: RunResult, print: bool, console: &Con
     let mut result = serde_json::to_value(&result).expect("it has only text, numbers and lists");
     sanitize_json(&mut result);
     if print {
-        console.result(&result);
+        console.result(&result, READER_PATIENCE);
     }
     let result = &result.to_string();
     let (own, shared) = (&build.storage_dir, &build.shared_storage_dir);

@@ -60,3 +60,66 @@ fn a_result_that_cannot_be_written_is_a_warning_and_the_container_is_published()
     ended.contains("WARNING: the result could not be written to standard output");
     assert_eq!(case.keys(), ["js/mojito.js"]);
 }
+
+/// The exit code and the result of a check, held to its schema.
+#[track_caller]
+fn check(case: &Case) -> (Option<i32>, Value) {
+    let (code, result, _) = run(case);
+    let schema = serde_json::from_str(include_str!("../../../docs/check.schema.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let errors = validator.iter_errors(&result).map(|it| it.to_string());
+    let errors: Vec<String> = errors.collect();
+    assert!(errors.is_empty(), "{errors:?}: {result:#}");
+    (code, result)
+}
+
+#[test]
+fn a_check_has_a_result_with_every_key_that_was_tried() {
+    let case = Case::production().arg("check").arg("--json");
+    let (code, result) = check(&case);
+    assert_eq!(code, Some(0));
+    let keys = result["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 6);
+    assert_eq!(keys[0]["key"], "js/mojito.js");
+    for (number, key) in keys.iter().enumerate() {
+        let expected = if number == 0 { "allowed" } else { "denied" };
+        assert_eq!(
+            (&key["expected"], &key["access"]),
+            (&expected.into(), &expected.into())
+        );
+        assert_eq!(key["error"].is_null(), number == 0);
+    }
+    assert_eq!(result["identity"]["arn"], *case.world.user_arn);
+    assert_eq!(
+        result["distributions_not_checked"][0],
+        *case.world.distribution
+    );
+
+    let denied = Case::without_rights().env("ENVIRONMENT", "production");
+    let (code, result) = check(&denied.arg("check").arg("--json"));
+    assert_eq!(code, Some(3));
+    assert_eq!(result["keys"][0]["access"], "denied");
+    assert_eq!(result["keys"][0]["error"]["code"], "AccessDenied");
+}
+
+#[test]
+fn a_check_that_ends_early_has_a_result() {
+    let (code, result) = check(
+        &Case::production()
+            .env("WAIT", "yes")
+            .arg("check")
+            .arg("--json"),
+    );
+    assert_eq!(
+        (code, &result["error"]["kind"]),
+        (Some(2), &"invalid_settings".into())
+    );
+    let unknown = Case::production().env("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE");
+    let (code, result) = check(&unknown.arg("check").arg("--json"));
+    assert_eq!(
+        (code, &result["error"]["code"]),
+        (Some(3), &"InvalidClientTokenId".into())
+    );
+    assert_eq!(result["environment"], "production");
+    assert_eq!(result["keys"], Value::Array(Vec::new()));
+}
