@@ -190,17 +190,7 @@ impl Checked {
                 Some(Access::Denied(error)) => ("denied", Some(error)),
                 Some(Access::Inconclusive(error)) => ("unknown", Some(error)),
             };
-            KeyResult {
-                key: &probe.key,
-                expected: if probe.expect_denied.is_some() {
-                    "denied"
-                } else {
-                    "allowed"
-                },
-                reason: probe.expect_denied,
-                access,
-                error,
-            }
+            KeyResult::new(&probe.key, probe.expect_denied, access, error)
         });
         let (credentials, identity) = (self.credentials.as_ref(), self.identity.as_ref());
         result.with(settings, credentials, identity, keys.collect())

@@ -41,21 +41,35 @@ pub(crate) struct CheckResult<'a> {
 /// A key that was tried.
 #[derive(Serialize)]
 pub(crate) struct KeyResult<'a> {
-    pub(crate) key: &'a ObjectKey,
-    pub(crate) expected: &'static str,
+    key: &'a ObjectKey,
+    expected: &'static str,
     /// Why it must not be writable.
-    pub(crate) reason: Option<&'static str>,
+    reason: Option<&'static str>,
     /// What was found out.
-    pub(crate) access: &'static str,
-    #[serde(serialize_with = "error_result")]
-    pub(crate) error: Option<&'a AwsError>,
+    access: &'static str,
+    error: Option<ErrorResult<'a>>,
 }
 
-fn error_result<S: serde::Serializer>(
-    error: &Option<&AwsError>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    error.map(ErrorResult::of_aws).serialize(serializer)
+impl<'a> KeyResult<'a> {
+    /// `reason` is why the key must not be writable, and `access` a word of the schema.
+    pub(crate) fn new(
+        key: &'a ObjectKey,
+        reason: Option<&'static str>,
+        access: &'static str,
+        error: Option<&'a AwsError>,
+    ) -> Self {
+        Self {
+            key,
+            expected: if reason.is_some() {
+                "denied"
+            } else {
+                "allowed"
+            },
+            reason,
+            access,
+            error: error.map(ErrorResult::of_aws),
+        }
+    }
 }
 
 impl<'a> CheckResult<'a> {

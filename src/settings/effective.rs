@@ -104,7 +104,7 @@ fn row(name: &'static str, is_given: bool, value: &dyn Display, otherwise: Sourc
 fn optional(name: &'static str, value: Option<String>) -> Effective {
     Effective {
         name,
-        value: value.as_deref().map(text),
+        value: value.map(|value| text(&value)),
         source: Source::Variable(name),
     }
 }
