@@ -11,8 +11,9 @@ use crate::common::secrets;
 use crate::exit;
 use crate::report::console::{Console, Stream};
 use crate::settings::help;
-use crate::settings::raw::RawTrust;
-use crate::settings::{Flags, Purpose};
+use crate::settings::purpose::Purpose;
+use crate::settings::raw::{RawSettings, RawTrust};
+use crate::settings::Flags;
 
 /// Longer words than any flag or command are not shown where they are wrong.
 const MAX_WORD: usize = 24;
@@ -41,9 +42,14 @@ enum CliCommand {
         /// Check for production (by hand, the default is development)
         #[arg(long)]
         production: bool,
+        /// Print the result as JSON, and the log on standard error
+        #[arg(long)]
+        json: bool,
     },
     /// Print the least-privilege IAM policy for these settings, as JSON
     Policy(PolicyArgs),
+    /// Print every setting with its value and where it comes from
+    Settings(SettingsArgs),
 }
 
 #[derive(Args, Debug)]
@@ -54,6 +60,19 @@ struct PublishArgs {
     /// Say what would happen and change, and write nothing
     #[arg(long)]
     dry_run: bool,
+    /// Print the result as JSON, and the log on standard error
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct SettingsArgs {
+    /// For production (by hand, the default is development)
+    #[arg(long)]
+    production: bool,
+    /// Print an object by name, as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -109,15 +128,21 @@ pub(crate) enum Command {
     Check(Flags),
     /// With the flags of `--trust`, if the trust policy is to be printed.
     Policy(Flags, Option<TrustFlags>),
+    Settings(Flags),
 }
 
 impl Command {
     /// Where the log goes: not where a command prints JSON.
     pub(crate) fn log_stream(&self) -> Stream {
         match self {
-            Self::Publish(_) | Self::Check(_) => Stream::Stdout,
-            Self::Policy(..) => Stream::Stderr,
+            Self::Publish(flags) | Self::Check(flags) if !flags.json => Stream::Stdout,
+            _ => Stream::Stderr,
         }
+    }
+
+    /// Whether the result of a publish is printed.
+    pub(crate) fn prints_result(&self) -> bool {
+        matches!(self, Self::Publish(flags) if flags.json)
     }
 }
 
@@ -134,35 +159,57 @@ impl Cli {
         })
     }
 
-    pub(crate) fn into_command(self) -> Command {
-        let mut flags = Flags::default();
-        match self.command.unwrap_or(CliCommand::Publish(self.publish)) {
-            CliCommand::Publish(arguments) => {
+    /// What to do. An invalid `COMMAND` is reported with all other settings, so that it does not matter here.
+    pub(crate) fn into_command(self, raw: &RawSettings) -> Command {
+        let (mut flags, mut trust) = (Flags::default(), None);
+        match self.command {
+            None => {
+                flags.production = self.publish.production;
+                flags.dry_run = self.publish.dry_run;
+                flags.json = self.publish.json;
+            }
+            Some(CliCommand::Publish(arguments)) => {
                 flags.production = arguments.production;
                 flags.dry_run = arguments.dry_run;
-                Command::Publish(flags)
+                flags.json = arguments.json;
+                flags.command = Some(Purpose::Publish);
             }
-            CliCommand::Check { production } => {
+            Some(CliCommand::Check { production, json }) => {
                 flags.production = production;
-                flags.purpose = Purpose::Check;
-                Command::Check(flags)
+                flags.json = json;
+                flags.command = Some(Purpose::Check);
             }
-            CliCommand::Policy(arguments) => {
+            Some(CliCommand::Policy(arguments)) => {
                 flags.production = arguments.production;
-                flags.purpose = Purpose::Policy;
-                let variables = RawTrust {
-                    bitbucket_workspace: arguments.workspace,
-                    bitbucket_repo_owner_uuid: arguments.workspace_uuid,
-                    bitbucket_repo_uuid: arguments.repository_uuid,
-                    bitbucket_deployment_environment_uuid: arguments.environment_uuid,
-                };
-                let any_environment = arguments.any_environment;
-                let trust = TrustFlags {
-                    variables,
-                    any_environment,
-                };
-                Command::Policy(flags, arguments.trust.then_some(trust))
+                flags.command = Some(Purpose::Policy);
+                trust = arguments.trust.then(|| arguments.into_trust());
             }
+            Some(CliCommand::Settings(arguments)) => {
+                flags.production = arguments.production;
+                flags.json = arguments.json;
+                flags.command = Some(Purpose::Settings);
+            }
+        }
+        let purpose = Purpose::resolve(flags, raw.command.as_deref());
+        match purpose.ok().or(flags.command).unwrap_or_default() {
+            Purpose::Publish => Command::Publish(flags),
+            Purpose::Check => Command::Check(flags),
+            Purpose::Policy => Command::Policy(flags, trust),
+            Purpose::Settings => Command::Settings(flags),
+        }
+    }
+}
+
+impl PolicyArgs {
+    fn into_trust(self) -> TrustFlags {
+        TrustFlags {
+            variables: RawTrust {
+                bitbucket_workspace: self.workspace,
+                bitbucket_repo_owner_uuid: self.workspace_uuid,
+                bitbucket_repo_uuid: self.repository_uuid,
+                bitbucket_deployment_environment_uuid: self.environment_uuid,
+            },
+            any_environment: self.any_environment,
         }
     }
 }

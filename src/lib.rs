@@ -59,12 +59,16 @@ pub fn main() -> ! {
     script::serve_if_child(env::args_os().skip(1));
     let raw = Raw::of_process();
     secrets::register(raw.secrets());
-    let command = Cli::of_process().into_command();
+    let command = Cli::of_process().into_command(&raw.settings);
     let build = Build::new(&raw.build);
     let stream = command.log_stream();
     let no_color = raw.build.no_color.is_some();
     let console = Arc::new(Console::new(stream, build.in_ci, no_color));
-    let ending = Arc::new(Ending::new(build, Arc::clone(&console)));
+    let ending = Arc::new(Ending::new(
+        build,
+        Arc::clone(&console),
+        command.prints_result(),
+    ));
     report_panics(&ending);
     if raw.debug() {
         debug_log::init(Arc::clone(&console));
@@ -96,6 +100,7 @@ fn run(
             Command::Policy(flags, trust) => {
                 Ok(commands::policy::policy(flags, trust, raw, ending.gate(), console).await)
             }
+            Command::Settings(flags) => Ok(commands::settings::settings(flags, raw, console).await),
         }
     });
     // Dropping the runtime would wait for a DNS lookup that is still running.

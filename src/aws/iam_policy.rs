@@ -8,6 +8,7 @@ use serde_json::{json, Value};
 use super::error::AwsError;
 use super::error_kind::AwsErrorKind;
 use crate::common::byte_size::with_separators;
+use crate::settings::kms::KmsKeyArn;
 use crate::settings::names::{BucketName, DistributionId, ObjectKey, Prefix};
 use crate::settings::region::partition_of;
 use crate::settings::Settings;
@@ -42,6 +43,8 @@ pub(crate) struct Permissions {
     pub(crate) wait: bool,
     /// `ONLY_NEWER` needs `s3:GetObject`.
     pub(crate) only_newer: bool,
+    /// The bucket's customer managed key.
+    pub(crate) kms_key: Option<KmsKeyArn>,
 }
 
 /// One statement of an IAM policy.
@@ -68,6 +71,7 @@ impl Permissions {
             acl: settings.acl.is_some(),
             wait: settings.wait,
             only_newer: settings.only_newer,
+            kms_key: settings.kms_key.clone(),
         }
     }
 
@@ -112,6 +116,20 @@ impl Permissions {
         (!self.distributions.is_empty()).then_some(statement)
     }
 
+    /// The statement that allows using the bucket's key, if one is named.
+    pub(crate) fn statement_for_key(&self) -> Option<Statement> {
+        let mut action = vec!["kms:GenerateDataKey"];
+        if self.only_newer {
+            action.push("kms:Decrypt");
+        }
+        Some(Statement {
+            sid: "EncryptContainer",
+            effect: "Allow",
+            action,
+            resource: vec![self.kms_key.as_ref()?.to_string()],
+        })
+    }
+
     /// Uses the caller's account if no setting names one.
     pub(crate) fn with_fallback_account(mut self, account_id: Option<String>) -> Self {
         self.account_id = self.account_id.or(account_id);
@@ -125,6 +143,7 @@ impl Permissions {
 
     fn policy_for<'a>(&self, keys: impl IntoIterator<Item = &'a ObjectKey>) -> Value {
         let mut statements = vec![self.statement_for_objects(keys)];
+        statements.extend(self.statement_for_key());
         statements.extend(self.statement_for_distributions());
         json!({"Version": "2012-10-17", "Statement": statements})
     }
@@ -148,7 +167,11 @@ impl Permissions {
     /// The statement that would allow what was denied, with all that the run needs of it: a statement for the first file alone
     /// would only lead to the next denial. `None` if no statement of a user or role would.
     pub(crate) fn missing_statement(&self, error: &AwsError) -> Option<Statement> {
-        if error.kind != AwsErrorKind::AccessDenied {
+        if error.kind == AwsErrorKind::Kms {
+            // Other errors are about the state of the key.
+            let is_denial = error.message.contains("kms:");
+            is_denial.then(|| self.statement_for_key()).flatten()
+        } else if error.kind != AwsErrorKind::AccessDenied {
             None
         } else if error.action.starts_with("cloudfront:") {
             self.statement_for_distributions()
@@ -218,20 +241,25 @@ mod tests {
             acl: false,
             wait: false,
             only_newer: false,
+            kms_key: None,
         }
     }
 
     #[test]
-    fn acl_wait_and_only_newer_add_their_actions() {
+    fn acl_wait_only_newer_and_a_key_add_their_actions() {
         let mut permissions = permissions(iter::once("mojito.js".to_owned()));
         (permissions.acl, permissions.wait, permissions.only_newer) = (true, true, true);
         permissions.region = "cn-north-1".to_owned();
+        let key = KmsKeyArn::parse("arn:aws-cn:kms:cn-north-1:123456789012:key/1234abcd");
+        permissions.kms_key = key.ok();
         permissions.account_id = None;
         assert_eq!(
             permissions.policy()["Statement"],
             json!([
                 {"Sid": "WriteContainer", "Effect": "Allow", "Action": ["s3:PutObject", "s3:PutObjectAcl", "s3:GetObject"],
                  "Resource": ["arn:aws-cn:s3:::acme/js/mojito.js"]},
+                {"Sid": "EncryptContainer", "Effect": "Allow", "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+                 "Resource": ["arn:aws-cn:kms:cn-north-1:123456789012:key/1234abcd"]},
                 {"Sid": "InvalidateContainer", "Effect": "Allow", "Action": ["cloudfront:CreateInvalidation", "cloudfront:GetInvalidation"],
                  "Resource": ["arn:aws-cn:cloudfront::AWS_ACCOUNT_ID:distribution/E1A2B3C4D5E6F7"]},
             ])

@@ -34,6 +34,29 @@ pub(crate) enum Precondition {
     Unchanged(String),
 }
 
+/// The longest ID of a version, in bytes.
+const MAX_VERSION_ID: usize = 1024;
+
+/// What S3 says of an object that it has stored.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Stored {
+    /// The version, by which the object can be had back. `None` where the bucket keeps no versions.
+    pub(crate) version_id: Option<String>,
+}
+
+impl Stored {
+    /// By the header `x-amz-version-id`. Where versioning is suspended, it is `null`, as the next upload replaces the object.
+    pub(crate) fn new(version_id: Option<&str>) -> Self {
+        let is_id = |id: &&str| {
+            let is_text = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+            is_text && id.len() <= MAX_VERSION_ID && *id != "null"
+        };
+        Self {
+            version_id: version_id.filter(is_id).map(str::to_owned),
+        }
+    }
+}
+
 /// The headers of what a key holds, with its first byte. Unlike HEAD's, an error has a code.
 pub(crate) async fn get_first_byte(
     client: &Client,
@@ -73,7 +96,7 @@ pub(crate) async fn put_object(
     object: &Object,
     precondition: &Precondition,
     deadline: Instant,
-) -> Result<(), AwsError> {
+) -> Result<Stored, AwsError> {
     let request = client
         .put_object()
         .bucket(settings.target.bucket.as_str())
@@ -82,7 +105,7 @@ pub(crate) async fn put_object(
         .content_encoding(Object::CONTENT_ENCODING)
         .cache_control(settings.cache_control.as_str())
         .set_acl(settings.acl.clone())
-        .set_metadata(Some(settings.build.metadata()))
+        .set_metadata(Some(settings.stored_metadata()))
         .metadata(Object::CALLER_REFERENCE, caller_reference)
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .checksum_sha256(&object.checksum)
@@ -97,8 +120,8 @@ pub(crate) async fn put_object(
     let confirm = move |response: &HttpResponse, output: &_| confirm(&sent, response, output);
     let attempts = Attempts::write(PUT_OBJECT, address, confirm);
     let request = request.customize().interceptor(attempts.clone());
-    attempts.send(deadline, request.send()).await?;
-    Ok(())
+    let response = attempts.send(deadline, request.send()).await?;
+    Ok(Stored::new(response.version_id()))
 }
 
 /// Creates a multipart upload. Returns its ID, and whether another attempt may have created one as well.
@@ -161,6 +184,21 @@ mod tests {
     use super::*;
     use crate::common::byte_size::ByteSize;
     use crate::settings::names::{ContainerName, Prefix, Variant};
+
+    #[test]
+    fn a_version_has_an_id_where_the_bucket_keeps_versions() {
+        for (header, id) in [
+            (Some("3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY"), true),
+            (Some("null"), false),
+            (Some(""), false),
+            (Some("a b"), false),
+            (Some(&*"a".repeat(2_000)), false),
+            (None, false),
+        ] {
+            let expected = header.filter(|_| id);
+            assert_eq!(Stored::new(header).version_id.as_deref(), expected);
+        }
+    }
 
     #[test]
     fn an_upload_is_confirmed_by_its_checksum_or_its_md5_in_a_200() {

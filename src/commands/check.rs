@@ -13,22 +13,24 @@ use tokio::time::{timeout, timeout_at, Instant};
 use super::error::Error;
 use super::leftovers::Leftovers;
 use super::loaded;
-use super::probe::{probes, Probe};
+use super::probe::{self, Probe};
 use super::reads::{self, Read, ReadAccess};
 use super::signals::Signals;
 use crate::aws::config::{self, OPERATION_TIMEOUT};
-use crate::aws::credentials::ConnectError;
+use crate::aws::credentials::{ConnectError, CredentialOrigin};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::gate::Gate;
 use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::s3::{self, PUT_OBJECT};
-use crate::aws::sts;
+use crate::aws::sts::{self, Identity};
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
-use crate::report::console::Console;
+use crate::report::check_json::{CheckResult, KeyResult};
+use crate::report::console::{Console, READER_PATIENCE};
 use crate::report::progress;
+use crate::report::result_json::ErrorResult;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
@@ -49,36 +51,77 @@ enum Access {
     Inconclusive(AwsError),
 }
 
-/// Checks what the credentials can write in the environment of the settings.
-pub(crate) async fn check(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Exit {
-    let result = try_all(flags, raw, gate, console).await;
-    result.unwrap_or_else(|error| error.report(console))
+/// What was checked so far.
+#[derive(Default)]
+struct Checked {
+    settings: Option<Settings>,
+    credentials: Option<CredentialOrigin>,
+    identity: Option<Identity>,
+    probes: Vec<Probe>,
+    /// Of the first probes.
+    accesses: Vec<Access>,
+    stopped_by: Option<&'static str>,
 }
 
-async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Result<Exit, Error> {
+/// Checks what the credentials can write in the environment of the settings.
+pub(crate) async fn check(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Exit {
+    let mut checked = Checked::default();
+    let result = try_all(flags, raw, gate, console, &mut checked).await;
+    let exit = match &result {
+        Ok(exit) => *exit,
+        Err(error) => error.report(console),
+    };
+    if flags.json {
+        let error = result.as_ref().err().map(Error::result);
+        let patience = match checked.stopped_by {
+            Some(_) => READER_GRACE,
+            None => READER_PATIENCE,
+        };
+        checked.result(exit, error).print(patience, console);
+    }
+    exit
+}
+
+async fn try_all(
+    flags: Flags,
+    raw: &Raw,
+    gate: &Gate,
+    console: &Console,
+    checked: &mut Checked,
+) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let mut stopped = pin!(signals.received());
-    let settings = loaded::settings(flags, raw, console).await?;
+    let Checked {
+        settings,
+        credentials,
+        identity,
+        probes,
+        accesses,
+        stopped_by: stopped_by_signal,
+    } = checked;
+    let settings = &*settings.insert(loaded::settings(flags, raw, console).await?);
     console.info(&format!(
         "checking what the credentials can do in {} ({})",
         settings.environment, settings.environment_reason
     ));
-    let connecting = Box::pin(connect(&settings, gate, console));
+    let connecting = Box::pin(connect(settings, gate, credentials, identity, console));
     let aws = match select(stopped.as_mut(), connecting).await {
-        Either::Left((signal, _)) => return Ok(stopped_by(signal, console)),
+        Either::Left((signal, _)) => {
+            *stopped_by_signal = Some(signal);
+            return Ok(stopped_by(signal, console));
+        }
         Either::Right((aws, _)) => aws?,
     };
-    let probes = probes(&settings);
-    let mut accesses = Vec::with_capacity(probes.len());
+    *probes = probe::probes(settings);
     let mut leftovers = Leftovers::default();
     let mut stop = None;
     let deadline = Instant::now() + TRIES_TIMEOUT - OPERATION_TIMEOUT;
-    for probe in &probes {
+    for probe in &*probes {
         if Instant::now() > deadline {
-            accesses.push(Access::Inconclusive(too_late(&settings, &probe.key)));
+            accesses.push(Access::Inconclusive(too_late(settings, &probe.key)));
             continue;
         }
-        let trying = Box::pin(try_key(&aws, &settings, &probe.key, &mut leftovers));
+        let trying = Box::pin(try_key(&aws, settings, &probe.key, &mut leftovers));
         match select(stopped.as_mut(), trying).await {
             Either::Left((signal, trying)) => {
                 let deadline = Instant::now() + REQUEST_GRACE;
@@ -91,30 +134,40 @@ async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Res
         };
     }
     if let Some((signal, deadline)) = stop {
-        let _ = timeout_at(deadline, leftovers.abort(&aws, &settings)).await;
-        leftovers.report(&settings, console);
+        let _ = timeout_at(deadline, leftovers.abort(&aws, settings)).await;
+        leftovers.report(settings, console);
+        *stopped_by_signal = Some(signal);
         return Ok(stopped_by(signal, console));
     }
-    let reading = Box::pin(reads::try_all(&aws, &settings, deadline));
+    let reading = Box::pin(reads::try_all(&aws, settings, deadline));
     let reads = match select(stopped.as_mut(), reading).await {
         Either::Left((signal, _)) => {
-            leftovers.report(&settings, console);
+            leftovers.report(settings, console);
+            *stopped_by_signal = Some(signal);
             return Ok(stopped_by(signal, console));
         }
         Either::Right((reads, _)) => reads,
     };
     // Those whose abort has failed once.
-    let abort = Box::pin(timeout(OPERATION_TIMEOUT, leftovers.abort(&aws, &settings)));
+    let abort = Box::pin(timeout(OPERATION_TIMEOUT, leftovers.abort(&aws, settings)));
     let _ = select(stopped, abort).await;
-    leftovers.report(&settings, console);
-    Ok(report(&settings, &probes, &accesses, &reads, console))
+    leftovers.report(settings, console);
+    Ok(report(settings, probes, accesses, &reads, console))
 }
 
-async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<Aws, Error> {
+/// Notes whose credentials these are as soon as that is known.
+async fn connect(
+    settings: &Settings,
+    gate: &Gate,
+    credentials: &mut Option<CredentialOrigin>,
+    identity: &mut Option<Identity>,
+    console: &Console,
+) -> Result<Aws, Error> {
     let https = Https::new(&settings.aws, gate);
     let config = config::load(settings, https.client()).await;
     let config = config.map_err(|problem| Error::Settings(vec![problem]))?;
     let aws = aws::connect(settings, config, None).await?;
+    *credentials = Some(aws.credentials.clone());
     if !settings.aws.can_call_sts {
         progress::identified(&aws.credentials, None, console);
         console.info(
@@ -122,9 +175,9 @@ async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<
         );
         return Ok(aws);
     }
-    let identity = sts::caller_identity(&aws.config).await;
-    progress::identified(&aws.credentials, identity.as_ref().ok(), console);
-    identity.map_err(ConnectError::from)?;
+    let found = sts::caller_identity(&aws.config).await;
+    progress::identified(&aws.credentials, found.as_ref().ok(), console);
+    *identity = Some(found.map_err(ConnectError::from)?);
     Ok(aws)
 }
 
@@ -132,6 +185,26 @@ fn stopped_by(signal: &str, console: &Console) -> Exit {
     console.failure(&format!("stopped by {signal}; nothing was changed"));
     console.drain(READER_GRACE);
     Exit::NotPublished
+}
+
+impl Checked {
+    fn result<'a>(&'a self, exit: Exit, error: Option<ErrorResult<'a>>) -> CheckResult<'a> {
+        let result = CheckResult::new(exit, error, self.stopped_by);
+        let Some(settings) = &self.settings else {
+            return result;
+        };
+        let keys = self.probes.iter().enumerate().map(|(number, probe)| {
+            let (access, error) = match self.accesses.get(number) {
+                None => ("not_tried", None),
+                Some(Access::Allowed) => ("allowed", None),
+                Some(Access::Denied(error)) => ("denied", Some(error)),
+                Some(Access::Inconclusive(error)) => ("unknown", Some(error)),
+            };
+            KeyResult::new(&probe.key, probe.expect_denied, access, error)
+        });
+        let (credentials, identity) = (self.credentials.as_ref(), self.identity.as_ref());
+        result.with(settings, credentials, identity, keys.collect())
+    }
 }
 
 /// Creates a multipart upload and aborts it.

@@ -7,7 +7,6 @@ use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use super::commit_reports::CommitReports;
 use super::error::{Error, STATE};
@@ -15,19 +14,18 @@ use crate::aws::gate::Gate;
 use crate::exit::Exit;
 use crate::publish::run::Run;
 use crate::report::code_insights::{self, Reporter, Reports};
-use crate::report::console::Console;
+use crate::report::console::{Console, READER_PATIENCE};
 use crate::report::result_file;
 use crate::report::result_json::{ErrorResult, RunResult};
 use crate::report::summary;
 use crate::settings::pipeline::Build;
 
-/// How long the end waits for a reader of the log that reads nothing.
-const READER_PATIENCE: Duration = Duration::from_secs(5);
-
 /// Decides how the process ends, and reports it, once.
 pub(crate) struct Ending {
     build: Build,
     console: Arc<Console>,
+    /// Whether the result is printed as well as stored.
+    json: bool,
     gate: Gate,
     /// Its lock orders the start of the run and the closing of the gate: whoever comes second sees the other.
     run: Mutex<Option<Arc<Run>>>,
@@ -39,10 +37,11 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    pub(crate) fn new(build: Build, console: Arc<Console>) -> Self {
+    pub(crate) fn new(build: Build, console: Arc<Console>, json: bool) -> Self {
         Self {
             build,
             console,
+            json,
             gate: Gate::default(),
             run: Mutex::default(),
             exit: OnceLock::new(),
@@ -213,6 +212,6 @@ impl Ending {
     }
 
     fn store(&self, result: RunResult) {
-        result_file::write(&self.build, result, &self.console);
+        result_file::write(&self.build, result, self.json, &self.console);
     }
 }

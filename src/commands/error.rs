@@ -23,7 +23,7 @@ pub(crate) enum Error {
     Container(Vec<InvalidFile>),
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("the policy could not be written to standard output: {0}\nwhat to do: do not use what was written, and print it again")]
+    #[error("the output could not be written to standard output: {0}\nwhat to do: do not use what was written, and print it again")]
     Output(std::io::Error),
     #[error("the program cannot start: {0}")]
     Start(std::io::Error),

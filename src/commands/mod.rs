@@ -11,4 +11,5 @@ pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod publish;
 mod reads;
+pub(crate) mod settings;
 pub(crate) mod signals;

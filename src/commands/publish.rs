@@ -41,8 +41,7 @@ pub(crate) async fn publish(
     let settings = loaded::settings(flags, raw, console).await?;
     ending.reports.plan(&settings);
     let https = Https::new(&settings.aws, ending.gate());
-    let cdn = settings.public_url.as_ref();
-    let cdn = cdn.map(|public_url| Cdn::start(&https, public_url));
+    let cdn = Cdn::start(&https, &settings);
     let sdk_config = config::load(&settings, https.client()).await;
     let sdk_config = sdk_config.map_err(|problem| Error::Settings(vec![problem]))?;
     let preconnect = (!settings.dry_run).then(|| {

@@ -176,7 +176,7 @@ impl World {
     async fn put_object(&self, aws: &Aws, precondition: &Precondition) -> Result<(), AwsError> {
         let (settings, object) = (&self.settings, &self.object);
         let put = s3::put_object(&aws.s3, settings, "run", object, precondition, deadline());
-        self.write(put).await
+        self.write(Box::pin(put)).await.map(drop)
     }
 
     async fn create_invalidation(&self) -> Result<(), AwsError> {

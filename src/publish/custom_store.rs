@@ -10,7 +10,7 @@ use super::run::Run;
 use super::state::{Mismatch, Verification};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
-use crate::aws::s3::{self, Precondition};
+use crate::aws::s3::{self, Precondition, Stored};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::settings::names::s3_uri;
@@ -27,14 +27,14 @@ pub(super) async fn put_impossible(
     publisher: &Publisher<'_>,
     object: &Object,
     deadline: Instant,
-) -> Result<(), AwsError> {
+) -> Result<Stored, AwsError> {
     let (settings, run) = (publisher.settings(), publisher.run);
     let impossible = Precondition::Unchanged("\"none\"".to_owned());
     let client = &publisher.aws.s3;
     let reference = &run.caller_reference;
     let put = s3::put_object(client, settings, reference, object, &impossible, deadline).await;
     match &put {
-        Ok(()) => {
+        Ok(_) => {
             run.state().conditional_writes = Some(false);
             publisher.emit(&Event::NoConditionalWrites);
         }

@@ -9,13 +9,13 @@ use tokio::time::{timeout, timeout_at, Instant};
 
 use super::compare::{already_reported, Comparison, Read, Sources};
 use super::event::Event;
-use super::one_upload::{is_stored, too_late, LOOKUP_TIMEOUT, UPLOADS_TIMEOUT, UPLOAD_TIMEOUT};
+use super::one_upload::{stored, too_late, LOOKUP_TIMEOUT, UPLOADS_TIMEOUT, UPLOAD_TIMEOUT};
 use super::only_newer;
 use super::publisher::Publisher;
 use super::state::Upload;
 use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
-use crate::aws::s3::{self, Precondition};
+use crate::aws::s3::{self, Precondition, Stored};
 use crate::container::object::{Container, Object};
 use crate::settings::Settings;
 
@@ -136,11 +136,13 @@ async fn upload_container<'a>(
         }
         // Before the request, so that whoever ends the run meanwhile knows that it may have been sent.
         run.set_upload(&object.key, Upload::InFlight);
-        if let Err(error) = put(publisher, object, end).await {
-            run.set_upload(&object.key, Upload::Failed(error));
-            break;
+        match put(publisher, object, end).await {
+            Ok(stored) => run.set_upload(&object.key, Upload::Uploaded(stored)),
+            Err(error) => {
+                run.set_upload(&object.key, Upload::Failed(error));
+                break;
+            }
         }
-        run.set_upload(&object.key, Upload::Uploaded);
         uploaded.push(object);
     }
     uploaded
@@ -151,13 +153,13 @@ async fn put(
     publisher: &Publisher<'_>,
     object: &Object,
     deadline: Instant,
-) -> Result<(), AwsError> {
+) -> Result<Stored, AwsError> {
     let (client, settings) = (&publisher.aws.s3, publisher.settings());
     let (run, precondition) = (&publisher.run.caller_reference, &Precondition::None);
     let end = deadline - LOOKUP_TIMEOUT;
     match s3::put_object(client, settings, run, object, precondition, end).await {
-        Err(error) if error.outcome_unknown && is_stored(publisher, object, deadline).await => {
-            Ok(())
+        Err(error) if error.outcome_unknown => {
+            stored(publisher, object, deadline).await.ok_or(error)
         }
         put => put,
     }

@@ -1,6 +1,7 @@
 //! What a run reports: the log on the console, and the result as JSON.
 
 mod atomic_file;
+pub(crate) mod check_json;
 pub(crate) mod code_insights;
 pub(crate) mod console;
 mod denied;

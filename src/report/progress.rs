@@ -290,8 +290,11 @@ pub(crate) fn identified(
 fn uploaded(run: &Run, object: &Object, console: &Console) {
     let plan = &run.plan;
     if plan.containers.len() <= MAX_LISTED {
+        let version = run.state().uploads[&object.key]
+            .version_id()
+            .map_or_else(String::new, |id| format!(", version {id}"));
         console.success(&format!(
-            "uploaded {}: {}, {} compressed",
+            "uploaded {}: {}, {} compressed{version}",
             s3_uri(&plan.settings.target.bucket, &object.key),
             object.size,
             object.compressed_size()

@@ -84,6 +84,7 @@ struct ObjectResult<'a> {
     size: u64,
     compressed_size: u64,
     upload: &'static str,
+    version_id: Option<&'a str>,
     error: Option<AwsErrorResult<'a>>,
 }
 
@@ -141,7 +142,7 @@ impl<'a> ErrorResult<'a> {
         }
     }
 
-    fn of_aws(error: &'a AwsError) -> Self {
+    pub(super) fn of_aws(error: &'a AwsError) -> Self {
         Self {
             kind: ErrorKind::Aws(&error.kind),
             code: error.code.as_deref(),
@@ -304,6 +305,7 @@ impl<'a> ContainerResult<'a> {
                 size: object.size.0,
                 compressed_size: object.compressed_size().0,
                 upload: upload.status(),
+                version_id: upload.version_id(),
                 error: upload.error().map(in_result),
             }
         };

@@ -150,7 +150,7 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     lines.push(format!("  Content-Encoding: {}", Object::CONTENT_ENCODING));
     lines.push(format!("  Cache-Control: {}", settings.cache_control));
     lines.extend(settings.acl.as_ref().map(|acl| format!("  ACL: {acl}")));
-    let mut metadata: Vec<_> = settings.build.metadata().into_iter().collect();
+    let mut metadata: Vec<_> = settings.stored_metadata().into_iter().collect();
     metadata.sort_unstable();
     lines.extend(
         metadata
@@ -163,7 +163,8 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     };
     for distribution in first {
         lines.push(format!("would invalidate in {distribution}:"));
-        let paths = plan.objects().map(|object| &object.cdn_path);
+        let objects = plan.objects();
+        let paths = objects.map(|object| settings.invalidated(&object.cdn_path));
         let paths = first_lines(paths, "(N more paths)").into_iter();
         lines.extend(paths.map(|path| format!("  {path}")));
     }

@@ -48,6 +48,9 @@ pub(crate) struct Build {
 }
 
 impl Build {
+    /// The metadata by which `ONLY_NEWER` compares two builds.
+    pub(crate) const COMPARED: [&'static str; 2] = ["build-number", "repository"];
+
     pub(crate) fn new(raw: &RawBuild) -> Self {
         let ci = raw.ci.as_deref();
         let step_run = raw.bitbucket_step_run_number.as_deref();

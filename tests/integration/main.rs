@@ -33,6 +33,7 @@ mod aws {
     mod connections;
     mod credentials;
     mod oidc;
+    mod kms;
     mod oversized_responses;
 }
 mod bitbucket {
@@ -43,9 +44,12 @@ mod publish {
     mod confirmation;
     mod failures;
     mod many_containers;
+    mod metadata;
     mod only_newer;
     mod run;
+    mod variants;
     mod verify;
+    mod versions;
 }
 mod report {
     mod code_insights;
@@ -58,8 +62,11 @@ mod report {
 }
 mod commands {
     mod check;
+    mod command;
     mod help;
+    mod json;
     mod policy;
+    mod settings;
     mod signals;
 }
 mod consistency;

@@ -245,6 +245,12 @@ impl Case {
         self
     }
 
+    /// Takes the arguments away.
+    pub(crate) fn without_arguments(mut self) -> Self {
+        self.arguments.clear();
+        self
+    }
+
     /// Adds what Bitbucket sets in a build of a branch or a tag. Nothing is reported, as all tests have one port for its proxy.
     pub(crate) fn in_bitbucket(self, name: &str, value: &str) -> Self {
         self.in_build()

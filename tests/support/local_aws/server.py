@@ -51,6 +51,8 @@ REGION = "ap-southeast-2"
 # How often somebody looks at an invalidation, or at one of its paths at the edge, and finds it in progress. At AWS it is so
 # for seconds to minutes, at moto for no time.
 LOOKS_IN_PROGRESS = 1
+# How many paths with a wildcard CloudFront has in progress for a distribution.
+MAX_WILDCARDS = 15
 # A test that waits as long as this for what it expects has failed.
 PATIENCE_SECONDS = 120
 
@@ -93,6 +95,30 @@ def within_the_session_policy(request, resource):
         # At AWS, whoever created a multipart upload may abort it without any permission.
         return
     deny_by_bucket_policy(request, resource)
+    permit(request, resource)
+    use_key(request, resource)
+
+
+def use_key(request, resource):
+    """moto encrypts without asking whether the caller may use the bucket's key; S3 uses it with the caller's permissions."""
+    world = world_of(resource)
+    action = {"s3:PutObject": "kms:GenerateDataKey", "s3:GetObject": "kms:Decrypt"}.get(request._action)
+    if not (world and world.kms_key and action):
+        return
+    action_of_s3, request._action = request._action, action
+    try:
+        permit(request, world.kms_key)
+    except Exception:
+        raise S3ClientError(
+            "AccessDenied",
+            f"User: {request._access_key.arn} is not authorized to perform: {action} on resource: {world.kms_key} because no "
+            f"identity-based policy allows the {action} action",
+        )
+    finally:
+        request._action = action_of_s3
+
+
+def permit(request, resource):
     check_action_permitted(request, resource)
     for role in sts.assumed_roles:
         if role.access_key_id == request._access_key._access_key_id and role.policy:
@@ -101,9 +127,13 @@ def within_the_session_policy(request, resource):
                 request._raise_access_denied()
 
 
+def world_of(resource):
+    return next((world for world in list(worlds.values()) if resource.startswith(f"arn:aws:s3:::{world.bucket}/")), None)
+
+
 def deny_by_bucket_policy(request, resource):
     """moto heeds a bucket policy for some requests, without AWS's message and `NotResource`."""
-    world = next((world for world in list(worlds.values()) if resource.startswith(f"arn:aws:s3:::{world.bucket}/")), None)
+    world = world_of(resource)
     for denied in world.denied_by_bucket_policy if world else []:
         if request._action == denied["Action"] and resource not in denied["NotResource"]:
             raise S3ClientError(
@@ -216,6 +246,24 @@ class InvalidationBatchAlreadyExists(ServiceException):
     message = "Your request contains a caller reference that was used for a previous invalidation batch."
 
 
+class TooManyInvalidationsInProgress(ServiceException):
+    code = "TooManyInvalidationsInProgress"
+    message = "Processing your request will cause you to exceed the maximum number of in-progress wildcard invalidations."
+
+
+def wildcards(paths):
+    return sum(path.endswith("*") for path in paths)
+
+
+def refuse_too_many_wildcards(backend, dist_id, paths):
+    """moto has no limit for paths with a wildcard. Whoever is refused comes again when those before are completed."""
+    in_progress = [i for i in backend.invalidations.get(dist_id, []) if i.status != "Completed" and wildcards(i.paths)]
+    if wildcards(paths) and sum(wildcards(i.paths) for i in in_progress) + wildcards(paths) > MAX_WILDCARDS:
+        for invalidation in in_progress:
+            invalidation.looks = LOOKS_IN_PROGRESS + 1
+        raise TooManyInvalidationsInProgress()
+
+
 def with_caller_references(backend, dist_id, paths, caller_ref):
     """A caller reference is good for one set of paths, and returns the invalidation that it made before."""
     for old in backend.invalidations.get(dist_id, []):
@@ -223,6 +271,7 @@ def with_caller_references(backend, dist_id, paths, caller_ref):
             if old.paths == paths:
                 return old
             raise InvalidationBatchAlreadyExists()
+    refuse_too_many_wildcards(backend, dist_id, paths)
     return create_invalidation(backend, dist_id, paths, caller_ref)
 
 
@@ -336,6 +385,8 @@ class World:
         self.edge_cache = {}
         self.edge_is_stale = False
         self.edge_headers = CLOUDFRONT_HEADERS
+        # Whether the cache key has the query string.
+        self.edge_caches_queries = False
         # What a store that is not AWS's does otherwise: it ignores the conditions of a write, drops these headers of an object,
         # or answers without these headers.
         self.ignores_conditions = False
@@ -343,6 +394,8 @@ class World:
         self.omits_headers = []
         # Statements of the bucket's policy that deny an action on all but some resources.
         self.denied_by_bucket_policy = []
+        # The ARN of the customer managed key that the bucket encrypts with.
+        self.kms_key = None
         self.lock = threading.Lock()
         self.uploads = threading.Lock()
         s3.create_bucket(self.bucket, REGION)
@@ -428,14 +481,15 @@ class World:
 
     def respond_as_edge(self, environ, start_response):
         """A CloudFront edge: keeps what it fetched until the path is invalidated."""
-        path = environ["RAW_URI"].split("?")[0]
+        uri = environ["RAW_URI"]
+        path = uri.split("?")[0]
         entry = {"method": environ["REQUEST_METHOD"], "path": path, "via": 0}
         self.cdn.arrives(entry)
 
         def start(status, headers):
             return start_response(status, headers + list(self.edge_headers.items()))
 
-        parts = self.answer_as_edge(path, start)
+        parts = self.answer_as_edge(uri if self.edge_caches_queries else path, start)
         if entry["method"] == "HEAD":
             parts = []
         self.cdn.has_effect(entry)
@@ -446,14 +500,14 @@ class World:
             seen = None
         else:
             # CloudFront's edges drop a path when its invalidation is completed.
-            made = [i for d in self.distributions for i in cloudfront.invalidations.get(d, []) if path in i.paths]
+            made = [i for d in self.distributions for i in cloudfront.invalidations.get(d, []) if is_invalidated(path, i.paths)]
             for invalidation in made:
                 invalidation.looks += 1
             seen = {invalidation.id for invalidation in made if invalidation.status == "Completed"}
         cached, at, seen_then = self.edge_cache.get(path, (None, 0, set()))
         hit = cached is not None and (seen is None or seen == seen_then)
         if not hit:
-            key = s3.buckets[self.bucket].keys.get(unquote(path.lstrip("/")))
+            key = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0].lstrip("/")))
             if key is None:
                 return answer(start_response, 403, {"Content-Type": "application/xml"}, "<Error><Code>AccessDenied</Code></Error>")
             # moto keeps the hash that signed the content among the headers.
@@ -465,6 +519,11 @@ class World:
         if hit:
             headers["Age"] = str(int(time.monotonic() - at))
         return answer(start_response, 200, headers, content)
+
+
+def is_invalidated(path, paths):
+    """A path is exact, with its query string where the cache key has it, unless it ends with a wildcard."""
+    return any(path.startswith(of[:-1]) if of.endswith("*") else path == of for of in paths)
 
 
 def with_flat_errors(environ, start):
@@ -724,6 +783,18 @@ def set_bucket_policy(world, denied):
     world.denied_by_bucket_policy = denied
 
 
+def set_kms_key(world, key):
+    world.kms_key = key
+
+
+def set_versioning(world, status):
+    s3.put_bucket_versioning(world.bucket, status)
+
+
+def version_of(world, key):
+    return s3.buckets[world.bucket].keys[key].version_id
+
+
 def edge_requests(world):
     with world.cdn.changed:
         return [dict(entry) for entry in world.cdn.requests]
@@ -838,14 +909,19 @@ def serve_tls(world, host="127.0.0.1", expired=False):
 
 
 def visit(world, path):
-    urlopen(world.edge + path).read()
+    """What a visitor gets, still compressed."""
+    return base64.b64encode(urlopen(world.edge + path).read()).decode()
+
+
+def set_edge_caches_queries(world, caches):
+    world.edge_caches_queries = caches
 
 
 COMMANDS = {
     command.__name__: command
     for command in (
         set_policy, make_administrator, make_certificate, add_role, add_identity_provider, set_trust, add_distribution, put_object, add_fault, set_edge_stale,
-        set_edge_headers, set_store, set_bucket_policy, edge_requests,
+        set_edge_headers, set_edge_caches_queries, set_store, set_versioning, set_kms_key, version_of, set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )
