@@ -32,8 +32,8 @@ mod container {
 mod aws {
     mod connections;
     mod credentials;
-    mod oidc;
     mod kms;
+    mod oidc;
     mod oversized_responses;
 }
 mod bitbucket {

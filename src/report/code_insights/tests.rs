@@ -1,6 +1,7 @@
 use serde_json::{json, Value};
 
 use super::*;
+use crate::aws::s3::Stored;
 use crate::common::byte_size::ByteSize;
 use crate::container::gzip::Gzip;
 use crate::container::object::Object;
@@ -178,7 +179,7 @@ fn a_publish_is_reported_with_what_changes_and_what_that_means() {
         container("mojito", &script(NEW)),
         Some(&script(OLD)),
     )]);
-    upload_all(&run, &Upload::Uploaded);
+    upload_all(&run, &Upload::Uploaded(Stored::default()));
     let distribution = run.plan.settings.distributions[0].clone();
     let accepted = Accepted {
         ids: vec!["I2J".to_owned()],
@@ -245,7 +246,7 @@ fn each_end_has_its_title_and_fails_where_somebody_has_to_act() {
         let what = title.strip_prefix("mojito → production: ").unwrap();
         format!("{} {what}", json["result"].as_str().unwrap())
     };
-    let published = |run: &Run| upload_all(run, &Upload::Uploaded);
+    let published = |run: &Run| upload_all(run, &Upload::Uploaded(Stored::default()));
     let invalidated = |run: &Run| {
         published(run);
         let distribution = run.plan.settings.distributions[0].clone();
@@ -344,7 +345,7 @@ fn any_number_of_experiments_and_any_name_fits_into_a_report() {
             (with("1"), script(&[])),
         ] {
             let run = run(vec![(container("mojito", &new), Some(&old))]);
-            for upload in [Upload::Uploaded, Upload::Pending] {
+            for upload in [Upload::Uploaded(Stored::default()), Upload::Pending] {
                 upload_all(&run, &upload);
                 assert_eq!(
                     sent(&reported(|it| it.of_dry_run(
@@ -378,7 +379,7 @@ fn of_many_containers_those_that_failed_are_reported_then_those_that_change() {
         let name = container.name.clone();
         run.state().changes.insert(name, Ok(changes.clone()));
     }
-    upload_all(&run, &Upload::Uploaded);
+    upload_all(&run, &Upload::Uploaded(Stored::default()));
     let distribution = run.plan.settings.distributions[0].clone();
     run.set_invalidation(&distribution, Invalidation::Completed(Accepted::default()));
     let failed = run.plan.containers[2_000].objects[0].key.clone();
