@@ -64,9 +64,7 @@ impl Object {
 
     /// The `ETag` of a store that derives it from the content: the MD5 of the body, in quotes.
     pub(crate) fn content_etag(&self) -> String {
-        let md5 = Md5::digest(&self.body);
-        let digits = md5.iter().map(|byte| format!("{byte:02x}"));
-        format!("\"{}\"", digits.collect::<String>())
+        md5(&self.body)
     }
 
     /// The same script in other bytes for a round of `ONLY_NEWER`, by the comment in its gzip header.
@@ -85,6 +83,13 @@ impl Object {
     pub(crate) fn compressed_size(&self) -> ByteSize {
         ByteSize(self.body.len() as u64)
     }
+}
+
+/// The `ETag` that S3 derives from a body, unless it encrypts it with a customer managed key.
+pub(super) fn md5(body: &[u8]) -> String {
+    let digits = Md5::digest(body);
+    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
+    format!("\"{}\"", digits.collect::<String>())
 }
 
 /// The SHA-256 of a body as S3 writes it.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::DateTime;
 use bytes::Bytes;
 
 use super::gzip;
-use super::object::Object;
+use super::object::{md5, Object};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::join_known;
 use crate::common::printable::sanitize;
@@ -143,6 +145,36 @@ impl ServedContainer {
         })
     }
 
+    /// What the publish stored with the object under this name, to be shown.
+    pub(crate) fn metadata(&self, name: &str) -> Option<String> {
+        self.shown_header(&format!("x-amz-meta-{name}"))
+    }
+
+    /// When the object was stored, which a CDN passes on.
+    pub(crate) fn stored_at(&self) -> Option<SystemTime> {
+        let date = self.header("last-modified")?;
+        let date = DateTime::from_str(date, Format::HttpDate).ok()?;
+        date.try_into().ok()
+    }
+
+    /// The version that S3 has of the object, which a CDN passes on.
+    pub(crate) fn version_id(&self) -> Option<String> {
+        self.shown_header("x-amz-version-id")
+    }
+
+    /// Whether this is what S3 stores with this `ETag`. `None` if that cannot be told by it.
+    pub(crate) fn has_etag(&self, etag: &str) -> Option<bool> {
+        if self.header("etag") == Some(etag) || md5(&self.body) == etag {
+            return Some(true);
+        }
+        (self.header("etag").is_some() && !self.is_transformed()).then_some(false)
+    }
+
+    /// Whether a browser makes the same of both.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.body == other.body || self.text().is_ok_and(|text| Ok(text) == other.text())
+    }
+
     /// Whether the CDN has marked the response as changed on its way.
     pub(crate) fn is_transformed(&self) -> bool {
         self.header("etag")
@@ -198,7 +230,7 @@ impl ServedContainer {
     }
 
     /// How long the response has been in a cache.
-    fn age(&self) -> Option<Duration> {
+    pub(crate) fn age(&self) -> Option<Duration> {
         let seconds = self.header("age")?.trim().parse().ok()?;
         // Some caches send an age of 0 with what they have just fetched.
         let is_fetched = seconds == 0 && self.is_hit() == Some(false);
@@ -206,7 +238,7 @@ impl ServedContainer {
     }
 
     /// Whether one of the caches' own headers says that the response came from them, or that it did not.
-    fn is_hit(&self) -> Option<bool> {
+    pub(crate) fn is_hit(&self) -> Option<bool> {
         let headers = CACHE_STATUS.iter();
         let values: Vec<(&str, String)> = headers
             .filter_map(|name| Some((*name, self.header(name)?.to_ascii_lowercase())))
@@ -223,23 +255,28 @@ impl ServedContainer {
         (!values.is_empty()).then_some(is_hit)
     }
 
-    /// Which cache served the response, and its age. Empty if the headers do not say.
-    pub(crate) fn cache(&self) -> String {
+    /// Which cache answers at the URL, if the headers name one.
+    pub(crate) fn cache_name(&self) -> Option<&'static str> {
         let has = |name: &str, word: &str| {
             let value = self.header(name);
             value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
         };
-        let cache = if has("via", "cloudfront") || has("x-cache", "cloudfront") {
-            "CloudFront"
+        if has("via", "cloudfront") || has("x-cache", "cloudfront") {
+            Some("CloudFront")
         } else if self.header("cf-cache-status").is_some() || has("server", "cloudflare") {
-            "Cloudflare"
+            Some("Cloudflare")
         } else if has("x-served-by", "cache-") {
-            "Fastly"
+            Some("Fastly")
         } else if has("server", "akamai") {
-            "Akamai"
+            Some("Akamai")
         } else {
-            "an intermediate cache"
-        };
+            None
+        }
+    }
+
+    /// Which cache served the response, and its age. Empty if the headers do not say.
+    pub(crate) fn cache(&self) -> String {
+        let cache = self.cache_name().unwrap_or("an intermediate cache");
         let names = ["age"]
             .iter()
             .chain(&CACHE_STATUS)
@@ -265,7 +302,7 @@ fn is_gzip(encoding: &str) -> bool {
 }
 
 /// A duration in one unit: `45 s`, `4 min`, `3 h`, `2 days`.
-fn period(time: Duration) -> String {
+pub(crate) fn period(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds / 60),

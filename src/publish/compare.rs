@@ -6,34 +6,30 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_smithy_types::date_time::Format;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use thiserror::Error;
 use tokio::sync::OnceCell;
-use tokio::time::{timeout, Instant};
+use tokio::time::timeout;
 
 use super::cdn::{self, Cdn};
 use super::parsers::Parsers;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::Aws;
+use crate::common::byte_size::ByteSize;
 use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::container::served::ServedContainer;
 use crate::settings::aws::CredentialSource;
-use crate::settings::names::s3_uri;
+use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
 
 /// How long to wait for each source of a container.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long parsing what is served may take, in milliseconds and for all containers together. The end of the uploads waits for
-/// half of that at most, as two are parsed at the same time.
-const MAX_PARSING: u64 = 60_000;
 
 /// How many containers a dry run compares at the same time.
 const MAX_CONCURRENT: usize = 16;
@@ -54,8 +50,6 @@ pub(crate) struct Comparison<'a> {
     /// The reference of the run that replaces the containers, if any does.
     caller_reference: Option<&'a str>,
     parsers: Parsers,
-    /// How much of `MAX_PARSING` is used up.
-    parsing: Arc<AtomicU64>,
 }
 
 /// What is known of the sources from the containers compared so far.
@@ -65,13 +59,17 @@ pub(crate) struct Comparison<'a> {
 /// are compared at the same time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sources {
-    cdn: Source,
-    s3: Source,
+    pub(super) cdn: Source,
+    pub(super) s3: Source,
+    /// The list of an object's versions in S3.
+    pub(super) versions: Source,
+    /// One of these versions.
+    pub(super) version: Source,
 }
 
 /// What is known of a source. The greatest observation counts.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-enum Source {
+pub(super) enum Source {
     #[default]
     Untried,
     Denied,
@@ -155,10 +153,10 @@ impl NotCompared {
 
 impl Source {
     /// Reads from the source, unless it would be in vain.
-    async fn read(
+    pub(super) async fn read<T>(
         &mut self,
-        read: impl Future<Output = Result<ServedContainer, ReadError>>,
-    ) -> Result<ServedContainer, ReadError> {
+        read: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, ReadError> {
         match self {
             Self::TimedOut => return Err(ReadError::TimedOutBefore),
             Self::Denied => return Err(ReadError::DeniedBefore),
@@ -194,9 +192,8 @@ impl Sources {
         for (number, container) in containers.iter().enumerate() {
             let max = if number == 1 { 1 } else { max_concurrent };
             if running.len() == max {
-                if let Some((number, (Self { cdn, s3 }, result))) = running.next().await {
-                    sources.cdn = sources.cdn.max(cdn);
-                    sources.s3 = sources.s3.max(s3);
+                if let Some((number, (observed, result))) = running.next().await {
+                    sources.learn(observed);
                     results.insert(number, result);
                 }
             }
@@ -207,6 +204,13 @@ impl Sources {
             results.insert(number, result);
         }
         results.into_values().collect()
+    }
+
+    fn learn(&mut self, observed: Self) {
+        self.cdn = self.cdn.max(observed.cdn);
+        self.s3 = self.s3.max(observed.s3);
+        self.versions = self.versions.max(observed.versions);
+        self.version = self.version.max(observed.version);
     }
 }
 
@@ -239,7 +243,6 @@ impl<'a> Comparison<'a> {
             settings,
             caller_reference,
             parsers: Parsers::new(),
-            parsing: Arc::default(),
         }
     }
 
@@ -268,19 +271,7 @@ impl<'a> Comparison<'a> {
         container: &Container,
         read: Read,
     ) -> Result<Changes, NotCompared> {
-        let served = read?;
-        let used_up = Arc::clone(&self.parsing);
-        let parse = move || {
-            if used_up.load(Ordering::Relaxed) >= MAX_PARSING {
-                served.leave_unparsed();
-            }
-            let started = Instant::now();
-            let _ = served.script();
-            let elapsed = started.elapsed().as_millis();
-            used_up.fetch_add(elapsed.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
-            served
-        };
-        let served = self.parsers.run(parse).await;
+        let served = self.parsers.parse(read?).await;
         let (script, cache_control) = (container.script.as_ref(), &self.settings.cache_control);
         let changes = Changes::between(&served, script, of(container), cache_control);
         Ok(changes)
@@ -379,36 +370,58 @@ pub(crate) async fn from_s3(
     settings: &Settings,
     object: &Object,
 ) -> Result<ServedContainer, ReadError> {
-    let address = s3_uri(&settings.target.bucket, &object.key);
     // One attempt: if something is wrong with S3, the upload reports it better.
-    let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());
+    let once = RetryConfig::disabled();
+    let read = get_from_s3(aws, settings, &object.key, object.size, once).await;
+    read.map_err(|error| error.into())
+}
+
+impl From<AwsError> for ReadError {
+    fn from(error: AwsError) -> Self {
+        match error.kind {
+            AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => Self::Denied,
+            AwsErrorKind::NoSuchKey => Self::NothingStored,
+            _ => match error.code {
+                Some(code) if error.kind.fails_every_request() => Self::Fatal(code),
+                code => Self::Other(code.unwrap_or(error.message)),
+            },
+        }
+    }
+}
+
+/// Reads what is stored under a key, with the headers that visitors get. `size` is the uncompressed size that is expected.
+pub(super) async fn get_from_s3(
+    aws: &Aws,
+    settings: &Settings,
+    key: &ObjectKey,
+    size: ByteSize,
+    retries: RetryConfig,
+) -> Result<ServedContainer, AwsError> {
+    const ACTION: &str = "s3:GetObject";
+    let address = s3_uri(&settings.target.bucket, key);
+    let retries = aws_sdk_s3::config::Builder::new().retry_config(retries);
     let response = aws
         .s3
         .get_object()
         .bucket(settings.target.bucket.as_str())
-        .key(object.key.as_str())
+        .key(key.as_str())
         .customize()
-        .config_override(once)
+        .config_override(retries)
         .send()
         .await;
-    let mut response = response.map_err(|error| {
-        let error = AwsError::new("s3:GetObject", address.clone(), &error);
-        match error.kind {
-            AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => ReadError::Denied,
-            AwsErrorKind::NoSuchKey => ReadError::NothingStored,
-            _ => match error.code {
-                Some(code) if error.kind.fails_every_request() => ReadError::Fatal(code),
-                code => ReadError::Other(code.unwrap_or(error.message)),
-            },
-        }
-    })?;
-    let limit = ServedContainer::limit(object.size);
+    let mut response = response.map_err(|error| AwsError::new(ACTION, address.clone(), &error))?;
+    let limit = ServedContainer::limit(size);
     let body = std::mem::take(&mut response.body).into_inner();
     let body = cdn::content(body, limit).await;
+    let modified = response.last_modified();
+    let modified = modified.and_then(|date| date.fmt(Format::HttpDate).ok());
     let headers = [
         ("content-type", response.content_type()),
         ("content-encoding", response.content_encoding()),
         ("cache-control", response.cache_control()),
+        ("etag", response.e_tag()),
+        ("x-amz-version-id", response.version_id()),
+        ("last-modified", modified.as_deref()),
     ];
     let headers = headers.into_iter();
     let headers = headers.filter_map(|(name, value)| Some((name.to_owned(), value?)));
@@ -416,7 +429,7 @@ pub(crate) async fn from_s3(
     let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.as_str()));
     let headers: Vec<(String, &str)> = headers.chain(metadata).collect();
     let headers = headers.iter().map(|(name, value)| (name.as_str(), *value));
-    let body = body.map_err(ReadError::Other)?;
+    let body = body.map_err(|problem| AwsError::unexpected(ACTION, &address, problem))?;
     Ok(ServedContainer::new(&address, headers, body, limit))
 }
 
