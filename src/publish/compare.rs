@@ -4,12 +4,13 @@
 //! From S3 it is read during the upload, over a connection of its own, to save a round trip to the bucket's region. The read has
 //! a head start. If S3 returns what this run has just uploaded all the same, its caller reference shows that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_smithy_types::date_time::Format;
+use aws_smithy_types::DateTime;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use thiserror::Error;
 use tokio::sync::OnceCell;
@@ -413,24 +414,32 @@ pub(super) async fn get_from_s3(
     let limit = ServedContainer::limit(size);
     let body = std::mem::take(&mut response.body).into_inner();
     let body = cdn::content(body, limit).await;
-    let modified = response.last_modified();
-    let modified = modified.and_then(|date| date.fmt(Format::HttpDate).ok());
     let headers = [
         ("content-type", response.content_type()),
         ("content-encoding", response.content_encoding()),
         ("cache-control", response.cache_control()),
         ("etag", response.e_tag()),
         ("x-amz-version-id", response.version_id()),
-        ("last-modified", modified.as_deref()),
     ];
-    let headers = headers.into_iter();
-    let headers = headers.filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    let metadata = response.metadata().into_iter().flatten();
-    let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.as_str()));
-    let headers: Vec<(String, &str)> = headers.chain(metadata).collect();
-    let headers = headers.iter().map(|(name, value)| (name.as_str(), *value));
+    let headers = as_visitors_get(&headers, response.last_modified(), response.metadata());
+    let headers = headers.iter().map(|(name, value)| (&**name, &**value));
     let body = body.map_err(|problem| AwsError::unexpected(ACTION, &address, problem))?;
     Ok(ServedContainer::new(&address, headers, body, limit))
+}
+
+/// The headers of an object by the names that they have for visitors, from what the SDK makes of them.
+pub(super) fn as_visitors_get(
+    headers: &[(&str, Option<&str>)],
+    stored_at: Option<&DateTime>,
+    metadata: Option<&HashMap<String, String>>,
+) -> Vec<(String, String)> {
+    let headers = headers.iter();
+    let headers = headers.filter_map(|(name, value)| Some(((*name).into(), (*value)?.into())));
+    let stored_at = stored_at.and_then(|date| date.fmt(Format::HttpDate).ok());
+    let stored_at = stored_at.map(|date| ("last-modified".to_owned(), date));
+    let metadata = metadata.into_iter().flatten();
+    let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone()));
+    headers.chain(stored_at).chain(metadata).collect()
 }
 
 #[cfg(test)]
