@@ -1,0 +1,206 @@
+//! The versions that S3 keeps of an object: lists those of exactly one key, and reads one of them.
+
+use std::time::SystemTime;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::operation::list_object_versions::ListObjectVersionsOutput;
+use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::Client;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use aws_smithy_types::DateTime;
+use bytes::Bytes;
+use percent_encoding::percent_decode_str;
+use tokio::time::{timeout_at, Instant};
+
+use super::attempts::Attempts;
+use super::error::{describe_response, AwsError};
+use super::error_kind::AwsErrorKind;
+use super::unconfirmed::Unconfirmed;
+use crate::common::causes::causes;
+use crate::settings::names::{s3_uri, ObjectKey};
+use crate::settings::Settings;
+
+/// The action that a listing needs, on the bucket.
+pub(crate) const LIST_VERSIONS: &str = "s3:ListBucketVersions";
+
+/// The action that reading a version needs.
+pub(crate) const GET_VERSION: &str = "s3:GetObjectVersion";
+
+/// The version of an object that was stored while the bucket's versioning was off or suspended. The next one replaces it.
+pub(crate) const NULL_VERSION: &str = "null";
+
+/// S3 returns as many versions in a response at most.
+const PAGE: i32 = 1_000;
+
+/// How often a version is read whose content breaks off. The SDK does not retry that.
+const MAX_READS: usize = 3;
+
+/// A version of an object, or the mark that it was deleted.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Version {
+    pub(crate) id: String,
+    /// In quotes, as S3 compares it. `None` for a delete marker.
+    pub(crate) etag: Option<String>,
+    pub(crate) is_live: bool,
+    /// Whether it only marks that the object was deleted.
+    pub(crate) is_delete_marker: bool,
+    pub(crate) modified: Option<SystemTime>,
+}
+
+/// The versions of a key, newest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Versions {
+    pub(crate) list: Vec<Version>,
+    /// Whether S3 has older ones, which were not listed.
+    pub(crate) has_more: bool,
+}
+
+/// Lists the newest versions of a key, `max` or some more, or all if there are fewer.
+///
+/// S3 only selects by the beginning of a key, and lists in the order of the keys. So the key itself comes first, and others that
+/// begin with it are skipped.
+pub(crate) async fn list(
+    client: &Client,
+    settings: &Settings,
+    key: &ObjectKey,
+    max: usize,
+    deadline: Instant,
+) -> Result<Versions, AwsError> {
+    let bucket = &settings.target.bucket;
+    let mut versions = Versions::default();
+    let mut next: Option<(String, String)> = None;
+    loop {
+        let attempts = Attempts::read(LIST_VERSIONS, s3_uri(bucket, key), |_, _| Ok(()));
+        let (key_marker, id_marker) = next.take().unzip();
+        let request = client
+            .list_object_versions()
+            .bucket(bucket.as_str())
+            .prefix(key.as_str())
+            // Other keys may have characters that XML has not.
+            .encoding_type(EncodingType::Url)
+            .max_keys(PAGE)
+            .set_key_marker(key_marker)
+            .set_version_id_marker(id_marker);
+        let request = request.customize().interceptor(attempts.clone());
+        let page = attempts.send(deadline, request.send()).await?;
+        versions.list.extend(versions_of(key, &page));
+        let is_of_key = page.next_key_marker().is_some_and(|it| is_key(key, it));
+        let id = page.next_version_id_marker().filter(|it| !it.is_empty());
+        versions.has_more = page.is_truncated() == Some(true) && is_of_key && id.is_some();
+        if !versions.has_more || versions.list.len() >= max {
+            return Ok(versions);
+        }
+        next = id.map(|id| (key.as_str().to_owned(), id.to_owned()));
+    }
+}
+
+/// The versions and delete markers of a key on a page, newest first. The SDK has them in two lists, each in S3's order.
+fn versions_of(key: &ObjectKey, page: &ListObjectVersionsOutput) -> Vec<Version> {
+    let versions = page.versions().iter();
+    let versions = versions.filter(|it| it.key().is_some_and(|it| is_key(key, it)));
+    let mut versions = versions
+        .filter_map(|it| {
+            Some(Version {
+                id: it.version_id()?.to_owned(),
+                etag: it.e_tag().map(str::to_owned),
+                is_live: it.is_latest() == Some(true),
+                is_delete_marker: false,
+                modified: time(it.last_modified()),
+            })
+        })
+        .peekable();
+    let markers = page.delete_markers().iter();
+    let markers = markers.filter(|it| it.key().is_some_and(|it| is_key(key, it)));
+    let markers = markers.filter_map(|it| {
+        Some(Version {
+            id: it.version_id()?.to_owned(),
+            etag: None,
+            is_live: it.is_latest() == Some(true),
+            is_delete_marker: true,
+            modified: time(it.last_modified()),
+        })
+    });
+    let mut merged = Vec::new();
+    for marker in markers {
+        let is_newer =
+            |it: &Version| !marker.is_live && (it.is_live || it.modified >= marker.modified);
+        while let Some(version) = versions.next_if(is_newer) {
+            merged.push(version);
+        }
+        merged.push(marker);
+    }
+    merged.extend(versions);
+    merged
+}
+
+/// Whether a URL-encoded key is this one.
+fn is_key(key: &ObjectKey, encoded: &str) -> bool {
+    let encoded = encoded.replace('+', " ");
+    percent_decode_str(&encoded).eq(key.as_str().bytes())
+}
+
+fn time(time: Option<&DateTime>) -> Option<SystemTime> {
+    SystemTime::try_from(*time?).ok()
+}
+
+/// What S3 says of a version, without its content.
+pub(crate) async fn head(
+    client: &Client,
+    settings: &Settings,
+    key: &ObjectKey,
+    id: &str,
+    deadline: Instant,
+) -> Result<HeadObjectOutput, AwsError> {
+    let bucket = &settings.target.bucket;
+    let confirm =
+        |response: &HttpResponse, output: &HeadObjectOutput| confirm(response, output.e_tag());
+    let attempts = Attempts::read(GET_VERSION, s3_uri(bucket, key), confirm);
+    let request = client.head_object().bucket(bucket.as_str());
+    let request = request.key(key.as_str()).version_id(id).customize();
+    let request = request.interceptor(attempts.clone()).send();
+    attempts.send(deadline, request).await
+}
+
+/// Reads a version: what S3 says of it, and its content. `response_limit` bounds how much is read.
+pub(crate) async fn get(
+    client: &Client,
+    settings: &Settings,
+    key: &ObjectKey,
+    id: &str,
+    deadline: Instant,
+) -> Result<(GetObjectOutput, Bytes), AwsError> {
+    let bucket = &settings.target.bucket;
+    let mut reads = 0;
+    loop {
+        reads += 1;
+        let confirm =
+            |response: &HttpResponse, output: &GetObjectOutput| confirm(response, output.e_tag());
+        let attempts = Attempts::read(GET_VERSION, s3_uri(bucket, key), confirm);
+        let request = client.get_object().bucket(bucket.as_str());
+        let request = request.key(key.as_str()).version_id(id).customize();
+        let request = request.interceptor(attempts.clone()).send();
+        let mut output = attempts.send(deadline, request).await?;
+        let body = std::mem::take(&mut output.body);
+        let problem = match timeout_at(deadline, body.collect()).await {
+            Ok(Ok(content)) => return Ok((output, content.into_bytes())),
+            Ok(Err(error)) => format!("the response broke off: {}", causes(&error)),
+            Err(_) => "the response did not end in time".to_owned(),
+        };
+        if reads == MAX_READS || Instant::now() >= deadline {
+            return Err(AwsError {
+                kind: AwsErrorKind::Unreachable,
+                ..AwsError::unexpected(GET_VERSION, s3_uri(bucket, key), problem)
+            });
+        }
+    }
+}
+
+/// A success of S3 has the object's `ETag`.
+fn confirm(response: &HttpResponse, etag: Option<&str>) -> Result<(), Unconfirmed> {
+    if etag.is_some_and(|etag| !etag.is_empty()) {
+        return Ok(());
+    }
+    let body = response.body().bytes().unwrap_or_default();
+    Err(Unconfirmed::NotAws(describe_response(body)))
+}
