@@ -44,6 +44,15 @@ enum CliCommand {
     },
     /// Print the least-privilege IAM policy for these settings, as JSON
     Policy(PolicyArgs),
+    /// Show what visitors get now, and the versions before it
+    Status {
+        /// Of production (by hand, the default is development)
+        #[arg(long)]
+        production: bool,
+        /// As JSON on standard output, the log on standard error
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -109,14 +118,16 @@ pub(crate) enum Command {
     Check(Flags),
     /// With the flags of `--trust`, if the trust policy is to be printed.
     Policy(Flags, Option<TrustFlags>),
+    /// As JSON, if this is set.
+    Status(Flags, bool),
 }
 
 impl Command {
     /// Where the log goes: not where a command prints JSON.
     pub(crate) fn log_stream(&self) -> Stream {
         match self {
-            Self::Publish(_) | Self::Check(_) => Stream::Stdout,
-            Self::Policy(..) => Stream::Stderr,
+            Self::Publish(_) | Self::Check(_) | Self::Status(_, false) => Stream::Stdout,
+            Self::Policy(..) | Self::Status(_, true) => Stream::Stderr,
         }
     }
 }
@@ -146,6 +157,11 @@ impl Cli {
                 flags.production = production;
                 flags.purpose = Purpose::Check;
                 Command::Check(flags)
+            }
+            CliCommand::Status { production, json } => {
+                flags.production = production;
+                flags.purpose = Purpose::Status;
+                Command::Status(flags, json)
             }
             CliCommand::Policy(arguments) => {
                 flags.production = arguments.production;

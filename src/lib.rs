@@ -89,6 +89,9 @@ fn run(
             Command::Check(flags) => {
                 Ok(commands::check::check(flags, raw, ending.gate(), console).await)
             }
+            Command::Status(flags, json) => {
+                Ok(commands::status::status(flags, json, raw, ending.gate(), console).await)
+            }
             Command::Policy(flags, trust) => {
                 Ok(commands::policy::policy(flags, trust, raw, ending.gate(), console).await)
             }

@@ -46,6 +46,8 @@ pub(crate) struct Version {
     /// Whether it only marks that the object was deleted.
     pub(crate) is_delete_marker: bool,
     pub(crate) modified: Option<SystemTime>,
+    /// In bytes, as it is stored. `None` for a delete marker.
+    pub(crate) size: Option<u64>,
 }
 
 /// The versions of a key, newest first.
@@ -107,6 +109,7 @@ fn versions_of(key: &ObjectKey, page: &ListObjectVersionsOutput) -> Vec<Version>
                 is_live: it.is_latest() == Some(true),
                 is_delete_marker: false,
                 modified: time(it.last_modified()),
+                size: it.size().and_then(|size| size.try_into().ok()),
             })
         })
         .peekable();
@@ -119,6 +122,7 @@ fn versions_of(key: &ObjectKey, page: &ListObjectVersionsOutput) -> Vec<Version>
             is_live: it.is_latest() == Some(true),
             is_delete_marker: true,
             modified: time(it.last_modified()),
+            size: None,
         })
     });
     let mut merged = Vec::new();

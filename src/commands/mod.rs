@@ -10,3 +10,4 @@ pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod publish;
 pub(crate) mod signals;
+pub(crate) mod status;

@@ -98,6 +98,18 @@ impl ServedContainer {
         script.as_ref().map_err(String::as_str)
     }
 
+    /// The same without what is no longer needed once it is parsed.
+    pub(crate) fn without_body(self) -> Self {
+        let body = Bytes::new();
+        Self { body, ..self }
+    }
+
+    /// Takes the script from a response that a browser makes the same of.
+    pub(crate) fn with_script_of(self, other: &Self) -> Self {
+        let script = other.script.clone();
+        Self { script, ..self }
+    }
+
     /// Leaves it unparsed, as there is no time for it.
     pub(crate) fn leave_unparsed(&self) {
         let problem = "the live file was not checked, as those before it took too long";

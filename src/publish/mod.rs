@@ -5,6 +5,7 @@ pub(crate) mod compare;
 mod custom_store;
 pub(crate) mod event;
 pub(crate) mod invalidate;
+pub(crate) mod live;
 pub(crate) mod one_upload;
 pub(crate) mod only_newer;
 pub(crate) mod outcome;

@@ -8,6 +8,8 @@ pub(crate) mod progress;
 pub(crate) mod result_file;
 pub(crate) mod result_json;
 mod shared_variables;
+pub(crate) mod status;
+pub(crate) mod status_json;
 pub(crate) mod summary;
 pub(crate) mod tables;
 mod writer;

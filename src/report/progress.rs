@@ -69,7 +69,7 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
     for container in plan.containers.iter().take(MAX_LISTED) {
         if let Some(script) = &container.script {
             let containers = plan.containers.len();
-            let (heading, rows) = tables::experiments(container, script, containers);
+            let (heading, rows) = tables::experiments(&container.name, script, containers);
             console.table(&heading, &rows);
         }
     }

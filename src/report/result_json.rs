@@ -134,7 +134,7 @@ impl<'a> ErrorResult<'a> {
         }
     }
 
-    fn of_aws(error: &'a AwsError) -> Self {
+    pub(crate) fn of_aws(error: &'a AwsError) -> Self {
         Self {
             kind: ErrorKind::Aws(&error.kind),
             code: error.code.as_deref(),

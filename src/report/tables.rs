@@ -6,11 +6,11 @@ use super::console::{Row, Style};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, cut, first_ten};
 use crate::container::changes::{Change, ChangeKind, Changes};
-use crate::container::object::{Container, Object};
+use crate::container::object::Object;
 use crate::mojito::experiment::{describe_recipes, BuildInfo, Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::publish::plan::Plan;
-use crate::settings::names::s3_uri;
+use crate::settings::names::{s3_uri, ContainerName};
 use crate::settings::pipeline::short;
 
 /// The width of the bar that shows a share.
@@ -27,7 +27,7 @@ pub(crate) const MAX_LISTED: usize = 10;
 
 /// A heading, and a row for each of the first experiments: the ones with most visitors first.
 pub(crate) fn experiments(
-    container: &Container,
+    name: &ContainerName,
     script: &Script,
     containers: usize,
 ) -> (String, Vec<Row>) {
@@ -51,11 +51,7 @@ pub(crate) fn experiments(
     let cells: Vec<Vec<String>> = listed.iter().map(row).collect();
     let styles = listed.iter().map(|it| appearance(&it.traffic).2);
     let unlisted = experiments.len() - listed.len();
-    let mut heading = format!(
-        "container {}: {}",
-        container.name,
-        counted(script, &experiments)
-    );
+    let mut heading = format!("container {name}: {}", counted(script, &experiments));
     if let Some(built) = script.build_info.as_ref().and_then(built) {
         let _ = write!(heading, "\n{built}");
     }

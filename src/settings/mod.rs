@@ -34,7 +34,7 @@ use self::environment::Environment;
 use self::names::{DistributionId, ObjectKey, Variant};
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
-use self::raw::Raw;
+use self::raw::{Raw, RawSettings};
 use self::region::{partition_of, GOVCLOUD};
 use self::target::Target;
 use crate::common::byte_size::ByteSize;
@@ -60,15 +60,32 @@ pub(crate) enum Purpose {
     Check,
     /// Nothing is published.
     Policy,
+    /// Nothing is published.
+    Status,
 }
 
 impl Purpose {
-    /// Whether missing credentials are accepted. A dry run of a pull request does without.
-    fn credentials_optional(self, dry_run: bool, build: &Build) -> bool {
+    /// Whether missing credentials are accepted. A dry run of a pull request does without, and `status` where it has `PUBLIC_URL`;
+    /// there, wrong ones are refused all the same.
+    fn credentials_optional(
+        self,
+        dry_run: bool,
+        build: &Build,
+        public_url: Option<&Uri>,
+        raw: &RawSettings,
+    ) -> bool {
         match self {
             Self::Publish => dry_run && build.pull_request.is_some(),
             Self::Check => false,
             Self::Policy => true,
+            Self::Status => {
+                let given = [
+                    &raw.aws_access_key_id,
+                    &raw.aws_secret_access_key,
+                    &raw.aws_oidc_role_arn,
+                ];
+                public_url.is_some() && given.into_iter().all(Option::is_none)
+            }
         }
     }
 }
@@ -159,7 +176,10 @@ impl Settings {
         let max_size = variables.max_size.as_deref();
         let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
         let public_url = problems.url("PUBLIC_URL", variables.public_url.as_deref(), is_base);
-        let credentials_optional = flags.purpose.credentials_optional(dry_run, &build);
+        let credentials_optional =
+            flags
+                .purpose
+                .credentials_optional(dry_run, &build, public_url.as_ref(), variables);
         let aws = AwsSettings::new(problems, raw, &build, credentials_optional);
         check_unreplaced(problems, raw, &build, credentials_optional);
         let local_path = variables.local_path.as_deref();

@@ -52,6 +52,7 @@ mod commands {
     mod help;
     mod policy;
     mod signals;
+    mod status;
 }
 mod consistency;
 mod direction;

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from http import HTTPStatus
 from urllib.parse import unquote
 from urllib.request import urlopen
@@ -42,7 +43,8 @@ from moto.iam import access_control
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3.exceptions import S3ClientError
-from moto.s3.responses import S3Response
+from moto.s3.models import FakeDeleteMarker, FakeKey, S3Backend
+from moto.s3.responses import ACTION_MAP, S3Response
 from moto.sts.responses import TokenResponse
 from werkzeug.serving import generate_adhoc_ssl_pair, make_server
 
@@ -174,6 +176,33 @@ def if_the_role_trusts_the_token(response):
 
 
 TokenResponse.assume_role_with_web_identity = if_the_role_trusts_the_token
+
+# moto lets whoever may read an object look at its earlier versions.
+ACTION_MAP["KEY"]["HEAD"]["versionId"] = "GetObjectVersion"
+
+
+def list_object_versions(backend, bucket_name, delimiter=None, key_marker=None, max_keys=1000, prefix="", version_id_marker=None):
+    """moto copies all content of the bucket first, which takes seconds, and has two versions of one moment in the wrong order."""
+    keys = backend.get_bucket(bucket_name).keys
+    found = []
+    for name in sorted(name for name, _ in keys.iterlists()):
+        for at, version in enumerate(reversed(keys.getlist(name))):
+            version.is_latest = at == 0
+            found.append(version)
+    if key_marker is not None:
+        # Without the ID of a version, all of the key are skipped.
+        markers = [at for at, it in enumerate(found) if it.name == key_marker and version_id_marker in (None, it.version_id)]
+        found = found[markers[-1] + 1 :] if markers else [it for it in found if it.name > key_marker]
+    found = [it for it in found if it.name.startswith(prefix)]
+    page, last = found[:max_keys], None
+    if len(found) > max_keys:
+        last = page[-1]
+    versions = [it for it in page if isinstance(it, FakeKey)]
+    markers = [it for it in page if isinstance(it, FakeDeleteMarker)]
+    return versions, [], markers, last and last.name, last and last.version_id
+
+
+S3Backend.list_object_versions = list_object_versions
 
 put_object_of_moto = S3Response.put_object
 
@@ -454,10 +483,12 @@ class World:
         hit = cached is not None and (seen is None or seen == seen_then)
         if not hit:
             key = s3.buckets[self.bucket].keys.get(unquote(path.lstrip("/")))
-            if key is None:
+            if key is None or isinstance(key, FakeDeleteMarker):
                 return answer(start_response, 403, {"Content-Type": "application/xml"}, "<Error><Code>AccessDenied</Code></Error>")
             # moto keeps the hash that signed the content among the headers.
             metadata = {name.title(): value for name, value in key.metadata.items() if name != "x-amz-content-sha256"}
+            passed_on = ("ETag", "last-modified", "x-amz-version-id")
+            metadata.update({name: value for name, value in key.response_dict.items() if name in passed_on})
             cached, at = (metadata, key.value), time.monotonic()
             self.edge_cache[path] = (cached, at, seen or set())
         headers, content = cached
@@ -606,6 +637,28 @@ def set_trust(world, role, policy):
 
 def put_object(world, key, body, metadata):
     s3.put_object(world.bucket, key, base64.b64decode(body)).set_metadata(metadata)
+
+
+def set_versioning(world, status):
+    s3.put_bucket_versioning(world.bucket, status)
+
+
+def fill_with_versions(world, keys, count):
+    """So many versions of each key, one a minute, the last one now."""
+    # Not by moto's `put_object`, which takes the longer the more there are.
+    for key in keys:
+        versions = []
+        for number in range(1, count + 1):
+            content = f"Mojito.addTest({{id:'{number}'}})".encode()
+            version = FakeKey(key, content, ACCOUNT, REGION, is_versioned=True, version_id=str(uuid.uuid4()), bucket_name=world.bucket)
+            version.set_metadata({"x-amz-meta-build-number": str(number), "x-amz-meta-commit": hashlib.sha1(content).hexdigest()})
+            version.last_modified -= datetime.timedelta(minutes=count - number)
+            versions.append(version)
+        s3.buckets[world.bucket].keys.setlist(key, versions)
+
+
+def delete_object(world, key):
+    s3.delete_object(world.bucket, key)
 
 
 def objects(world):
@@ -844,7 +897,7 @@ def visit(world, path):
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, make_administrator, make_certificate, add_role, add_identity_provider, set_trust, add_distribution, put_object, add_fault, set_edge_stale,
+        set_policy, make_administrator, make_certificate, add_role, add_identity_provider, set_trust, add_distribution, put_object, set_versioning, fill_with_versions, delete_object, add_fault, set_edge_stale,
         set_edge_headers, set_store, set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
