@@ -72,6 +72,8 @@ struct Provenance {
     branch: Option<String>,
     repository: Option<String>,
     published_by: Option<String>,
+    /// The version that a rollback put back with this one.
+    restored_from: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -205,6 +207,7 @@ impl Provenance {
             branch: metadata("branch"),
             repository: metadata("repository"),
             published_by: metadata("published-by"),
+            restored_from: metadata("restored-from"),
         }
     }
 }
