@@ -9,4 +9,5 @@ mod loaded;
 pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod publish;
+pub(crate) mod rollback;
 pub(crate) mod signals;
