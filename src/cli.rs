@@ -41,7 +41,12 @@ enum CliCommand {
         /// Check for production (by hand, the default is development)
         #[arg(long)]
         production: bool,
+        /// Check what a rollback needs as well
+        #[arg(long)]
+        rollback: bool,
     },
+    /// Put an earlier version back, from S3's own versions
+    Rollback(RollbackArgs),
     /// Print the least-privilege IAM policy for these settings, as JSON
     Policy(PolicyArgs),
     /// Show what visitors get now, and the versions before it
@@ -66,10 +71,26 @@ struct PublishArgs {
 }
 
 #[derive(Args, Debug)]
+struct RollbackArgs {
+    /// Roll back in production (by hand, the default is development)
+    #[arg(long)]
+    production: bool,
+    /// The build number or the S3 version ID to put back (the default is the version before the live one)
+    #[arg(long, value_name = "BUILD|VERSION_ID")]
+    to: Option<String>,
+    /// Say which version would be put back and what that would change, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Args, Debug)]
 struct PolicyArgs {
     /// For production (the default is development)
     #[arg(long)]
     production: bool,
+    /// With what a rollback needs
+    #[arg(long, conflicts_with = "trust")]
+    rollback: bool,
     /// The trust policy of a role for Bitbucket's OIDC
     #[arg(long)]
     trust: bool,
@@ -116,6 +137,7 @@ fn table(rows: &[(String, &str)]) -> String {
 pub(crate) enum Command {
     Publish(Flags),
     Check(Flags),
+    Rollback(Flags),
     /// With the flags of `--trust`, if the trust policy is to be printed.
     Policy(Flags, Option<TrustFlags>),
     /// As JSON, if this is set.
@@ -126,7 +148,9 @@ impl Command {
     /// Where the log goes: not where a command prints JSON.
     pub(crate) fn log_stream(&self) -> Stream {
         match self {
-            Self::Publish(_) | Self::Check(_) | Self::Status(_, false) => Stream::Stdout,
+            Self::Publish(_) | Self::Check(_) | Self::Rollback(_) | Self::Status(_, false) => {
+                Stream::Stdout
+            }
             Self::Policy(..) | Self::Status(_, true) => Stream::Stderr,
         }
     }
@@ -153,8 +177,12 @@ impl Cli {
                 flags.dry_run = arguments.dry_run;
                 Command::Publish(flags)
             }
-            CliCommand::Check { production } => {
+            CliCommand::Check {
+                production,
+                rollback,
+            } => {
                 flags.production = production;
+                flags.for_rollback = rollback;
                 flags.purpose = Purpose::Check;
                 Command::Check(flags)
             }
@@ -163,8 +191,16 @@ impl Cli {
                 flags.purpose = Purpose::Status;
                 Command::Status(flags, json)
             }
+            CliCommand::Rollback(arguments) => {
+                flags.production = arguments.production;
+                flags.dry_run = arguments.dry_run;
+                flags.purpose = Purpose::Rollback;
+                flags.to = arguments.to;
+                Command::Rollback(flags)
+            }
             CliCommand::Policy(arguments) => {
                 flags.production = arguments.production;
+                flags.for_rollback = arguments.rollback;
                 flags.purpose = Purpose::Policy;
                 let variables = RawTrust {
                     bitbucket_workspace: arguments.workspace,

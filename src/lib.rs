@@ -86,6 +86,9 @@ fn run(
             Command::Publish(flags) => {
                 commands::publish::publish(flags, raw, ending, console).await
             }
+            Command::Rollback(flags) => {
+                commands::rollback::rollback(flags, raw, ending, console).await
+            }
             Command::Check(flags) => {
                 Ok(commands::check::check(flags, raw, ending.gate(), console).await)
             }

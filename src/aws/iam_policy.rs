@@ -2,11 +2,14 @@
 //!
 //! Session policies, printed policies and the missing statement in an error all come from here, so they always agree.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::{json, Value};
 
 use super::error::AwsError;
 use super::error_kind::AwsErrorKind;
+use super::versions::{GET_VERSION, LIST_VERSIONS};
 use crate::common::byte_size::with_separators;
 use crate::settings::names::{BucketName, DistributionId, ObjectKey, Prefix};
 use crate::settings::region::partition_of;
@@ -42,6 +45,10 @@ pub(crate) struct Permissions {
     pub(crate) wait: bool,
     /// `ONLY_NEWER` needs `s3:GetObject`.
     pub(crate) only_newer: bool,
+    /// A rollback lists and reads the versions of the keys.
+    pub(crate) rollback: bool,
+    /// Nothing is written or invalidated.
+    pub(crate) reads_only: bool,
 }
 
 /// One statement of an IAM policy.
@@ -52,7 +59,12 @@ pub(crate) struct Statement {
     effect: &'static str,
     action: Vec<&'static str>,
     resource: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<Condition>,
 }
+
+/// What must hold of a request that a statement allows: the operator, the condition key, and the values that it may have.
+type Condition = BTreeMap<&'static str, BTreeMap<&'static str, Vec<String>>>;
 
 impl Permissions {
     /// The permissions that a publish with these settings needs.
@@ -68,6 +80,16 @@ impl Permissions {
             acl: settings.acl.is_some(),
             wait: settings.wait,
             only_newer: settings.only_newer,
+            rollback: settings.rollback.is_some(),
+            reads_only: false,
+        }
+    }
+
+    /// The permissions that `status` needs.
+    pub(crate) fn of_status(settings: &Settings) -> Self {
+        Self {
+            reads_only: true,
+            ..Self::of(settings)
         }
     }
 
@@ -90,7 +112,42 @@ impl Permissions {
             effect: "Allow",
             action,
             resource: arns.collect(),
+            condition: None,
         }
+    }
+
+    /// The statements that a rollback needs besides: they allow listing the versions of these objects, and reading them.
+    ///
+    /// `s3:GetObject` is for the object that is live, on which the upload is conditional.
+    fn statements_for_rollback(&self, keys: &[&ObjectKey]) -> [Statement; 2] {
+        let bucket = format!("arn:{}:s3:::{}", self.partition(), self.bucket);
+        let arns = keys.iter().map(|key| format!("{bucket}/{key}"));
+        let arns = arns.collect();
+        let prefixes: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        // Keys have no `*`; a folder that stands for them has.
+        let has_wildcard = prefixes.iter().any(|prefix| prefix.ends_with('*'));
+        let operator = if has_wildcard {
+            "StringLike"
+        } else {
+            "StringEquals"
+        };
+        let condition = BTreeMap::from([(operator, BTreeMap::from([("s3:prefix", prefixes)]))]);
+        [
+            Statement {
+                sid: "ListVersions",
+                effect: "Allow",
+                action: vec![LIST_VERSIONS],
+                resource: vec![bucket],
+                condition: Some(condition),
+            },
+            Statement {
+                sid: "ReadVersions",
+                effect: "Allow",
+                action: vec![GET_VERSION, "s3:GetObject"],
+                resource: arns,
+                condition: None,
+            },
+        ]
     }
 
     /// The statement that allows the invalidations. `None` without distributions.
@@ -108,6 +165,7 @@ impl Permissions {
             effect: "Allow",
             action,
             resource: arns.collect(),
+            condition: None,
         };
         (!self.distributions.is_empty()).then_some(statement)
     }
@@ -124,8 +182,16 @@ impl Permissions {
     }
 
     fn policy_for<'a>(&self, keys: impl IntoIterator<Item = &'a ObjectKey>) -> Value {
-        let mut statements = vec![self.statement_for_objects(keys)];
+        let keys: Vec<&ObjectKey> = keys.into_iter().collect();
+        if self.reads_only {
+            let statements = self.statements_for_rollback(&keys);
+            return json!({"Version": "2012-10-17", "Statement": statements});
+        }
+        let mut statements = vec![self.statement_for_objects(keys.iter().copied())];
         statements.extend(self.statement_for_distributions());
+        if self.rollback {
+            statements.extend(self.statements_for_rollback(&keys));
+        }
         json!({"Version": "2012-10-17", "Statement": statements})
     }
 
@@ -148,8 +214,13 @@ impl Permissions {
     /// The statement that would allow what was denied, with all that the run needs of it: a statement for the first file alone
     /// would only lead to the next denial. `None` if no statement of a user or role would.
     pub(crate) fn missing_statement(&self, error: &AwsError) -> Option<Statement> {
+        let [list, read] = self.statements_for_rollback(&self.keys.iter().collect::<Vec<_>>());
         if error.kind != AwsErrorKind::AccessDenied {
             None
+        } else if error.action == LIST_VERSIONS {
+            Some(list)
+        } else if error.action == GET_VERSION || self.rollback && error.action == "s3:GetObject" {
+            Some(read)
         } else if error.action.starts_with("cloudfront:") {
             self.statement_for_distributions()
         } else if error.action.starts_with("s3:") {
@@ -218,6 +289,8 @@ mod tests {
             acl: false,
             wait: false,
             only_newer: false,
+            rollback: false,
+            reads_only: false,
         }
     }
 

@@ -78,15 +78,28 @@ pub(crate) async fn put_object(
         .put_object()
         .bucket(settings.target.bucket.as_str())
         .key(object.key.as_str())
-        .content_type(Object::CONTENT_TYPE)
-        .content_encoding(Object::CONTENT_ENCODING)
-        .cache_control(settings.cache_control.as_str())
         .set_acl(settings.acl.clone())
-        .set_metadata(Some(settings.build.metadata()))
-        .metadata(Object::CALLER_REFERENCE, caller_reference)
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .checksum_sha256(&object.checksum)
         .body(ByteStream::from(object.body.clone()));
+    let request = match &object.restored {
+        None => request
+            .content_type(Object::CONTENT_TYPE)
+            .content_encoding(Object::CONTENT_ENCODING)
+            .cache_control(settings.cache_control.as_str())
+            .set_metadata(Some(settings.build.metadata())),
+        Some(restored) => {
+            let stored = restored.stored.clone();
+            request
+                .set_content_type(stored.content_type)
+                .set_content_encoding(stored.content_encoding)
+                .set_cache_control(stored.cache_control)
+                .set_content_disposition(stored.content_disposition)
+                .set_content_language(stored.content_language)
+                .set_metadata(Some(stored.metadata))
+        }
+    };
+    let request = request.metadata(Object::CALLER_REFERENCE, caller_reference);
     let request = match precondition {
         Precondition::None => request,
         Precondition::Absent => request.if_none_match("*"),

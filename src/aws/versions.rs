@@ -18,6 +18,7 @@ use super::error::{describe_response, AwsError};
 use super::error_kind::AwsErrorKind;
 use super::unconfirmed::Unconfirmed;
 use crate::common::causes::causes;
+use crate::container::restored::Stored;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
 
@@ -174,15 +175,43 @@ pub(crate) async fn get(
     id: &str,
     deadline: Instant,
 ) -> Result<(GetObjectOutput, Bytes), AwsError> {
+    read(client, settings, key, Some(id), deadline).await
+}
+
+/// Reads the live version, whichever it is.
+pub(crate) async fn get_live(
+    client: &Client,
+    settings: &Settings,
+    key: &ObjectKey,
+    deadline: Instant,
+) -> Result<(GetObjectOutput, Bytes), AwsError> {
+    read(client, settings, key, None, deadline).await
+}
+
+async fn read(
+    client: &Client,
+    settings: &Settings,
+    key: &ObjectKey,
+    id: Option<&str>,
+    deadline: Instant,
+) -> Result<(GetObjectOutput, Bytes), AwsError> {
     let bucket = &settings.target.bucket;
+    let action = if id.is_some() {
+        GET_VERSION
+    } else {
+        "s3:GetObject"
+    };
     let mut reads = 0;
     loop {
         reads += 1;
         let confirm =
             |response: &HttpResponse, output: &GetObjectOutput| confirm(response, output.e_tag());
-        let attempts = Attempts::read(GET_VERSION, s3_uri(bucket, key), confirm);
+        let attempts = Attempts::read(action, s3_uri(bucket, key), confirm);
         let request = client.get_object().bucket(bucket.as_str());
-        let request = request.key(key.as_str()).version_id(id).customize();
+        let request = request
+            .key(key.as_str())
+            .set_version_id(id.map(str::to_owned));
+        let request = request.customize();
         let request = request.interceptor(attempts.clone()).send();
         let mut output = attempts.send(deadline, request).await?;
         let body = std::mem::take(&mut output.body);
@@ -194,7 +223,7 @@ pub(crate) async fn get(
         if reads == MAX_READS || Instant::now() >= deadline {
             return Err(AwsError {
                 kind: AwsErrorKind::Unreachable,
-                ..AwsError::unexpected(GET_VERSION, s3_uri(bucket, key), problem)
+                ..AwsError::unexpected(action, s3_uri(bucket, key), problem)
             });
         }
     }
@@ -207,4 +236,30 @@ fn confirm(response: &HttpResponse, etag: Option<&str>) -> Result<(), Unconfirme
     }
     let body = response.body().bytes().unwrap_or_default();
     Err(Unconfirmed::NotAws(describe_response(body)))
+}
+
+/// What a response to HEAD says of a version.
+pub(crate) fn stored_of_head(head: &HeadObjectOutput) -> Stored {
+    let text = |value: Option<&str>| value.map(str::to_owned);
+    Stored {
+        content_type: text(head.content_type()),
+        content_encoding: text(head.content_encoding()),
+        cache_control: text(head.cache_control()),
+        content_disposition: text(head.content_disposition()),
+        content_language: text(head.content_language()),
+        metadata: head.metadata().cloned().unwrap_or_default(),
+    }
+}
+
+/// The same of a response to GET.
+pub(crate) fn stored_of_get(get: &GetObjectOutput) -> Stored {
+    let text = |value: Option<&str>| value.map(str::to_owned);
+    Stored {
+        content_type: text(get.content_type()),
+        content_encoding: text(get.content_encoding()),
+        cache_control: text(get.cache_control()),
+        content_disposition: text(get.content_disposition()),
+        content_language: text(get.content_language()),
+        metadata: get.metadata().cloned().unwrap_or_default(),
+    }
 }

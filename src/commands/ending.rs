@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::error::{Error, STATE};
+use super::error::{Error, STATE, STATE_OF_ROLLBACK};
 use crate::aws::gate::Gate;
 use crate::exit::Exit;
 use crate::publish::run::Run;
@@ -29,6 +29,8 @@ pub(crate) struct Ending {
     /// Its lock orders the start of the run and the closing of the gate: whoever comes second sees the other.
     run: Mutex<Option<Arc<Run>>>,
     exit: OnceLock<Exit>,
+    /// Set if the command is a rollback.
+    rolls_back: OnceLock<()>,
 }
 
 impl Ending {
@@ -39,6 +41,19 @@ impl Ending {
             gate: Gate::default(),
             run: Mutex::default(),
             exit: OnceLock::new(),
+            rolls_back: OnceLock::new(),
+        }
+    }
+
+    /// From now on, what is said of the state is said of a rollback.
+    pub(crate) fn rolls_back(&self) {
+        let _ = self.rolls_back.set(());
+    }
+
+    fn state(&self) -> &'static str {
+        match self.rolls_back.get() {
+            Some(()) => STATE_OF_ROLLBACK,
+            None => STATE,
         }
     }
 
@@ -59,7 +74,7 @@ impl Ending {
         self.end(
             || error.exit(),
             |exit| {
-                self.console.failure(&format!("{error}\n{STATE}"));
+                self.console.failure(&format!("{error}\n{}", self.state()));
                 self.store_early(exit, Some(error.result()), None);
             },
         )
@@ -91,7 +106,8 @@ impl Ending {
             || Exit::NotPublished,
             |exit| {
                 self.console.failure(&format!(
-                    "stopped by {signal}: {STATE}\nnext: re-run, which is safe at any time"
+                    "stopped by {signal}: {}\nnext: re-run, which is safe at any time",
+                    self.state()
                 ));
                 self.store_early(exit, None, Some(signal));
             },
@@ -166,7 +182,11 @@ impl Ending {
         error: Option<ErrorResult>,
         stopped_by: Option<&'static str>,
     ) {
-        self.store(RunResult::early(&self.build, exit, error, stopped_by));
+        let result = RunResult::early(&self.build, exit, error, stopped_by);
+        self.store(match self.rolls_back.get() {
+            Some(()) => result.of_rollback(),
+            None => result,
+        });
     }
 
     fn store(&self, result: RunResult) {

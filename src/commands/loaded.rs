@@ -22,6 +22,7 @@ pub(crate) async fn settings(
     raw: &Raw,
     console: &Console,
 ) -> Result<Settings, Error> {
+    let purpose = flags.purpose;
     let config = ConfigJs::read(Path::new("."));
     let of_files = aws_files::check(raw);
     let profile_region = if of_files.is_empty() {
@@ -34,7 +35,7 @@ pub(crate) async fn settings(
         Ok(_) => return Err(Error::Settings(of_files)),
         Err(problems) => return Err(Error::Settings([problems, of_files].concat())),
     };
-    check_session(&settings, flags).map_err(|problem| Error::Settings(vec![problem]))?;
+    check_session(&settings, purpose).map_err(|problem| Error::Settings(vec![problem]))?;
     progress::warnings(settings.warnings.iter(), console);
     if enabled!(Level::DEBUG) {
         for setting in effective(&settings, raw) {
@@ -45,8 +46,9 @@ pub(crate) async fn settings(
 }
 
 /// Refuses a role's session that could write the whole bucket, as the keys of many containers in its root do not fit into it.
-fn check_session(settings: &Settings, flags: Flags) -> Result<(), InvalidSetting> {
-    let is_session = flags.purpose == Purpose::Publish && settings.aws.is_role();
+fn check_session(settings: &Settings, purpose: Purpose) -> Result<(), InvalidSetting> {
+    let runs = matches!(purpose, Purpose::Publish | Purpose::Rollback);
+    let is_session = runs && settings.aws.is_role();
     let in_root = settings.target.prefix.as_str().is_empty();
     if !is_session || !in_root || Permissions::of(settings).widened_to().is_none() {
         return Ok(());

@@ -9,5 +9,6 @@ mod loaded;
 pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod publish;
+pub(crate) mod rollback;
 pub(crate) mod signals;
 pub(crate) mod status;

@@ -14,6 +14,7 @@ use crate::aws::config;
 use crate::aws::credentials::ConnectError;
 use crate::aws::gate::Gate;
 use crate::aws::https::Https;
+use crate::aws::iam_policy::Permissions;
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
 use crate::publish::cdn::Cdn;
@@ -82,7 +83,8 @@ async fn look_at_all(
     let cdn = cdn.map(|public_url| Cdn::start(&https, public_url));
     let config = config::load(settings, https.client()).await;
     let config = config.map_err(|problem| Error::Settings(vec![problem]))?;
-    let aws = match aws::connect(settings, config, None).await {
+    let permissions = Permissions::of_status(settings);
+    let aws = match aws::connect(settings, config, Some(&permissions)).await {
         Ok(aws) => Ok(aws),
         Err(error) if cdn.is_some() => Err(not_connected(settings, &error, console)),
         Err(error) => return Err(error.into()),

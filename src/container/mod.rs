@@ -6,6 +6,7 @@ pub(crate) mod changes;
 pub(crate) mod consequences;
 pub(crate) mod gzip;
 pub(crate) mod object;
+pub(crate) mod restored;
 pub(crate) mod served;
 pub(crate) mod validate;
 

@@ -363,7 +363,8 @@ pub(crate) fn already_reported<'a>(
 
 /// The session of a role is limited to what the run needs.
 pub(super) fn may_read_s3(settings: &Settings) -> bool {
-    settings.only_newer || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })
+    let by_session = settings.only_newer || settings.rollback.is_some();
+    by_session || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })
 }
 
 pub(crate) async fn from_s3(

@@ -10,11 +10,12 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use bytes::Bytes;
 use futures_util::future::{join3, join_all};
 use tokio::sync::OnceCell;
-use tokio::time::Instant;
+use tokio::time::{timeout, Instant};
 
 use super::cdn::{self, Cdn};
 use super::compare::{as_visitors_get, get_from_s3, ReadError, Source, Sources, READ_TIMEOUT};
 use super::parsers::Parsers;
+use super::rollback::{self, NoVersion};
 use crate::aws::error::AwsError;
 use crate::aws::versions::{self, Version};
 use crate::aws::Aws;
@@ -62,6 +63,8 @@ pub(crate) struct Live {
     pub(crate) stored: Result<Seen, ReadError>,
     pub(crate) freshness: Freshness,
     pub(crate) versions: Result<Kept, ReadError>,
+    /// The ID of the version that a rollback would put back, or that there is none. `None` if that is not known.
+    pub(crate) put_back: Option<Result<String, NoVersion>>,
 }
 
 /// A response: a container, or that there is none.
@@ -114,6 +117,15 @@ impl Live {
             .filter_map(|source| source.as_ref().ok());
         seen.next()
             .or_else(|| self.live_version()?.details.as_ref()?.as_ref().ok())
+    }
+
+    /// The ID of the version that a rollback would put back, unless the same pipeline run has done so.
+    pub(crate) fn put_back(&self) -> Option<&str> {
+        let id = self.put_back.as_ref()?.as_deref().ok()?;
+        let is_live = self
+            .live_version()
+            .is_some_and(|live| live.version.id == id);
+        (!is_live).then_some(id)
     }
 
     /// Whether it is known what visitors get, or that they get nothing.
@@ -195,6 +207,10 @@ impl<'a> Reader<'a> {
                 .await),
             Err(error) => Err(error),
         };
+        let put_back = match &versions {
+            Ok(kept) if kept.newest.len() > 1 => self.put_back(name).await,
+            _ => None,
+        };
         let mut live = Live {
             name: name.clone(),
             key,
@@ -203,6 +219,7 @@ impl<'a> Reader<'a> {
             stored,
             freshness: Freshness::Unknown,
             versions,
+            put_back,
         };
         live.freshness = match same {
             Some(true) => Freshness::Current,
@@ -379,6 +396,16 @@ impl<'a> Reader<'a> {
             newest: kept,
             older,
             has_more: listed.has_more,
+        }
+    }
+
+    /// Which version a rollback would put back, by its own code.
+    async fn put_back(&self, name: &ContainerName) -> Option<Result<String, NoVersion>> {
+        let chosen = rollback::chosen(self.s3().ok()?, self.settings, &self.parsers, name);
+        match timeout(READ_TIMEOUT, chosen).await.ok()? {
+            // It is a missing permission, of which the versions tell already.
+            Err(NoVersion::Aws(_)) => None,
+            chosen => Some(chosen),
         }
     }
 

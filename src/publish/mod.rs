@@ -12,7 +12,9 @@ pub(crate) mod outcome;
 mod parsers;
 pub(crate) mod plan;
 pub(crate) mod publisher;
+mod put_back;
 pub(crate) mod race;
+pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod state;
 #[cfg(test)]

@@ -230,7 +230,7 @@ impl<'a> Verifier<'a> {
             return Err(with_detail("other content is served", ": ", &provenance));
         }
         // With the right bytes and headers, it does not matter to visitors which upload it is.
-        for (name, expected) in Object::headers(self.cache_control) {
+        for (name, expected) in object.headers(self.cache_control) {
             if !served.has_header(name, expected) {
                 let which = match self.origin(served) {
                     Origin::OtherRun => "an older upload of the same container",
@@ -378,7 +378,7 @@ mod tests {
     impl Response {
         /// The published object with another body.
         fn of(body: Vec<u8>) -> Self {
-            let headers = Object::headers(&CacheControl::default())
+            let headers = Object::built_headers(&CacheControl::default())
                 .map(|(name, value)| (name, value.to_owned()));
             Self {
                 status: 200,

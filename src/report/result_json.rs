@@ -7,6 +7,7 @@ use aws_smithy_types::DateTime;
 use serde::Serialize;
 
 use super::console::Console;
+use super::rollback::NotRolledBack;
 use super::{denied, summary};
 use crate::aws::credentials::{ConnectError, CredentialOrigin};
 use crate::aws::error::AwsError;
@@ -25,6 +26,9 @@ use crate::settings::names::{
 };
 use crate::settings::pipeline::Build;
 
+/// The command of a rollback, in the result.
+const ROLLBACK: &str = "rollback";
+
 /// The version of the shape. It rises with each change that may break a reader.
 const SCHEMA: u32 = 1;
 
@@ -33,6 +37,9 @@ const SCHEMA: u32 = 1;
 pub(crate) struct RunResult<'a> {
     schema: u32,
     version: &'static str,
+    /// If it is not a publish.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'static str>,
     exit: Exit,
     exit_code: u8,
     dry_run: bool,
@@ -78,6 +85,19 @@ struct ObjectResult<'a> {
     compressed_size: u64,
     upload: &'static str,
     error: Option<AwsErrorResult<'a>>,
+    /// In a rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<RestoredResult<'a>>,
+}
+
+/// The version that was put back.
+#[derive(Serialize)]
+struct RestoredResult<'a> {
+    version_id: &'a str,
+    build_number: Option<String>,
+    commit: Option<String>,
+    /// The version that was live until then. Null if it is not known.
+    replaced: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -153,6 +173,25 @@ impl<'a> ErrorResult<'a> {
                 remedy: Some(remedy.clone()),
                 ..Self::of_aws(error)
             },
+        }
+    }
+
+    /// The first reason why nothing was put back.
+    pub(crate) fn not_rolled_back(problems: &'a [NotRolledBack]) -> Self {
+        let Some(first) = problems.first() else {
+            return Self::new("no_version", "");
+        };
+        let kind = if first.is_refused {
+            "invalid_files"
+        } else {
+            "no_version"
+        };
+        Self {
+            remedy: Some(first.remedy.clone()),
+            ..match &first.error {
+                Some(error) => Self::of_aws(error),
+                None => Self::new(kind, &first.message),
+            }
         }
     }
 
@@ -248,6 +287,14 @@ impl<'a> RunResult<'a> {
         }
     }
 
+    /// The same of a rollback.
+    pub(crate) fn of_rollback(self) -> Self {
+        Self {
+            command: Some(ROLLBACK),
+            ..self
+        }
+    }
+
     /// Adds what the whole process knows: when it started, how long it took, and its warnings.
     pub(crate) fn finish(self, console: &Console) -> Self {
         let elapsed = console.elapsed();
@@ -265,6 +312,7 @@ impl<'a> RunResult<'a> {
         let settings = &plan.settings;
         let containers = plan.containers.iter();
         Self {
+            command: settings.rollback.as_ref().map(|_| ROLLBACK),
             environment: Some(settings.environment),
             environment_reason: Some(&settings.environment_reason),
             bucket: Some(&settings.target.bucket),
@@ -298,6 +346,12 @@ impl<'a> ContainerResult<'a> {
                 compressed_size: object.compressed_size().0,
                 upload: upload.status(),
                 error: upload.error().map(in_result),
+                restored: object.restored.as_deref().map(|restored| RestoredResult {
+                    version_id: &restored.version_id,
+                    build_number: restored.stored.shown_build(),
+                    commit: restored.stored.shown_commit(),
+                    replaced: restored.replaces.as_deref(),
+                }),
             }
         };
         Self {

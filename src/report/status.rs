@@ -14,6 +14,7 @@ use crate::common::byte_size::with_separators;
 use crate::common::layout::{columns, first_ten, join_known};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
+use crate::container::restored::RESTORED_FROM;
 use crate::container::served::{period, ServedContainer};
 use crate::publish::compare::ReadError;
 use crate::publish::live::{Freshness, Kept, KeptVersion, Live, Seen};
@@ -59,7 +60,18 @@ fn container(settings: &Settings, live: &Live, containers: usize, console: &Cons
         console.table(&format!("{uri}{same}"), &rows(stored(seen, live)));
     }
     if let Ok(kept) = &live.versions {
-        versions(&uri, kept, console);
+        versions(&uri, kept, live.put_back(), console);
+    }
+    match &live.put_back {
+        Some(Ok(id)) if live.put_back().is_some() => console.info(&format!(
+            "`mojito-publish rollback{}` would put version {} back (→)",
+            settings.environment.flag(),
+            sanitize(id)
+        )),
+        Some(Err(_)) => {
+            console.info("a rollback would find no version with other content to put back")
+        }
+        _ => {}
     }
 }
 
@@ -168,7 +180,7 @@ fn plain(texts: Vec<String>) -> Vec<Row> {
 }
 
 /// The versions that S3 keeps, newest first.
-fn versions(uri: &str, kept: &Kept, console: &Console) {
+fn versions(uri: &str, kept: &Kept, put_back: Option<&str>, console: &Console) {
     match &kept.newest[..] {
         [] => return console.info(&format!("versions: none of {uri}")),
         [only] if only.version.id == NULL_VERSION && !kept.has_more => {
@@ -183,7 +195,7 @@ fn versions(uri: &str, kept: &Kept, console: &Console) {
     let heading = heading.map(str::to_owned).to_vec();
     let cells: Vec<Vec<String>> = [heading]
         .into_iter()
-        .chain(kept.newest.iter().map(version))
+        .chain(kept.newest.iter().map(|kept| version(kept, put_back)))
         .collect();
     let mut rows = plain(columns(&cells));
     for (row, kept) in rows.iter_mut().skip(1).zip(&kept.newest) {
@@ -200,8 +212,12 @@ fn versions(uri: &str, kept: &Kept, console: &Console) {
 }
 
 /// A row of the table of versions.
-fn version(KeptVersion { version, details }: &KeptVersion) -> Vec<String> {
-    let live = if version.is_live { "live" } else { "" };
+fn version(KeptVersion { version, details }: &KeptVersion, put_back: Option<&str>) -> Vec<String> {
+    let live = match version.is_live {
+        true => "live",
+        false if put_back == Some(&version.id) => "→",
+        false => "",
+    };
     let stored = version.modified.and_then(minute).unwrap_or_default();
     let mut id = sanitize(&version.id);
     if version.is_delete_marker {
@@ -229,7 +245,7 @@ fn version(KeptVersion { version, details }: &KeptVersion) -> Vec<String> {
 
 /// That a rollback put it back.
 fn restored(response: &ServedContainer) -> Option<String> {
-    let from = response.metadata("restored-from")?;
+    let from = response.metadata(RESTORED_FROM)?;
     Some(format!("put back from {from}"))
 }
 

@@ -11,6 +11,7 @@ use super::console::Console;
 use super::result_json::ErrorResult;
 use crate::aws::credentials::CredentialOrigin;
 use crate::aws::error::AwsError;
+use crate::container::restored::RESTORED_FROM;
 use crate::container::served::ServedContainer;
 use crate::exit::Exit;
 use crate::mojito::experiment::{BuildInfo, Experiment};
@@ -102,6 +103,8 @@ struct VersionResult<'a> {
     version_id: &'a str,
     is_live: bool,
     is_delete_marker: bool,
+    /// Whether a rollback would put it back.
+    is_put_back_by_rollback: bool,
     stored_at: Option<String>,
     size: Option<u64>,
     #[serde(flatten)]
@@ -182,7 +185,7 @@ impl<'a> ContainerResult<'a> {
             stored_error,
             stale,
             stale_until: until.and_then(iso),
-            versions: versions.map(|it| it.newest.iter().map(VersionResult::new).collect()),
+            versions: versions.map(|it| versions_of(live, &it.newest)),
             versions_error,
             older_versions: versions.map(|it| it.older),
             has_more_versions: versions.map(|it| it.has_more),
@@ -197,6 +200,14 @@ fn parts<T>(read: &Result<T, ReadError>) -> (Option<&T>, Option<String>) {
     )
 }
 
+fn versions_of<'a>(live: &Live, newest: &'a [KeptVersion]) -> Vec<VersionResult<'a>> {
+    let put_back = live.put_back();
+    let newest = newest.iter();
+    newest
+        .map(|kept| VersionResult::new(kept, put_back))
+        .collect()
+}
+
 impl Provenance {
     fn new(response: Option<&ServedContainer>) -> Self {
         let metadata = |name| response?.metadata(name);
@@ -207,7 +218,7 @@ impl Provenance {
             branch: metadata("branch"),
             repository: metadata("repository"),
             published_by: metadata("published-by"),
-            restored_from: metadata("restored-from"),
+            restored_from: metadata(RESTORED_FROM),
         }
     }
 }
@@ -241,7 +252,7 @@ impl<'a> ResponseResult<'a> {
 }
 
 impl<'a> VersionResult<'a> {
-    fn new(kept: &'a KeptVersion) -> Self {
+    fn new(kept: &'a KeptVersion, put_back: Option<&str>) -> Self {
         let version = &kept.version;
         let details = kept.details.as_ref();
         let known = details.and_then(|details| details.as_ref().ok());
@@ -250,6 +261,7 @@ impl<'a> VersionResult<'a> {
             version_id: &version.id,
             is_live: version.is_live,
             is_delete_marker: version.is_delete_marker,
+            is_put_back_by_rollback: put_back == Some(&version.id),
             stored_at: version.modified.and_then(iso),
             size: version.size,
             provenance: Provenance::new(known.map(|seen| &seen.response)),

@@ -302,7 +302,7 @@ mod tests {
 
     fn changes_between(old: &str, new: &str) -> Changes {
         let cache_control = CacheControl::default();
-        let headers = Object::headers(&cache_control);
+        let headers = Object::built_headers(&cache_control);
         let served = ServedContainer::new(URL, headers, object(old).body, ByteSize(9_999_999));
         let script = script::read(new).unwrap();
         Changes::between(&served, Some(&script), &object(new), &cache_control)

@@ -1,7 +1,7 @@
 //! What `--help` says of each setting, in a line. Unit tests hold it to what is read.
 
 /// The settings of `pipe.yml`, in its order.
-pub(crate) const SETTINGS: [(&str, &str); 24] = [
+pub(crate) const SETTINGS: [(&str, &str); 25] = [
     (
         "AWS_ACCESS_KEY_ID",
         "a user's access key; else AWS's default chain",
@@ -61,6 +61,7 @@ pub(crate) const SETTINGS: [(&str, &str); 24] = [
         "ONLY_NEWER",
         "`true`: do not replace the container of a newer build",
     ),
+    ("ROLLBACK_TO", "a build number or S3 version ID to put back"),
     (
         "MAX_SIZE",
         "refuse a larger NAME.js, compressed; such as `30 kB`",

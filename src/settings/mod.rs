@@ -17,6 +17,7 @@ pub(crate) mod pipeline;
 pub(crate) mod problems;
 pub(crate) mod raw;
 pub(crate) mod region;
+pub(crate) mod rollback_to;
 mod source;
 mod system_roots;
 pub(crate) mod target;
@@ -36,6 +37,7 @@ use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
 use self::raw::{Raw, RawSettings};
 use self::region::{partition_of, GOVCLOUD};
+use self::rollback_to::RollbackTo;
 use self::target::Target;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::config_js::ConfigJs;
@@ -44,11 +46,15 @@ use crate::mojito::config_js::ConfigJs;
 const DEFAULT_LOCAL_PATH: &str = "dist/assets/js";
 
 /// The flags of the command line.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Flags {
     pub(crate) production: bool,
     pub(crate) dry_run: bool,
     pub(crate) purpose: Purpose,
+    /// For `check` and `policy`: whether they are about a rollback.
+    pub(crate) for_rollback: bool,
+    /// The value of `--to`.
+    pub(crate) to: Option<String>,
 }
 
 /// What the settings are for.
@@ -62,6 +68,8 @@ pub(crate) enum Purpose {
     Policy,
     /// Nothing is published.
     Status,
+    /// An earlier version is put back.
+    Rollback,
 }
 
 impl Purpose {
@@ -76,7 +84,7 @@ impl Purpose {
     ) -> bool {
         match self {
             Self::Publish => dry_run && build.pull_request.is_some(),
-            Self::Check => false,
+            Self::Check | Self::Rollback => false,
             Self::Policy => true,
             Self::Status => {
                 let given = [
@@ -110,6 +118,8 @@ pub(crate) struct Settings {
     pub(crate) wait: bool,
     pub(crate) public_url: Option<Uri>,
     pub(crate) only_newer: bool,
+    /// Which version to put back, if this is about a rollback.
+    pub(crate) rollback: Option<RollbackTo>,
     pub(crate) max_size: Option<ByteSize>,
     pub(crate) validate: bool,
     pub(crate) dry_run: bool,
@@ -152,7 +162,7 @@ impl Settings {
         let dry_run = variables.dry_run.as_deref();
         let dry_run = problems.boolean("DRY_RUN", dry_run, false) || flags.dry_run;
         let environment = variables.environment.as_deref();
-        let publishes = flags.purpose == Purpose::Publish && !dry_run;
+        let publishes = matches!(flags.purpose, Purpose::Publish | Purpose::Rollback) && !dry_run;
         let environment = environment::resolve(flags.production, environment, &build, publishes);
         let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
@@ -170,6 +180,10 @@ impl Settings {
         // Its value was needed earlier (`Raw::debug`).
         boolean("DEBUG", &variables.debug, false);
         check_only_newer(problems, only_newer, flags.purpose, &build);
+        let rolls_back = flags.purpose == Purpose::Rollback || flags.for_rollback;
+        let (flag, variable) = (flags.to.as_deref(), variables.rollback_to.as_deref());
+        let rollback = rollback_to::resolve(problems, rolls_back, flag, variable);
+        check_one_version(problems, rollback.as_ref(), target.as_ref());
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
@@ -197,6 +211,7 @@ impl Settings {
             wait,
             public_url,
             only_newer,
+            rollback,
             max_size,
             validate,
             dry_run,
@@ -239,6 +254,24 @@ fn check_only_newer(problems: &mut Problems, only_newer: bool, purpose: Purpose,
             "ONLY_NEWER",
             "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
              hand",
+        );
+    }
+}
+
+/// A version is of one key.
+fn check_one_version(
+    problems: &mut Problems,
+    rollback: Option<&RollbackTo>,
+    target: Option<&Target>,
+) {
+    let containers = target.map_or(1, |target| target.containers.len());
+    if let (Some(RollbackTo::Version(_)), 2..) = (rollback, containers) {
+        problems.push(
+            "ROLLBACK_TO",
+            format!(
+                "is the ID of one version, but there are {containers} containers: set `CONTAINER_NAME` to the one that it is of, or \
+                 give a build number"
+            ),
         );
     }
 }

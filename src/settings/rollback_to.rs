@@ -1,0 +1,86 @@
+//! `ROLLBACK_TO` and `--to`: which version a rollback puts back.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::names::valid_text;
+use super::problems::{InvalidSetting, Problems};
+
+/// S3's limit for a version ID, in bytes.
+const MAX_VERSION_ID: usize = 1024;
+
+/// More digits are a version ID.
+const MAX_BUILD_DIGITS: usize = 12;
+
+/// Which version to put back.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum RollbackTo {
+    /// The newest one with other content than the live one.
+    Previous,
+    /// The newest one of this build.
+    Build(u64),
+    Version(String),
+}
+
+impl RollbackTo {
+    /// On failure, what is expected.
+    fn parse(text: &str) -> Result<Self, &'static str> {
+        let is_number =
+            text.len() <= MAX_BUILD_DIGITS && text.bytes().all(|it| it.is_ascii_digit());
+        if let (true, Ok(number)) = (is_number, text.parse()) {
+            return Ok(Self::Build(number));
+        }
+        let is_valid = text.len() <= MAX_VERSION_ID
+            && text
+                .bytes()
+                .all(|it| it.is_ascii_alphanumeric() || b"._-".contains(&it));
+        let expected = "a build number such as `56`, or the ID of an S3 version";
+        valid_text(is_valid, text, expected).map(Self::Version)
+    }
+}
+
+impl Display for RollbackTo {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Previous => f.write_str("the version before the live one"),
+            Self::Build(number) => number.fmt(f),
+            Self::Version(id) => f.write_str(id),
+        }
+    }
+}
+
+/// The flag takes precedence over the variable. `None` if nothing is rolled back.
+pub(super) fn resolve(
+    problems: &mut Problems,
+    rolls_back: bool,
+    flag: Option<&str>,
+    variable: Option<&str>,
+) -> Option<RollbackTo> {
+    let of_variable = problems.optional("ROLLBACK_TO", variable, RollbackTo::parse);
+    let of_flag = flag.and_then(|to| match RollbackTo::parse(to) {
+        Ok(to) => Some(to),
+        Err(expected) => {
+            problems.0.push(InvalidSetting::value("--to", to, expected));
+            None
+        }
+    });
+    rolls_back.then(|| of_flag.or(of_variable).unwrap_or(RollbackTo::Previous))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_a_build_and_all_else_is_a_version() {
+        let version = |id: &str| Ok(RollbackTo::Version(id.to_owned()));
+        assert_eq!(RollbackTo::parse("56"), Ok(RollbackTo::Build(56)));
+        assert_eq!(RollbackTo::parse("null"), version("null"));
+        let id = "3HL4kqtJvjVBH40Nrjfkd.x_-1";
+        assert_eq!(RollbackTo::parse(id), version(id));
+        let digits = "1".repeat(32);
+        assert_eq!(RollbackTo::parse(&digits), version(&digits));
+        for invalid in ["a b", "größe", "a/b", &"a".repeat(1025)] {
+            assert!(RollbackTo::parse(invalid).is_err(), "{invalid}");
+        }
+    }
+}
