@@ -82,7 +82,7 @@ pub(crate) async fn list(
             .prefix(key.as_str())
             // Other keys may have characters that XML has not.
             .encoding_type(EncodingType::Url)
-            .max_keys(PAGE)
+            .max_keys(max.try_into().map_or(PAGE, |max: i32| max.min(PAGE)))
             .set_key_marker(key_marker)
             .set_version_id_marker(id_marker);
         let request = request.customize().interceptor(attempts.clone());

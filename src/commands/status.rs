@@ -18,7 +18,7 @@ use crate::aws::iam_policy::Permissions;
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
 use crate::publish::cdn::Cdn;
-use crate::publish::live::Reader;
+use crate::publish::live::{Live, Reader};
 use crate::report::console::Console;
 use crate::report::result_json::ErrorResult;
 use crate::report::status_json::StatusResult;
@@ -95,7 +95,7 @@ async fn look_at_all(
     let reader = Reader::new(settings, cdn.as_ref(), aws.as_ref().map_err(Clone::clone));
     let all = reader.all().await;
     report::status(settings, &all, reader.failure.get(), console);
-    let exit = if all.iter().all(|live| live.is_seen()) {
+    let exit = if all.iter().all(Live::is_seen) {
         Exit::Published
     } else {
         Exit::NotPublished

@@ -92,8 +92,8 @@ pub(crate) enum ReadError {
     TimedOutBefore,
     #[error("not requested, as it denied access to another container")]
     DeniedBefore,
-    #[error("no response within {} s", READ_TIMEOUT.as_secs())]
-    TimedOut,
+    #[error("no response within {} s", .0.as_secs())]
+    TimedOut(Duration),
     #[error("these credentials may not read it (`s3:GetObject`), or nothing is published yet")]
     Denied,
     #[error("HTTP {0}, as where nothing is published yet")]
@@ -156,6 +156,7 @@ impl Source {
     /// Reads from the source, unless it would be in vain.
     pub(super) async fn read<T>(
         &mut self,
+        max: Duration,
         read: impl Future<Output = Result<T, ReadError>>,
     ) -> Result<T, ReadError> {
         match self {
@@ -163,12 +164,12 @@ impl Source {
             Self::Denied => return Err(ReadError::DeniedBefore),
             Self::Untried | Self::Readable => {}
         }
-        let read = timeout(READ_TIMEOUT, read).await;
-        let read = read.unwrap_or(Err(ReadError::TimedOut));
+        let read = timeout(max, read).await;
+        let read = read.unwrap_or(Err(ReadError::TimedOut(max)));
         *self = (*self).max(match read {
             Ok(_) => Self::Readable,
             Err(ReadError::Denied) => Self::Denied,
-            Err(ReadError::TimedOut) => Self::TimedOut,
+            Err(ReadError::TimedOut(_)) => Self::TimedOut,
             Err(_) => Self::Untried,
         });
         read
@@ -282,7 +283,12 @@ impl<'a> Comparison<'a> {
     pub(crate) async fn read(&self, container: &Container, sources: &mut Sources) -> Read {
         let object = of(container);
         let of_cdn = match &self.cdn {
-            Ok(cdn) => sources.cdn.read(self.read_cdn(cdn, object)).await,
+            Ok(cdn) => {
+                sources
+                    .cdn
+                    .read(READ_TIMEOUT, self.read_cdn(cdn, object))
+                    .await
+            }
             Err(error) => Err(error.clone()),
         };
         let cdn = match of_cdn {
@@ -292,7 +298,7 @@ impl<'a> Comparison<'a> {
         let of_s3 = match &self.s3 {
             Ok(aws) => {
                 let read = from_s3(aws, self.settings, object);
-                sources.s3.read(read).await
+                sources.s3.read(READ_TIMEOUT, read).await
             }
             Err(error) => Err(error.clone()),
         };
@@ -375,7 +381,7 @@ pub(crate) async fn from_s3(
     // One attempt: if something is wrong with S3, the upload reports it better.
     let once = RetryConfig::disabled();
     let read = get_from_s3(aws, settings, &object.key, object.size, once).await;
-    read.map_err(|error| error.into())
+    read.map_err(Into::into)
 }
 
 impl From<AwsError> for ReadError {
@@ -465,7 +471,7 @@ mod tests {
                     _ => pending().await,
                 }
             };
-            let _ = sources.cdn.read(read).await;
+            let _: Result<(), _> = sources.cdn.read(READ_TIMEOUT, read).await;
             (sources, container)
         })
         .await;
@@ -477,15 +483,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_denial_counts_until_something_was_read() {
         async fn case(mut source: Source, first: ReadError, second: Option<ReadError>) {
-            let _ = source.read(ready(Err(first))).await;
+            let _ = source.read(READ_TIMEOUT, ready(Err::<(), _>(first))).await;
             let requested = ReadError::Other("requested".to_owned());
-            let error = source.read(ready(Err(requested.clone()))).await;
+            let second_read = ready(Err::<(), _>(requested.clone()));
+            let error = source.read(READ_TIMEOUT, second_read).await;
             assert_eq!(error.unwrap_err(), second.unwrap_or(requested));
         }
         use ReadError::{Denied, DeniedBefore, Other, TimedOut, TimedOutBefore};
         case(Source::Untried, Denied, Some(DeniedBefore)).await;
         case(Source::Readable, Denied, None).await;
-        case(Source::Readable, TimedOut, Some(TimedOutBefore)).await;
+        case(
+            Source::Readable,
+            TimedOut(READ_TIMEOUT),
+            Some(TimedOutBefore),
+        )
+        .await;
         case(Source::Untried, Other(String::new()), None).await;
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{timeout, Instant};
 
 use super::cdn::{self, Cdn};
-use super::compare::{as_visitors_get, get_from_s3, ReadError, Source, Sources, READ_TIMEOUT};
+use super::compare::{as_visitors_get, get_from_s3, ReadError, Source, Sources};
 use super::parsers::Parsers;
 use super::rollback::{self, NoVersion};
 use crate::aws::error::AwsError;
@@ -28,6 +28,9 @@ use crate::settings::Settings;
 
 /// How many containers are looked at at the same time. Up to `MAX_FILE` of each are held in memory, from both sources.
 const MAX_CONCURRENT: usize = 8;
+
+/// How long to wait for each source of a container. Longer than a publish, which has other things to do.
+const SOURCE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// From then on, nothing more is requested.
 const TIMEOUT: Duration = Duration::from_mins(5);
@@ -182,7 +185,7 @@ impl<'a> Reader<'a> {
     pub(crate) async fn all(&self) -> Vec<Live> {
         let containers = &self.settings.target.containers;
         Sources::for_each(containers, MAX_CONCURRENT, async |name, mut sources| {
-            let live = self.live(name, &mut sources).await;
+            let live = Box::pin(self.live(name, &mut sources)).await;
             (sources, live)
         })
         .await
@@ -195,9 +198,9 @@ impl<'a> Reader<'a> {
         let path = CdnPath::new(&target.cdn_prefix, &file_name);
         let url = self.cdn.map(|cdn| cdn.url_of(&path));
         let (served, stored, listed) = join3(
-            self.request(&mut sources.cdn, self.from_cdn(url.as_deref())),
-            self.request(&mut sources.s3, self.from_s3(&key)),
-            self.request(&mut sources.versions, self.list(&key)),
+            self.request(&mut sources.cdn, Box::pin(self.read_cdn(url.as_deref()))),
+            self.request(&mut sources.s3, Box::pin(self.read_s3(&key))),
+            self.request(&mut sources.versions, Box::pin(self.list(&key))),
         )
         .await;
         let (served, stored, same) = self.examined(served, stored, listed.as_ref().ok()).await;
@@ -243,15 +246,15 @@ impl<'a> Reader<'a> {
                 "not requested, as the {minutes} min for all containers were over"
             )));
         }
-        source.read(read).await
+        source.read(SOURCE_TIMEOUT, read).await
     }
 
-    async fn from_cdn(&self, url: Option<&str>) -> Result<Seen, ReadError> {
+    async fn read_cdn(&self, url: Option<&str>) -> Result<Seen, ReadError> {
         let (Some(cdn), Some(url)) = (self.cdn, url) else {
             return Err(ReadError::NoPublicUrl);
         };
         // Longer than it is waited for.
-        let timeout = 2 * READ_TIMEOUT;
+        let timeout = 2 * SOURCE_TIMEOUT;
         let response = cdn::get(&cdn.connector, url, expected_size(), timeout).await;
         let (status, response) = response.map_err(ReadError::Other)?;
         match status {
@@ -268,7 +271,7 @@ impl<'a> Reader<'a> {
         self.aws.clone().map_err(ReadError::NotRequested)
     }
 
-    async fn from_s3(&self, key: &ObjectKey) -> Result<Seen, ReadError> {
+    async fn read_s3(&self, key: &ObjectKey) -> Result<Seen, ReadError> {
         let aws = self.s3()?;
         // Again once only, as somebody waits for it.
         let twice = RetryConfig::standard().with_max_attempts(2);
@@ -292,7 +295,7 @@ impl<'a> Reader<'a> {
                 "not listed, as there are more than {MAX_LISTED} containers"
             )));
         }
-        let deadline = Instant::now() + READ_TIMEOUT;
+        let deadline = Instant::now() + SOURCE_TIMEOUT;
         let listed = versions::list(&aws.s3, self.settings, key, MAX_VERSIONS + 1, deadline).await;
         listed.map_err(|error| self.noted(error))
     }
@@ -402,7 +405,7 @@ impl<'a> Reader<'a> {
     /// Which version a rollback would put back, by its own code.
     async fn put_back(&self, name: &ContainerName) -> Option<Result<String, NoVersion>> {
         let chosen = rollback::chosen(self.s3().ok()?, self.settings, &self.parsers, name);
-        match timeout(READ_TIMEOUT, chosen).await.ok()? {
+        match timeout(SOURCE_TIMEOUT, chosen).await.ok()? {
             // It is a missing permission, of which the versions tell already.
             Err(NoVersion::Aws(_)) => None,
             chosen => Some(chosen),
@@ -410,7 +413,7 @@ impl<'a> Reader<'a> {
     }
 
     async fn head(&self, key: &ObjectKey, version: &Version) -> Result<Seen, ReadError> {
-        let (aws, deadline) = (self.s3()?, Instant::now() + READ_TIMEOUT);
+        let (aws, deadline) = (self.s3()?, Instant::now() + SOURCE_TIMEOUT);
         let head = versions::head(&aws.s3, self.settings, key, &version.id, deadline).await;
         let head = head.map_err(|error| self.noted(error))?;
         let headers = [

@@ -11,6 +11,7 @@ pub(crate) mod rollback;
 mod shared_variables;
 pub(crate) mod status;
 pub(crate) mod status_json;
+mod status_verdicts;
 pub(crate) mod summary;
 pub(crate) mod tables;
 mod words;

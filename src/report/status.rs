@@ -1,17 +1,13 @@
-//! What `status` says: of each container what visitors get, what S3 has and the versions before it; what could not be read, once;
-//! and in the last lines what visitors get of which.
-
-use std::time::SystemTime;
-
-use aws_smithy_types::date_time::Format;
-use aws_smithy_types::DateTime;
+//! What `status` says of each container: what visitors get, what S3 has and the versions before it; and what could not be read,
+//! once for all.
 
 use super::console::{Console, Row, Style};
+use super::status_verdicts::{label, minute, since, verdicts};
 use super::tables::{self, MAX_LISTED};
 use crate::aws::error::AwsError;
 use crate::aws::versions::NULL_VERSION;
 use crate::common::byte_size::with_separators;
-use crate::common::layout::{columns, first_ten, join_known};
+use crate::common::layout::{columns, join_known};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::container::restored::RESTORED_FROM;
@@ -63,13 +59,12 @@ fn container(settings: &Settings, live: &Live, containers: usize, console: &Cons
         versions(&uri, kept, live.put_back(), console);
     }
     match &live.put_back {
-        Some(Ok(id)) if live.put_back().is_some() => console.info(&format!(
-            "`mojito-publish rollback{}` would put version {} back (→)",
-            settings.environment.flag(),
-            sanitize(id)
+        Some(Ok(_)) if live.put_back().is_some() => console.info(&format!(
+            "→: what `mojito-publish rollback{}` would put back",
+            settings.environment.flag()
         )),
         Some(Err(_)) => {
-            console.info("a rollback would find no version with other content to put back")
+            console.info("a rollback would find no version with other content to put back");
         }
         _ => {}
     }
@@ -95,7 +90,7 @@ fn served(seen: &Seen) -> Vec<(&'static str, Option<String>)> {
         .chain(there)
         .chain([
             ("cache", cache),
-            ("headers", headers(response).filter(|_| seen.is_there())),
+            ("headers", seen.is_there().then(|| headers(response))),
         ])
         .collect()
 }
@@ -121,7 +116,7 @@ fn stored(seen: &Seen, live: &Live) -> Vec<(&'static str, Option<String>)> {
     // Of what visitors do not get yet. What they get has it in the last line.
     let problem = response.script().err().filter(|_| live.served.is_ok());
     let rest = [
-        ("headers", headers(response)),
+        ("headers", Some(headers(response))),
         ("problem", problem.map(str::to_owned)),
     ];
     let all = provenance(seen).into_iter().chain(rest);
@@ -140,7 +135,7 @@ fn provenance(seen: &Seen) -> [(&'static str, Option<String>); 2] {
     [("container", is), ("stored", stored)]
 }
 
-fn headers(response: &ServedContainer) -> Option<String> {
+fn headers(response: &ServedContainer) -> String {
     let cache = response.shown_header("cache-control");
     let mut text = cache.unwrap_or_else(|| "no Cache-Control".to_owned());
     let others = [
@@ -156,10 +151,10 @@ fn headers(response: &ServedContainer) -> Option<String> {
         if !response.has_header(name, expected) {
             let value = response.shown_header(name);
             let value = value.map_or_else(|| format!("no {shown}"), |it| format!("{shown}: {it}"));
-            text += &format!("; {value}");
+            text.extend(["; ", &value]);
         }
     }
-    Some(text)
+    text
 }
 
 fn rows(cells: Vec<(&'static str, Option<String>)>) -> Vec<Row> {
@@ -258,11 +253,12 @@ fn notes(all: &[Live], failure: Option<&AwsError>) -> Vec<String> {
         let details = details.filter_map(|kept| kept.details.as_ref()?.as_ref().err());
         let stored = live.stored.as_ref().err();
         let listed = live.versions.as_ref().err();
+        // Another action may be denied as well; whatever else it is has the same cause.
+        let is_new = |error: &&ReadError| **error == ReadError::Denied || Some(*error) != stored;
         let found = [
             live.served.as_ref().err().map(of_cdn),
             stored.map(|error| of_s3(error, "s3:GetObject", failure)),
-            // Else it is the same reason.
-            listed.filter(|error| Some(*error) != stored).map(|error| {
+            listed.filter(is_new).map(|error| {
                 let reason = of_s3(error, "s3:ListBucketVersions", failure);
                 reason.map(|reason| format!("versions: {reason}"))
             }),
@@ -304,174 +300,4 @@ fn of_s3(error: &ReadError, action: &str, failure: Option<&AwsError>) -> Option<
         }
         _ => Some(format!("S3: {error}")),
     }
-}
-
-/// What visitors get of some containers.
-#[derive(PartialEq)]
-struct Verdict {
-    style: Style,
-    /// Before and after the containers' names.
-    sentence: (String, String),
-}
-
-/// The last lines: what visitors get of which containers.
-fn verdicts(settings: &Settings, all: &[Live], console: &Console) {
-    let mut groups: Vec<(Verdict, Vec<&str>)> = Vec::new();
-    for live in all {
-        let verdict = verdict(live, all.len() == 1);
-        let name = live.name.as_str();
-        match groups.iter_mut().find(|(of, _)| *of == verdict) {
-            Some((_, names)) => names.push(name),
-            None => groups.push((verdict, vec![name])),
-        }
-    }
-    // What needs attention comes last, where it is seen.
-    groups.sort_by_key(|(verdict, names)| (verdict.style != Style::Good, names.len()));
-    let skipped = groups.len().saturating_sub(MAX_LISTED);
-    if skipped > 0 {
-        let containers: usize = groups[..skipped].iter().map(|(_, names)| names.len()).sum();
-        console.info(&format!(
-            "(what visitors get of {containers} more containers is not listed)"
-        ));
-    }
-    for (verdict, names) in &groups[skipped..] {
-        let (before, after) = &verdict.sentence;
-        let environment = settings.environment;
-        let line = format!("{before} of {} in {environment}{after}", first_ten(names));
-        match verdict.style {
-            Style::Good | Style::Plain => console.success(&line),
-            Style::Notable => console.warning(&line),
-            Style::Bad => console.failure(&line),
-        }
-    }
-}
-
-fn verdict(live: &Live, is_only: bool) -> Verdict {
-    let since = |seen: &Seen| {
-        let stored = seen.response.stored_at().filter(|_| is_only);
-        stored.map_or_else(String::new, |stored| {
-            format!("\nsince {}", self::since(stored))
-        })
-    };
-    let (style, before, after) = match (&live.served, &live.stored) {
-        (Ok(served), Ok(stored)) if !served.is_there() && stored.is_there() => {
-            let after = format!(
-                ", but HTTP {}, although S3 has {}\n\
-                 check `PUBLIC_URL` and `CDN_PREFIX`, and whether the distribution may read the bucket",
-                served.status,
-                label(stored)
-            );
-            (Style::Notable, "visitors get nothing".to_owned(), after)
-        }
-        (Ok(served), _) if !served.is_there() => {
-            let after = format!(", but HTTP {}{}", served.status, deleted(live));
-            (Style::Notable, "visitors get nothing".to_owned(), after)
-        }
-        (Ok(served), stored) => match live.freshness {
-            Freshness::Stale { until } => {
-                let has = match stored {
-                    Ok(stored) if stored.is_there() => {
-                        format!(", but S3 has {}{}", label(stored), since(stored))
-                    }
-                    _ if live.is_deleted() => ", which is deleted in S3".to_owned(),
-                    Ok(_) => ", but S3 has nothing".to_owned(),
-                    Err(_) => ", but S3 has another file".to_owned(),
-                };
-                let after = format!("{has}\n{}", cache_end(until));
-                (
-                    Style::Notable,
-                    format!("visitors still get {}", label(served)),
-                    after,
-                )
-            }
-            Freshness::Current | Freshness::Unknown => {
-                of_container("visitors get", served, since(served))
-            }
-        },
-        (Err(_), _) => match live.seen() {
-            Some(seen) if seen.is_there() => of_container("S3 has", seen, since(seen)),
-            Some(_) => {
-                let after = deleted(live);
-                (Style::Notable, "S3 has nothing".to_owned(), after)
-            }
-            None if live.is_deleted() => {
-                (Style::Notable, "S3 has nothing".to_owned(), deleted(live))
-            }
-            None => (
-                Style::Bad,
-                "it is not known what visitors get".to_owned(),
-                String::new(),
-            ),
-        },
-    };
-    Verdict {
-        style,
-        sentence: (before, after),
-    }
-}
-
-fn of_container(verb: &str, seen: &Seen, since: String) -> (Style, String, String) {
-    let before = format!("{verb} {}", label(seen));
-    match seen.response.script() {
-        Err(problem) if seen.is_read => (Style::Notable, before, format!("{since}\n{problem}")),
-        _ => (Style::Good, before, since),
-    }
-}
-
-fn deleted(live: &Live) -> String {
-    if live.is_deleted() {
-        ": it is deleted in S3".to_owned()
-    } else {
-        String::new()
-    }
-}
-
-/// Until when visitors get what is stale.
-fn cache_end(until: Option<SystemTime>) -> String {
-    const NOW: &str = "to end that now, re-run the step that published: it invalidates again";
-    let Some(end) = until else {
-        return format!("until its cache ends, of which its headers say nothing; CloudFront's default is 24 hours\n{NOW}");
-    };
-    let at = minute(end).unwrap_or_default();
-    if end < SystemTime::now() {
-        return format!("its cache should have ended at {at} UTC: the distribution's minimum TTL may be longer\n{NOW}");
-    }
-    format!("until {at} UTC at the latest, unless the distribution's minimum TTL is longer\n{NOW}")
-}
-
-/// `build 56 (v1.4.0, 1f2e3d4)`, as far as it is known.
-fn label(seen: &Seen) -> String {
-    let response = &seen.response;
-    let script = response.script().ok();
-    let info = script.and_then(|script| script.build_info.as_ref());
-    let version = response
-        .metadata("tag")
-        .or_else(|| response.metadata("branch"));
-    let commit = response.metadata("commit");
-    let commit = commit
-        .or_else(|| info?.commit.clone())
-        .map(|commit| short(&commit));
-    match (
-        response.metadata("build-number"),
-        join_known([version, commit]),
-    ) {
-        (Some(number), details) if details.is_empty() => format!("build {number}"),
-        (Some(number), details) => format!("build {number} ({details})"),
-        (None, details) if details.is_empty() => "a file of unknown build".to_owned(),
-        (None, details) => format!("an unnumbered build ({details})"),
-    }
-}
-
-/// `2026-11-24 05:00 UTC (3 h ago)`.
-fn since(time: SystemTime) -> String {
-    let minute = minute(time).unwrap_or_default();
-    // A clock may be off.
-    let ago = SystemTime::now().duration_since(time).unwrap_or_default();
-    format!("{minute} UTC ({} ago)", period(ago))
-}
-
-/// `2026-11-24 05:00`.
-fn minute(time: SystemTime) -> Option<String> {
-    let date = DateTime::from(time).fmt(Format::DateTime).ok()?;
-    Some(date.get(..16)?.replace('T', " "))
 }

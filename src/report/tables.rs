@@ -468,13 +468,8 @@ mod tests {
         for (containers, listed) in [(1, 40), (4, 10), (3_000, 4)] {
             let more = 4_000 - listed;
             let script = script::read(&new).unwrap();
-            let container = Container {
-                name: ContainerName::parse("mojito").unwrap(),
-                objects: [].into(),
-                warnings: Vec::new(),
-                script: None,
-            };
-            let (_, rows) = experiments(&container, &script, containers);
+            let name = ContainerName::parse("mojito").unwrap();
+            let (_, rows) = experiments(&name, &script, containers);
             assert_eq!(rows.len(), listed + 1);
             assert_eq!(rows[listed].text, format!("({more} more)"));
             let changes = changes_between(&old, &new);
