@@ -86,7 +86,9 @@ pub(crate) async fn list(
         let request = request.customize().interceptor(attempts.clone());
         let page = attempts.send(deadline, request.send()).await?;
         versions.list.extend(versions_of(key, &page));
-        let is_of_key = page.next_key_marker().is_some_and(|it| is_key(key, it));
+        let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
+        let next_key = page.next_key_marker();
+        let is_of_key = next_key.is_some_and(|it| is_key(key, it, is_encoded));
         let id = page.next_version_id_marker().filter(|it| !it.is_empty());
         versions.has_more = page.is_truncated() == Some(true) && is_of_key && id.is_some();
         if !versions.has_more || versions.list.len() >= max {
@@ -98,8 +100,10 @@ pub(crate) async fn list(
 
 /// The versions and delete markers of a key on a page, newest first. The SDK has them in two lists, each in S3's order.
 fn versions_of(key: &ObjectKey, page: &ListObjectVersionsOutput) -> Vec<Version> {
+    // A store may ignore that they are to be encoded.
+    let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
     let versions = page.versions().iter();
-    let versions = versions.filter(|it| it.key().is_some_and(|it| is_key(key, it)));
+    let versions = versions.filter(|it| it.key().is_some_and(|it| is_key(key, it, is_encoded)));
     let mut versions = versions
         .filter_map(|it| {
             Some(Version {
@@ -112,7 +116,7 @@ fn versions_of(key: &ObjectKey, page: &ListObjectVersionsOutput) -> Vec<Version>
         })
         .peekable();
     let markers = page.delete_markers().iter();
-    let markers = markers.filter(|it| it.key().is_some_and(|it| is_key(key, it)));
+    let markers = markers.filter(|it| it.key().is_some_and(|it| is_key(key, it, is_encoded)));
     let markers = markers.filter_map(|it| {
         Some(Version {
             id: it.version_id()?.to_owned(),
@@ -135,9 +139,12 @@ fn versions_of(key: &ObjectKey, page: &ListObjectVersionsOutput) -> Vec<Version>
     merged
 }
 
-/// Whether a URL-encoded key is this one.
-fn is_key(key: &ObjectKey, encoded: &str) -> bool {
-    let encoded = encoded.replace('+', " ");
+/// Whether a key, perhaps URL-encoded, is this one.
+fn is_key(key: &ObjectKey, other: &str, is_encoded: bool) -> bool {
+    if !is_encoded {
+        return key.as_str() == other;
+    }
+    let encoded = other.replace('+', " ");
     percent_decode_str(&encoded).eq(key.as_str().bytes())
 }
 
@@ -257,5 +264,53 @@ pub(crate) fn stored_of_get(get: &GetObjectOutput) -> Stored {
         content_disposition: text(get.content_disposition()),
         content_language: text(get.content_language()),
         metadata: get.metadata().cloned().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion};
+
+    use super::*;
+    use crate::settings::names::Prefix;
+
+    fn version(key: &str, id: &str, second: i64, is_latest: bool) -> ObjectVersion {
+        let version = ObjectVersion::builder().key(key).version_id(id);
+        let version = version.last_modified(DateTime::from_secs(second));
+        version.is_latest(is_latest).e_tag("\"1\"").build()
+    }
+
+    fn marker(key: &str, id: &str, second: i64, is_latest: bool) -> DeleteMarkerEntry {
+        let marker = DeleteMarkerEntry::builder().key(key).version_id(id);
+        let marker = marker.last_modified(DateTime::from_secs(second));
+        marker.is_latest(is_latest).build()
+    }
+
+    #[test]
+    fn versions_and_delete_markers_of_one_key_are_in_the_order_of_their_time() {
+        let key = ObjectKey::new(&Prefix::literal("js"), "mojito+a b.js");
+        let encoded = "js/mojito%2Ba+b.js";
+        let page = ListObjectVersionsOutput::builder()
+            .encoding_type(EncodingType::Url)
+            .versions(version(encoded, "d", 40, false))
+            .versions(version(encoded, "b", 20, false))
+            .versions(version(encoded, "a", 10, false))
+            .versions(version("js/mojito%2Ba+b.json", "x", 90, true))
+            // In the same second as the version that it hides.
+            .delete_markers(marker(encoded, "e", 40, true))
+            .delete_markers(marker(encoded, "c", 30, false))
+            .delete_markers(marker("js/mojito%2Ba+b.js.map", "y", 90, true))
+            .build();
+        let versions = versions_of(&key, &page);
+        let ids: Vec<&str> = versions.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["e", "d", "c", "b", "a"]);
+        assert!(versions[0].is_live && versions[0].is_delete_marker);
+    }
+
+    #[test]
+    fn a_key_that_is_not_encoded_is_taken_as_it_is() {
+        let key = ObjectKey::new(&Prefix::literal("js"), "a+b.js");
+        assert!(is_key(&key, "js/a+b.js", false) && is_key(&key, "js/a%2Bb.js", true));
+        assert!(!is_key(&key, "js/a%2Bb.js", false) && !is_key(&key, "js/a+b.js", true));
     }
 }
