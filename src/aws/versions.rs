@@ -14,10 +14,12 @@ use percent_encoding::percent_decode_str;
 use tokio::time::{timeout_at, Instant};
 
 use super::attempts::Attempts;
+use super::config::ATTEMPT_TIMEOUT;
 use super::error::{describe_response, AwsError};
 use super::error_kind::AwsErrorKind;
 use super::unconfirmed::Unconfirmed;
 use crate::common::causes::causes;
+use crate::container::object::content_etag;
 use crate::container::restored::Stored;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
@@ -161,8 +163,11 @@ pub(crate) async fn head(
     deadline: Instant,
 ) -> Result<HeadObjectOutput, AwsError> {
     let bucket = &settings.target.bucket;
-    let confirm =
-        |response: &HttpResponse, output: &HeadObjectOutput| confirm(response, output.e_tag());
+    let requested = id.to_owned();
+    let confirm = move |response: &HttpResponse, output: &HeadObjectOutput| {
+        let version = (Some(requested.as_str()), output.version_id());
+        confirm(response, output.e_tag(), version)
+    };
     let attempts = Attempts::read(GET_VERSION, s3_uri(bucket, key), confirm);
     let request = client.head_object().bucket(bucket.as_str());
     let request = request.key(key.as_str()).version_id(id).customize();
@@ -207,8 +212,11 @@ async fn read(
     let mut reads = 0;
     loop {
         reads += 1;
-        let confirm =
-            |response: &HttpResponse, output: &GetObjectOutput| confirm(response, output.e_tag());
+        let requested = id.map(str::to_owned);
+        let confirm = move |response: &HttpResponse, output: &GetObjectOutput| {
+            let version = (requested.as_deref(), output.version_id());
+            confirm(response, output.e_tag(), version)
+        };
         let attempts = Attempts::read(action, s3_uri(bucket, key), confirm);
         let request = client.get_object().bucket(bucket.as_str());
         let request = request
@@ -218,8 +226,15 @@ async fn read(
         let request = request.interceptor(attempts.clone()).send();
         let mut output = attempts.send(deadline, request).await?;
         let body = std::mem::take(&mut output.body);
-        let problem = match timeout_at(deadline, body.collect()).await {
-            Ok(Ok(content)) => return Ok((output, content.into_bytes())),
+        let end = deadline.min(Instant::now() + ATTEMPT_TIMEOUT);
+        let problem = match timeout_at(end, body.collect()).await {
+            Ok(Ok(content)) => {
+                let content = content.into_bytes();
+                if is_whole(&output, &content) {
+                    return Ok((output, content));
+                }
+                "the content is not the one of its `ETag`".to_owned()
+            }
             Ok(Err(error)) => format!("the response broke off: {}", causes(&error)),
             Err(_) => "the response did not end in time".to_owned(),
         };
@@ -232,9 +247,32 @@ async fn read(
     }
 }
 
-/// A success of S3 has the object's `ETag`.
-fn confirm(response: &HttpResponse, etag: Option<&str>) -> Result<(), Unconfirmed> {
-    if etag.is_some_and(|etag| !etag.is_empty()) {
+/// Whether the content is the one of an `ETag` that is its MD5, as far as it is one: not of parts, nor of an encryption by a
+/// key of the customer.
+fn is_whole(output: &GetObjectOutput, content: &Bytes) -> bool {
+    use aws_sdk_s3::types::ServerSideEncryption;
+    let encryption = output.server_side_encryption();
+    let is_md5 = encryption.is_none_or(|it| *it == ServerSideEncryption::Aes256)
+        && output.sse_customer_algorithm().is_none();
+    let etag = output.e_tag().unwrap_or_default().trim_matches('"');
+    let has_form = etag.len() == 32 && etag.bytes().all(|it| it.is_ascii_hexdigit());
+    !(is_md5 && has_form)
+        || content_etag(content)
+            .trim_matches('"')
+            .eq_ignore_ascii_case(etag)
+}
+
+/// A success of S3 has the object's `ETag`, and the version that was requested, unless that is from before versioning.
+fn confirm(
+    response: &HttpResponse,
+    etag: Option<&str>,
+    (requested, version): (Option<&str>, Option<&str>),
+) -> Result<(), Unconfirmed> {
+    let is_version = requested.is_none_or(|id| match version {
+        Some(version) => version == id,
+        None => id == NULL_VERSION,
+    });
+    if is_version && etag.is_some_and(|etag| !etag.is_empty()) {
         return Ok(());
     }
     let body = response.body().bytes().unwrap_or_default();

@@ -100,9 +100,7 @@ impl Object {
 
     /// The `ETag` of a store that derives it from the content: the MD5 of the body, in quotes.
     pub(crate) fn content_etag(&self) -> String {
-        let md5 = Md5::digest(&self.body);
-        let digits = md5.iter().map(|byte| format!("{byte:02x}"));
-        format!("\"{}\"", digits.collect::<String>())
+        content_etag(&self.body)
     }
 
     /// The same script in other bytes for a round of `ONLY_NEWER`, by the comment in its gzip header.
@@ -121,6 +119,13 @@ impl Object {
     pub(crate) fn compressed_size(&self) -> ByteSize {
         ByteSize(self.body.len() as u64)
     }
+}
+
+/// The MD5 of a body in quotes, as S3 derives the `ETag` of most objects.
+pub(crate) fn content_etag(body: &[u8]) -> String {
+    let md5 = Md5::digest(body);
+    let digits = md5.iter().map(|byte| format!("{byte:02x}"));
+    format!("\"{}\"", digits.collect::<String>())
 }
 
 /// The SHA-256 of a body as S3 writes it.
