@@ -316,6 +316,32 @@ mod tests {
     }
 
     #[test]
+    fn a_rollback_lists_and_reads_exactly_its_keys_in_statements_of_their_own() {
+        let mut permissions = permissions(iter::once("mojito.js".to_owned()));
+        let publish = permissions.policy()["Statement"].clone();
+        permissions.rollback = true;
+        let policy = permissions.policy();
+        let statements = policy["Statement"].as_array().unwrap();
+        assert_eq!(json!(statements[..2]), publish);
+        assert_eq!(
+            json!(statements[2..]),
+            json!([
+                {"Sid": "ListVersions", "Effect": "Allow", "Action": ["s3:ListBucketVersions"], "Resource": ["arn:aws:s3:::acme"],
+                 "Condition": {"StringEquals": {"s3:prefix": ["js/mojito.js"]}}},
+                {"Sid": "ReadVersions", "Effect": "Allow", "Action": ["s3:GetObjectVersion", "s3:GetObject"],
+                 "Resource": ["arn:aws:s3:::acme/js/mojito.js"]},
+            ])
+        );
+        let names = (0..100).map(|number| format!("container-{number}.js"));
+        let mut many = super::tests::permissions(names);
+        many.rollback = true;
+        let session = many.session_policy();
+        assert!(session.len() <= MAX_SESSION_POLICY);
+        let folder = r#""Condition":{"StringLike":{"s3:prefix":["js/*"]}}"#;
+        assert!(session.contains(folder), "{session}");
+    }
+
+    #[test]
     fn a_session_of_many_containers_is_limited_to_their_folder() {
         let names = (0..100).map(|number| format!("container-{number}.js"));
         let policy = permissions(names).session_policy();

@@ -14,10 +14,12 @@ use percent_encoding::percent_decode_str;
 use tokio::time::{timeout_at, Instant};
 
 use super::attempts::Attempts;
+use super::config::ATTEMPT_TIMEOUT;
 use super::error::{describe_response, AwsError};
 use super::error_kind::AwsErrorKind;
 use super::unconfirmed::Unconfirmed;
 use crate::common::causes::causes;
+use crate::container::object::content_etag;
 use crate::container::restored::Stored;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
@@ -88,7 +90,9 @@ pub(crate) async fn list(
         let request = request.customize().interceptor(attempts.clone());
         let page = attempts.send(deadline, request.send()).await?;
         versions.list.extend(versions_of(key, &page));
-        let is_of_key = page.next_key_marker().is_some_and(|it| is_key(key, it));
+        let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
+        let next_key = page.next_key_marker();
+        let is_of_key = next_key.is_some_and(|it| is_key(key, it, is_encoded));
         let id = page.next_version_id_marker().filter(|it| !it.is_empty());
         versions.has_more = page.is_truncated() == Some(true) && is_of_key && id.is_some();
         if !versions.has_more || versions.list.len() >= max {
@@ -100,8 +104,10 @@ pub(crate) async fn list(
 
 /// The versions and delete markers of a key on a page, newest first. The SDK has them in two lists, each in S3's order.
 fn versions_of(key: &ObjectKey, page: &ListObjectVersionsOutput) -> Vec<Version> {
+    // A store may ignore that they are to be encoded.
+    let is_encoded = page.encoding_type() == Some(&EncodingType::Url);
     let versions = page.versions().iter();
-    let versions = versions.filter(|it| it.key().is_some_and(|it| is_key(key, it)));
+    let versions = versions.filter(|it| it.key().is_some_and(|it| is_key(key, it, is_encoded)));
     let mut versions = versions
         .filter_map(|it| {
             Some(Version {
@@ -115,7 +121,7 @@ fn versions_of(key: &ObjectKey, page: &ListObjectVersionsOutput) -> Vec<Version>
         })
         .peekable();
     let markers = page.delete_markers().iter();
-    let markers = markers.filter(|it| it.key().is_some_and(|it| is_key(key, it)));
+    let markers = markers.filter(|it| it.key().is_some_and(|it| is_key(key, it, is_encoded)));
     let markers = markers.filter_map(|it| {
         Some(Version {
             id: it.version_id()?.to_owned(),
@@ -139,9 +145,12 @@ fn versions_of(key: &ObjectKey, page: &ListObjectVersionsOutput) -> Vec<Version>
     merged
 }
 
-/// Whether a URL-encoded key is this one.
-fn is_key(key: &ObjectKey, encoded: &str) -> bool {
-    let encoded = encoded.replace('+', " ");
+/// Whether a key, perhaps URL-encoded, is this one.
+fn is_key(key: &ObjectKey, other: &str, is_encoded: bool) -> bool {
+    if !is_encoded {
+        return key.as_str() == other;
+    }
+    let encoded = other.replace('+', " ");
     percent_decode_str(&encoded).eq(key.as_str().bytes())
 }
 
@@ -158,8 +167,11 @@ pub(crate) async fn head(
     deadline: Instant,
 ) -> Result<HeadObjectOutput, AwsError> {
     let bucket = &settings.target.bucket;
-    let confirm =
-        |response: &HttpResponse, output: &HeadObjectOutput| confirm(response, output.e_tag());
+    let requested = id.to_owned();
+    let confirm = move |response: &HttpResponse, output: &HeadObjectOutput| {
+        let version = (Some(requested.as_str()), output.version_id());
+        confirm(response, output.e_tag(), version)
+    };
     let attempts = Attempts::read(GET_VERSION, s3_uri(bucket, key), confirm);
     let request = client.head_object().bucket(bucket.as_str());
     let request = request.key(key.as_str()).version_id(id).customize();
@@ -204,8 +216,11 @@ async fn read(
     let mut reads = 0;
     loop {
         reads += 1;
-        let confirm =
-            |response: &HttpResponse, output: &GetObjectOutput| confirm(response, output.e_tag());
+        let requested = id.map(str::to_owned);
+        let confirm = move |response: &HttpResponse, output: &GetObjectOutput| {
+            let version = (requested.as_deref(), output.version_id());
+            confirm(response, output.e_tag(), version)
+        };
         let attempts = Attempts::read(action, s3_uri(bucket, key), confirm);
         let request = client.get_object().bucket(bucket.as_str());
         let request = request
@@ -215,8 +230,15 @@ async fn read(
         let request = request.interceptor(attempts.clone()).send();
         let mut output = attempts.send(deadline, request).await?;
         let body = std::mem::take(&mut output.body);
-        let problem = match timeout_at(deadline, body.collect()).await {
-            Ok(Ok(content)) => return Ok((output, content.into_bytes())),
+        let end = deadline.min(Instant::now() + ATTEMPT_TIMEOUT);
+        let problem = match timeout_at(end, body.collect()).await {
+            Ok(Ok(content)) => {
+                let content = content.into_bytes();
+                if is_whole(&output, &content) {
+                    return Ok((output, content));
+                }
+                "the content is not the one of its `ETag`".to_owned()
+            }
             Ok(Err(error)) => format!("the response broke off: {}", causes(&error)),
             Err(_) => "the response did not end in time".to_owned(),
         };
@@ -229,9 +251,32 @@ async fn read(
     }
 }
 
-/// A success of S3 has the object's `ETag`.
-fn confirm(response: &HttpResponse, etag: Option<&str>) -> Result<(), Unconfirmed> {
-    if etag.is_some_and(|etag| !etag.is_empty()) {
+/// Whether the content is the one of an `ETag` that is its MD5, as far as it is one: not of parts, nor of an encryption by a
+/// key of the customer.
+fn is_whole(output: &GetObjectOutput, content: &Bytes) -> bool {
+    use aws_sdk_s3::types::ServerSideEncryption;
+    let encryption = output.server_side_encryption();
+    let is_md5 = encryption.is_none_or(|it| *it == ServerSideEncryption::Aes256)
+        && output.sse_customer_algorithm().is_none();
+    let etag = output.e_tag().unwrap_or_default().trim_matches('"');
+    let has_form = etag.len() == 32 && etag.bytes().all(|it| it.is_ascii_hexdigit());
+    !(is_md5 && has_form)
+        || content_etag(content)
+            .trim_matches('"')
+            .eq_ignore_ascii_case(etag)
+}
+
+/// A success of S3 has the object's `ETag`, and the version that was requested, unless that is from before versioning.
+fn confirm(
+    response: &HttpResponse,
+    etag: Option<&str>,
+    (requested, version): (Option<&str>, Option<&str>),
+) -> Result<(), Unconfirmed> {
+    let is_version = requested.is_none_or(|id| match version {
+        Some(version) => version == id,
+        None => id == NULL_VERSION,
+    });
+    if is_version && etag.is_some_and(|etag| !etag.is_empty()) {
         return Ok(());
     }
     let body = response.body().bytes().unwrap_or_default();
@@ -261,5 +306,53 @@ pub(crate) fn stored_of_get(get: &GetObjectOutput) -> Stored {
         content_disposition: text(get.content_disposition()),
         content_language: text(get.content_language()),
         metadata: get.metadata().cloned().unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::types::{DeleteMarkerEntry, ObjectVersion};
+
+    use super::*;
+    use crate::settings::names::Prefix;
+
+    fn version(key: &str, id: &str, second: i64, is_latest: bool) -> ObjectVersion {
+        let version = ObjectVersion::builder().key(key).version_id(id);
+        let version = version.last_modified(DateTime::from_secs(second));
+        version.is_latest(is_latest).e_tag("\"1\"").build()
+    }
+
+    fn marker(key: &str, id: &str, second: i64, is_latest: bool) -> DeleteMarkerEntry {
+        let marker = DeleteMarkerEntry::builder().key(key).version_id(id);
+        let marker = marker.last_modified(DateTime::from_secs(second));
+        marker.is_latest(is_latest).build()
+    }
+
+    #[test]
+    fn versions_and_delete_markers_of_one_key_are_in_the_order_of_their_time() {
+        let key = ObjectKey::new(&Prefix::literal("js"), "mojito+a b.js");
+        let encoded = "js/mojito%2Ba+b.js";
+        let page = ListObjectVersionsOutput::builder()
+            .encoding_type(EncodingType::Url)
+            .versions(version(encoded, "d", 40, false))
+            .versions(version(encoded, "b", 20, false))
+            .versions(version(encoded, "a", 10, false))
+            .versions(version("js/mojito%2Ba+b.json", "x", 90, true))
+            // In the same second as the version that it hides.
+            .delete_markers(marker(encoded, "e", 40, true))
+            .delete_markers(marker(encoded, "c", 30, false))
+            .delete_markers(marker("js/mojito%2Ba+b.js.map", "y", 90, true))
+            .build();
+        let versions = versions_of(&key, &page);
+        let ids: Vec<&str> = versions.iter().map(|it| it.id.as_str()).collect();
+        assert_eq!(ids, ["e", "d", "c", "b", "a"]);
+        assert!(versions[0].is_live && versions[0].is_delete_marker);
+    }
+
+    #[test]
+    fn a_key_that_is_not_encoded_is_taken_as_it_is() {
+        let key = ObjectKey::new(&Prefix::literal("js"), "a+b.js");
+        assert!(is_key(&key, "js/a+b.js", false) && is_key(&key, "js/a%2Bb.js", true));
+        assert!(!is_key(&key, "js/a%2Bb.js", false) && !is_key(&key, "js/a+b.js", true));
     }
 }

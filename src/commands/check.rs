@@ -14,6 +14,7 @@ use super::error::Error;
 use super::leftovers::Leftovers;
 use super::loaded;
 use super::probe::{probes, Probe};
+use super::rollback_check;
 use super::signals::Signals;
 use crate::aws::config::{self, OPERATION_TIMEOUT};
 use crate::aws::credentials::ConnectError;
@@ -98,7 +99,15 @@ async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Res
     let abort = Box::pin(timeout(OPERATION_TIMEOUT, leftovers.abort(&aws, &settings)));
     let _ = select(stopped, abort).await;
     leftovers.report(&settings, console);
-    Ok(report(&settings, &probes, &accesses, console))
+    let may_roll_back =
+        settings.rollback.is_none() || rollback_check::try_all(&aws, &settings, console).await;
+    Ok(match report(&settings, &probes, &accesses, console) {
+        Exit::Published if !may_roll_back => {
+            console.failure("permissions for a rollback are missing, or could not be checked");
+            Exit::NotPublished
+        }
+        exit => exit,
+    })
 }
 
 async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<Aws, Error> {

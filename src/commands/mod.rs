@@ -10,5 +10,6 @@ pub(crate) mod policy;
 pub(crate) mod probe;
 pub(crate) mod publish;
 pub(crate) mod rollback;
+mod rollback_check;
 pub(crate) mod signals;
 pub(crate) mod status;

@@ -100,7 +100,7 @@ impl Object {
 
     /// The `ETag` of a store that derives it from the content: the MD5 of the body, in quotes.
     pub(crate) fn content_etag(&self) -> String {
-        md5(&self.body)
+        content_etag(&self.body)
     }
 
     /// The same script in other bytes for a round of `ONLY_NEWER`, by the comment in its gzip header.
@@ -121,10 +121,10 @@ impl Object {
     }
 }
 
-/// The `ETag` that S3 derives from a body, unless it encrypts it with a customer managed key.
-pub(super) fn md5(body: &[u8]) -> String {
-    let digits = Md5::digest(body);
-    let digits = digits.iter().map(|byte| format!("{byte:02x}"));
+/// The MD5 of a body in quotes, as S3 derives the `ETag` of most objects.
+pub(crate) fn content_etag(body: &[u8]) -> String {
+    let md5 = Md5::digest(body);
+    let digits = md5.iter().map(|byte| format!("{byte:02x}"));
     format!("\"{}\"", digits.collect::<String>())
 }
 

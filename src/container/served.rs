@@ -10,7 +10,7 @@ use aws_smithy_types::DateTime;
 use bytes::Bytes;
 
 use super::gzip;
-use super::object::{md5, Object};
+use super::object::{content_etag, Object};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::join_known;
 use crate::common::printable::sanitize;
@@ -176,7 +176,7 @@ impl ServedContainer {
 
     /// Whether this is what S3 stores with this `ETag`. `None` if that cannot be told by it.
     pub(crate) fn has_etag(&self, etag: &str) -> Option<bool> {
-        if self.header("etag") == Some(etag) || md5(&self.body) == etag {
+        if self.header("etag") == Some(etag) || content_etag(&self.body) == etag {
             return Some(true);
         }
         (self.header("etag").is_some() && !self.is_transformed()).then_some(false)

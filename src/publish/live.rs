@@ -38,6 +38,9 @@ const TIMEOUT: Duration = Duration::from_mins(5);
 /// How many versions of a container are shown, the newest.
 pub(crate) const MAX_VERSIONS: usize = 10;
 
+/// How many versions are counted at least, which S3 returns at once.
+const MAX_COUNTED: usize = 100;
+
 /// The versions of more containers are not listed.
 pub(crate) const MAX_LISTED: usize = 10;
 
@@ -296,7 +299,7 @@ impl<'a> Reader<'a> {
             )));
         }
         let deadline = Instant::now() + SOURCE_TIMEOUT;
-        let listed = versions::list(&aws.s3, self.settings, key, MAX_VERSIONS + 1, deadline).await;
+        let listed = versions::list(&aws.s3, self.settings, key, MAX_COUNTED, deadline).await;
         listed.map_err(|error| self.noted(error))
     }
 

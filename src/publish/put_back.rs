@@ -5,6 +5,7 @@ use tokio::time::{sleep, Instant};
 use super::only_newer::{is_lost_race, CONFLICT_DELAY};
 use super::publisher::Publisher;
 use crate::aws::error::AwsError;
+use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::s3::{self, Precondition};
 use crate::aws::versions::stored_of_head;
 use crate::container::object::Object;
@@ -48,6 +49,17 @@ pub(super) async fn put(
     };
     if outcome_unknown || !is_lost_race(&error) {
         return Err(error);
+    }
+    if restored.live_etag.is_none() && restored.replaces.is_none() && error.status == Some(412) {
+        // It was responded to as if it were not there, as S3 does without the permission.
+        return Err(AwsError {
+            kind: AwsErrorKind::AccessDenied,
+            ..AwsError::unexpected(
+                "s3:GetObject",
+                error.resource,
+                "the object exists, but may not be read, so what would be replaced is not known",
+            )
+        });
     }
     let live = s3::head_object(client, settings, &object.key, deadline).await;
     let live = live.ok().map(|live| stored_of_head(&live));

@@ -329,10 +329,17 @@ impl<'a> Choosing<'a> {
         let others = self.look(&key, &list, 1..LOOKED_AT_ONCE, &mut looked);
         let (live_read, others) = join(read_live, others).await;
         others?;
-        // The live one may be whatever broke the site, such as something that is too large.
         let live_read = match live_read {
-            Err(error) if error.kind == AwsErrorKind::AccessDenied => return Err(error.into()),
-            live_read => live_read.ok().flatten(),
+            Ok(live_read) => live_read,
+            // It may be whatever broke the site, such as something that is too large. Whether it was put back is in its metadata.
+            Err(error) => {
+                let denied = error.kind == AwsErrorKind::AccessDenied;
+                let looking = self.look(&key, &list, [0], &mut looked);
+                if denied || looking.await.is_err() {
+                    return Err(error.into());
+                }
+                None
+            }
         };
         if let Some(live_read) = &live_read {
             looked.insert(0, live_read.stored.clone());
@@ -344,7 +351,10 @@ impl<'a> Choosing<'a> {
                     .await?;
                 (at, Reason::Named, None)
             }
-            None => self.previous(&key, &list, live_read.as_ref()).await?,
+            None => {
+                let live = (looked.get(&0), live_read.as_ref());
+                self.previous(&key, &list, live).await?
+            }
         };
         let chosen = match (chosen, at, live_read.as_ref()) {
             (Some(chosen), ..) => chosen,
@@ -437,9 +447,9 @@ impl<'a> Choosing<'a> {
         &self,
         key: &ObjectKey,
         list: &[Version],
-        live: Option<&Read>,
+        (live_stored, live): (Option<&Stored>, Option<&Read>),
     ) -> Result<(usize, Reason, Option<Read>), NoVersion> {
-        let (start, reason) = match live.map(|live| &live.stored) {
+        let (start, reason) = match live_stored {
             None if list[0].is_delete_marker => (1, Reason::BeforeDeletion),
             Some(live) if live.is_restored_by(&self.settings.build) => {
                 return Ok((0, Reason::SameRun, None));
@@ -457,7 +467,7 @@ impl<'a> Choosing<'a> {
         let earlier = earlier.filter(|(_, it)| !it.is_delete_marker);
         let mut earlier = earlier.peekable();
         if earlier.peek().is_none() {
-            return Err(match live.and_then(|live| live.stored.restored_from()) {
+            return Err(match live_stored.and_then(Stored::restored_from) {
                 Some(from) => NoVersion::NothingBeforeRestored(from.to_owned()),
                 None if list[0].id == NULL_VERSION => NoVersion::NotVersioned,
                 None => NoVersion::OnlyVersion,

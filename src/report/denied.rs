@@ -14,7 +14,7 @@ pub(crate) fn remedy(error: &AwsError, plan: &Plan, state: &RunState) -> String 
     }
     let flag = plan.settings.environment.flag();
     let mut lines = match error.action {
-        "s3:GetObject" => vec![needed_by("ONLY_NEWER", error)],
+        "s3:GetObject" if plan.settings.rollback.is_none() => vec![needed_by("ONLY_NEWER", error)],
         "cloudfront:GetInvalidation" => vec![needed_by("WAIT", error)],
         _ => questions(error, plan, state),
     };

@@ -51,6 +51,7 @@ mod commands {
     mod check;
     mod help;
     mod policy;
+    mod rollback;
     mod signals;
     mod status;
 }

@@ -25,7 +25,7 @@ import threading
 import time
 import uuid
 from http import HTTPStatus
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import urlopen
 
 import boto3
@@ -57,7 +57,7 @@ LOOKS_IN_PROGRESS = 1
 PATIENCE_SECONDS = 120
 
 iam = get_backend("iam")[ACCOUNT]["aws"]
-s3 = get_backend("s3")[ACCOUNT]["aws"]
+s3 = s3_backend = get_backend("s3")[ACCOUNT]["aws"]
 cloudfront = get_backend("cloudfront")[ACCOUNT]["aws"]
 sts = get_backend("sts")[ACCOUNT]["aws"]
 settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
@@ -86,6 +86,30 @@ def with_the_body_that_was_sent(request):
 
 access_control.IAMRequestBase._create_aws_request = with_the_body_that_was_sent
 
+# moto takes HEAD of a version for HEAD of the object.
+ACTION_MAP["KEY"]["HEAD"]["versionId"] = "GetObjectVersion"
+
+statement_permits = access_control.IAMPolicyStatement.is_action_permitted
+requested = threading.local()
+
+
+def on_its_conditions(statement, action, resource="*", principal=None, values=None):
+    """moto knows no condition of S3, and takes one that does not hold for a denial. At AWS, such a statement is of no effect."""
+    condition = statement._statement.get("Condition", {})
+    if any(name.startswith("s3:") for names in condition.values() for name in names):
+        prefix = getattr(requested, "prefix", None)
+        for operator, names in condition.items():
+            for name, wanted in names.items():
+                assert name == "s3:prefix" and operator in ("StringEquals", "StringLike"), (operator, name)
+                patterns = [re.escape(it) if operator == "StringEquals" else re.escape(it).replace("\\*", ".*") for it in wanted]
+                if prefix is None or not any(re.fullmatch(pattern, prefix) for pattern in patterns):
+                    return access_control.PermissionResult.NEUTRAL
+        statement = access_control.IAMPolicyStatement({name: it for name, it in statement._statement.items() if name != "Condition"})
+    return statement_permits(statement, action, resource, principal, values)
+
+
+access_control.IAMPolicyStatement.is_action_permitted = on_its_conditions
+
 check_action_permitted = access_control.IAMRequestBase.check_action_permitted
 
 
@@ -95,6 +119,15 @@ def within_the_session_policy(request, resource):
         # At AWS, whoever created a multipart upload may abort it without any permission.
         return
     deny_by_bucket_policy(request, resource)
+    requested.prefix = parse_qs(urlsplit(request._path).query).get("prefix", [None])[0]
+    permit(request, resource)
+    if request._action == "s3:PutObject" and request._headers.get("If-Match", '"none"') != '"none"':
+        # A write on the condition that an object has not changed reads its ETag, which moto does not mind.
+        request._action = "s3:GetObject"
+        permit(request, resource)
+
+
+def permit(request, resource):
     check_action_permitted(request, resource)
     for role in sts.assumed_roles:
         if role.access_key_id == request._access_key._access_key_id and role.policy:
@@ -177,8 +210,6 @@ def if_the_role_trusts_the_token(response):
 
 TokenResponse.assume_role_with_web_identity = if_the_role_trusts_the_token
 
-# moto lets whoever may read an object look at its earlier versions.
-ACTION_MAP["KEY"]["HEAD"]["versionId"] = "GetObjectVersion"
 
 
 def list_object_versions(backend, bucket_name, delimiter=None, key_marker=None, max_keys=1000, prefix="", version_id_marker=None):
@@ -368,6 +399,7 @@ class World:
         # What a store that is not AWS's does otherwise: it ignores the conditions of a write, drops these headers of an object,
         # or answers without these headers.
         self.ignores_conditions = False
+        self.is_suspended = False
         self.drops_headers = []
         self.omits_headers = []
         # Statements of the bucket's policy that deny an action on all but some resources.
@@ -449,6 +481,8 @@ class World:
             # S3 checks an upload's condition and stores it in one; moto lets another upload in between.
             with self.uploads:
                 parts = application(environ, start)
+                if self.is_suspended:
+                    as_null_version(self.bucket, unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
                 stored = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
                 for header in self.drops_headers if stored else []:
                     stored.metadata.pop(header, None)
@@ -483,7 +517,8 @@ class World:
         hit = cached is not None and (seen is None or seen == seen_then)
         if not hit:
             key = s3.buckets[self.bucket].keys.get(unquote(path.lstrip("/")))
-            if key is None or isinstance(key, FakeDeleteMarker):
+            # A delete marker has no value.
+            if not hasattr(key, "value"):
                 return answer(start_response, 403, {"Content-Type": "application/xml"}, "<Error><Code>AccessDenied</Code></Error>")
             # moto keeps the hash that signed the content among the headers.
             metadata = {name.title(): value for name, value in key.metadata.items() if name != "x-amz-content-sha256"}
@@ -496,6 +531,14 @@ class World:
         if hit:
             headers["Age"] = str(int(time.monotonic() - at))
         return answer(start_response, 200, headers, content)
+
+
+def as_null_version(bucket, key):
+    """What is stored while versioning is suspended replaces the version `null`, and keeps all others."""
+    kept = s3.buckets[bucket].keys.getlist(key)
+    if kept and kept[-1].version_id != "null":
+        kept[-1]._version_id = "null"
+        s3.buckets[bucket].keys.setlist(key, [it for it in kept[:-1] if it.version_id != "null"] + kept[-1:])
 
 
 def with_flat_errors(environ, start):
@@ -639,10 +682,6 @@ def put_object(world, key, body, metadata):
     s3.put_object(world.bucket, key, base64.b64decode(body)).set_metadata(metadata)
 
 
-def set_versioning(world, status):
-    s3.put_bucket_versioning(world.bucket, status)
-
-
 def fill_with_versions(world, keys, count):
     """So many versions of each key, one a minute, the last one now."""
     # Not by moto's `put_object`, which takes the longer the more there are.
@@ -657,10 +696,6 @@ def fill_with_versions(world, keys, count):
         s3.buckets[world.bucket].keys.setlist(key, versions)
 
 
-def delete_object(world, key):
-    s3.delete_object(world.bucket, key)
-
-
 def objects(world):
     keys = s3.buckets[world.bucket].keys
     return [
@@ -672,6 +707,25 @@ def objects(world):
             "body": base64.b64encode(key.value).decode(),
         }
         for name, key in sorted(keys.items())
+        if hasattr(key, "value")
+    ]
+
+
+def set_versioning(world, status):
+    # moto forgets all versions at the next upload to a bucket whose versioning is suspended.
+    world.is_suspended = status == "Suspended"
+    s3.put_bucket_versioning(world.bucket, "Enabled" if world.is_suspended else status)
+
+
+def delete_object(world, key):
+    s3.delete_object(world.bucket, key)
+
+
+def versions(world, key):
+    """Oldest first."""
+    return [
+        {"id": made.version_id or "null", "build": made.metadata.get("x-amz-meta-build-number") if hasattr(made, "value") else None}
+        for made in s3.buckets[world.bucket].keys.getlist(key)
     ]
 
 
@@ -844,6 +898,17 @@ def what_is_allowed(session, world, key, distribution):
         "make itself a key": lambda: iam.create_access_key(UserName=world.user),
         "change its own policy": lambda: iam.put_user_policy(UserName=world.user, PolicyName="more", PolicyDocument="{}"),
     }
+    if s3_backend.get_bucket_versioning(world.bucket):
+        version = versions(world, key)[-1]["id"]
+        attempts |= {
+            "list the versions": lambda: s3.list_object_versions(**bucket, Prefix=key),
+            "list the versions of all that begins so": lambda: s3.list_object_versions(**bucket, Prefix=key[:-1]),
+            "list all versions": lambda: s3.list_object_versions(**bucket),
+            "get a version": lambda: s3.get_object(**own, VersionId=version),
+            "get a neighbour's version": lambda: s3.get_object(**bucket, Key=key.replace(".js", "x.js"), VersionId=version),
+            "delete a version": lambda: s3.delete_object(**own, VersionId=version),
+            "suspend versioning": lambda: s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Suspended"}),
+        }
     allowed = []
     for name, attempt in attempts.items():
         try:
@@ -897,8 +962,8 @@ def visit(world, path):
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, make_administrator, make_certificate, add_role, add_identity_provider, set_trust, add_distribution, put_object, set_versioning, fill_with_versions, delete_object, add_fault, set_edge_stale,
-        set_edge_headers, set_store, set_bucket_policy, edge_requests,
+        set_policy, make_administrator, make_certificate, add_role, add_identity_provider, set_trust, add_distribution, put_object, add_fault, set_edge_stale,
+        set_edge_headers, set_store, set_versioning, fill_with_versions, delete_object, versions, set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )
