@@ -18,7 +18,8 @@ use crate::aws::iam_policy::Permissions;
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
 use crate::publish::cdn::Cdn;
-use crate::publish::live::{Live, Reader};
+use crate::publish::live::Live;
+use crate::publish::live_reader::Reader;
 use crate::report::console::Console;
 use crate::report::result_json::ErrorResult;
 use crate::report::status_json::StatusResult;
@@ -107,14 +108,17 @@ async fn look_at_all(
 
 /// Why S3 is not requested. The CDN may still show what visitors get.
 fn not_connected(settings: &Settings, error: &ConnectError, console: &Console) -> String {
-    match (&settings.aws.credentials, error) {
-        (CredentialSource::None, _) => "there are no credentials".to_owned(),
-        (_, ConnectError::NoCredentials(reason, _)) => format!("no usable credentials: {reason}"),
+    let reason = match (&settings.aws.credentials, error) {
+        (CredentialSource::None, _) => "there are no credentials",
+        (_, ConnectError::NoCredentials(reason, _)) => {
+            &format!("there are no usable credentials: {reason}")
+        }
         (_, ConnectError::Aws { .. }) => {
             console.warning(&error.to_string());
-            "the credentials were refused".to_owned()
+            "the credentials were refused"
         }
-    }
+    };
+    format!("S3 was not requested, as {reason}")
 }
 
 fn print(json: bool, exit: Exit, result: &StatusResult, console: &Console) -> Exit {

@@ -46,6 +46,8 @@ pub(crate) struct ServedContainer {
     /// The maximum size of the decompressed body.
     limit: ByteSize,
     script: OnceLock<Result<Script, String>>,
+    /// Set if it is not parsed.
+    left_unparsed: OnceLock<()>,
 }
 
 impl ServedContainer {
@@ -70,6 +72,7 @@ impl ServedContainer {
             body,
             limit,
             script: OnceLock::new(),
+            left_unparsed: OnceLock::new(),
         }
     }
 
@@ -106,14 +109,25 @@ impl ServedContainer {
 
     /// Takes the script from a response that a browser makes the same of.
     pub(crate) fn with_script_of(self, other: &Self) -> Self {
-        let script = other.script.clone();
-        Self { script, ..self }
+        let (script, left_unparsed) = (other.script.clone(), other.left_unparsed.clone());
+        Self {
+            script,
+            left_unparsed,
+            ..self
+        }
     }
 
     /// Leaves it unparsed, as there is no time for it.
     pub(crate) fn leave_unparsed(&self) {
         let problem = "the live file was not checked, as those before it took too long";
-        let _ = self.script.set(Err(problem.to_owned()));
+        if self.script.set(Err(problem.to_owned())).is_ok() {
+            let _ = self.left_unparsed.set(());
+        }
+    }
+
+    /// Whether nothing is known of the script, as there was no time to parse it or only the headers were read.
+    pub(crate) fn is_left_unparsed(&self) -> bool {
+        self.left_unparsed.get().is_some()
     }
 
     fn read(&self) -> Result<Script, String> {

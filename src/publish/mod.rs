@@ -6,6 +6,7 @@ mod custom_store;
 pub(crate) mod event;
 pub(crate) mod invalidate;
 pub(crate) mod live;
+pub(crate) mod live_reader;
 pub(crate) mod one_upload;
 pub(crate) mod only_newer;
 pub(crate) mod outcome;

@@ -274,6 +274,18 @@ fn notes(all: &[Live], failure: Option<&AwsError>) -> Vec<String> {
             }
         }
     }
+    let is_unchecked = |live: &&Live| live.seen().is_some_and(|it| it.response.is_left_unparsed());
+    // Else it is of the headers alone.
+    let unchecked = all
+        .iter()
+        .filter(|live| live.served.is_ok() || live.stored.is_ok());
+    let unchecked = unchecked.filter(is_unchecked).count();
+    if unchecked > 0 {
+        notes.push(format!(
+            "not checked: whether {unchecked} of {} scripts are valid, as those before them took too long",
+            all.len()
+        ));
+    }
     notes.truncate(MAX_LISTED);
     notes
 }
@@ -293,7 +305,7 @@ fn of_s3(error: &ReadError, action: &str, failure: Option<&AwsError>) -> Option<
         (ReadError::TimedOutBefore | ReadError::DeniedBefore, _) => None,
         (ReadError::Denied, _) if action == "s3:GetObject" => Some(format!("S3: {error}")),
         (ReadError::Denied, _) => Some(format!("these credentials lack `{action}`")),
-        (ReadError::NotRequested(reason), _) => Some(format!("S3 was not requested: {reason}")),
+        (ReadError::NotRequested(reason), _) => Some(reason.clone()),
         (ReadError::Fatal(_) | ReadError::Other(_), Some(failure)) => {
             let remedy = failure.remedy();
             Some(format!("S3: {failure}\nwhat to do: {remedy}"))

@@ -120,7 +120,9 @@ fn verdict(live: &Live, is_only: bool) -> Verdict {
 fn of_container(verb: &str, seen: &Seen, since: String) -> (Style, String, String) {
     let before = format!("{verb} {}", label(seen));
     match seen.response.script() {
-        Err(problem) if seen.is_read => (Style::Notable, before, format!("{since}\n{problem}")),
+        Err(problem) if !seen.response.is_left_unparsed() => {
+            (Style::Notable, before, format!("{since}\n{problem}"))
+        }
         _ => (Style::Good, before, since),
     }
 }
@@ -181,4 +183,30 @@ pub(super) fn since(time: SystemTime) -> String {
 pub(super) fn minute(time: SystemTime) -> Option<String> {
     let date = DateTime::from(time).fmt(Format::DateTime).ok()?;
     Some(date.get(..16)?.replace('T', " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_cache_is_as_certain_as_its_headers() {
+        let far = SystemTime::UNIX_EPOCH + Duration::from_mins(4_223_371_679);
+        for (until, expected) in [
+            (
+                None,
+                "until its cache ends, of which its headers say nothing",
+            ),
+            (
+                Some(SystemTime::UNIX_EPOCH),
+                "its cache should have ended at 1970-01-01 00:00 UTC",
+            ),
+            (Some(far), "until 9999-12-31 23:59 UTC at the latest"),
+        ] {
+            let end = cache_end(until);
+            assert!(end.starts_with(expected), "{end}");
+        }
+    }
 }

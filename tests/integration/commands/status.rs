@@ -403,13 +403,13 @@ fn the_public_url_needs_no_credentials() {
         run(case)
             .exits(0)
             .contains("✔ visitors get build 57 (v57, 0000000) of mojito in production\n  since 20")
-            .contains(&format!("S3 was not requested: {reason}"));
+            .contains(&format!("S3 was not requested, as {reason}"));
         assert_eq!(case.requests().len(), 0);
         let (_, status, _) = run_json(case);
         assert_eq!(status["credentials"], Value::Null);
         assert_eq!(status["containers"][0]["stored"], Value::Null);
     };
-    sees(&case, "no usable credentials: ");
+    sees(&case, "there are no usable credentials: ");
     let case = case.env("CI", "true");
     sees(&case, "there are no credentials");
     // What is set and wrong is not passed over.
@@ -463,9 +463,7 @@ fn many_containers_are_one_line_and_a_denial_is_not_repeated() {
     }
     let ended = run(&case).exits(0);
     let ended = ended
-        .contains(
-            "versions: S3 was not requested: not listed, as there are more than 10 containers",
-        )
+        .contains("versions: not listed, as there are more than 10 containers")
         .contains("WARNING: visitors get nothing of site0 in production, but HTTP 403")
         .contains("✔ visitors get build 57 (v57, 0000000) of site1, site2, ")
         .contains("site10 and 29 more in production");
