@@ -20,7 +20,7 @@ use super::error_kind::AwsErrorKind;
 use super::unconfirmed::Unconfirmed;
 use crate::common::causes::causes;
 use crate::container::object::content_etag;
-use crate::container::restored::Stored;
+use crate::container::stored::Stored;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
 

@@ -22,8 +22,8 @@ use crate::aws::versions::{self, stored_of_get, stored_of_head, Version, Version
 use crate::aws::Aws;
 use crate::common::byte_size::ByteSize;
 use crate::container::object::{Container, Object};
-use crate::container::restored::{Restored, Stored};
 use crate::container::served::ServedContainer;
+use crate::container::stored::{Restored, Stored};
 use crate::container::{validate, InvalidFile, MAX_FILE};
 use crate::settings::names::{s3_uri, ContainerName, ObjectKey, Variant};
 use crate::settings::pipeline::Build;

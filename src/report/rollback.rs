@@ -13,7 +13,7 @@ use crate::aws::iam_policy::Permissions;
 use crate::common::layout::{columns, join_known};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
-use crate::container::restored::{Restored, Stored};
+use crate::container::stored::{Restored, Stored};
 use crate::publish::plan::Plan;
 use crate::publish::rollback::{Choice, NoVersion, NotChosen, PrettyLeft, Reason, Shown};
 use crate::settings::names::{s3_uri, Variant};
