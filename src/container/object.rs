@@ -43,7 +43,7 @@ impl Object {
         cache_control: &'a CacheControl,
     ) -> Vec<(&'static str, &'a str)> {
         match &self.restored {
-            Some(restored) => restored.headers().collect(),
+            Some(restored) => restored.stored.headers().collect(),
             None => Self::built_headers(cache_control).into(),
         }
     }

@@ -14,8 +14,8 @@ use crate::common::layout::{columns, join_known};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::container::stored::{Restored, Stored};
+use crate::publish::choice::{Choice, NoVersion, NotChosen, PrettyLeft, Reason, Shown};
 use crate::publish::plan::Plan;
-use crate::publish::rollback::{Choice, NoVersion, NotChosen, PrettyLeft, Reason, Shown};
 use crate::settings::names::{s3_uri, Variant};
 use crate::settings::rollback_to::RollbackTo;
 use crate::settings::Settings;
@@ -275,7 +275,11 @@ pub(crate) fn problem(not_chosen: NotChosen, settings: &Settings) -> NotRolledBa
             ),
             choose,
         ),
-        NoVersion::NoSuchBuild(build, looked, has_more) => {
+        NoVersion::NoSuchBuild {
+            build,
+            looked_at: looked,
+            has_more,
+        } => {
             let more = if has_more {
                 "; there are older ones"
             } else {
