@@ -31,6 +31,10 @@ pub(crate) const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
 
 /// What a run writes and invalidates, and nothing else.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a setting that needs an action"
+)]
 pub(crate) struct Permissions {
     pub(crate) bucket: BucketName,
     pub(crate) prefix: Prefix,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::{join, join3};
 use futures_util::stream::{self, StreamExt};
-use tokio::time::Instant;
+use tokio::time::{timeout, Instant};
 
 use super::choice::{Choice, NoVersion, NotChosen, PrettyLeft, Reason, Shown};
 use super::history::{uri_of_version, History, Read, Source, LOOKED_AT_ONCE};
@@ -36,6 +36,9 @@ const MAX_CONCURRENT: usize = 8;
 
 /// How many versions with the content of the live one are read before one with other content.
 const MAX_READ: usize = 20;
+
+/// How long looking at versions that are only shown may take.
+const SHOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long listing, looking and reading may take for a container.
 const CHOICE_TIMEOUT: Duration = Duration::from_mins(2);
@@ -215,21 +218,21 @@ impl Choosing<'_> {
             None => None,
         };
         let live_at = (!live.is_delete_marker).then_some(0);
+        // They are only shown, unless a build is looked for, which then looks at them again.
         let others = history.look((1..LOOKED_AT_ONCE).filter(|at| Some(*at) != likely));
+        let others = timeout(SHOWN_TIMEOUT, others);
         let (live_read, likely_read, others) = join3(read(live_at), read(likely), others).await;
-        history.remember(others?);
+        history.remember(others.ok().and_then(Result::ok).into_iter().flatten());
         let likely_read = likely_read.transpose().ok().flatten();
         let live_read = match live_read {
             Some(Ok(live_read)) => Some(live_read),
             // It may be whatever broke the site, such as something that is too large. Whether it was put back is in its metadata.
             Some(Err(error)) => {
-                let looking = history.look([0]).await;
-                match looking {
-                    Ok(found) if error.kind != AwsErrorKind::AccessDenied => {
-                        history.remember(found)
-                    }
-                    _ => return Err(error.into()),
-                }
+                let denied = error.kind == AwsErrorKind::AccessDenied;
+                let Some(found) = history.look([0]).await.ok().filter(|_| !denied) else {
+                    return Err(error.into());
+                };
+                history.remember(found);
                 None
             }
             None => None,
@@ -237,12 +240,11 @@ impl Choosing<'_> {
         let known = [(Some(0), &live_read), (likely, &likely_read)];
         let known = known.into_iter();
         history.remember(known.filter_map(|(at, read)| Some((at?, read.as_ref()?.stored.clone()))));
-        let picked = match build {
-            Some(build) => of_build(build, &mut history).await?,
-            None => {
-                let likely = likely.zip(likely_read);
-                self.previous(&history, live_read.as_ref(), likely).await?
-            }
+        let picked = if let Some(build) = build {
+            of_build(build, &mut history).await?
+        } else {
+            let likely = likely.zip(likely_read);
+            self.previous(&history, live_read.as_ref(), likely).await?
         };
         let chosen = match picked.read {
             Some(read) => read,

@@ -211,14 +211,13 @@ pub(super) fn finish_by_hand(plan: &Plan) -> Option<String> {
     }
     let scripts = plan.containers.iter().filter_map(|it| it.minified());
     let restored: Vec<&Restored> = scripts.filter_map(|it| it.restored.as_deref()).collect();
-    let to = match restored[..] {
-        [one] => sanitize(&one.version_id),
-        _ => {
-            let mut builds = restored.iter().map(|it| it.stored.build_number());
-            let first = builds.next()??;
-            let is_same = builds.all(|it| it == Some(first));
-            is_same.then(|| first.to_string())?
-        }
+    let to = if let [one] = restored[..] {
+        sanitize(&one.version_id)
+    } else {
+        let mut builds = restored.iter().map(|it| it.stored.build_number());
+        let first = builds.next()??;
+        let is_same = builds.all(|it| it == Some(first));
+        is_same.then(|| first.to_string())?
     };
     Some(format!(
         "next: to finish, run it again with `--to {to}`, which is safe at any time"
