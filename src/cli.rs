@@ -84,6 +84,10 @@ struct RollbackArgs {
 }
 
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag with a name of its own"
+)]
 struct PolicyArgs {
     /// For production (the default is development)
     #[arg(long)]

@@ -87,7 +87,8 @@ fn run(
                 commands::publish::publish(flags, raw, ending, console).await
             }
             Command::Rollback(flags) => {
-                commands::rollback::rollback(flags, raw, ending, console).await
+                let rollback = commands::rollback::rollback(flags, raw, ending, console);
+                Box::pin(rollback).await
             }
             Command::Check(flags) => {
                 Ok(commands::check::check(flags, raw, ending.gate(), console).await)

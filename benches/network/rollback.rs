@@ -63,9 +63,10 @@ pub(crate) fn measure(aws: &LocalAws, bench: &Bench) {
             without_delay = wall;
         }
         #[expect(clippy::cast_precision_loss, reason = "some hundred")]
-        let trips = (round_trip > 0)
-            .then(|| format!("{:.1}", (wall - without_delay) / round_trip as f64))
-            .unwrap_or_default();
+        let trips = match round_trip {
+            0 => String::new(),
+            _ => format!("{:.1}", (wall - without_delay) / round_trip as f64),
+        };
         let [s3, cloudfront, sts] = runs[ROUNDS / 2].connections;
         println!("| {round_trip} ms | {wall:.0} ms | {trips} | {s3} + {cloudfront} + {sts} |");
     }

@@ -33,7 +33,7 @@ pub(crate) const ACCOUNT_PLACEHOLDER: &str = "AWS_ACCOUNT_ID";
 #[derive(Clone, Debug)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is something that a run may do besides"
+    reason = "each is a setting that needs an action"
 )]
 pub(crate) struct Permissions {
     pub(crate) bucket: BucketName,

@@ -20,7 +20,7 @@ use super::error_kind::AwsErrorKind;
 use super::unconfirmed::Unconfirmed;
 use crate::common::causes::causes;
 use crate::container::object::content_etag;
-use crate::container::restored::Stored;
+use crate::container::stored::Stored;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
 
@@ -76,7 +76,7 @@ pub(crate) async fn list(
     let mut versions = Versions::default();
     let mut next: Option<(String, String)> = None;
     loop {
-        let attempts = Attempts::read(LIST_VERSIONS, s3_uri(bucket, key), |_, _| Ok(()));
+        let attempts = Attempts::read(LIST_VERSIONS, s3_uri(bucket, key), confirm_listing);
         let (key_marker, id_marker) = next.take().unzip();
         let request = client
             .list_object_versions()
@@ -100,6 +100,18 @@ pub(crate) async fn list(
         }
         next = id.map(|id| (key.as_str().to_owned(), id.to_owned()));
     }
+}
+
+/// The SDK reads a document that breaks off as far as it goes, which would hide versions.
+fn confirm_listing(
+    response: &HttpResponse,
+    _: &ListObjectVersionsOutput,
+) -> Result<(), Unconfirmed> {
+    let body = response.body().bytes().unwrap_or_default();
+    if body.trim_ascii_end().ends_with(b"ListVersionsResult>") {
+        return Ok(());
+    }
+    Err(Unconfirmed::NotAws(describe_response(body)))
 }
 
 /// The versions and delete markers of a key on a page, newest first. The SDK has them in two lists, each in S3's order.

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn compression_is_at_least_as_small_as_gzip_9_and_lossless() {
         let mut noise = fastrand::Rng::with_seed(1);
-        let source = include_bytes!("mod.rs");
+        let source = include_bytes!("../../tests/support/sample/mojito.pretty.js");
         let mut samples: Vec<Vec<u8>> = vec![
             b"Mojito = (function () {})();".to_vec(),
             include_bytes!("../../Cargo.lock").to_vec(),

@@ -6,8 +6,8 @@ pub(crate) mod changes;
 pub(crate) mod consequences;
 pub(crate) mod gzip;
 pub(crate) mod object;
-pub(crate) mod restored;
 pub(crate) mod served;
+pub(crate) mod stored;
 pub(crate) mod validate;
 
 use std::collections::BTreeMap;

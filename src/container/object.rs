@@ -9,7 +9,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::gzip;
-use super::restored::Restored;
+use super::stored::Restored;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
@@ -43,7 +43,7 @@ impl Object {
         cache_control: &'a CacheControl,
     ) -> Vec<(&'static str, &'a str)> {
         match &self.restored {
-            Some(restored) => restored.headers().collect(),
+            Some(restored) => restored.stored.headers().collect(),
             None => Self::built_headers(cache_control).into(),
         }
     }

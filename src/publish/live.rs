@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::choice::NoVersion;
 use super::compare::ReadError;
-use super::rollback::NoVersion;
 use crate::aws::versions::Version;
 use crate::common::byte_size::ByteSize;
 use crate::container::served::ServedContainer;

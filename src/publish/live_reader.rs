@@ -13,10 +13,11 @@ use tokio::sync::OnceCell;
 use tokio::time::{timeout, Instant};
 
 use super::cdn::{self, Cdn};
+use super::choice::NoVersion;
 use super::compare::{as_visitors_get, get_from_s3, ReadError, Source, Sources};
 use super::live::{Freshness, Kept, KeptVersion, Live, Seen};
 use super::parsers::Parsers;
-use super::rollback::{self, NoVersion};
+use super::rollback;
 use crate::aws::error::AwsError;
 use crate::aws::versions::{self, Version};
 use crate::aws::Aws;

@@ -1,9 +1,11 @@
 //! Carries out the plan: uploads, then invalidations, then the waits that the settings demand.
 
 pub(crate) mod cdn;
+pub(crate) mod choice;
 pub(crate) mod compare;
 mod custom_store;
 pub(crate) mod event;
+mod history;
 pub(crate) mod invalidate;
 pub(crate) mod live;
 pub(crate) mod live_reader;

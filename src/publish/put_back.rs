@@ -9,7 +9,7 @@ use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::s3::{self, Precondition};
 use crate::aws::versions::stored_of_head;
 use crate::container::object::Object;
-use crate::container::restored::Restored;
+use crate::container::stored::Restored;
 use crate::settings::names::s3_uri;
 
 /// How often an upload that meets a conflict (409) is attempted: S3 is still processing another one.

@@ -13,9 +13,9 @@ use crate::aws::iam_policy::Permissions;
 use crate::common::layout::{columns, join_known};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
-use crate::container::restored::{Restored, Stored};
+use crate::container::stored::{Restored, Stored};
+use crate::publish::choice::{Choice, NoVersion, NotChosen, PrettyLeft, Reason, Shown};
 use crate::publish::plan::Plan;
-use crate::publish::rollback::{Choice, NoVersion, NotChosen, PrettyLeft, Reason, Shown};
 use crate::settings::names::{s3_uri, Variant};
 use crate::settings::rollback_to::RollbackTo;
 use crate::settings::Settings;
@@ -211,14 +211,13 @@ pub(super) fn finish_by_hand(plan: &Plan) -> Option<String> {
     }
     let scripts = plan.containers.iter().filter_map(|it| it.minified());
     let restored: Vec<&Restored> = scripts.filter_map(|it| it.restored.as_deref()).collect();
-    let to = match restored[..] {
-        [one] => sanitize(&one.version_id),
-        _ => {
-            let mut builds = restored.iter().map(|it| it.stored.build_number());
-            let first = builds.next()??;
-            let is_same = builds.all(|it| it == Some(first));
-            is_same.then(|| first.to_string())?
-        }
+    let to = if let [one] = restored[..] {
+        sanitize(&one.version_id)
+    } else {
+        let mut builds = restored.iter().map(|it| it.stored.build_number());
+        let first = builds.next()??;
+        let is_same = builds.all(|it| it == Some(first));
+        is_same.then(|| first.to_string())?
     };
     Some(format!(
         "next: to finish, run it again with `--to {to}`, which is safe at any time"
@@ -275,7 +274,11 @@ pub(crate) fn problem(not_chosen: NotChosen, settings: &Settings) -> NotRolledBa
             ),
             choose,
         ),
-        NoVersion::NoSuchBuild(build, looked, has_more) => {
+        NoVersion::NoSuchBuild {
+            build,
+            looked_at: looked,
+            has_more,
+        } => {
             let more = if has_more {
                 "; there are older ones"
             } else {

@@ -181,8 +181,8 @@ impl Settings {
         boolean("DEBUG", &variables.debug, false);
         check_only_newer(problems, only_newer, flags.purpose, &build);
         let rolls_back = flags.purpose == Purpose::Rollback || flags.for_rollback;
-        let (flag, variable) = (flags.to.as_deref(), variables.rollback_to.as_deref());
-        let rollback = rollback_to::resolve(problems, rolls_back, flag, variable);
+        let variable = variables.rollback_to.as_deref();
+        let rollback = rollback_to::resolve(problems, rolls_back, flags.to, variable);
         check_one_version(problems, rollback.as_ref(), target.as_ref());
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);

@@ -52,14 +52,16 @@ impl Display for RollbackTo {
 pub(super) fn resolve(
     problems: &mut Problems,
     rolls_back: bool,
-    flag: Option<&str>,
+    flag: Option<String>,
     variable: Option<&str>,
 ) -> Option<RollbackTo> {
     let of_variable = problems.optional("ROLLBACK_TO", variable, RollbackTo::parse);
-    let of_flag = flag.and_then(|to| match RollbackTo::parse(to) {
+    let of_flag = flag.and_then(|to| match RollbackTo::parse(&to) {
         Ok(to) => Some(to),
         Err(expected) => {
-            problems.0.push(InvalidSetting::value("--to", to, expected));
+            problems
+                .0
+                .push(InvalidSetting::value("--to", &to, expected));
             None
         }
     });

@@ -143,20 +143,23 @@ impl Setting {
     }
 }
 
-/// Stores build 57, which is sound, and then build 58, which is not.
+/// Stores builds 56 and 57, which are sound, and then build 58, which is not.
 pub(crate) fn versioned_before(case: &Case, keys: &[String]) {
     case.call::<()>("set_versioning", json!({"status": "Enabled"}));
-    for (build, script) in [
-        ("57", sample::minified("mojito")),
+    let sound = sample::minified("mojito");
+    let builds = [
+        ("56", format!("{sound}//56")),
+        ("57", sound),
         ("58", "Mojito=f(".to_owned()),
-    ] {
+    ];
+    for (build, script) in &builds {
         for key in keys {
             let metadata = json!({
                 "content-type": "application/javascript; charset=utf-8",
                 "cache-control": "max-age=300",
                 "x-amz-meta-build-number": build,
             });
-            let body = STANDARD.encode(&script);
+            let body = STANDARD.encode(script);
             let object = json!({"key": key, "body": body, "metadata": metadata});
             case.call::<()>("put_object", object);
         }

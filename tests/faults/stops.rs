@@ -238,7 +238,7 @@ fn rollback_of_versions() -> Case {
 fn rollback_by_hand() -> Case {
     let case = rollback_of_versions().arg("rollback").arg("--production");
     let versions: Value = case.call("versions", json!({"key": "js/mojito.js"}));
-    let first = versions[0]["id"].as_str().expect("it has an ID").to_owned();
+    let first = versions[1]["id"].as_str().expect("it has an ID").to_owned();
     case.arg("--to").arg(&first)
 }
 

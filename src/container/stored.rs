@@ -44,6 +44,23 @@ pub(crate) struct Restored {
 }
 
 impl Stored {
+    /// The headers that visitors get, by lower-case name.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let Stored {
+            content_type,
+            content_encoding,
+            cache_control,
+            ..
+        } = self;
+        let headers = [
+            ("content-type", content_type),
+            ("content-encoding", content_encoding),
+            ("cache-control", cache_control),
+        ];
+        let headers = headers.into_iter();
+        headers.filter_map(|(name, value)| Some((name, value.as_deref()?)))
+    }
+
     fn metadata(&self, name: &str) -> Option<&str> {
         self.metadata.get(name).map(String::as_str)
     }
@@ -123,22 +140,5 @@ impl Restored {
             replaces,
             live_etag,
         }
-    }
-
-    /// The headers that visitors get, by lower-case name.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let Stored {
-            content_type,
-            content_encoding,
-            cache_control,
-            ..
-        } = &self.stored;
-        let headers = [
-            ("content-type", content_type),
-            ("content-encoding", content_encoding),
-            ("cache-control", cache_control),
-        ];
-        let headers = headers.into_iter();
-        headers.filter_map(|(name, value)| Some((name, value.as_deref()?)))
     }
 }
