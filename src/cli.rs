@@ -39,47 +39,63 @@ enum CliCommand {
     Publish(PublishArgs),
     /// Show whose the credentials are, and what they can and cannot write
     Check {
-        /// Check for production (by hand, the default is development)
+        #[command(flatten)]
+        common: CommonArgs,
+        /// Check what a rollback needs as well
         #[arg(long)]
-        production: bool,
-        /// Print the result as JSON, and the log on standard error
+        rollback: bool,
+    },
+    /// Put an earlier version back, from S3's own versions
+    Rollback {
+        #[command(flatten)]
+        common: CommonArgs,
+        /// The build number or the S3 version ID to put back (the default is the version before the live one)
+        #[arg(long, value_name = "BUILD|VERSION_ID")]
+        to: Option<String>,
+        /// Say which version would be put back and what that would change, and write nothing
         #[arg(long)]
-        json: bool,
+        dry_run: bool,
     },
     /// Print the least-privilege IAM policy for these settings, as JSON
     Policy(PolicyArgs),
+    /// Show what visitors get now, and the versions before it
+    Status(CommonArgs),
     /// Print every setting with its value and where it comes from
-    Settings(SettingsArgs),
+    Settings(CommonArgs),
 }
 
+/// What most commands have.
 #[derive(Args, Debug)]
-struct PublishArgs {
-    /// Publish to production (by hand, the default is development)
+struct CommonArgs {
+    /// For production (by hand, the default is development)
     #[arg(long)]
     production: bool,
-    /// Say what would happen and change, and write nothing
-    #[arg(long)]
-    dry_run: bool,
     /// Print the result as JSON, and the log on standard error
     #[arg(long)]
     json: bool,
 }
 
 #[derive(Args, Debug)]
-struct SettingsArgs {
-    /// For production (by hand, the default is development)
+struct PublishArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    /// Say what would happen and change, and write nothing
     #[arg(long)]
-    production: bool,
-    /// Print an object by name, as JSON
-    #[arg(long)]
-    json: bool,
+    dry_run: bool,
 }
 
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag with a name of its own"
+)]
 struct PolicyArgs {
     /// For production (the default is development)
     #[arg(long)]
     production: bool,
+    /// With what a rollback needs
+    #[arg(long, conflicts_with = "trust")]
+    rollback: bool,
     /// The trust policy of a role for Bitbucket's OIDC
     #[arg(long)]
     trust: bool,
@@ -123,26 +139,21 @@ fn table(rows: &[(String, &str)]) -> String {
 }
 
 /// What to do, and with which flags.
-pub(crate) enum Command {
-    Publish(Flags),
-    Check(Flags),
-    /// With the flags of `--trust`, if the trust policy is to be printed.
-    Policy(Flags, Option<TrustFlags>),
-    Settings(Flags),
+pub(crate) struct Command {
+    pub(crate) purpose: Purpose,
+    pub(crate) flags: Flags,
+    /// The flags of `policy --trust`, if the trust policy is to be printed.
+    pub(crate) trust: Option<TrustFlags>,
 }
 
 impl Command {
     /// Where the log goes: not where a command prints JSON.
     pub(crate) fn log_stream(&self) -> Stream {
-        match self {
-            Self::Publish(flags) | Self::Check(flags) if !flags.json => Stream::Stdout,
-            _ => Stream::Stderr,
+        match self.purpose {
+            Purpose::Policy | Purpose::Settings => Stream::Stderr,
+            _ if self.flags.json => Stream::Stderr,
+            _ => Stream::Stdout,
         }
-    }
-
-    /// Whether the result of a publish is printed.
-    pub(crate) fn prints_result(&self) -> bool {
-        matches!(self, Self::Publish(flags) if flags.json)
     }
 }
 
@@ -162,40 +173,57 @@ impl Cli {
     /// What to do. An invalid `COMMAND` is reported with all other settings, so that it does not matter here.
     pub(crate) fn into_command(self, raw: &RawSettings) -> Command {
         let (mut flags, mut trust) = (Flags::default(), None);
-        match self.command {
+        let common = match self.command {
             None => {
-                flags.production = self.publish.production;
                 flags.dry_run = self.publish.dry_run;
-                flags.json = self.publish.json;
+                self.publish.common
             }
             Some(CliCommand::Publish(arguments)) => {
-                flags.production = arguments.production;
-                flags.dry_run = arguments.dry_run;
-                flags.json = arguments.json;
                 flags.command = Some(Purpose::Publish);
+                flags.dry_run = arguments.dry_run;
+                arguments.common
             }
-            Some(CliCommand::Check { production, json }) => {
-                flags.production = production;
-                flags.json = json;
+            Some(CliCommand::Check { common, rollback }) => {
                 flags.command = Some(Purpose::Check);
+                flags.for_rollback = rollback;
+                common
+            }
+            Some(CliCommand::Rollback {
+                common,
+                to,
+                dry_run,
+            }) => {
+                flags.command = Some(Purpose::Rollback);
+                flags.to = to;
+                flags.dry_run = dry_run;
+                common
             }
             Some(CliCommand::Policy(arguments)) => {
-                flags.production = arguments.production;
                 flags.command = Some(Purpose::Policy);
+                flags.for_rollback = arguments.rollback;
+                let production = arguments.production;
                 trust = arguments.trust.then(|| arguments.into_trust());
+                CommonArgs {
+                    production,
+                    json: false,
+                }
             }
-            Some(CliCommand::Settings(arguments)) => {
-                flags.production = arguments.production;
-                flags.json = arguments.json;
+            Some(CliCommand::Status(common)) => {
+                flags.command = Some(Purpose::Status);
+                common
+            }
+            Some(CliCommand::Settings(common)) => {
                 flags.command = Some(Purpose::Settings);
+                common
             }
-        }
-        let purpose = Purpose::resolve(flags, raw.command.as_deref());
-        match purpose.ok().or(flags.command).unwrap_or_default() {
-            Purpose::Publish => Command::Publish(flags),
-            Purpose::Check => Command::Check(flags),
-            Purpose::Policy => Command::Policy(flags, trust),
-            Purpose::Settings => Command::Settings(flags),
+        };
+        flags.production = common.production;
+        flags.json = common.json;
+        let purpose = Purpose::resolve(&flags, raw.command.as_deref());
+        Command {
+            purpose: purpose.ok().or(flags.command).unwrap_or_default(),
+            flags,
+            trust,
         }
     }
 }

@@ -22,6 +22,7 @@ pub(crate) mod sts;
 pub(crate) mod trust_policy;
 mod unconfirmed;
 mod unknown_host;
+pub(crate) mod versions;
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;

@@ -16,10 +16,15 @@ use super::attempts::Attempts;
 use super::config::OPERATION_TIMEOUT;
 use super::error::{describe_response, AwsError};
 use super::unconfirmed::Unconfirmed;
+use super::versions::NULL_VERSION;
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::settings::names::{s3_uri, ObjectKey};
+use crate::settings::rollback_to::is_version_id;
 use crate::settings::Settings;
+
+/// The action that reading an object needs.
+pub(crate) const GET_OBJECT: &str = "s3:GetObject";
 
 /// The action that an upload needs.
 pub(crate) const PUT_OBJECT: &str = "s3:PutObject";
@@ -34,9 +39,6 @@ pub(crate) enum Precondition {
     Unchanged(String),
 }
 
-/// The longest ID of a version, in bytes.
-const MAX_VERSION_ID: usize = 1024;
-
 /// What S3 says of an object that it has stored.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Stored {
@@ -47,10 +49,7 @@ pub(crate) struct Stored {
 impl Stored {
     /// By the header `x-amz-version-id`. Where versioning is suspended, it is `null`, as the next upload replaces the object.
     pub(crate) fn new(version_id: Option<&str>) -> Self {
-        let is_id = |id: &&str| {
-            let is_text = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
-            is_text && id.len() <= MAX_VERSION_ID && *id != "null"
-        };
+        let is_id = |id: &&str| is_version_id(id) && *id != NULL_VERSION;
         Self {
             version_id: version_id.filter(is_id).map(str::to_owned),
         }
@@ -70,7 +69,7 @@ pub(crate) async fn get_first_byte(
     let twice = RetryConfig::standard().with_max_attempts(2);
     let twice = aws_sdk_s3::config::Builder::new().retry_config(twice);
     let response = request.config_override(twice).send().await;
-    response.map_err(|error| AwsError::new("s3:GetObject", s3_uri(bucket, key), &error))
+    response.map_err(|error| AwsError::new(GET_OBJECT, s3_uri(bucket, key), &error))
 }
 
 /// What S3 says of an object. Without `s3:ListBucket`, an object that does not exist is denied.
@@ -81,7 +80,7 @@ pub(crate) async fn head_object(
     deadline: Instant,
 ) -> Result<HeadObjectOutput, AwsError> {
     let bucket = &settings.target.bucket;
-    let attempts = Attempts::read("s3:GetObject", s3_uri(bucket, key), |_, _| Ok(()));
+    let attempts = Attempts::read(GET_OBJECT, s3_uri(bucket, key), |_, _| Ok(()));
     let request = client.head_object().bucket(bucket.as_str());
     let request = request.key(key.as_str()).customize();
     let request = request.interceptor(attempts.clone()).send();
@@ -101,15 +100,28 @@ pub(crate) async fn put_object(
         .put_object()
         .bucket(settings.target.bucket.as_str())
         .key(object.key.as_str())
-        .content_type(Object::CONTENT_TYPE)
-        .content_encoding(Object::CONTENT_ENCODING)
-        .cache_control(settings.cache_control.as_str())
         .set_acl(settings.acl.clone())
-        .set_metadata(Some(settings.stored_metadata()))
-        .metadata(Object::CALLER_REFERENCE, caller_reference)
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .checksum_sha256(&object.checksum)
         .body(ByteStream::from(object.body.clone()));
+    let request = match &object.restored {
+        None => request
+            .content_type(Object::CONTENT_TYPE)
+            .content_encoding(Object::CONTENT_ENCODING)
+            .cache_control(settings.cache_control.as_str())
+            .set_metadata(Some(settings.stored_metadata())),
+        Some(restored) => {
+            let stored = restored.stored.clone();
+            request
+                .set_content_type(stored.content_type)
+                .set_content_encoding(stored.content_encoding)
+                .set_cache_control(stored.cache_control)
+                .set_content_disposition(stored.content_disposition)
+                .set_content_language(stored.content_language)
+                .set_metadata(Some(stored.metadata))
+        }
+    };
+    let request = request.metadata(Object::CALLER_REFERENCE, caller_reference);
     let request = match precondition {
         Precondition::None => request,
         Precondition::Absent => request.if_none_match("*"),

@@ -10,11 +10,12 @@ use std::time::Duration;
 use futures_util::future::{select, Either};
 use tokio::time::{timeout, timeout_at, Instant};
 
+use super::check_report::report;
 use super::error::Error;
 use super::leftovers::Leftovers;
 use super::loaded;
-use super::probe::{self, Probe};
-use super::reads::{self, Read, ReadAccess};
+use super::probe::{self, Access, Probe};
+use super::reads::{self, ReadAccess, Reads};
 use super::signals::Signals;
 use crate::aws::config::{self, OPERATION_TIMEOUT};
 use crate::aws::credentials::{ConnectError, CredentialOrigin};
@@ -22,12 +23,11 @@ use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::gate::Gate;
 use crate::aws::https::Https;
-use crate::aws::iam_policy::Permissions;
 use crate::aws::s3::{self, PUT_OBJECT};
 use crate::aws::sts::{self, Identity};
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
-use crate::report::check_json::{CheckResult, KeyResult};
+use crate::report::check_json::{CheckResult, KeyResult, ReadResult};
 use crate::report::console::{Console, READER_PATIENCE};
 use crate::report::progress;
 use crate::report::result_json::ErrorResult;
@@ -43,14 +43,6 @@ const REQUEST_GRACE: Duration = Duration::from_millis(800);
 /// After that, how long the log may remain unread.
 const READER_GRACE: Duration = Duration::from_millis(100);
 
-/// Whether a key can be written.
-enum Access {
-    Allowed,
-    Denied(AwsError),
-    /// It could not be found out.
-    Inconclusive(AwsError),
-}
-
 /// What was checked so far.
 #[derive(Default)]
 struct Checked {
@@ -60,18 +52,20 @@ struct Checked {
     probes: Vec<Probe>,
     /// Of the first probes.
     accesses: Vec<Access>,
+    reads: Reads,
     stopped_by: Option<&'static str>,
 }
 
 /// Checks what the credentials can write in the environment of the settings.
 pub(crate) async fn check(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Exit {
     let mut checked = Checked::default();
+    let json = flags.json;
     let result = try_all(flags, raw, gate, console, &mut checked).await;
     let exit = match &result {
         Ok(exit) => *exit,
         Err(error) => error.report(console),
     };
-    if flags.json {
+    if json {
         let error = result.as_ref().err().map(Error::result);
         let patience = match checked.stopped_by {
             Some(_) => READER_GRACE,
@@ -97,6 +91,7 @@ async fn try_all(
         identity,
         probes,
         accesses,
+        reads,
         stopped_by: stopped_by_signal,
     } = checked;
     let settings = &*settings.insert(loaded::settings(flags, raw, console).await?);
@@ -140,19 +135,19 @@ async fn try_all(
         return Ok(stopped_by(signal, console));
     }
     let reading = Box::pin(reads::try_all(&aws, settings, deadline));
-    let reads = match select(stopped.as_mut(), reading).await {
+    match select(stopped.as_mut(), reading).await {
         Either::Left((signal, _)) => {
             leftovers.report(settings, console);
             *stopped_by_signal = Some(signal);
             return Ok(stopped_by(signal, console));
         }
-        Either::Right((reads, _)) => reads,
-    };
+        Either::Right((all, _)) => *reads = all,
+    }
     // Those whose abort has failed once.
     let abort = Box::pin(timeout(OPERATION_TIMEOUT, leftovers.abort(&aws, settings)));
     let _ = select(stopped, abort).await;
     leftovers.report(settings, console);
-    Ok(report(settings, probes, accesses, &reads, console))
+    Ok(report(settings, probes, accesses, reads, console))
 }
 
 /// Notes whose credentials these are as soon as that is known.
@@ -202,8 +197,25 @@ impl Checked {
             };
             KeyResult::new(&probe.key, probe.expect_denied, access, error)
         });
+        let reads = self.reads.list.iter().map(|read| {
+            let (access, reason, error) = match &read.access {
+                ReadAccess::Allowed => ("allowed", None, None),
+                ReadAccess::Denied(error) => ("denied", None, Some(error)),
+                ReadAccess::Unknown(reason) => ("unknown", Some(reason.as_str()), None),
+                ReadAccess::Failed(error) => ("unknown", None, Some(error)),
+            };
+            ReadResult {
+                action: read.action,
+                resource: &read.resource,
+                needed_by: read.setting,
+                access,
+                reason,
+                error: error.map(ErrorResult::of_aws),
+            }
+        });
         let (credentials, identity) = (self.credentials.as_ref(), self.identity.as_ref());
-        result.with(settings, credentials, identity, keys.collect())
+        let (keys, reads) = (keys.collect(), reads.collect());
+        result.with(settings, credentials, identity, keys, reads)
     }
 }
 
@@ -245,118 +257,4 @@ fn is_denial(error: &AwsError) -> bool {
         AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) | AwsErrorKind::Kms
     );
     denied && error.code.is_some()
-}
-
-fn report(
-    settings: &Settings,
-    probes: &[Probe],
-    accesses: &[Access],
-    reads: &[Read],
-    console: &Console,
-) -> Exit {
-    let permissions = Permissions::of(settings);
-    let (mut missing, mut excess, mut inconclusive) = (false, false, false);
-    let mut statement = None;
-    for (probe, access) in probes.iter().zip(accesses) {
-        let address = s3_uri(&settings.target.bucket, &probe.key);
-        match (access, probe.expect_denied) {
-            (Access::Allowed, None) => console.success(&format!("can write {address}")),
-            (Access::Denied(_), Some(reason)) => {
-                console.success(&format!("cannot write {address} ({reason})"));
-            }
-            (Access::Denied(error), None) => {
-                missing = true;
-                let remedy = match permissions.missing_statement(error) {
-                    // One for all keys, at the end.
-                    Some(of_all) => {
-                        statement = Some(of_all.pretty());
-                        String::new()
-                    }
-                    None => format!("\nwhat to do: {}", error.remedy()),
-                };
-                console.failure(&format!(
-                    "missing permission: cannot write {address}\n{error}{remedy}"
-                ));
-            }
-            (Access::Allowed, Some(reason)) => {
-                excess = true;
-                console.failure(&format!(
-                    "excess permission: can write {address} ({reason})"
-                ));
-            }
-            (Access::Inconclusive(error), _) => {
-                inconclusive = true;
-                let remedy = error.remedy();
-                console.failure(&format!(
-                    "could not check {address}: {error}\nwhat to do: {remedy}"
-                ));
-            }
-        }
-    }
-    let mut unknown = Vec::new();
-    for Read {
-        what,
-        setting,
-        access,
-    } in reads
-    {
-        match access {
-            ReadAccess::Allowed => console.success(&format!("can {what} (`{setting}`)")),
-            ReadAccess::Unknown(reason) => unknown.push(format!("{what} (`{setting}`): {reason}")),
-            ReadAccess::Denied(error) => {
-                missing = true;
-                statement = permissions.missing_statement(error).map(|it| it.pretty());
-                console.failure(&format!(
-                    "missing permission: cannot {what} (`{setting}`)\n{error}"
-                ));
-            }
-            ReadAccess::Failed(error) => {
-                inconclusive = true;
-                let remedy = error.remedy();
-                console.failure(&format!(
-                    "could not check whether they can {what} (`{setting}`): {error}\nwhat to do: {remedy}"
-                ));
-            }
-        }
-    }
-    let invalidate = settings.distributions.iter();
-    unknown.extend(invalidate.map(|distribution| {
-        format!("invalidate in {distribution} (`cloudfront:CreateInvalidation`): trying it would invalidate")
-    }));
-    let (own, other) = (settings.environment, settings.environment.other());
-    let policy = format!("`mojito-publish policy{}`", own.flag());
-    let failure = match (inconclusive, missing, excess) {
-        (false, false, false) => {
-            let verified = format!(
-                "these credentials can write what {own} needs, and nothing else that was checked"
-            );
-            if unknown.is_empty() {
-                console.success(&verified);
-            } else {
-                console.warning(&format!(
-                    "{verified}\nit is not known whether they can\n  {}",
-                    unknown.join("\n  ")
-                ));
-            }
-            return Exit::Published;
-        }
-        (true, _, _) => "not everything could be checked",
-        (_, true, true) => &format!(
-            "permissions are missing, and others are in excess\n\
-             these may be the credentials of {other}; {policy} prints what {own} needs"
-        ),
-        (_, true, _) => match &statement {
-            Some(statement) => &format!(
-                "permissions are missing, and a publish would fail: is the bucket's name right?\n\
-                 if so, add this statement to the user or role:\n{statement}"
-            ),
-            None => "permissions are missing, and a publish would fail",
-        },
-        (_, false, true) => &format!(
-            "permissions are in excess: whoever gets hold of these credentials can write there\n\
-             give the user or role what {policy} prints, and nothing else"
-        ),
-    };
-    console.failure(failure);
-    Exit::NotPublished
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 
 use super::commit_reports::CommitReports;
-use super::error::{Error, STATE};
+use super::error::Error;
 use crate::aws::gate::Gate;
 use crate::exit::Exit;
 use crate::publish::run::Run;
@@ -17,15 +17,18 @@ use crate::report::code_insights::{self, Reporter, Reports};
 use crate::report::console::{Console, READER_PATIENCE};
 use crate::report::result_file;
 use crate::report::result_json::{ErrorResult, RunResult};
-use crate::report::summary;
+use crate::report::{summary, words};
 use crate::settings::pipeline::Build;
+use crate::settings::purpose::Purpose;
 
 /// Decides how the process ends, and reports it, once.
 pub(crate) struct Ending {
-    build: Build,
-    console: Arc<Console>,
+    /// The command, which decides the words.
+    purpose: Purpose,
     /// Whether the result is printed as well as stored.
     json: bool,
+    build: Build,
+    console: Arc<Console>,
     gate: Gate,
     /// Its lock orders the start of the run and the closing of the gate: whoever comes second sees the other.
     run: Mutex<Option<Arc<Run>>>,
@@ -37,11 +40,13 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    pub(crate) fn new(build: Build, console: Arc<Console>, json: bool) -> Self {
+    pub(crate) fn new(purpose: Purpose, json: bool, build: Build, console: Arc<Console>) -> Self {
         Self {
+            purpose,
+            // The other commands print a result of their own.
+            json: json && purpose.writes(),
             build,
             console,
-            json,
             gate: Gate::default(),
             run: Mutex::default(),
             exit: OnceLock::new(),
@@ -67,13 +72,20 @@ impl Ending {
         let exit = self.end(
             || error.exit(),
             |exit| {
-                self.console.failure(&format!("{error}\n{STATE}"));
+                let state = words::of(self.purpose).nothing_uploaded();
+                self.console.failure(&format!("{error}\n{state}"));
                 self.store_early(exit, Some(error.result()), None);
             },
         );
         self.make_reports(|reporter| match (error, self.reports.planned()) {
             (Error::Container(files), Some(planned)) => reporter.of_files(planned, files),
-            (_, planned) => reporter.of_error(planned, exit, &error.to_string()),
+            (_, planned) => {
+                let what = match error {
+                    Error::Settings(_) => "settings refused",
+                    _ => words::of(self.purpose).not_done,
+                };
+                reporter.of_error(planned, what, &error.to_string())
+            }
         });
         exit
     }
@@ -110,7 +122,8 @@ impl Ending {
             || Exit::NotPublished,
             |exit| {
                 self.console.failure(&format!(
-                    "stopped by {signal}: {STATE}\nnext: re-run, which is safe at any time"
+                    "stopped by {signal}: {}\nnext: re-run, which is safe at any time",
+                    words::of(self.purpose).nothing_uploaded()
                 ));
                 self.store_early(exit, None, Some(signal));
             },
@@ -185,7 +198,8 @@ impl Ending {
 
     /// Makes the reports to Bitbucket. Everything else must be reported by now.
     pub(crate) fn make_reports(&self, make: impl FnOnce(&Reporter) -> Reports) {
-        self.reports.make(&self.build, &self.console, make);
+        let (reports, build) = (&self.reports, &self.build);
+        reports.make(self.purpose, build, &self.console, make);
     }
 
     /// Sends the reports to Bitbucket, as the last thing of a run.
@@ -208,7 +222,14 @@ impl Ending {
         error: Option<ErrorResult>,
         stopped_by: Option<&'static str>,
     ) {
-        self.store(RunResult::early(&self.build, exit, error, stopped_by));
+        let build = &self.build;
+        self.store(RunResult::early(
+            self.purpose,
+            build,
+            exit,
+            error,
+            stopped_by,
+        ));
     }
 
     fn store(&self, result: RunResult) {

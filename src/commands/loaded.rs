@@ -13,7 +13,6 @@ use crate::report::progress;
 use crate::settings::aws_files;
 use crate::settings::effective::effective;
 use crate::settings::problems::InvalidSetting;
-use crate::settings::purpose::Purpose;
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
 
@@ -67,7 +66,7 @@ async fn load(flags: Flags, raw: &Raw) -> (Option<Settings>, Vec<InvalidSetting>
 
 /// Refuses a role's session that could write the whole bucket, as the keys of many containers in its root do not fit into it.
 fn check_session(settings: &Settings) -> Result<(), InvalidSetting> {
-    let is_session = settings.purpose == Purpose::Publish && settings.aws.is_role();
+    let is_session = settings.purpose.writes() && settings.aws.is_role();
     let in_root = settings.target.prefix.as_str().is_empty();
     if !is_session || !in_root || Permissions::of(settings).widened_to().is_none() {
         return Ok(());

@@ -15,11 +15,12 @@ use crate::settings::Flags;
 /// Prints the settings, a line each or with `--json` as an object by name. If some are invalid, the others are printed all the
 /// same, unless that takes the invalid ones.
 pub(crate) async fn settings(flags: Flags, raw: &Raw, console: &Console) -> Exit {
+    let json = flags.json;
     let (settings, problems) = loaded::inspect(flags, raw, console).await;
     let rows = settings.map(|settings| effective(&settings, raw));
     let is_valid = |row: &Effective| !problems.iter().any(|problem| problem.is_of(row.name()));
     let rows: Vec<Effective> = rows.into_iter().flatten().filter(is_valid).collect();
-    let printed = if flags.json {
+    let printed = if json {
         let by_name: BTreeMap<&str, &Effective> =
             rows.iter().map(|row| (row.name(), row)).collect();
         let by_name = serde_json::to_value(by_name).expect("it has only text and lists");

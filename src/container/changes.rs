@@ -124,7 +124,7 @@ impl Changes {
                 Err(problem) => changes.push(Change::new(ChangeKind::NotComparable, "", problem)),
             }
         }
-        for (name, new) in Object::headers(cache_control) {
+        for (name, new) in object.headers(cache_control) {
             if served.header(name) != Some(new) {
                 let old = served.shown_header(name);
                 let old = old.unwrap_or_else(|| "none".to_owned());

@@ -22,7 +22,7 @@ use crate::common::byte_size::ByteSize;
 use crate::common::causes::causes;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
-use crate::settings::names::public_url_of;
+use crate::settings::names::{public_url_of, CdnPath};
 use crate::settings::problems::InvalidSetting;
 use crate::settings::Settings;
 
@@ -62,7 +62,12 @@ impl Cdn {
 
     /// The URL that visitors get an object from.
     pub(crate) fn url(&self, object: &Object) -> String {
-        public_url_of(&self.public_url, &object.cdn_path)
+        self.url_of(&object.cdn_path)
+    }
+
+    /// The URL of a path.
+    pub(crate) fn url_of(&self, path: &CdnPath) -> String {
+        public_url_of(&self.public_url, path)
     }
 }
 

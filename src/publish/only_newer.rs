@@ -27,7 +27,7 @@ use crate::settings::Settings;
 const MAX_RACES: usize = 10;
 
 /// The delay after a conflict (409): S3 is still processing another upload, which may be this one's previous attempt.
-const CONFLICT_DELAY: Duration = Duration::from_secs(1);
+pub(super) const CONFLICT_DELAY: Duration = Duration::from_secs(1);
 
 /// How long everything that concerns one object may take, but the lookup of a lost outcome: requests with all their attempts, and
 /// delays.
@@ -105,7 +105,7 @@ pub(super) async fn upload<'a>(
 }
 
 /// Whether the object has changed, or was deleted, since it was looked at.
-fn is_lost_race(error: &AwsError) -> bool {
+pub(super) fn is_lost_race(error: &AwsError) -> bool {
     matches!(error.kind, AwsErrorKind::Changed | AwsErrorKind::NoSuchKey)
 }
 

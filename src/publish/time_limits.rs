@@ -112,10 +112,7 @@ pub(crate) async fn phase(
         }
     };
     let containers = (0..containers).map(container).collect();
-    let run = Run::new(Plan {
-        settings,
-        containers,
-    });
+    let run = Run::new(Plan::publish(settings, containers));
     let started = Instant::now();
     work(&Publisher {
         aws: &aws,

@@ -12,6 +12,7 @@ use super::event::Event;
 use super::one_upload::{stored, too_late, LOOKUP_TIMEOUT, UPLOADS_TIMEOUT, UPLOAD_TIMEOUT};
 use super::only_newer;
 use super::publisher::Publisher;
+use super::put_back;
 use super::state::Upload;
 use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
@@ -59,7 +60,16 @@ async fn publish_container(
     deadline: Instant,
 ) -> (Sources, ()) {
     let upload = Box::pin(upload_container(publisher, container, deadline));
-    let uploaded = {
+    let live = publisher.run.plan.live.get(&container.name);
+    let uploaded = if publisher.settings().rollback.is_some() {
+        // What is live was read to choose the version before it.
+        let compare = async {
+            if let Some(live) = live {
+                compare(publisher, comparison, Ok(live.clone()), container).await;
+            }
+        };
+        join(timeout_at(deadline, compare), upload).await.1
+    } else {
         let read = Box::pin(comparison.read(container, &mut sources));
         let compare = |read| async {
             let compare = compare(publisher, comparison, read, container);
@@ -122,7 +132,8 @@ async fn upload_container<'a>(
     container: &'a Container,
     deadline: Instant,
 ) -> Vec<&'a Object> {
-    if publisher.settings().only_newer {
+    let settings = publisher.settings();
+    if settings.only_newer && settings.rollback.is_none() {
         return only_newer::upload(publisher, container, deadline).await;
     }
     let run = publisher.run;
@@ -130,7 +141,7 @@ async fn upload_container<'a>(
     for object in container.objects.iter() {
         let end = Instant::now() + UPLOAD_TIMEOUT;
         if end > deadline {
-            let error = too_late(publisher.settings(), object);
+            let error = too_late(settings, object);
             run.set_upload(&object.key, Upload::Failed(error));
             break;
         }
@@ -157,7 +168,11 @@ async fn put(
     let (client, settings) = (&publisher.aws.s3, publisher.settings());
     let (run, precondition) = (&publisher.run.caller_reference, &Precondition::None);
     let end = deadline - LOOKUP_TIMEOUT;
-    match s3::put_object(client, settings, run, object, precondition, end).await {
+    let put = match &object.restored {
+        None => s3::put_object(client, settings, run, object, precondition, end).await,
+        Some(restored) => put_back::put(publisher, object, restored, end).await,
+    };
+    match put {
         Err(error) if error.outcome_unknown => {
             stored(publisher, object, deadline).await.ok_or(error)
         }

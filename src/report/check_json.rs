@@ -34,6 +34,7 @@ pub(crate) struct CheckResult<'a> {
     credentials: Option<&'a CredentialOrigin>,
     identity: Option<&'a Identity>,
     keys: Vec<KeyResult<'a>>,
+    reads: Vec<ReadResult<'a>>,
     /// What a publish invalidates, which cannot be checked without doing it.
     distributions_not_checked: &'a [DistributionId],
 }
@@ -48,6 +49,20 @@ pub(crate) struct KeyResult<'a> {
     /// What was found out.
     access: &'static str,
     error: Option<ErrorResult<'a>>,
+}
+
+/// Something else that a publish or a rollback needs, and that was tried.
+#[derive(Serialize)]
+pub(crate) struct ReadResult<'a> {
+    pub(crate) action: &'static str,
+    pub(crate) resource: &'a str,
+    /// The setting or the flag.
+    pub(crate) needed_by: &'static str,
+    /// A word of the schema.
+    pub(crate) access: &'static str,
+    /// Why it is not known, if no request failed.
+    pub(crate) reason: Option<&'a str>,
+    pub(crate) error: Option<ErrorResult<'a>>,
 }
 
 impl<'a> KeyResult<'a> {
@@ -92,6 +107,7 @@ impl<'a> CheckResult<'a> {
             credentials: None,
             identity: None,
             keys: Vec::new(),
+            reads: Vec::new(),
             distributions_not_checked: &[],
         }
     }
@@ -103,6 +119,7 @@ impl<'a> CheckResult<'a> {
         credentials: Option<&'a CredentialOrigin>,
         identity: Option<&'a Identity>,
         keys: Vec<KeyResult<'a>>,
+        reads: Vec<ReadResult<'a>>,
     ) -> Self {
         Self {
             environment: Some(settings.environment),
@@ -112,6 +129,7 @@ impl<'a> CheckResult<'a> {
             credentials,
             identity,
             keys,
+            reads,
             distributions_not_checked: &settings.distributions,
             ..self
         }

@@ -15,16 +15,24 @@ pub(crate) fn remedy(error: &AwsError, plan: &Plan, state: &RunState) -> String 
     if error.kind != AwsErrorKind::AccessDenied {
         return error.remedy();
     }
-    let flag = plan.settings.environment.flag();
+    let for_rollback = plan
+        .settings
+        .rollback
+        .as_ref()
+        .map_or("", |_| " --rollback");
+    let flag = format!("{for_rollback}{}", plan.settings.environment.flag());
     let mut lines = match error.action {
-        "s3:GetObject" => vec![needed_by("ONLY_NEWER", error)],
+        "s3:GetObject" if plan.settings.rollback.is_none() => vec![needed_by("ONLY_NEWER", error)],
         "cloudfront:GetInvalidation" => vec![needed_by("WAIT", error)],
         _ => questions(error, plan, state),
     };
     let permissions = state.permissions(plan);
     let statement = permissions.missing_statement(error);
     // Reading takes the key as well, and a response to HEAD does not say which of the two is missing.
-    let of_key = permissions.statement_for_key();
+    let of_key = match plan.settings.rollback {
+        Some(_) => permissions.statement_for_decrypting(),
+        None => permissions.statement_for_key(),
+    };
     let of_key = of_key.filter(|_| error.action == "s3:GetObject");
     let statements = statement.into_iter().chain(of_key);
     lines.extend(statements.map(|statement| statement.pretty()));

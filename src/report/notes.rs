@@ -238,7 +238,7 @@ note: a
         }
         let [old, new] = [old, new].map(|it| format!("window.Mojito||(Mojito={{}});{it}"));
         let cache_control = CacheControl::default();
-        let headers = Object::headers(&cache_control);
+        let headers = Object::built_headers(&cache_control);
         let served = ServedContainer::new("a", headers, object(&old).body, ByteSize(9_999_999));
         let script = script::read(&new).unwrap();
         let changes = Changes::between(&served, Some(&script), &object(&new), &cache_control);

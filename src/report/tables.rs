@@ -7,11 +7,11 @@ use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, cut, first_ten};
 use crate::container::changes::{Change, ChangeKind, Changes};
 use crate::container::consequences::{Consequence, ConsequenceKind};
-use crate::container::object::{Container, Object};
+use crate::container::object::Object;
 use crate::mojito::experiment::{describe_recipes, BuildInfo, Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::publish::plan::Plan;
-use crate::settings::names::s3_uri;
+use crate::settings::names::{s3_uri, ContainerName};
 use crate::settings::pipeline::short;
 
 /// The width of the bar that shows a share.
@@ -28,7 +28,7 @@ pub(crate) const MAX_LISTED: usize = 10;
 
 /// A heading, and a row for each of the first experiments: the ones with most visitors first.
 pub(crate) fn experiments(
-    container: &Container,
+    name: &ContainerName,
     script: &Script,
     containers: usize,
 ) -> (String, Vec<Row>) {
@@ -52,11 +52,7 @@ pub(crate) fn experiments(
     let cells: Vec<Vec<String>> = listed.iter().map(row).collect();
     let styles = listed.iter().map(|it| appearance(&it.traffic).2);
     let unlisted = experiments.len() - listed.len();
-    let mut heading = format!(
-        "container {}: {}",
-        container.name,
-        counted(script, &experiments)
-    );
+    let mut heading = format!("container {name}: {}", counted(script, &experiments));
     if let Some(built) = script.build_info.as_ref().and_then(built) {
         let _ = write!(heading, "\n{built}");
     }
@@ -345,7 +341,7 @@ mod tests {
 
     fn changes_between(old: &str, new: &str) -> Changes {
         let cache_control = CacheControl::default();
-        let headers = Object::headers(&cache_control);
+        let headers = Object::built_headers(&cache_control);
         let served = ServedContainer::new(URL, headers, object(old).body, ByteSize(9_999_999));
         let script = script::read(new).unwrap();
         Changes::between(&served, Some(&script), &object(new), &cache_control)
@@ -511,13 +507,8 @@ mod tests {
         for (containers, listed) in [(1, 40), (4, 10), (3_000, 4)] {
             let more = 4_000 - listed;
             let script = script::read(&new).unwrap();
-            let container = Container {
-                name: ContainerName::parse("mojito").unwrap(),
-                objects: [].into(),
-                warnings: Vec::new(),
-                script: None,
-            };
-            let (_, rows) = experiments(&container, &script, containers);
+            let name = ContainerName::parse("mojito").unwrap();
+            let (_, rows) = experiments(&name, &script, containers);
             assert_eq!(rows.len(), listed + 1);
             assert_eq!(rows[listed].text, format!("({more} more)"));
             let changes = changes_between(&old, &new);

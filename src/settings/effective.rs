@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::names::{ContainerName, DistributionId};
 use super::raw::Raw;
+use super::rollback_to::RollbackTo;
 use super::source::Source;
 use super::Settings;
 use crate::common::printable::sanitize;
@@ -271,6 +272,15 @@ fn how(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             &settings.only_newer,
             default.clone(),
         ),
+        match settings.rollback.as_ref() {
+            Some(RollbackTo::Previous) | None => optional("ROLLBACK_TO", given.rollback_to.clone()),
+            Some(to) => row(
+                "ROLLBACK_TO",
+                given.rollback_to.as_deref() == Some(to.to_string().as_str()),
+                to,
+                Source::Flag("--to"),
+            ),
+        },
         optional("MAX_SIZE", settings.max_size.map(|size| size.to_string())),
         row(
             "VALIDATE",

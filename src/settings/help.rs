@@ -1,7 +1,7 @@
 //! What `--help` says of each setting, in a line. Unit tests hold it to what is read.
 
 /// The settings of `pipe.yml`, in its order.
-pub(crate) const SETTINGS: [(&str, &str); 29] = [
+pub(crate) const SETTINGS: [(&str, &str); 30] = [
     (
         "AWS_ACCESS_KEY_ID",
         "a user's access key; else AWS's default chain",
@@ -72,6 +72,7 @@ pub(crate) const SETTINGS: [(&str, &str); 29] = [
         "ONLY_NEWER",
         "`true`: do not replace the container of a newer build",
     ),
+    ("ROLLBACK_TO", "a build number or S3 version ID to put back"),
     (
         "MAX_SIZE",
         "refuse a larger NAME.js, compressed; such as `30 kB`",

@@ -21,6 +21,7 @@ pub(crate) mod problems;
 pub(crate) mod purpose;
 pub(crate) mod raw;
 pub(crate) mod region;
+pub(crate) mod rollback_to;
 pub(crate) mod source;
 mod sources;
 mod system_roots;
@@ -44,6 +45,7 @@ use self::problems::{InvalidSetting, Problems};
 pub(crate) use self::purpose::Flags;
 use self::purpose::Purpose;
 use self::raw::Raw;
+use self::rollback_to::RollbackTo;
 use self::source::Source;
 use self::sources::Sources;
 use self::target::Target;
@@ -82,6 +84,8 @@ pub(crate) struct Settings {
     pub(crate) code_insights: bool,
     pub(crate) public_url_source: Source,
     pub(crate) only_newer: bool,
+    /// Which version to put back, if this is about a rollback.
+    pub(crate) rollback: Option<RollbackTo>,
     pub(crate) max_size: Option<ByteSize>,
     pub(crate) validate: bool,
     pub(crate) dry_run: bool,
@@ -133,12 +137,12 @@ impl Settings {
         let mut warnings = Vec::new();
         let in_pipe = build.storage_dir.is_some();
         misnamed::check(&raw.variables, in_pipe, problems, &mut warnings);
-        let purpose = Purpose::resolve(flags, variables.command.as_deref());
+        let purpose = Purpose::resolve(&flags, variables.command.as_deref());
         let purpose = problems.ok(purpose).unwrap_or_default();
         let dry_run = variables.dry_run.as_deref();
         let dry_run = problems.boolean("DRY_RUN", dry_run, false) || flags.dry_run;
         let environment = variables.environment.as_deref();
-        let publishes = purpose == Purpose::Publish && !dry_run;
+        let publishes = purpose.writes() && !dry_run;
         let environment = environment::resolve(flags.production, environment, &build, publishes);
         let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
@@ -166,6 +170,10 @@ impl Settings {
             cdn::check_variants(problems, target.as_ref(), pretty);
         }
         check_only_newer(problems, only_newer, purpose, &build);
+        let rolls_back = purpose == Purpose::Rollback || flags.for_rollback;
+        let variable = variables.rollback_to.as_deref();
+        let rollback = rollback_to::resolve(problems, rolls_back, flags.to, variable);
+        rollback_to::check_containers(problems, rollback.as_ref(), target.as_ref());
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
         let kms_key = variables.kms_key_arn.as_deref();
@@ -174,7 +182,8 @@ impl Settings {
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
         let max_size = variables.max_size.as_deref();
         let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
-        let credentials_optional = purpose.credentials_optional(dry_run, &build);
+        let url = public_url.as_ref();
+        let credentials_optional = purpose.credentials_optional(dry_run, &build, url, variables);
         let aws = AwsSettings::new(problems, raw, &build, credentials_optional);
         check_unreplaced(problems, raw, &build, credentials_optional);
         let local_path = variables.local_path.as_deref();
@@ -199,6 +208,7 @@ impl Settings {
             code_insights,
             public_url_source: of_public_url,
             only_newer,
+            rollback,
             max_size,
             validate,
             dry_run,

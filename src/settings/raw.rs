@@ -133,6 +133,7 @@ pub(crate) struct RawSettings {
     pub(crate) public_url: Option<String>,
     pub(crate) code_insights: Option<String>,
     pub(crate) only_newer: Option<String>,
+    pub(crate) rollback_to: Option<String>,
     pub(crate) max_size: Option<String>,
     pub(crate) validate: Option<String>,
     pub(crate) dry_run: Option<String>,

@@ -66,8 +66,10 @@ mod commands {
     mod help;
     mod json;
     mod policy;
+    mod rollback;
     mod settings;
     mod signals;
+    mod status;
 }
 mod consistency;
 mod direction;

@@ -10,14 +10,13 @@ use std::ffi::OsStr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{denied, notes, summary};
+use super::{denied, notes, rollback, summary, words};
 use crate::bitbucket::client::Sent;
 use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Report, ReportId, Url, Verdict};
 use crate::common::printable::sanitize;
 use crate::container::changes::Changes;
 use crate::container::object::Container;
 use crate::container::InvalidFile;
-use crate::exit::Exit;
 use crate::mojito::waves::Waves;
 use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
@@ -26,6 +25,7 @@ use crate::settings::code_insights::ReportTarget;
 use crate::settings::environment::Environment;
 use crate::settings::names::{public_url_of, s3_uri, ContainerName, Variant};
 use crate::settings::pipeline::{short, Build};
+use crate::settings::purpose::Purpose;
 use crate::settings::Settings;
 
 /// How many containers of a run have a report.
@@ -65,6 +65,7 @@ impl Planned {
 #[derive(Clone, Copy)]
 pub(crate) struct Reporter<'a> {
     pub(crate) target: &'a ReportTarget,
+    pub(crate) purpose: Purpose,
     pub(crate) build: &'a Build,
     pub(crate) elapsed: Duration,
     /// Until when the sources of the experiments are read.
@@ -83,7 +84,7 @@ struct Said {
 }
 
 impl Reporter<'_> {
-    /// The reports of a publish.
+    /// The reports of a publish or a rollback.
     pub(crate) fn of_run(&self, plan: &Plan, outcome: &Outcome) -> Reports {
         let state = &outcome.state;
         let headline = summary::headline(plan, outcome, self.elapsed);
@@ -110,10 +111,17 @@ impl Reporter<'_> {
         state: &RunState,
         problem: Option<&str>,
     ) -> Reports {
-        let build = self.build.label();
-        let build = build.map_or_else(String::new, |build| format!(" of {build}"));
         let environment = plan.settings.environment;
-        let headline = format!("preview{build} for {environment}: nothing is published by it");
+        let is_rollback = self.purpose == Purpose::Rollback;
+        let of = if is_rollback {
+            "of a rollback to"
+        } else {
+            "of"
+        };
+        let build = words::label(plan).map(|build| format!(" {of} {build}"));
+        let build = build.unwrap_or_default();
+        let done = words::of(self.purpose).done;
+        let headline = format!("preview{build} for {environment}: nothing is {done} by it");
         let waves = Waves::read(Path::new("."), self.deadline);
         let said = |container: &Container| {
             let mut lines = vec![headline.clone()];
@@ -125,7 +133,13 @@ impl Reporter<'_> {
                 (None, Some(build)) => (Verdict::Passed, newer(build)),
                 (None, None) => {
                     let changes = changes::phrase(state.changes.get(&container.name));
-                    (Verdict::Passed, changes)
+                    let what = if is_rollback {
+                        let what = rollback::what(container);
+                        format!("{what} would be put back, {changes}")
+                    } else {
+                        changes
+                    };
+                    (Verdict::Passed, what)
                 }
             };
             self.said(plan, state, &waves, container, (verdict, what, lines))
@@ -175,11 +189,7 @@ impl Reporter<'_> {
     }
 
     /// The reports of a run that ended before its first upload for another reason.
-    pub(crate) fn of_error(&self, planned: Option<&Planned>, exit: Exit, message: &str) -> Reports {
-        let what = match exit {
-            Exit::Refused => "settings refused",
-            _ => "not published",
-        };
+    pub(crate) fn of_error(&self, planned: Option<&Planned>, what: &str, message: &str) -> Reports {
         if let Some(planned) = planned {
             let names: Vec<&ContainerName> = planned.containers.iter().collect();
             let said = |_: &ContainerName| Said {
@@ -219,6 +229,7 @@ impl Reporter<'_> {
         let annotations = notes.iter();
         let annotations =
             annotations.map(|note| changes::annotation(note, AnnotationType::CodeSmell, folder));
+        details.extend(rollback::details(container));
         details.extend(changes::details(compared));
         Said {
             verdict,
@@ -274,7 +285,7 @@ impl Reporter<'_> {
     fn build(&self) -> Datum {
         let label = self.build.label();
         let label = label.unwrap_or_else(|| "this build".to_owned());
-        Datum::link("Build", &label, self.run_url())
+        Datum::link(words::of(self.purpose).by, &label, self.run_url())
     }
 
     fn duration(&self) -> Datum {
@@ -303,38 +314,38 @@ fn early_id() -> ReportId {
 
 /// How the run ended for a container.
 fn how_it_ended(plan: &Plan, state: &RunState, container: &Container) -> (Verdict, String) {
+    let words = words::of(plan.settings.purpose);
     match state.container(container) {
         ContainerState::Superseded => {
             let build = state.superseded_by(container).unwrap_or_default();
             return (Verdict::Passed, newer(build));
         }
-        ContainerState::NotPublished => return (Verdict::Failed, "not published".to_owned()),
+        ContainerState::NotPublished => return (Verdict::Failed, words.not_done.to_owned()),
         ContainerState::Unknown => {
-            return (
-                Verdict::Failed,
-                "not known whether it is published".to_owned(),
-            )
+            let what = format!("not known whether it is {}", words.done);
+            return (Verdict::Failed, what);
         }
         ContainerState::Published => {}
     }
+    let done = words::done(plan, container);
     let failure = if !state.not_invalidated().is_empty() {
         if state.may_be_invalidated() {
-            "published, but it is not known whether CloudFront was invalidated"
+            "it is not known whether CloudFront was invalidated"
         } else {
-            "published, but CloudFront was not invalidated"
+            "CloudFront was not invalidated"
         }
     } else if let Some(is_known) = unverified(plan, state, container) {
         if is_known {
-            "published, but visitors do not get it yet"
+            "visitors do not get it yet"
         } else {
-            "published, but not verified"
+            "not verified"
         }
     } else if plan.settings.wait && state.is_invalidating() {
-        "published, but CloudFront was not seen to complete the invalidation"
+        "CloudFront was not seen to complete the invalidation"
     } else {
-        return (Verdict::Passed, "published".to_owned());
+        return (Verdict::Passed, done);
     };
-    (Verdict::Failed, failure.to_owned())
+    (Verdict::Failed, format!("{done}, but {failure}"))
 }
 
 fn newer(build: u64) -> String {

@@ -69,7 +69,7 @@ fn with_own_key(container: Container) -> Container {
 
 fn changes(old: &str, new: &Container) -> Changes {
     let cache_control = CacheControl::default();
-    let headers = Object::headers(&cache_control);
+    let headers = Object::built_headers(&cache_control);
     let old = container("mojito", old).objects[0].body.clone();
     let served = ServedContainer::new(
         "https://cdn.example/js/mojito.js",
@@ -105,10 +105,7 @@ fn run(containers: Vec<(Container, Option<&str>)>) -> Run {
         .filter_map(|(container, old)| Some((container.name.clone(), changes((*old)?, container))))
         .collect();
     let containers = containers.into_iter().map(|(it, _)| it).collect();
-    let run = Run::new(Plan {
-        settings,
-        containers,
-    });
+    let run = Run::new(Plan::publish(settings, containers));
     for (name, changes) in compared {
         run.state().changes.insert(name, Ok(changes));
     }
@@ -126,6 +123,7 @@ fn reported(make: impl FnOnce(&Reporter) -> Reports) -> Reports {
     let target = ReportTarget::of(&raw).unwrap().unwrap();
     make(&Reporter {
         target: &target,
+        purpose: Purpose::Publish,
         build: &Build::new(&raw.build),
         elapsed: Duration::from_millis(2_345),
         deadline: Instant::now() + Duration::from_mins(1),
@@ -463,7 +461,7 @@ fn a_refused_file_is_in_the_report_of_its_container() {
 
 #[test]
 fn refused_settings_are_one_report_unless_the_containers_are_known() {
-    let reports = reported(|it| it.of_error(None, Exit::Refused, "`WAIT` is `x`"));
+    let reports = reported(|it| it.of_error(None, "settings refused", "`WAIT` is `x`"));
     assert_eq!(reports.list[0].id.as_str(), "mojito-publish");
     assert!(reports.outdated.is_empty());
     let json = &sent(&reports)[0];
@@ -471,7 +469,7 @@ fn refused_settings_are_one_report_unless_the_containers_are_known() {
     assert_eq!(json["details"], "`WAIT` is `x`");
     let settings = Settings::new(Flags::default(), &raw(&[]), ConfigJs::default(), None).unwrap();
     let planned = Planned::new(&settings);
-    let reports = reported(|it| it.of_error(Some(&planned), Exit::NotPublished, "no credentials"));
+    let reports = reported(|it| it.of_error(Some(&planned), "not published", "no credentials"));
     let json = &sent(&reports)[0];
     assert_eq!(json["title"], "mojito → production: not published");
     assert_eq!(json["result"], "FAILED");

@@ -51,6 +51,7 @@ fn the_help_fits_in_80_columns_and_has_no_colour() {
         &["check", "--help"],
         &["policy", "--help"],
         &["settings", "--help"],
+        &["status", "--help"],
     ] {
         let (code, help, _) = run(arguments);
         assert_eq!(code, Some(0));

@@ -23,8 +23,9 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from http import HTTPStatus
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import urlopen
 
 import boto3
@@ -42,7 +43,8 @@ from moto.iam import access_control
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3.exceptions import S3ClientError
-from moto.s3.responses import S3Response
+from moto.s3.models import FakeDeleteMarker, FakeKey, S3Backend
+from moto.s3.responses import ACTION_MAP, S3Response
 from moto.sts.responses import TokenResponse
 from werkzeug.serving import generate_adhoc_ssl_pair, make_server
 
@@ -57,7 +59,7 @@ MAX_WILDCARDS = 15
 PATIENCE_SECONDS = 120
 
 iam = get_backend("iam")[ACCOUNT]["aws"]
-s3 = get_backend("s3")[ACCOUNT]["aws"]
+s3 = s3_backend = get_backend("s3")[ACCOUNT]["aws"]
 cloudfront = get_backend("cloudfront")[ACCOUNT]["aws"]
 sts = get_backend("sts")[ACCOUNT]["aws"]
 settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
@@ -86,6 +88,30 @@ def with_the_body_that_was_sent(request):
 
 access_control.IAMRequestBase._create_aws_request = with_the_body_that_was_sent
 
+# moto takes HEAD of a version for HEAD of the object.
+ACTION_MAP["KEY"]["HEAD"]["versionId"] = "GetObjectVersion"
+
+statement_permits = access_control.IAMPolicyStatement.is_action_permitted
+requested = threading.local()
+
+
+def on_its_conditions(statement, action, resource="*", principal=None, values=None):
+    """moto knows no condition of S3, and takes one that does not hold for a denial. At AWS, such a statement is of no effect."""
+    condition = statement._statement.get("Condition", {})
+    if any(name.startswith("s3:") for names in condition.values() for name in names):
+        prefix = getattr(requested, "prefix", None)
+        for operator, names in condition.items():
+            for name, wanted in names.items():
+                assert name == "s3:prefix" and operator in ("StringEquals", "StringLike"), (operator, name)
+                patterns = [re.escape(it) if operator == "StringEquals" else re.escape(it).replace("\\*", ".*") for it in wanted]
+                if prefix is None or not any(re.fullmatch(pattern, prefix) for pattern in patterns):
+                    return access_control.PermissionResult.NEUTRAL
+        statement = access_control.IAMPolicyStatement({name: it for name, it in statement._statement.items() if name != "Condition"})
+    return statement_permits(statement, action, resource, principal, values)
+
+
+access_control.IAMPolicyStatement.is_action_permitted = on_its_conditions
+
 check_action_permitted = access_control.IAMRequestBase.check_action_permitted
 
 
@@ -95,14 +121,20 @@ def within_the_session_policy(request, resource):
         # At AWS, whoever created a multipart upload may abort it without any permission.
         return
     deny_by_bucket_policy(request, resource)
+    requested.prefix = parse_qs(urlsplit(request._path).query).get("prefix", [None])[0]
     permit(request, resource)
     use_key(request, resource)
+    if request._action == "s3:PutObject" and request._headers.get("If-Match", '"none"') != '"none"':
+        # A write on the condition that an object has not changed reads its ETag, which moto does not mind.
+        request._action = "s3:GetObject"
+        permit(request, resource)
 
 
 def use_key(request, resource):
     """moto encrypts without asking whether the caller may use the bucket's key; S3 uses it with the caller's permissions."""
     world = world_of(resource)
-    action = {"s3:PutObject": "kms:GenerateDataKey", "s3:GetObject": "kms:Decrypt"}.get(request._action)
+    actions = {"s3:PutObject": "kms:GenerateDataKey", "s3:GetObject": "kms:Decrypt", "s3:GetObjectVersion": "kms:Decrypt"}
+    action = actions.get(request._action)
     if not (world and world.kms_key and action):
         return
     action_of_s3, request._action = request._action, action
@@ -204,6 +236,31 @@ def if_the_role_trusts_the_token(response):
 
 
 TokenResponse.assume_role_with_web_identity = if_the_role_trusts_the_token
+
+
+
+def list_object_versions(backend, bucket_name, delimiter=None, key_marker=None, max_keys=1000, prefix="", version_id_marker=None):
+    """moto copies all content of the bucket first, which takes seconds, and has two versions of one moment in the wrong order."""
+    keys = backend.get_bucket(bucket_name).keys
+    found = []
+    for name in sorted(name for name, _ in keys.iterlists()):
+        for at, version in enumerate(reversed(keys.getlist(name))):
+            version.is_latest = at == 0
+            found.append(version)
+    if key_marker is not None:
+        # Without the ID of a version, all of the key are skipped.
+        markers = [at for at, it in enumerate(found) if it.name == key_marker and version_id_marker in (None, it.version_id)]
+        found = found[markers[-1] + 1 :] if markers else [it for it in found if it.name > key_marker]
+    found = [it for it in found if it.name.startswith(prefix)]
+    page, last = found[:max_keys], None
+    if len(found) > max_keys:
+        last = page[-1]
+    versions = [it for it in page if isinstance(it, FakeKey)]
+    markers = [it for it in page if isinstance(it, FakeDeleteMarker)]
+    return versions, [], markers, last and last.name, last and last.version_id
+
+
+S3Backend.list_object_versions = list_object_versions
 
 put_object_of_moto = S3Response.put_object
 
@@ -390,6 +447,7 @@ class World:
         # What a store that is not AWS's does otherwise: it ignores the conditions of a write, drops these headers of an object,
         # or answers without these headers.
         self.ignores_conditions = False
+        self.is_suspended = False
         self.drops_headers = []
         self.omits_headers = []
         # Statements of the bucket's policy that deny an action on all but some resources.
@@ -439,6 +497,8 @@ class World:
         def start(status, headers, exc_info=None):
             entry["status"] = int(status.split()[0])
             headers = [(name, value) for name, value in headers if name.lower() not in self.omits_headers]
+            if self.is_suspended and method == "PUT":
+                headers = [(name, "null" if name.lower() == "x-amz-version-id" else value) for name, value in headers]
             return start_response(status, headers, exc_info)
 
         try:
@@ -473,6 +533,8 @@ class World:
             # S3 checks an upload's condition and stores it in one; moto lets another upload in between.
             with self.uploads:
                 parts = application(environ, start)
+                if self.is_suspended:
+                    as_null_version(self.bucket, unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
                 stored = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
                 for header in self.drops_headers if stored else []:
                     stored.metadata.pop(header, None)
@@ -508,10 +570,13 @@ class World:
         hit = cached is not None and (seen is None or seen == seen_then)
         if not hit:
             key = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0].lstrip("/")))
-            if key is None:
+            # A delete marker has no value.
+            if not hasattr(key, "value"):
                 return answer(start_response, 403, {"Content-Type": "application/xml"}, "<Error><Code>AccessDenied</Code></Error>")
             # moto keeps the hash that signed the content among the headers.
             metadata = {name.title(): value for name, value in key.metadata.items() if name != "x-amz-content-sha256"}
+            passed_on = ("ETag", "last-modified", "x-amz-version-id")
+            metadata.update({name: value for name, value in key.response_dict.items() if name in passed_on})
             cached, at = (metadata, key.value), time.monotonic()
             self.edge_cache[path] = (cached, at, seen or set())
         headers, content = cached
@@ -524,6 +589,14 @@ class World:
 def is_invalidated(path, paths):
     """A path is exact, with its query string where the cache key has it, unless it ends with a wildcard."""
     return any(path.startswith(of[:-1]) if of.endswith("*") else path == of for of in paths)
+
+
+def as_null_version(bucket, key):
+    """What is stored while versioning is suspended replaces the version `null`, and keeps all others."""
+    kept = s3.buckets[bucket].keys.getlist(key)
+    if kept and kept[-1].version_id != "null":
+        kept[-1]._version_id = "null"
+        s3.buckets[bucket].keys.setlist(key, [it for it in kept[:-1] if it.version_id != "null"] + kept[-1:])
 
 
 def with_flat_errors(environ, start):
@@ -667,6 +740,20 @@ def put_object(world, key, body, metadata):
     s3.put_object(world.bucket, key, base64.b64decode(body)).set_metadata(metadata)
 
 
+def fill_with_versions(world, keys, count):
+    """So many versions of each key, one a minute, the last one now."""
+    # Not by moto's `put_object`, which takes the longer the more there are.
+    for key in keys:
+        versions = []
+        for number in range(1, count + 1):
+            content = f"Mojito.addTest({{id:'{number}'}})".encode()
+            version = FakeKey(key, content, ACCOUNT, REGION, is_versioned=True, version_id=str(uuid.uuid4()), bucket_name=world.bucket)
+            version.set_metadata({"x-amz-meta-build-number": str(number), "x-amz-meta-commit": hashlib.sha1(content).hexdigest()})
+            version.last_modified -= datetime.timedelta(minutes=count - number)
+            versions.append(version)
+        s3.buckets[world.bucket].keys.setlist(key, versions)
+
+
 def objects(world):
     keys = s3.buckets[world.bucket].keys
     return [
@@ -678,6 +765,25 @@ def objects(world):
             "body": base64.b64encode(key.value).decode(),
         }
         for name, key in sorted(keys.items())
+        if hasattr(key, "value")
+    ]
+
+
+def set_versioning(world, status):
+    # moto forgets all versions at the next upload to a bucket whose versioning is suspended.
+    world.is_suspended = status == "Suspended"
+    s3.put_bucket_versioning(world.bucket, "Enabled" if world.is_suspended else status)
+
+
+def delete_object(world, key):
+    s3.delete_object(world.bucket, key)
+
+
+def versions(world, key):
+    """Oldest first."""
+    return [
+        {"id": made.version_id or "null", "build": made.metadata.get("x-amz-meta-build-number") if hasattr(made, "value") else None}
+        for made in s3.buckets[world.bucket].keys.getlist(key)
     ]
 
 
@@ -787,10 +893,6 @@ def set_kms_key(world, key):
     world.kms_key = key
 
 
-def set_versioning(world, status):
-    s3.put_bucket_versioning(world.bucket, status)
-
-
 def version_of(world, key):
     return s3.buckets[world.bucket].keys[key].version_id
 
@@ -862,6 +964,17 @@ def what_is_allowed(session, world, key, distribution):
         "make itself a key": lambda: iam.create_access_key(UserName=world.user),
         "change its own policy": lambda: iam.put_user_policy(UserName=world.user, PolicyName="more", PolicyDocument="{}"),
     }
+    if s3_backend.get_bucket_versioning(world.bucket):
+        version = versions(world, key)[-1]["id"]
+        attempts |= {
+            "list the versions": lambda: s3.list_object_versions(**bucket, Prefix=key),
+            "list the versions of all that begins so": lambda: s3.list_object_versions(**bucket, Prefix=key[:-1]),
+            "list all versions": lambda: s3.list_object_versions(**bucket),
+            "get a version": lambda: s3.get_object(**own, VersionId=version),
+            "get a neighbour's version": lambda: s3.get_object(**bucket, Key=key.replace(".js", "x.js"), VersionId=version),
+            "delete a version": lambda: s3.delete_object(**own, VersionId=version),
+            "suspend versioning": lambda: s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Suspended"}),
+        }
     allowed = []
     for name, attempt in attempts.items():
         try:
@@ -921,7 +1034,8 @@ COMMANDS = {
     command.__name__: command
     for command in (
         set_policy, make_administrator, make_certificate, add_role, add_identity_provider, set_trust, add_distribution, put_object, add_fault, set_edge_stale,
-        set_edge_headers, set_edge_caches_queries, set_store, set_versioning, set_kms_key, version_of, set_bucket_policy, edge_requests,
+        set_edge_headers, set_edge_caches_queries, set_store, set_versioning, fill_with_versions, delete_object, versions, set_kms_key, version_of,
+        set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )
