@@ -43,6 +43,9 @@ const SHOWN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long listing, looking and reading may take for a container.
 const CHOICE_TIMEOUT: Duration = Duration::from_mins(2);
 
+/// The same for all containers. What is not read by then is an error, so nothing is put back.
+const CHOICES_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// The connections to S3 that a rollback with these settings needs.
 pub(crate) fn connections(settings: &Settings) -> Wanted {
     let reads = match settings.rollback {
@@ -55,8 +58,9 @@ pub(crate) fn connections(settings: &Settings) -> Wanted {
 /// Chooses and reads a version of each container. Nothing is put back unless there is one for all.
 pub(crate) async fn choose(aws: &Aws, settings: &Settings) -> Result<Vec<Choice>, Vec<NotChosen>> {
     let parsers = &Parsers::new();
+    let end = Instant::now() + CHOICES_TIMEOUT;
     let of_container = async |name: &ContainerName| {
-        let choosing = Choosing::new(aws, settings, parsers, name);
+        let choosing = Choosing::new(aws, settings, parsers, name, end);
         choosing.choose().await.map_err(|reason| NotChosen {
             uri: s3_uri(&settings.target.bucket, &choosing.key),
             reason,
@@ -85,7 +89,8 @@ pub(super) async fn chosen(
     parsers: &Parsers,
     name: &ContainerName,
 ) -> Result<String, NoVersion> {
-    let choosing = Choosing::new(aws, settings, parsers, name);
+    let end = Instant::now() + CHOICE_TIMEOUT;
+    let choosing = Choosing::new(aws, settings, parsers, name, end);
     Ok(choosing.listed(None).await?.chosen.id)
 }
 
@@ -124,6 +129,7 @@ impl<'a> Choosing<'a> {
         settings: &'a Settings,
         parsers: &'a Parsers,
         name: &'a ContainerName,
+        end: Instant,
     ) -> Self {
         let key =
             |variant: Variant| ObjectKey::new(&settings.target.prefix, &variant.file_name(name));
@@ -131,7 +137,7 @@ impl<'a> Choosing<'a> {
             source: Source {
                 aws,
                 settings,
-                deadline: Instant::now() + CHOICE_TIMEOUT,
+                deadline: end.min(Instant::now() + CHOICE_TIMEOUT),
             },
             parsers,
             name,
