@@ -11,8 +11,9 @@ use crate::common::secrets;
 use crate::exit;
 use crate::report::console::{Console, Stream};
 use crate::settings::help;
-use crate::settings::raw::RawTrust;
-use crate::settings::{Flags, Purpose};
+use crate::settings::purpose::Purpose;
+use crate::settings::raw::{RawSettings, RawTrust};
+use crate::settings::Flags;
 
 /// Longer words than any flag or command are not shown where they are wrong.
 const MAX_WORD: usize = 24;
@@ -38,29 +39,63 @@ enum CliCommand {
     Publish(PublishArgs),
     /// Show whose the credentials are, and what they can and cannot write
     Check {
-        /// Check for production (by hand, the default is development)
+        #[command(flatten)]
+        common: CommonArgs,
+        /// Check what a rollback needs as well
         #[arg(long)]
-        production: bool,
+        rollback: bool,
+    },
+    /// Put an earlier version back, from S3's own versions
+    Rollback {
+        #[command(flatten)]
+        common: CommonArgs,
+        /// The build number or the S3 version ID to put back (the default is the version before the live one)
+        #[arg(long, value_name = "BUILD|VERSION_ID")]
+        to: Option<String>,
+        /// Say which version would be put back and what that would change, and write nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Print the least-privilege IAM policy for these settings, as JSON
     Policy(PolicyArgs),
+    /// Show what visitors get now, and the versions before it
+    Status(CommonArgs),
+    /// Print every setting with its value and where it comes from
+    Settings(CommonArgs),
+}
+
+/// What most commands have.
+#[derive(Args, Debug)]
+struct CommonArgs {
+    /// For production (by hand, the default is development)
+    #[arg(long)]
+    production: bool,
+    /// Print the result as JSON, and the log on standard error
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args, Debug)]
 struct PublishArgs {
-    /// Publish to production (by hand, the default is development)
-    #[arg(long)]
-    production: bool,
+    #[command(flatten)]
+    common: CommonArgs,
     /// Say what would happen and change, and write nothing
     #[arg(long)]
     dry_run: bool,
 }
 
 #[derive(Args, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag with a name of its own"
+)]
 struct PolicyArgs {
     /// For production (the default is development)
     #[arg(long)]
     production: bool,
+    /// With what a rollback needs
+    #[arg(long, conflicts_with = "trust")]
+    rollback: bool,
     /// The trust policy of a role for Bitbucket's OIDC
     #[arg(long)]
     trust: bool,
@@ -104,19 +139,20 @@ fn table(rows: &[(String, &str)]) -> String {
 }
 
 /// What to do, and with which flags.
-pub(crate) enum Command {
-    Publish(Flags),
-    Check(Flags),
-    /// With the flags of `--trust`, if the trust policy is to be printed.
-    Policy(Flags, Option<TrustFlags>),
+pub(crate) struct Command {
+    pub(crate) purpose: Purpose,
+    pub(crate) flags: Flags,
+    /// The flags of `policy --trust`, if the trust policy is to be printed.
+    pub(crate) trust: Option<TrustFlags>,
 }
 
 impl Command {
     /// Where the log goes: not where a command prints JSON.
     pub(crate) fn log_stream(&self) -> Stream {
-        match self {
-            Self::Publish(_) | Self::Check(_) => Stream::Stdout,
-            Self::Policy(..) => Stream::Stderr,
+        match self.purpose {
+            Purpose::Policy | Purpose::Settings => Stream::Stderr,
+            _ if self.flags.json => Stream::Stderr,
+            _ => Stream::Stdout,
         }
     }
 }
@@ -134,35 +170,74 @@ impl Cli {
         })
     }
 
-    pub(crate) fn into_command(self) -> Command {
-        let mut flags = Flags::default();
-        match self.command.unwrap_or(CliCommand::Publish(self.publish)) {
-            CliCommand::Publish(arguments) => {
-                flags.production = arguments.production;
+    /// What to do. An invalid `COMMAND` is reported with all other settings, so that it does not matter here.
+    pub(crate) fn into_command(self, raw: &RawSettings) -> Command {
+        let (mut flags, mut trust) = (Flags::default(), None);
+        let common = match self.command {
+            None => {
+                flags.dry_run = self.publish.dry_run;
+                self.publish.common
+            }
+            Some(CliCommand::Publish(arguments)) => {
+                flags.command = Some(Purpose::Publish);
                 flags.dry_run = arguments.dry_run;
-                Command::Publish(flags)
+                arguments.common
             }
-            CliCommand::Check { production } => {
-                flags.production = production;
-                flags.purpose = Purpose::Check;
-                Command::Check(flags)
+            Some(CliCommand::Check { common, rollback }) => {
+                flags.command = Some(Purpose::Check);
+                flags.for_rollback = rollback;
+                common
             }
-            CliCommand::Policy(arguments) => {
-                flags.production = arguments.production;
-                flags.purpose = Purpose::Policy;
-                let variables = RawTrust {
-                    bitbucket_workspace: arguments.workspace,
-                    bitbucket_repo_owner_uuid: arguments.workspace_uuid,
-                    bitbucket_repo_uuid: arguments.repository_uuid,
-                    bitbucket_deployment_environment_uuid: arguments.environment_uuid,
-                };
-                let any_environment = arguments.any_environment;
-                let trust = TrustFlags {
-                    variables,
-                    any_environment,
-                };
-                Command::Policy(flags, arguments.trust.then_some(trust))
+            Some(CliCommand::Rollback {
+                common,
+                to,
+                dry_run,
+            }) => {
+                flags.command = Some(Purpose::Rollback);
+                flags.to = to;
+                flags.dry_run = dry_run;
+                common
             }
+            Some(CliCommand::Policy(arguments)) => {
+                flags.command = Some(Purpose::Policy);
+                flags.for_rollback = arguments.rollback;
+                let production = arguments.production;
+                trust = arguments.trust.then(|| arguments.into_trust());
+                CommonArgs {
+                    production,
+                    json: false,
+                }
+            }
+            Some(CliCommand::Status(common)) => {
+                flags.command = Some(Purpose::Status);
+                common
+            }
+            Some(CliCommand::Settings(common)) => {
+                flags.command = Some(Purpose::Settings);
+                common
+            }
+        };
+        flags.production = common.production;
+        flags.json = common.json;
+        let purpose = Purpose::resolve(&flags, raw.command.as_deref());
+        Command {
+            purpose: purpose.ok().or(flags.command).unwrap_or_default(),
+            flags,
+            trust,
+        }
+    }
+}
+
+impl PolicyArgs {
+    fn into_trust(self) -> TrustFlags {
+        TrustFlags {
+            variables: RawTrust {
+                bitbucket_workspace: self.workspace,
+                bitbucket_repo_owner_uuid: self.workspace_uuid,
+                bitbucket_repo_uuid: self.repository_uuid,
+                bitbucket_deployment_environment_uuid: self.environment_uuid,
+            },
+            any_environment: self.any_environment,
         }
     }
 }

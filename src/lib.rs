@@ -50,6 +50,7 @@ use crate::exit::Exit;
 use crate::mojito::script;
 use crate::report::console::Console;
 use crate::settings::pipeline::Build;
+use crate::settings::purpose::Purpose;
 use crate::settings::raw::Raw;
 
 /// Runs the program with the arguments and the environment of the process, and ends it.
@@ -59,12 +60,18 @@ pub fn main() -> ! {
     script::serve_if_child(env::args_os().skip(1));
     let raw = Raw::of_process();
     secrets::register(raw.secrets());
-    let command = Cli::of_process().into_command();
+    let command = Cli::of_process().into_command(&raw.settings);
     let build = Build::new(&raw.build);
     let stream = command.log_stream();
     let no_color = raw.build.no_color.is_some();
     let console = Arc::new(Console::new(stream, build.in_ci, no_color));
-    let ending = Arc::new(Ending::new(build, Arc::clone(&console)));
+    let ending = Ending::new(
+        command.purpose,
+        command.flags.json,
+        build,
+        Arc::clone(&console),
+    );
+    let ending = Arc::new(ending);
     report_panics(&ending);
     if raw.debug() {
         debug_log::init(Arc::clone(&console));
@@ -85,17 +92,23 @@ fn run(
         .enable_all()
         .build()
         .map_err(Error::Start)?;
+    let Command {
+        purpose,
+        flags,
+        trust,
+    } = command;
     let result = runtime.block_on(async {
-        match command {
-            Command::Publish(flags) => {
-                commands::publish::publish(flags, raw, ending, console).await
+        let gate = ending.gate();
+        match purpose {
+            Purpose::Publish => commands::publish::publish(flags, raw, ending, console).await,
+            Purpose::Check => Ok(commands::check::check(flags, raw, gate, console).await),
+            Purpose::Rollback => {
+                let rollback = commands::rollback::rollback(flags, raw, ending, console);
+                Box::pin(rollback).await
             }
-            Command::Check(flags) => {
-                Ok(commands::check::check(flags, raw, ending.gate(), console).await)
-            }
-            Command::Policy(flags, trust) => {
-                Ok(commands::policy::policy(flags, trust, raw, ending.gate(), console).await)
-            }
+            Purpose::Policy => Ok(commands::policy::policy(flags, trust, raw, gate, console).await),
+            Purpose::Status => Ok(commands::status::status(flags, raw, gate, console).await),
+            Purpose::Settings => Ok(commands::settings::settings(flags, raw, console).await),
         }
     });
     // Dropping the runtime would wait for a DNS lookup that is still running.

@@ -1,6 +1,6 @@
 //! `cargo bench --bench network`: compares publishing over a network with the usual tools.
 //!
-//! `-- one` and `-- many` run a part. The tools run in turn against the same local AWS, over TLS and delay lines that add
+//! `-- one`, `-- many` and `-- rollback` run a part. The tools run in turn against the same local AWS, over TLS and delay lines that add
 //! round-trip time. Each service has its own line, as it has its own host at AWS. Ratios and round trips carry over to real
 //! networks.
 
@@ -23,6 +23,7 @@ mod many;
 mod median;
 mod one;
 mod plot;
+mod rollback;
 mod tool;
 
 use std::path::Path;
@@ -54,7 +55,7 @@ fn main() {
     let repository = tempfile::tempdir().expect("a temporary folder can be made");
     std::fs::write(repository.path().join("bundle.pem"), &made.certificate)
         .expect("a temporary folder can be written");
-    let bench = Bench {
+    let mut bench = Bench {
         python: python.join("bin"),
         repository: repository.path().to_owned(),
         acceptor: acceptor(&made, &[b"http/1.1"]),
@@ -72,6 +73,11 @@ fn main() {
     }
     if wants("many") {
         many::measure(&bench);
+    }
+    if wants("rollback") {
+        // What one of the servers keeps, the other has not.
+        bench.upstreams = Arc::new(Upstreams::new(&[bench.world.endpoint.as_str()]));
+        rollback::measure(&aws, &bench);
     }
 }
 

@@ -11,7 +11,7 @@ use super::credential_check::{check, NoCredentials, REMEDY};
 use super::default_chain;
 use super::error::AwsError;
 use super::iam_policy::Permissions;
-use super::oidc;
+use super::{oidc, oidc_refused};
 use crate::common::printable::UntrustedText;
 use crate::settings::aws::CredentialSource;
 use crate::settings::Settings;
@@ -82,13 +82,24 @@ impl Display for CredentialOrigin {
 pub(crate) enum ConnectError {
     #[error("no usable credentials: {0}\nwhat to do: {1}")]
     NoCredentials(String, &'static str),
-    #[error("{0}\nwhat to do: {remedy}", remedy = .0.remedy())]
-    Aws(Box<AwsError>),
+    #[error("{error}\nwhat to do: {remedy}")]
+    Aws {
+        error: Box<AwsError>,
+        remedy: String,
+    },
+}
+
+impl ConnectError {
+    fn with_remedy(error: AwsError, remedy: String) -> Self {
+        let error = Box::new(error);
+        Self::Aws { error, remedy }
+    }
 }
 
 impl From<AwsError> for ConnectError {
     fn from(error: AwsError) -> Self {
-        Self::Aws(Box::new(error))
+        let remedy = error.remedy();
+        Self::with_remedy(error, remedy)
     }
 }
 
@@ -108,8 +119,12 @@ pub(crate) async fn resolve(
 ) -> Result<Credentials, ConnectError> {
     let (credentials, source) = match &settings.aws.credentials {
         CredentialSource::Oidc { role, token } => {
-            let session = oidc::assume_role(config, role, token, &settings.build, limit).await?;
-            (session, format!("STS, for role {role},"))
+            let session = oidc::assume_role(config, role, token, &settings.build, limit).await;
+            let refused = |error| {
+                let remedy = oidc_refused::remedy(&error, role, token);
+                ConnectError::with_remedy(error, remedy)
+            };
+            (session.map_err(refused)?, format!("STS, for role {role},"))
         }
         CredentialSource::Keys(keys) => (keys.clone(), "the variables".to_owned()),
         CredentialSource::DefaultChain { profile } => {

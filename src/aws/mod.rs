@@ -14,6 +14,7 @@ pub(crate) mod gate;
 pub(crate) mod https;
 pub(crate) mod iam_policy;
 pub(crate) mod oidc;
+mod oidc_refused;
 pub(crate) mod preconnect;
 pub(crate) mod response_limit;
 pub(crate) mod s3;
@@ -21,6 +22,7 @@ pub(crate) mod sts;
 pub(crate) mod trust_policy;
 mod unconfirmed;
 mod unknown_host;
+pub(crate) mod versions;
 
 use aws_config::SdkConfig;
 use aws_credential_types::provider::SharedCredentialsProvider;

@@ -14,9 +14,11 @@ use super::config::{gateway_statuses, OPERATION_TIMEOUT};
 use super::error::AwsError;
 use super::error_kind::ASSUME_ROLE;
 use super::iam_policy::{Permissions, MAX_SESSION_POLICY};
+use super::oidc_refused;
 use super::unconfirmed::Unconfirmed;
 use crate::common::printable::UntrustedText;
-use crate::settings::aws::{RoleArn, Token};
+use crate::settings::aws::RoleArn;
+use crate::settings::oidc_token::Token;
 use crate::settings::pipeline::Build;
 
 /// STS's limit for a session name.
@@ -44,6 +46,7 @@ pub(crate) async fn assume_role(
     }
     let config = aws_sdk_sts::config::Builder::from(config)
         .retry_classifier(gateway_statuses())
+        .retry_classifier(oidc_refused::KeysNotFetched)
         .build();
     let confirm = |_: &HttpResponse, output: &AssumeRoleWithWebIdentityOutput| {
         let is_complete = output.credentials().is_some_and(is_complete);

@@ -16,10 +16,15 @@ use super::attempts::Attempts;
 use super::config::OPERATION_TIMEOUT;
 use super::error::{describe_response, AwsError};
 use super::unconfirmed::Unconfirmed;
+use super::versions::NULL_VERSION;
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::settings::names::{s3_uri, ObjectKey};
+use crate::settings::rollback_to::is_version_id;
 use crate::settings::Settings;
+
+/// The action that reading an object needs.
+pub(crate) const GET_OBJECT: &str = "s3:GetObject";
 
 /// The action that an upload needs.
 pub(crate) const PUT_OBJECT: &str = "s3:PutObject";
@@ -32,6 +37,23 @@ pub(crate) enum Precondition {
     Absent,
     /// The object still has this `ETag`.
     Unchanged(String),
+}
+
+/// What S3 says of an object that it has stored.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Stored {
+    /// The version, by which the object can be had back. `None` where the bucket keeps no versions.
+    pub(crate) version_id: Option<String>,
+}
+
+impl Stored {
+    /// By the header `x-amz-version-id`. Where versioning is suspended, it is `null`, as the next upload replaces the object.
+    pub(crate) fn new(version_id: Option<&str>) -> Self {
+        let is_id = |id: &&str| is_version_id(id) && *id != NULL_VERSION;
+        Self {
+            version_id: version_id.filter(is_id).map(str::to_owned),
+        }
+    }
 }
 
 /// The headers of what a key holds, with its first byte. Unlike HEAD's, an error has a code.
@@ -47,7 +69,7 @@ pub(crate) async fn get_first_byte(
     let twice = RetryConfig::standard().with_max_attempts(2);
     let twice = aws_sdk_s3::config::Builder::new().retry_config(twice);
     let response = request.config_override(twice).send().await;
-    response.map_err(|error| AwsError::new("s3:GetObject", s3_uri(bucket, key), &error))
+    response.map_err(|error| AwsError::new(GET_OBJECT, s3_uri(bucket, key), &error))
 }
 
 /// What S3 says of an object. Without `s3:ListBucket`, an object that does not exist is denied.
@@ -58,7 +80,7 @@ pub(crate) async fn head_object(
     deadline: Instant,
 ) -> Result<HeadObjectOutput, AwsError> {
     let bucket = &settings.target.bucket;
-    let attempts = Attempts::read("s3:GetObject", s3_uri(bucket, key), |_, _| Ok(()));
+    let attempts = Attempts::read(GET_OBJECT, s3_uri(bucket, key), |_, _| Ok(()));
     let request = client.head_object().bucket(bucket.as_str());
     let request = request.key(key.as_str()).customize();
     let request = request.interceptor(attempts.clone()).send();
@@ -73,20 +95,33 @@ pub(crate) async fn put_object(
     object: &Object,
     precondition: &Precondition,
     deadline: Instant,
-) -> Result<(), AwsError> {
+) -> Result<Stored, AwsError> {
     let request = client
         .put_object()
         .bucket(settings.target.bucket.as_str())
         .key(object.key.as_str())
-        .content_type(Object::CONTENT_TYPE)
-        .content_encoding(Object::CONTENT_ENCODING)
-        .cache_control(settings.cache_control.as_str())
         .set_acl(settings.acl.clone())
-        .set_metadata(Some(settings.build.metadata()))
-        .metadata(Object::CALLER_REFERENCE, caller_reference)
         .checksum_algorithm(ChecksumAlgorithm::Sha256)
         .checksum_sha256(&object.checksum)
         .body(ByteStream::from(object.body.clone()));
+    let request = match &object.restored {
+        None => request
+            .content_type(Object::CONTENT_TYPE)
+            .content_encoding(Object::CONTENT_ENCODING)
+            .cache_control(settings.cache_control.as_str())
+            .set_metadata(Some(settings.stored_metadata())),
+        Some(restored) => {
+            let stored = restored.stored.clone();
+            request
+                .set_content_type(stored.content_type)
+                .set_content_encoding(stored.content_encoding)
+                .set_cache_control(stored.cache_control)
+                .set_content_disposition(stored.content_disposition)
+                .set_content_language(stored.content_language)
+                .set_metadata(Some(stored.metadata))
+        }
+    };
+    let request = request.metadata(Object::CALLER_REFERENCE, caller_reference);
     let request = match precondition {
         Precondition::None => request,
         Precondition::Absent => request.if_none_match("*"),
@@ -97,8 +132,8 @@ pub(crate) async fn put_object(
     let confirm = move |response: &HttpResponse, output: &_| confirm(&sent, response, output);
     let attempts = Attempts::write(PUT_OBJECT, address, confirm);
     let request = request.customize().interceptor(attempts.clone());
-    attempts.send(deadline, request.send()).await?;
-    Ok(())
+    let response = attempts.send(deadline, request.send()).await?;
+    Ok(Stored::new(response.version_id()))
 }
 
 /// Creates a multipart upload. Returns its ID, and whether another attempt may have created one as well.
@@ -161,6 +196,21 @@ mod tests {
     use super::*;
     use crate::common::byte_size::ByteSize;
     use crate::settings::names::{ContainerName, Prefix, Variant};
+
+    #[test]
+    fn a_version_has_an_id_where_the_bucket_keeps_versions() {
+        for (header, id) in [
+            (Some("3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY"), true),
+            (Some("null"), false),
+            (Some(""), false),
+            (Some("a b"), false),
+            (Some(&*"a".repeat(2_000)), false),
+            (None, false),
+        ] {
+            let expected = header.filter(|_| id);
+            assert_eq!(Stored::new(header).version_id.as_deref(), expected);
+        }
+    }
 
     #[test]
     fn an_upload_is_confirmed_by_its_checksum_or_its_md5_in_a_200() {

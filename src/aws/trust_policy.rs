@@ -2,14 +2,20 @@
 
 use serde_json::{json, Value};
 
+use crate::settings::oidc_token::Claims;
 use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::RawTrust;
 
-/// Who may assume the role, as Bitbucket's tokens have it: IAM compares case. The UUIDs have no braces.
+/// The issuer of a workspace's tokens, before and after its id.
+const ISSUER_START: &str = "https://api.bitbucket.org/2.0/workspaces/";
+const ISSUER_END: &str = "/pipelines-config/identity/oidc";
+
+/// Who may assume the role, as Bitbucket's tokens have it: IAM compares case.
 #[derive(Debug)]
 pub(crate) struct TrustPolicy {
     workspace: String,
-    workspace_uuid: String,
+    audiences: Vec<String>,
+    /// A UUID, without braces.
     repository_uuid: String,
     /// Only steps with this `deployment:` may assume the role. `None` if any step of the repository may.
     environment_uuid: Option<String>,
@@ -25,35 +31,76 @@ pub(crate) struct TrustFlags {
 }
 
 impl TrustPolicy {
-    /// Flags take precedence over Bitbucket's variables. A role is limited to its deployment environment, unless the flags say
-    /// otherwise.
-    pub(crate) fn new(flags: TrustFlags, raw: &RawTrust) -> Result<Self, Vec<InvalidSetting>> {
+    /// Who a step is, by its token. `None` if the token is not one of Bitbucket's.
+    ///
+    /// Steps have UUIDs of their own, so every step of the same repository, and deployment environment if it has one, is meant.
+    pub(crate) fn of_step(claims: &Claims) -> Option<Self> {
+        let workspace = claims.issuer.strip_prefix(ISSUER_START)?;
+        let workspace = workspace.strip_suffix(ISSUER_END)?;
+        let uuids: Vec<&str> = claims.subject.split(':').collect();
+        let (repository, environment) = match uuids[..] {
+            [repository, _] => (repository, None),
+            [repository, environment, _] => (repository, Some(environment)),
+            _ => return None,
+        };
+        let is_of_bitbucket = is_slug(workspace)
+            && uuids.iter().all(|uuid| is_uuid(uuid))
+            && !claims.audiences.is_empty()
+            && claims.audiences.iter().all(|it| is_audience(it));
+        is_of_bitbucket.then(|| Self {
+            workspace: workspace.to_owned(),
+            audiences: claims.audiences.clone(),
+            repository_uuid: bare(repository).to_owned(),
+            environment_uuid: environment.map(|uuid| bare(uuid).to_owned()),
+        })
+    }
+
+    /// Flags take precedence over the step's token, and that over Bitbucket's variables. A role is limited to its deployment
+    /// environment, unless the flags say otherwise.
+    pub(crate) fn new(
+        flags: TrustFlags,
+        raw: &RawTrust,
+        token: Option<&str>,
+    ) -> Result<Self, Vec<InvalidSetting>> {
         let any_environment = flags.any_environment;
         let flags = flags.variables;
+        let step = token.and_then(Claims::of);
+        let step = step.as_ref().and_then(Self::of_step);
+        let of_step = |get: fn(&Self) -> Option<&String>| step.as_ref().and_then(get).cloned();
         let mut problems = Vec::new();
         let workspace = valid(
             &mut problems,
             "--workspace",
-            flags.bitbucket_workspace.or_else(|| raw.bitbucket_workspace.clone()),
+            flags
+                .bitbucket_workspace
+                .or_else(|| of_step(|it| Some(&it.workspace)))
+                .or_else(|| raw.bitbucket_workspace.clone()),
             "it is the part after `bitbucket.org/` in the repository's URL (`BITBUCKET_WORKSPACE` in a pipeline)",
             is_slug,
             "a workspace id such as `acme`",
         );
-        let mut uuid = |flag, given: Option<String>, variable: &Option<String>, hint| {
-            let value = given.or_else(|| variable.clone());
+        let mut uuid = |flag, value: Option<String>, variable: &Option<String>, hint| {
+            let value = value.or_else(|| variable.clone());
             let expected = "a UUID such as `{1a2b3c4d-1a2b-1a2b-1a2b-1a2b3c4d5e6f}`";
             let uuid = valid(&mut problems, flag, value, hint, is_uuid, expected);
             uuid.map(|uuid| bare(&uuid).to_owned())
         };
-        let workspace_uuid = uuid(
-            "--workspace-uuid",
-            flags.bitbucket_repo_owner_uuid,
-            &raw.bitbucket_repo_owner_uuid,
-            "see Repository settings > OpenID Connect (`BITBUCKET_REPO_OWNER_UUID` in a pipeline)",
-        );
+        let of_token = step.as_ref().map(|it| it.audiences.clone());
+        let audiences = match (flags.bitbucket_repo_owner_uuid, of_token) {
+            (None, Some(audiences)) => Some(audiences),
+            (flag, _) => uuid(
+                "--workspace-uuid",
+                flag,
+                &raw.bitbucket_repo_owner_uuid,
+                "see Repository settings > OpenID Connect (`BITBUCKET_REPO_OWNER_UUID` in a pipeline)",
+            )
+            .map(|uuid| vec![format!("ari:cloud:bitbucket::workspace/{uuid}")]),
+        };
         let repository_uuid = uuid(
             "--repository-uuid",
-            flags.bitbucket_repo_uuid,
+            flags
+                .bitbucket_repo_uuid
+                .or_else(|| of_step(|it| Some(&it.repository_uuid))),
             &raw.bitbucket_repo_uuid,
             "see Repository settings > OpenID Connect (`BITBUCKET_REPO_UUID` in a pipeline)",
         );
@@ -62,19 +109,19 @@ impl TrustPolicy {
         } else {
             uuid(
                 "--environment-uuid",
-                flags.bitbucket_deployment_environment_uuid,
+                flags
+                    .bitbucket_deployment_environment_uuid
+                    .or_else(|| of_step(|it| it.environment_uuid.as_ref())),
                 &raw.bitbucket_deployment_environment_uuid,
                 "see Repository settings > OpenID Connect (`BITBUCKET_DEPLOYMENT_ENVIRONMENT_UUID` in a step with `deployment:`)\n\
                  if every step of the repository may publish, of any branch, give `--any-environment` instead",
             )
         };
-        match (workspace, workspace_uuid, repository_uuid) {
-            (Some(workspace), Some(workspace_uuid), Some(repository_uuid))
-                if problems.is_empty() =>
-            {
+        match (workspace, audiences, repository_uuid) {
+            (Some(workspace), Some(audiences), Some(repository_uuid)) if problems.is_empty() => {
                 Ok(Self {
                     workspace,
-                    workspace_uuid,
+                    audiences,
                     repository_uuid,
                     environment_uuid,
                 })
@@ -83,12 +130,19 @@ impl TrustPolicy {
         }
     }
 
+    /// Whether only steps of one deployment environment are trusted.
+    pub(crate) fn is_of_environment(&self) -> bool {
+        self.environment_uuid.is_some()
+    }
+
     /// The policy. Bitbucket's subject claim has literal braces, and includes the environment only if the step has one.
     pub(crate) fn policy(&self, partition: &str, account_id: &str) -> Value {
-        let provider = format!(
-            "api.bitbucket.org/2.0/workspaces/{}/pipelines-config/identity/oidc",
-            self.workspace
-        );
+        let issuer = self.issuer();
+        let provider = issuer.trim_start_matches("https://");
+        let audience = match &self.audiences[..] {
+            [one] => json!(one),
+            several => json!(several),
+        };
         let subject = match &self.environment_uuid {
             Some(environment) => format!("{{{}}}:{{{environment}}}:*", self.repository_uuid),
             None => format!("{{{}}}:*", self.repository_uuid),
@@ -98,16 +152,25 @@ impl TrustPolicy {
             "Statement": [{
                 "Sid": "BitbucketPipelines",
                 "Effect": "Allow",
-                "Principal": {"Federated": format!("arn:{partition}:iam::{account_id}:oidc-provider/{provider}")},
+                "Principal": {"Federated": self.provider_arn(partition, account_id)},
                 "Action": "sts:AssumeRoleWithWebIdentity",
                 "Condition": {
-                    "StringEquals": {
-                        format!("{provider}:aud"): format!("ari:cloud:bitbucket::workspace/{}", self.workspace_uuid),
-                    },
+                    "StringEquals": {format!("{provider}:aud"): audience},
                     "StringLike": {format!("{provider}:sub"): subject},
                 },
             }],
         })
+    }
+
+    fn issuer(&self) -> String {
+        format!("{ISSUER_START}{}{ISSUER_END}", self.workspace)
+    }
+
+    /// The ARN of the identity provider that IAM must have.
+    pub(crate) fn provider_arn(&self, partition: &str, account_id: &str) -> String {
+        let issuer = self.issuer();
+        let provider = issuer.trim_start_matches("https://");
+        format!("arn:{partition}:iam::{account_id}:oidc-provider/{provider}")
     }
 
     /// What the policy cannot see, for whoever relies on it.
@@ -159,6 +222,12 @@ fn is_uuid(text: &str) -> bool {
     lengths.eq([8, 4, 4, 4, 12]) && text.bytes().all(is_valid)
 }
 
+/// Whether it is an audience that may stand in a command of a shell.
+fn is_audience(text: &str) -> bool {
+    let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b":/._@-".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_valid)
+}
+
 fn is_slug(text: &str) -> bool {
     let is_valid = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     !matches!(text, "" | "." | "..") && text.bytes().all(is_valid)
@@ -181,7 +250,7 @@ mod tests {
             ("BITBUCKET_REPO_UUID", REPOSITORY),
         ];
         let raw: Raw = variables.into_iter().collect();
-        TrustPolicy::new(flags, &raw.trust)
+        TrustPolicy::new(flags, &raw.trust, None)
     }
 
     #[test]
@@ -225,7 +294,7 @@ mod tests {
 
     #[test]
     fn missing_and_malformed_flags_are_reported() {
-        let missing = TrustPolicy::new(TrustFlags::default(), &RawTrust::default());
+        let missing = TrustPolicy::new(TrustFlags::default(), &RawTrust::default(), None);
         assert_eq!(missing.unwrap_err().len(), 4);
         for workspace in ["acme/*", "acme/site", "", ".", ".."] {
             let variables = RawTrust {

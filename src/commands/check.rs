@@ -10,24 +10,27 @@ use std::time::Duration;
 use futures_util::future::{select, Either};
 use tokio::time::{timeout, timeout_at, Instant};
 
+use super::check_report::report;
 use super::error::Error;
 use super::leftovers::Leftovers;
 use super::loaded;
-use super::probe::{probes, Probe};
+use super::probe::{self, Access, Probe};
+use super::reads::{self, ReadAccess, Reads};
 use super::signals::Signals;
 use crate::aws::config::{self, OPERATION_TIMEOUT};
-use crate::aws::credentials::ConnectError;
+use crate::aws::credentials::{ConnectError, CredentialOrigin};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::gate::Gate;
 use crate::aws::https::Https;
-use crate::aws::iam_policy::Permissions;
 use crate::aws::s3::{self, PUT_OBJECT};
-use crate::aws::sts;
+use crate::aws::sts::{self, Identity};
 use crate::aws::{self, Aws};
 use crate::exit::Exit;
-use crate::report::console::Console;
+use crate::report::check_json::{CheckResult, KeyResult, ReadResult};
+use crate::report::console::{Console, READER_PATIENCE};
 use crate::report::progress;
+use crate::report::result_json::ErrorResult;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::raw::Raw;
 use crate::settings::{Flags, Settings};
@@ -40,44 +43,80 @@ const REQUEST_GRACE: Duration = Duration::from_millis(800);
 /// After that, how long the log may remain unread.
 const READER_GRACE: Duration = Duration::from_millis(100);
 
-/// Whether a key can be written.
-enum Access {
-    Allowed,
-    Denied(AwsError),
-    /// It could not be found out.
-    Inconclusive(AwsError),
+/// What was checked so far.
+#[derive(Default)]
+struct Checked {
+    settings: Option<Settings>,
+    credentials: Option<CredentialOrigin>,
+    identity: Option<Identity>,
+    probes: Vec<Probe>,
+    /// Of the first probes.
+    accesses: Vec<Access>,
+    reads: Reads,
+    stopped_by: Option<&'static str>,
 }
 
 /// Checks what the credentials can write in the environment of the settings.
 pub(crate) async fn check(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Exit {
-    let result = try_all(flags, raw, gate, console).await;
-    result.unwrap_or_else(|error| error.report(console))
+    let mut checked = Checked::default();
+    let json = flags.json;
+    let result = try_all(flags, raw, gate, console, &mut checked).await;
+    let exit = match &result {
+        Ok(exit) => *exit,
+        Err(error) => error.report(console),
+    };
+    if json {
+        let error = result.as_ref().err().map(Error::result);
+        let patience = match checked.stopped_by {
+            Some(_) => READER_GRACE,
+            None => READER_PATIENCE,
+        };
+        checked.result(exit, error).print(patience, console);
+    }
+    exit
 }
 
-async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Result<Exit, Error> {
+async fn try_all(
+    flags: Flags,
+    raw: &Raw,
+    gate: &Gate,
+    console: &Console,
+    checked: &mut Checked,
+) -> Result<Exit, Error> {
     let signals = Signals::new().map_err(Error::Start)?;
     let mut stopped = pin!(signals.received());
-    let settings = loaded::settings(flags, raw, console).await?;
+    let Checked {
+        settings,
+        credentials,
+        identity,
+        probes,
+        accesses,
+        reads,
+        stopped_by: stopped_by_signal,
+    } = checked;
+    let settings = &*settings.insert(loaded::settings(flags, raw, console).await?);
     console.info(&format!(
         "checking what the credentials can do in {} ({})",
         settings.environment, settings.environment_reason
     ));
-    let connecting = Box::pin(connect(&settings, gate, console));
+    let connecting = Box::pin(connect(settings, gate, credentials, identity, console));
     let aws = match select(stopped.as_mut(), connecting).await {
-        Either::Left((signal, _)) => return Ok(stopped_by(signal, console)),
+        Either::Left((signal, _)) => {
+            *stopped_by_signal = Some(signal);
+            return Ok(stopped_by(signal, console));
+        }
         Either::Right((aws, _)) => aws?,
     };
-    let probes = probes(&settings);
-    let mut accesses = Vec::with_capacity(probes.len());
+    *probes = probe::probes(settings);
     let mut leftovers = Leftovers::default();
     let mut stop = None;
     let deadline = Instant::now() + TRIES_TIMEOUT - OPERATION_TIMEOUT;
-    for probe in &probes {
+    for probe in &*probes {
         if Instant::now() > deadline {
-            accesses.push(Access::Inconclusive(too_late(&settings, &probe.key)));
+            accesses.push(Access::Inconclusive(too_late(settings, &probe.key)));
             continue;
         }
-        let trying = Box::pin(try_key(&aws, &settings, &probe.key, &mut leftovers));
+        let trying = Box::pin(try_key(&aws, settings, &probe.key, &mut leftovers));
         match select(stopped.as_mut(), trying).await {
             Either::Left((signal, trying)) => {
                 let deadline = Instant::now() + REQUEST_GRACE;
@@ -90,22 +129,40 @@ async fn try_all(flags: Flags, raw: &Raw, gate: &Gate, console: &Console) -> Res
         };
     }
     if let Some((signal, deadline)) = stop {
-        let _ = timeout_at(deadline, leftovers.abort(&aws, &settings)).await;
-        leftovers.report(&settings, console);
+        let _ = timeout_at(deadline, leftovers.abort(&aws, settings)).await;
+        leftovers.report(settings, console);
+        *stopped_by_signal = Some(signal);
         return Ok(stopped_by(signal, console));
     }
+    let reading = Box::pin(reads::try_all(&aws, settings, deadline));
+    match select(stopped.as_mut(), reading).await {
+        Either::Left((signal, _)) => {
+            leftovers.report(settings, console);
+            *stopped_by_signal = Some(signal);
+            return Ok(stopped_by(signal, console));
+        }
+        Either::Right((all, _)) => *reads = all,
+    }
     // Those whose abort has failed once.
-    let abort = Box::pin(timeout(OPERATION_TIMEOUT, leftovers.abort(&aws, &settings)));
+    let abort = Box::pin(timeout(OPERATION_TIMEOUT, leftovers.abort(&aws, settings)));
     let _ = select(stopped, abort).await;
-    leftovers.report(&settings, console);
-    Ok(report(&settings, &probes, &accesses, console))
+    leftovers.report(settings, console);
+    Ok(report(settings, probes, accesses, reads, console))
 }
 
-async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<Aws, Error> {
+/// Notes whose credentials these are as soon as that is known.
+async fn connect(
+    settings: &Settings,
+    gate: &Gate,
+    credentials: &mut Option<CredentialOrigin>,
+    identity: &mut Option<Identity>,
+    console: &Console,
+) -> Result<Aws, Error> {
     let https = Https::new(&settings.aws, gate);
     let config = config::load(settings, https.client()).await;
     let config = config.map_err(|problem| Error::Settings(vec![problem]))?;
     let aws = aws::connect(settings, config, None).await?;
+    *credentials = Some(aws.credentials.clone());
     if !settings.aws.can_call_sts {
         progress::identified(&aws.credentials, None, console);
         console.info(
@@ -113,9 +170,9 @@ async fn connect(settings: &Settings, gate: &Gate, console: &Console) -> Result<
         );
         return Ok(aws);
     }
-    let identity = sts::caller_identity(&aws.config).await;
-    progress::identified(&aws.credentials, identity.as_ref().ok(), console);
-    identity.map_err(ConnectError::from)?;
+    let found = sts::caller_identity(&aws.config).await;
+    progress::identified(&aws.credentials, found.as_ref().ok(), console);
+    *identity = Some(found.map_err(ConnectError::from)?);
     Ok(aws)
 }
 
@@ -123,6 +180,43 @@ fn stopped_by(signal: &str, console: &Console) -> Exit {
     console.failure(&format!("stopped by {signal}; nothing was changed"));
     console.drain(READER_GRACE);
     Exit::NotPublished
+}
+
+impl Checked {
+    fn result<'a>(&'a self, exit: Exit, error: Option<ErrorResult<'a>>) -> CheckResult<'a> {
+        let result = CheckResult::new(exit, error, self.stopped_by);
+        let Some(settings) = &self.settings else {
+            return result;
+        };
+        let keys = self.probes.iter().enumerate().map(|(number, probe)| {
+            let (access, error) = match self.accesses.get(number) {
+                None => ("not_tried", None),
+                Some(Access::Allowed) => ("allowed", None),
+                Some(Access::Denied(error)) => ("denied", Some(error)),
+                Some(Access::Inconclusive(error)) => ("unknown", Some(error)),
+            };
+            KeyResult::new(&probe.key, probe.expect_denied, access, error)
+        });
+        let reads = self.reads.list.iter().map(|read| {
+            let (access, reason, error) = match &read.access {
+                ReadAccess::Allowed => ("allowed", None, None),
+                ReadAccess::Denied(error) => ("denied", None, Some(error)),
+                ReadAccess::Unknown(reason) => ("unknown", Some(reason.as_str()), None),
+                ReadAccess::Failed(error) => ("unknown", None, Some(error)),
+            };
+            ReadResult {
+                action: read.action,
+                resource: &read.resource,
+                needed_by: read.setting,
+                access,
+                reason,
+                error: error.map(ErrorResult::of_aws),
+            }
+        });
+        let (credentials, identity) = (self.credentials.as_ref(), self.identity.as_ref());
+        let (keys, reads) = (keys.collect(), reads.collect());
+        result.with(settings, credentials, identity, keys, reads)
+    }
 }
 
 /// Creates a multipart upload and aborts it.
@@ -163,79 +257,4 @@ fn is_denial(error: &AwsError) -> bool {
         AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) | AwsErrorKind::Kms
     );
     denied && error.code.is_some()
-}
-
-fn report(settings: &Settings, probes: &[Probe], accesses: &[Access], console: &Console) -> Exit {
-    let permissions = Permissions::of(settings);
-    let (mut missing, mut excess, mut inconclusive) = (false, false, false);
-    let mut statement = None;
-    for (probe, access) in probes.iter().zip(accesses) {
-        let address = s3_uri(&settings.target.bucket, &probe.key);
-        match (access, probe.expect_denied) {
-            (Access::Allowed, None) => console.success(&format!("can write {address}")),
-            (Access::Denied(_), Some(reason)) => {
-                console.success(&format!("cannot write {address} ({reason})"));
-            }
-            (Access::Denied(error), None) => {
-                missing = true;
-                let remedy = match permissions.missing_statement(error) {
-                    // One for all keys, at the end.
-                    Some(of_all) => {
-                        statement = Some(of_all.pretty());
-                        String::new()
-                    }
-                    None => format!("\nwhat to do: {}", error.remedy()),
-                };
-                console.failure(&format!(
-                    "missing permission: cannot write {address}\n{error}{remedy}"
-                ));
-            }
-            (Access::Allowed, Some(reason)) => {
-                excess = true;
-                console.failure(&format!(
-                    "excess permission: can write {address} ({reason})"
-                ));
-            }
-            (Access::Inconclusive(error), _) => {
-                inconclusive = true;
-                let remedy = error.remedy();
-                console.failure(&format!(
-                    "could not check {address}: {error}\nwhat to do: {remedy}"
-                ));
-            }
-        }
-    }
-    for distribution in &settings.distributions {
-        console.info(&format!(
-            "not checked: cloudfront:CreateInvalidation on {distribution}, as checking it would invalidate"
-        ));
-    }
-    let (own, other) = (settings.environment, settings.environment.other());
-    let policy = format!("`mojito-publish policy{}`", own.flag());
-    let failure = match (inconclusive, missing, excess) {
-        (false, false, false) => {
-            console.success(&format!(
-                "these credentials can write what {own} needs, and nothing else that was checked"
-            ));
-            return Exit::Published;
-        }
-        (true, _, _) => "not everything could be checked",
-        (_, true, true) => &format!(
-            "permissions are missing, and others are in excess\n\
-             these may be the credentials of {other}; {policy} prints what {own} needs"
-        ),
-        (_, true, _) => match &statement {
-            Some(statement) => &format!(
-                "permissions are missing, and a publish would fail: is the bucket's name right?\n\
-                 if so, add this statement to the user or role:\n{statement}"
-            ),
-            None => "permissions are missing, and a publish would fail",
-        },
-        (_, false, true) => &format!(
-            "permissions are in excess: whoever gets hold of these credentials can write there\n\
-             give the user or role what {policy} prints, and nothing else"
-        ),
-    };
-    console.failure(failure);
-    Exit::NotPublished
 }

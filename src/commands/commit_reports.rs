@@ -12,6 +12,7 @@ use crate::report::code_insights::{self, Planned, Reporter, Reports};
 use crate::report::console::Console;
 use crate::settings::code_insights::ReportTarget;
 use crate::settings::pipeline::Build;
+use crate::settings::purpose::Purpose;
 use crate::settings::raw::Raw;
 use crate::settings::Settings;
 
@@ -29,7 +30,7 @@ pub(crate) struct CommitReports {
 }
 
 impl CommitReports {
-    /// From now on, however the run ends is reported, where that is wanted and possible. It is for `publish` alone.
+    /// From now on, however the run ends is reported, where that is wanted and possible. It is for what writes.
     pub(crate) fn enable(&self, raw: &Raw) {
         if let Some(target) = ReportTarget::of(raw).transpose() {
             let _ = self.target.set(target);
@@ -48,6 +49,7 @@ impl CommitReports {
     /// Makes the reports, if there is somewhere to send them.
     pub(super) fn make(
         &self,
+        purpose: Purpose,
         build: &Build,
         console: &Console,
         make: impl FnOnce(&Reporter) -> Reports,
@@ -56,6 +58,7 @@ impl CommitReports {
             let begun = *self.begun.get_or_init(Instant::now);
             *self.made() = make(&Reporter {
                 target,
+                purpose,
                 build,
                 elapsed: console.elapsed(),
                 deadline: begun + MAX_READING,

@@ -7,25 +7,26 @@ use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
-use std::time::Duration;
 
 use super::commit_reports::CommitReports;
-use super::error::{Error, STATE};
+use super::error::Error;
 use crate::aws::gate::Gate;
 use crate::exit::Exit;
 use crate::publish::run::Run;
 use crate::report::code_insights::{self, Reporter, Reports};
-use crate::report::console::Console;
+use crate::report::console::{Console, READER_PATIENCE};
 use crate::report::result_file;
 use crate::report::result_json::{ErrorResult, RunResult};
-use crate::report::summary;
+use crate::report::{summary, words};
 use crate::settings::pipeline::Build;
-
-/// How long the end waits for a reader of the log that reads nothing.
-const READER_PATIENCE: Duration = Duration::from_secs(5);
+use crate::settings::purpose::Purpose;
 
 /// Decides how the process ends, and reports it, once.
 pub(crate) struct Ending {
+    /// The command, which decides the words.
+    purpose: Purpose,
+    /// Whether the result is printed as well as stored.
+    json: bool,
     build: Build,
     console: Arc<Console>,
     gate: Gate,
@@ -39,8 +40,11 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    pub(crate) fn new(build: Build, console: Arc<Console>) -> Self {
+    pub(crate) fn new(purpose: Purpose, json: bool, build: Build, console: Arc<Console>) -> Self {
         Self {
+            purpose,
+            // The other commands print a result of their own.
+            json: json && purpose.writes(),
             build,
             console,
             gate: Gate::default(),
@@ -68,13 +72,20 @@ impl Ending {
         let exit = self.end(
             || error.exit(),
             |exit| {
-                self.console.failure(&format!("{error}\n{STATE}"));
+                let state = words::of(self.purpose).nothing_uploaded();
+                self.console.failure(&format!("{error}\n{state}"));
                 self.store_early(exit, Some(error.result()), None);
             },
         );
         self.make_reports(|reporter| match (error, self.reports.planned()) {
             (Error::Container(files), Some(planned)) => reporter.of_files(planned, files),
-            (_, planned) => reporter.of_error(planned, exit, &error.to_string()),
+            (_, planned) => {
+                let what = match error {
+                    Error::Settings(_) => "settings refused",
+                    _ => words::of(self.purpose).not_done,
+                };
+                reporter.of_error(planned, what, &error.to_string())
+            }
         });
         exit
     }
@@ -111,7 +122,8 @@ impl Ending {
             || Exit::NotPublished,
             |exit| {
                 self.console.failure(&format!(
-                    "stopped by {signal}: {STATE}\nnext: re-run, which is safe at any time"
+                    "stopped by {signal}: {}\nnext: re-run, which is safe at any time",
+                    words::of(self.purpose).nothing_uploaded()
                 ));
                 self.store_early(exit, None, Some(signal));
             },
@@ -186,7 +198,8 @@ impl Ending {
 
     /// Makes the reports to Bitbucket. Everything else must be reported by now.
     pub(crate) fn make_reports(&self, make: impl FnOnce(&Reporter) -> Reports) {
-        self.reports.make(&self.build, &self.console, make);
+        let (reports, build) = (&self.reports, &self.build);
+        reports.make(self.purpose, build, &self.console, make);
     }
 
     /// Sends the reports to Bitbucket, as the last thing of a run.
@@ -209,10 +222,17 @@ impl Ending {
         error: Option<ErrorResult>,
         stopped_by: Option<&'static str>,
     ) {
-        self.store(RunResult::early(&self.build, exit, error, stopped_by));
+        let build = &self.build;
+        self.store(RunResult::early(
+            self.purpose,
+            build,
+            exit,
+            error,
+            stopped_by,
+        ));
     }
 
     fn store(&self, result: RunResult) {
-        result_file::write(&self.build, result, &self.console);
+        result_file::write(&self.build, result, self.json, &self.console);
     }
 }

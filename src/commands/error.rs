@@ -9,10 +9,8 @@ use crate::container::InvalidFile;
 use crate::exit::Exit;
 use crate::report::console::Console;
 use crate::report::result_json::ErrorResult;
+use crate::report::rollback::NotRolledBack;
 use crate::settings::problems::InvalidSetting;
-
-/// What every early end means to visitors.
-pub(crate) const STATE: &str = "nothing was uploaded; visitors still get the old container";
 
 /// Why a command ends before its first upload.
 #[derive(Debug, Error)]
@@ -23,7 +21,9 @@ pub(crate) enum Error {
     Container(Vec<InvalidFile>),
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    #[error("the policy could not be written to standard output: {0}\nwhat to do: do not use what was written, and print it again")]
+    #[error("{}", list("containers cannot be rolled back", .0))]
+    NotRolledBack(Vec<NotRolledBack>),
+    #[error("the output could not be written to standard output: {0}\nwhat to do: do not use what was written, and print it again")]
     Output(std::io::Error),
     #[error("the program cannot start: {0}")]
     Start(std::io::Error),
@@ -36,6 +36,7 @@ impl Error {
             Self::Settings(_) => ErrorResult::new("invalid_settings", self.to_string()),
             Self::Container(_) => ErrorResult::new("invalid_files", self.to_string()),
             Self::Connect(error) => ErrorResult::of_connect(error),
+            Self::NotRolledBack(problems) => ErrorResult::not_rolled_back(problems),
             Self::Output(_) => ErrorResult::new("cannot_write", self.to_string()),
             Self::Start(_) => ErrorResult::new("cannot_start", self.to_string()),
         }
@@ -50,7 +51,10 @@ impl Error {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Settings(_) | Self::Container(_) => Exit::Refused,
-            Self::Connect(_) => Exit::NotPublished,
+            Self::NotRolledBack(problems) if problems.iter().all(|it| it.is_refused) => {
+                Exit::Refused
+            }
+            Self::Connect(_) | Self::NotRolledBack(_) => Exit::NotPublished,
             Self::Output(_) | Self::Start(_) => Exit::InternalError,
         }
     }

@@ -1,9 +1,13 @@
 //! The multipart uploads that `check` created and has not aborted, or may have created: nobody sees them, but they stay in the
 //! bucket until somebody aborts them.
 
+use std::collections::BTreeSet;
+
 use crate::aws::error::AwsError;
 use crate::aws::Aws;
+use crate::common::layout::first_ten;
 use crate::report::console::Console;
+use crate::report::tables::MAX_LISTED;
 use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
 
@@ -73,27 +77,49 @@ impl Leftovers {
     /// Says what is still there, and how to remove it.
     pub(super) fn report(&self, settings: &Settings, console: &Console) {
         let bucket = &settings.target.bucket;
-        for Upload { key, id, error } in &self.created {
-            let uri = s3_uri(bucket, key);
-            let reason = error
-                .as_ref()
-                .map_or_else(String::new, |it| format!("\n{it}"));
+        let uris = |keys: &BTreeSet<&ObjectKey>| {
+            let uris: Vec<String> = keys.iter().map(|key| s3_uri(bucket, key)).collect();
+            first_ten(&uris.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        if let Some(first) = self.created.first() {
+            let keys = self.created.iter().map(|it| &it.key).collect();
+            let reason = first.error.as_ref();
+            let reason = reason.map_or_else(String::new, |it| format!("\n{it}"));
+            let commands = self.created.iter().take(MAX_LISTED);
+            let commands: Vec<String> = commands.map(|it| it.remove(settings)).collect();
             console.warning(&format!(
-                "a multipart upload to {uri}, created to check the key, is still there; visitors do not see it{reason}\n{}",
-                remove(settings, key, shown_id(id))
+                "multipart uploads to {}, created to check the keys, are still there; visitors do not see them{reason}\n\
+                 remove them with\n  {}",
+                uris(&keys),
+                commands.join("\n  ")
             ));
         }
-        for key in &self.possible {
-            let uri = s3_uri(bucket, key);
+        let keys: BTreeSet<&ObjectKey> = self.possible.iter().collect();
+        if let Some(first) = keys.first() {
+            let key = if keys.len() == 1 {
+                first.as_str()
+            } else {
+                "KEY"
+            };
             console.warning(&format!(
-                "a multipart upload to {uri} may be left behind, as S3 did not confirm a request; visitors do not see it\n{}",
-                remove(settings, key, None)
+                "multipart uploads to {} may be left behind, as S3 did not confirm a request; visitors do not see them\n\
+                 find and remove them with\n  {}",
+                uris(&keys),
+                find_and_abort(settings, key)
             ));
         }
     }
 }
 
 impl Upload {
+    /// The command that removes it.
+    fn remove(&self, settings: &Settings) -> String {
+        match shown_id(&self.id) {
+            Some(id) => abort_command(settings, self.key.as_str(), id),
+            None => find_and_abort(settings, self.key.as_str()),
+        }
+    }
+
     async fn abort(&self, aws: &Aws, settings: &Settings) -> Result<(), AwsError> {
         let bucket = &settings.target.bucket;
         let request = aws.s3.abort_multipart_upload().bucket(bucket.as_str());
@@ -110,18 +136,19 @@ impl Upload {
     }
 }
 
-/// How to find the uploads of a key, and to abort one.
-fn remove(settings: &Settings, key: &ObjectKey, id: Option<&str>) -> String {
-    let (bucket, key) = (&settings.target.bucket, shell_word(key.as_str()));
-    let abort =
-        format!("aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id");
-    match id {
-        Some(id) => format!("remove it with `{abort} {id}`"),
-        None => format!(
-            "find it with `aws s3api list-multipart-uploads --bucket {bucket} --prefix {key}`,\n\
-             and remove it with `{abort} ID`"
-        ),
-    }
+fn abort_command(settings: &Settings, key: &str, id: &str) -> String {
+    let (bucket, key) = (&settings.target.bucket, shell_word(key));
+    format!("aws s3api abort-multipart-upload --bucket {bucket} --key {key} --upload-id {id}")
+}
+
+/// The commands that find an upload whose ID is not known, and remove it.
+fn find_and_abort(settings: &Settings, key: &str) -> String {
+    let bucket = &settings.target.bucket;
+    let abort = abort_command(settings, key, "ID");
+    format!(
+        "aws s3api list-multipart-uploads --bucket {bucket} --prefix {}\n  {abort}",
+        shell_word(key)
+    )
 }
 
 /// The ID of an upload, unless it could do harm in a log or in a shell.

@@ -14,7 +14,7 @@ use crate::settings::aws_files;
 use crate::settings::effective::effective;
 use crate::settings::problems::InvalidSetting;
 use crate::settings::raw::Raw;
-use crate::settings::{Flags, Purpose, Settings};
+use crate::settings::{Flags, Settings};
 
 /// Loads and validates the settings, and warns of what is probably a mistake.
 pub(crate) async fn settings(
@@ -22,6 +22,33 @@ pub(crate) async fn settings(
     raw: &Raw,
     console: &Console,
 ) -> Result<Settings, Error> {
+    match load(flags, raw).await {
+        (Some(settings), problems) if problems.is_empty() => {
+            progress::warnings(settings.warnings.iter(), console);
+            if enabled!(Level::DEBUG) {
+                for setting in effective(&settings, raw) {
+                    debug!("{setting}");
+                }
+            }
+            Ok(settings)
+        }
+        (_, problems) => Err(Error::Settings(problems)),
+    }
+}
+
+/// The settings as far as they are valid, if that is enough to know the target, and all problems.
+pub(crate) async fn inspect(
+    flags: Flags,
+    raw: &Raw,
+    console: &Console,
+) -> (Option<Settings>, Vec<InvalidSetting>) {
+    let (settings, problems) = load(flags, raw).await;
+    let warnings = settings.iter().flat_map(|settings| &settings.warnings);
+    progress::warnings(warnings, console);
+    (settings, problems)
+}
+
+async fn load(flags: Flags, raw: &Raw) -> (Option<Settings>, Vec<InvalidSetting>) {
     let config = ConfigJs::read(Path::new("."));
     let of_files = aws_files::check(raw);
     let profile_region = if of_files.is_empty() {
@@ -29,24 +56,17 @@ pub(crate) async fn settings(
     } else {
         None
     };
-    let settings = match Settings::new(flags, raw, config, profile_region.as_deref()) {
-        Ok(settings) if of_files.is_empty() => settings,
-        Ok(_) => return Err(Error::Settings(of_files)),
-        Err(problems) => return Err(Error::Settings([problems, of_files].concat())),
-    };
-    check_session(&settings, flags).map_err(|problem| Error::Settings(vec![problem]))?;
-    progress::warnings(settings.warnings.iter(), console);
-    if enabled!(Level::DEBUG) {
-        for setting in effective(&settings, raw) {
-            debug!("{setting}");
-        }
+    let (settings, mut problems) = Settings::inspect(flags, raw, config, profile_region.as_deref());
+    problems.extend(of_files);
+    if let (Some(settings), true) = (&settings, problems.is_empty()) {
+        problems.extend(check_session(settings).err());
     }
-    Ok(settings)
+    (settings, problems)
 }
 
 /// Refuses a role's session that could write the whole bucket, as the keys of many containers in its root do not fit into it.
-fn check_session(settings: &Settings, flags: Flags) -> Result<(), InvalidSetting> {
-    let is_session = flags.purpose == Purpose::Publish && settings.aws.is_role();
+fn check_session(settings: &Settings) -> Result<(), InvalidSetting> {
+    let is_session = settings.purpose.writes() && settings.aws.is_role();
     let in_root = settings.target.prefix.as_str().is_empty();
     if !is_session || !in_root || Permissions::of(settings).widened_to().is_none() {
         return Ok(());

@@ -50,7 +50,13 @@ async fn print(
 ) -> Result<(), Error> {
     let settings = loaded::settings(flags, raw, console).await?;
     let trust = trust
-        .map(|flags| TrustPolicy::new(flags, &raw.trust))
+        .map(|flags| {
+            TrustPolicy::new(
+                flags,
+                &raw.trust,
+                raw.build.bitbucket_step_oidc_token.as_deref(),
+            )
+        })
         .transpose()
         .map_err(Error::Settings)?;
     let mut permissions = Permissions::of(&settings);
@@ -107,7 +113,7 @@ async fn account_of_caller(settings: &Settings, gate: &Gate) -> Result<String, E
         Ok(Err(Error::Connect(ConnectError::NoCredentials(reason, _)))) => {
             format!("no usable credentials: {reason}")
         }
-        Ok(Err(Error::Connect(ConnectError::Aws(error)))) => error.to_string(),
+        Ok(Err(Error::Connect(ConnectError::Aws { error, .. }))) => error.to_string(),
         Ok(Err(error)) => return Err(error),
         Err(_) => format!(
             "no response from STS within {} s",

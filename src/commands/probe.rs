@@ -1,5 +1,6 @@
 //! Which keys the credentials must be able to write, and which they must not.
 
+use crate::aws::error::AwsError;
 use crate::settings::environment::Environment;
 use crate::settings::names::{ObjectKey, Prefix, Variant};
 use crate::settings::Settings;
@@ -12,6 +13,14 @@ pub(crate) struct Probe {
     pub(crate) key: ObjectKey,
     /// Why the key must not be writable. `None` if a publish writes it.
     pub(crate) expect_denied: Option<&'static str>,
+}
+
+/// Whether a key can be written.
+pub(crate) enum Access {
+    Allowed,
+    Denied(AwsError),
+    /// It could not be found out.
+    Inconclusive(AwsError),
 }
 
 /// The keys of the target, then those that must be denied.

@@ -1,7 +1,8 @@
-//! `mojito-publish publish`: settings, containers, plan, uploads, invalidations, waits, report.
+//! `mojito-publish publish`: settings, containers, plan, uploads, invalidations, waits, report. A rollback begins and ends alike.
 
 use std::sync::Arc;
 
+use aws_config::SdkConfig;
 use futures_util::future::join;
 
 use super::dry_run;
@@ -10,7 +11,7 @@ use super::error::Error;
 use super::{loaded, signals};
 use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
-use crate::aws::preconnect::Preconnect;
+use crate::aws::preconnect::{Preconnect, Wanted};
 use crate::aws::{self, config};
 use crate::container;
 use crate::exit::Exit;
@@ -22,7 +23,50 @@ use crate::publish::{self, cdn, upload};
 use crate::report::console::Console;
 use crate::report::progress;
 use crate::settings::raw::Raw;
-use crate::settings::Flags;
+use crate::settings::{Flags, Settings};
+
+/// What a run starts with, while its connections are being opened.
+pub(super) struct Start {
+    pub(super) settings: Settings,
+    pub(super) cdn: Option<Cdn>,
+    pub(super) sdk_config: SdkConfig,
+    /// If any are wanted.
+    pub(super) preconnect: Option<Preconnect>,
+}
+
+impl Start {
+    /// From now on, a signal ends the run.
+    pub(super) async fn new(
+        flags: Flags,
+        raw: &Raw,
+        ending: &Arc<Ending>,
+        console: &Console,
+        connections: impl FnOnce(&Settings) -> Option<Wanted>,
+    ) -> Result<Self, Error> {
+        signals::watch(Arc::clone(ending)).map_err(Error::Start)?;
+        ending.reports.enable(raw);
+        console.info(concat!(
+            env!("CARGO_PKG_NAME"),
+            " ",
+            env!("CARGO_PKG_VERSION")
+        ));
+        let settings = loaded::settings(flags, raw, console).await?;
+        ending.reports.plan(&settings);
+        let https = Https::new(&settings.aws, ending.gate());
+        let cdn = Cdn::start(&https, &settings);
+        let sdk_config = config::load(&settings, https.client()).await;
+        let sdk_config = sdk_config.map_err(|problem| Error::Settings(vec![problem]))?;
+        let preconnect = connections(&settings).map(|wanted| {
+            Preconnect::start(&https.connections, sdk_config.clone(), &settings, wanted)
+        });
+        Ok(Self {
+            settings,
+            cdn,
+            sdk_config,
+            preconnect,
+        })
+    }
+}
 
 /// Publishes, or with `DRY_RUN` shows what a publish would do.
 pub(crate) async fn publish(
@@ -31,31 +75,18 @@ pub(crate) async fn publish(
     ending: &Arc<Ending>,
     console: &Console,
 ) -> Result<Exit, Error> {
-    signals::watch(Arc::clone(ending)).map_err(Error::Start)?;
-    ending.reports.enable(raw);
-    console.info(concat!(
-        env!("CARGO_PKG_NAME"),
-        " ",
-        env!("CARGO_PKG_VERSION")
-    ));
-    let settings = loaded::settings(flags, raw, console).await?;
-    ending.reports.plan(&settings);
-    let https = Https::new(&settings.aws, ending.gate());
-    let cdn = settings.public_url.as_ref();
-    let cdn = cdn.map(|public_url| Cdn::start(&https, public_url));
-    let sdk_config = config::load(&settings, https.client()).await;
-    let sdk_config = sdk_config.map_err(|problem| Error::Settings(vec![problem]))?;
-    let preconnect = (!settings.dry_run).then(|| {
-        let wanted = upload::connections(&settings);
-        Preconnect::start(&https.connections, sdk_config.clone(), &settings, wanted)
-    });
+    let connections =
+        |settings: &Settings| (!settings.dry_run).then(|| upload::connections(settings));
+    let Start {
+        settings,
+        cdn,
+        sdk_config,
+        preconnect,
+    } = Start::new(flags, raw, ending, console, connections).await?;
     // On another thread, so that connections are opened at the same time.
     let reading = tokio::task::spawn_blocking(move || (container::read(&settings), settings));
     let (containers, settings) = reading.await.expect("a panic ends the process");
-    let plan = Plan {
-        settings,
-        containers: containers.map_err(Error::Container)?,
-    };
+    let plan = Plan::publish(settings, containers.map_err(Error::Container)?);
     progress::opening(&plan, console);
     let Some(preconnect) = preconnect else {
         return dry_run::dry_run(&plan, cdn.as_ref(), sdk_config, ending, console).await;
@@ -67,14 +98,20 @@ pub(crate) async fn publish(
     let (reached, aws) = join(cdn::reached(cdn.as_ref()), connect).await;
     reached.map_err(|problem| Error::Settings(vec![problem]))?;
     let aws = aws?;
-    run.state().credentials = Some(aws.credentials.clone());
-    publish::publish(&Publisher {
+    let publisher = Publisher {
         aws: &aws,
         cdn: cdn.as_ref(),
         preconnect: &preconnect,
         run,
         listener: &|event| progress::report(event, run, console),
-    })
-    .await;
-    Ok(ending.of_run(run))
+    };
+    Ok(carry_out(&publisher, ending).await)
+}
+
+/// Carries out the plan of a run that has started, and ends it.
+pub(super) async fn carry_out(publisher: &Publisher<'_>, ending: &Ending) -> Exit {
+    let run = publisher.run;
+    run.state().credentials = Some(publisher.aws.credentials.clone());
+    publish::publish(publisher).await;
+    ending.of_run(run)
 }

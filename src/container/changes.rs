@@ -123,7 +123,7 @@ impl Changes {
                 Err(problem) => changes.push(Change::new(ChangeKind::NotComparable, "", problem)),
             }
         }
-        for (name, new) in Object::headers(cache_control) {
+        for (name, new) in object.headers(cache_control) {
             if served.header(name) != Some(new) {
                 let old = served.shown_header(name);
                 let old = old.unwrap_or_else(|| "none".to_owned());
@@ -173,7 +173,7 @@ impl Changes {
 
     pub(crate) fn of_container(old: &str, new: &super::object::Container) -> Self {
         let cache_control = CacheControl::default();
-        let headers = Object::headers(&cache_control);
+        let headers = Object::built_headers(&cache_control);
         let old = super::gzip::Gzip::new().compress(old.as_bytes(), None);
         let url = "https://cdn.example/js/mojito.js";
         let served = ServedContainer::new(url, headers, old.into(), ByteSize(9_999_999));

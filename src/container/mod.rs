@@ -8,6 +8,7 @@ pub(crate) mod gzip;
 mod invalid_file;
 pub(crate) mod object;
 pub(crate) mod served;
+pub(crate) mod stored;
 pub(crate) mod validate;
 
 use std::collections::BTreeMap;

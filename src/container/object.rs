@@ -9,6 +9,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 
 use super::gzip;
+use super::stored::Restored;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::script::Script;
 use crate::settings::cache_control::CacheControl;
@@ -26,6 +27,8 @@ pub(crate) struct Object {
     pub(crate) body: Bytes,
     /// The SHA-256 of the body in base64, as S3 gets and returns it.
     pub(crate) checksum: String,
+    /// If it is put back by a rollback: the version that it is, with headers and metadata of its own.
+    pub(crate) restored: Option<Arc<Restored>>,
 }
 
 impl Object {
@@ -34,8 +37,19 @@ impl Object {
     /// The metadata key that identifies the run that stored an object, by the caller reference of its invalidations.
     pub(crate) const CALLER_REFERENCE: &'static str = "caller-reference";
 
-    /// The headers that visitors get, by lower-case name.
-    pub(crate) fn headers(cache_control: &CacheControl) -> [(&'static str, &str); 3] {
+    /// The headers that visitors get, by lower-case name. A version that another tool stored may lack some.
+    pub(crate) fn headers<'a>(
+        &'a self,
+        cache_control: &'a CacheControl,
+    ) -> Vec<(&'static str, &'a str)> {
+        match &self.restored {
+            Some(restored) => restored.stored.headers().collect(),
+            None => Self::built_headers(cache_control).into(),
+        }
+    }
+
+    /// The headers of what is built, by lower-case name.
+    pub(crate) fn built_headers(cache_control: &CacheControl) -> [(&'static str, &str); 3] {
         [
             ("content-type", Self::CONTENT_TYPE),
             ("content-encoding", Self::CONTENT_ENCODING),
@@ -59,14 +73,34 @@ impl Object {
             size,
             checksum: checksum(&body),
             body: body.into(),
+            restored: None,
+        }
+    }
+
+    /// An earlier version of a key, as it is put back.
+    pub(crate) fn restored(
+        container: &ContainerName,
+        variant: Variant,
+        (prefix, cdn_prefix): (&Prefix, &Prefix),
+        size: ByteSize,
+        body: Bytes,
+        restored: Restored,
+    ) -> Self {
+        let file_name = variant.file_name(container);
+        Self {
+            variant,
+            key: ObjectKey::new(prefix, &file_name),
+            cdn_path: CdnPath::new(cdn_prefix, &file_name),
+            size,
+            checksum: checksum(&body),
+            body,
+            restored: Some(Arc::new(restored)),
         }
     }
 
     /// The `ETag` of a store that derives it from the content: the MD5 of the body, in quotes.
     pub(crate) fn content_etag(&self) -> String {
-        let md5 = Md5::digest(&self.body);
-        let digits = md5.iter().map(|byte| format!("{byte:02x}"));
-        format!("\"{}\"", digits.collect::<String>())
+        content_etag(&self.body)
     }
 
     /// The same script in other bytes for a round of `ONLY_NEWER`, by the comment in its gzip header.
@@ -85,6 +119,13 @@ impl Object {
     pub(crate) fn compressed_size(&self) -> ByteSize {
         ByteSize(self.body.len() as u64)
     }
+}
+
+/// The MD5 of a body in quotes, as S3 derives the `ETag` of most objects.
+pub(crate) fn content_etag(body: &[u8]) -> String {
+    let md5 = Md5::digest(body);
+    let digits = md5.iter().map(|byte| format!("{byte:02x}"));
+    format!("\"{}\"", digits.collect::<String>())
 }
 
 /// The SHA-256 of a body as S3 writes it.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::DateTime;
 use bytes::Bytes;
 
 use super::gzip;
-use super::object::Object;
+use super::object::{content_etag, Object};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::join_known;
 use crate::common::printable::sanitize;
@@ -44,6 +46,8 @@ pub(crate) struct ServedContainer {
     /// The maximum size of the decompressed body.
     limit: ByteSize,
     script: OnceLock<Result<Script, String>>,
+    /// Set if it is not parsed.
+    left_unparsed: OnceLock<()>,
 }
 
 impl ServedContainer {
@@ -68,6 +72,7 @@ impl ServedContainer {
             body,
             limit,
             script: OnceLock::new(),
+            left_unparsed: OnceLock::new(),
         }
     }
 
@@ -96,10 +101,33 @@ impl ServedContainer {
         script.as_ref().map_err(String::as_str)
     }
 
+    /// The same without what is no longer needed once it is parsed.
+    pub(crate) fn without_body(self) -> Self {
+        let body = Bytes::new();
+        Self { body, ..self }
+    }
+
+    /// Takes the script from a response that a browser makes the same of.
+    pub(crate) fn with_script_of(self, other: &Self) -> Self {
+        let (script, left_unparsed) = (other.script.clone(), other.left_unparsed.clone());
+        Self {
+            script,
+            left_unparsed,
+            ..self
+        }
+    }
+
     /// Leaves it unparsed, as there is no time for it.
     pub(crate) fn leave_unparsed(&self) {
         let problem = "the live file was not checked, as those before it took too long";
-        let _ = self.script.set(Err(problem.to_owned()));
+        if self.script.set(Err(problem.to_owned())).is_ok() {
+            let _ = self.left_unparsed.set(());
+        }
+    }
+
+    /// Whether nothing is known of the script, as there was no time to parse it or only the headers were read.
+    pub(crate) fn is_left_unparsed(&self) -> bool {
+        self.left_unparsed.get().is_some()
     }
 
     fn read(&self) -> Result<Script, String> {
@@ -141,6 +169,36 @@ impl ServedContainer {
             let is_encoding = name == "content-encoding" && is_gzip(expected);
             value == expected || is_encoding && is_gzip(value)
         })
+    }
+
+    /// What the publish stored with the object under this name, to be shown.
+    pub(crate) fn metadata(&self, name: &str) -> Option<String> {
+        self.shown_header(&format!("x-amz-meta-{name}"))
+    }
+
+    /// When the object was stored, which a CDN passes on.
+    pub(crate) fn stored_at(&self) -> Option<SystemTime> {
+        let date = self.header("last-modified")?;
+        let date = DateTime::from_str(date, Format::HttpDate).ok()?;
+        date.try_into().ok()
+    }
+
+    /// The version that S3 has of the object, which a CDN passes on.
+    pub(crate) fn version_id(&self) -> Option<String> {
+        self.shown_header("x-amz-version-id")
+    }
+
+    /// Whether this is what S3 stores with this `ETag`. `None` if that cannot be told by it.
+    pub(crate) fn has_etag(&self, etag: &str) -> Option<bool> {
+        if self.header("etag") == Some(etag) || content_etag(&self.body) == etag {
+            return Some(true);
+        }
+        (self.header("etag").is_some() && !self.is_transformed()).then_some(false)
+    }
+
+    /// Whether a browser makes the same of both.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        self.body == other.body || self.text().is_ok_and(|text| Ok(text) == other.text())
     }
 
     /// Whether the CDN has marked the response as changed on its way.
@@ -198,7 +256,7 @@ impl ServedContainer {
     }
 
     /// How long the response has been in a cache.
-    fn age(&self) -> Option<Duration> {
+    pub(crate) fn age(&self) -> Option<Duration> {
         let seconds = self.header("age")?.trim().parse().ok()?;
         // Some caches send an age of 0 with what they have just fetched.
         let is_fetched = seconds == 0 && self.is_hit() == Some(false);
@@ -206,7 +264,7 @@ impl ServedContainer {
     }
 
     /// Whether one of the caches' own headers says that the response came from them, or that it did not.
-    fn is_hit(&self) -> Option<bool> {
+    pub(crate) fn is_hit(&self) -> Option<bool> {
         let headers = CACHE_STATUS.iter();
         let values: Vec<(&str, String)> = headers
             .filter_map(|name| Some((*name, self.header(name)?.to_ascii_lowercase())))
@@ -223,23 +281,28 @@ impl ServedContainer {
         (!values.is_empty()).then_some(is_hit)
     }
 
-    /// Which cache served the response, and its age. Empty if the headers do not say.
-    pub(crate) fn cache(&self) -> String {
+    /// Which cache answers at the URL, if the headers name one.
+    pub(crate) fn cache_name(&self) -> Option<&'static str> {
         let has = |name: &str, word: &str| {
             let value = self.header(name);
             value.is_some_and(|value| value.to_ascii_lowercase().contains(word))
         };
-        let cache = if has("via", "cloudfront") || has("x-cache", "cloudfront") {
-            "CloudFront"
+        if has("via", "cloudfront") || has("x-cache", "cloudfront") {
+            Some("CloudFront")
         } else if self.header("cf-cache-status").is_some() || has("server", "cloudflare") {
-            "Cloudflare"
+            Some("Cloudflare")
         } else if has("x-served-by", "cache-") {
-            "Fastly"
+            Some("Fastly")
         } else if has("server", "akamai") {
-            "Akamai"
+            Some("Akamai")
         } else {
-            "an intermediate cache"
-        };
+            None
+        }
+    }
+
+    /// Which cache served the response, and its age. Empty if the headers do not say.
+    pub(crate) fn cache(&self) -> String {
+        let cache = self.cache_name().unwrap_or("an intermediate cache");
         let names = ["age"]
             .iter()
             .chain(&CACHE_STATUS)
@@ -265,7 +328,7 @@ fn is_gzip(encoding: &str) -> bool {
 }
 
 /// A duration in one unit: `45 s`, `4 min`, `3 h`, `2 days`.
-fn period(time: Duration) -> String {
+pub(crate) fn period(time: Duration) -> String {
     match time.as_secs() {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds / 60),

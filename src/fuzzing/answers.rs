@@ -33,8 +33,9 @@ use crate::container::object::Object;
 use crate::publish::compare;
 use crate::publish::only_newer::{self, NotReplaced};
 use crate::report::changes;
-use crate::settings::aws::{RoleArn, Token};
+use crate::settings::aws::RoleArn;
 use crate::settings::names::Variant;
+use crate::settings::oidc_token::Token;
 use crate::settings::Settings;
 
 const SCRIPT: &str = "Mojito={};Mojito.addTest({id:'w1',recipes:{0:{},1:{}}})";
@@ -175,7 +176,7 @@ impl World {
     async fn put_object(&self, aws: &Aws, precondition: &Precondition) -> Result<(), AwsError> {
         let (settings, object) = (&self.settings, &self.object);
         let put = s3::put_object(&aws.s3, settings, "run", object, precondition, deadline());
-        self.write(put).await
+        self.write(Box::pin(put)).await.map(drop)
     }
 
     async fn create_invalidation(&self) -> Result<(), AwsError> {

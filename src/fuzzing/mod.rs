@@ -155,7 +155,7 @@ pub fn container(data: &[u8]) {
                     assert_printable(warning, 0);
                 }
                 if let Some(script) = &container.script {
-                    assert_table(tables::experiments(&container, script, 1), data.len());
+                    assert_table(tables::experiments(name, script, 1), data.len());
                 }
             }
         }

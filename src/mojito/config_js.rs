@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::excerpt::excerpt;
-use super::script::{self, Exports, Property, SyntaxErrorKind};
+use super::script::{self, Exported, Exports, Property, SyntaxErrorKind};
 use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
 
@@ -84,15 +84,43 @@ impl ConfigJs {
         let Some(property) = self.exports.get(key) else {
             return Ok(None);
         };
-        let problem = match &property.value {
-            Ok(text) => {
-                let text = text.as_deref().map(str::trim);
-                return Ok(text.filter(|it| !it.is_empty()));
-            }
-            Err(problem) => problem,
+        match &property.value {
+            Ok(Exported::Nothing) => Ok(None),
+            Ok(Exported::Text(text)) => Ok(Some(text.trim()).filter(|it| !it.is_empty())),
+            Ok(Exported::Array(_)) => Err(self.unknown(property, "is an array, expected a string")),
+            Err(problem) => Err(self.unknown(property, problem)),
+        }
+    }
+
+    /// The values of a key that may be one string or an array of them. Empty ones do not count, and repeated ones count once.
+    pub(crate) fn list(&self, key: &str) -> Result<Vec<String>, Unknown> {
+        let array = match self.exports.get(key) {
+            Some(property) => match &property.value {
+                Ok(Exported::Array(Some(array))) => array,
+                Ok(Exported::Array(None)) => {
+                    let problem = "is an array of other things than plain strings";
+                    return Err(self.unknown(property, problem));
+                }
+                _ => return Ok(self.get(key)?.map(str::to_owned).into_iter().collect()),
+            },
+            None => return self.get(key).map(|_| Vec::new()),
         };
-        let shown = self.excerpt(property);
-        Err(Unknown::Value(format!("{problem}\n{shown}")))
+        let mut values: Vec<String> = Vec::new();
+        for value in array.iter().map(|it| it.trim()) {
+            if !value.is_empty() && values.iter().all(|it| it != value) {
+                values.push(value.to_owned());
+            }
+        }
+        Ok(values)
+    }
+
+    /// Whether the file can be read and shows this key itself.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.exports.has(key)
+    }
+
+    fn unknown(&self, property: &Property, problem: &str) -> Unknown {
+        Unknown::Value(format!("{problem}\n{}", self.excerpt(property)))
     }
 
     /// Where the value of a key is that counts, if it has several.

@@ -22,8 +22,9 @@ use crate::common::byte_size::ByteSize;
 use crate::common::causes::causes;
 use crate::container::object::Object;
 use crate::container::served::ServedContainer;
-use crate::settings::names::public_url_of;
+use crate::settings::names::{public_url_of, CdnPath};
 use crate::settings::problems::InvalidSetting;
+use crate::settings::Settings;
 
 /// The headers of caches that add themselves neither to `Via` nor to `X-Cache`.
 const OTHER_CACHES: [&str; 6] = [
@@ -39,25 +40,34 @@ const OTHER_CACHES: [&str; 6] = [
 pub(crate) struct Cdn {
     pub(crate) connector: SharedHttpConnector,
     public_url: Uri,
+    /// The setting that it comes from.
+    setting: String,
     /// Ends with the error if it cannot be opened.
     opening: Opening<Result<(), String>>,
 }
 
 impl Cdn {
-    /// Starts to open a connection.
-    pub(crate) fn start(https: &Https, public_url: &Uri) -> Self {
+    /// Starts to open a connection, where the settings have a URL.
+    pub(crate) fn start(https: &Https, settings: &Settings) -> Option<Self> {
+        let public_url = settings.public_url.clone()?;
         let (connector, first) = https.connector();
         let opening = in_background(open(connector.clone(), public_url.to_string(), first));
-        Self {
+        Some(Self {
             connector,
-            public_url: public_url.clone(),
+            public_url,
+            setting: settings.public_url_source.to_string(),
             opening,
-        }
+        })
     }
 
     /// The URL that visitors get an object from.
     pub(crate) fn url(&self, object: &Object) -> String {
-        public_url_of(&self.public_url, &object.cdn_path)
+        self.url_of(&object.cdn_path)
+    }
+
+    /// The URL of a path.
+    pub(crate) fn url_of(&self, path: &CdnPath) -> String {
+        public_url_of(&self.public_url, path)
     }
 }
 
@@ -66,6 +76,7 @@ pub(crate) async fn reached(cdn: Option<&Cdn>) -> Result<(), InvalidSetting> {
     let Some(Cdn {
         opening,
         public_url,
+        setting,
         ..
     }) = cdn
     else {
@@ -75,7 +86,7 @@ pub(crate) async fn reached(cdn: Option<&Cdn>) -> Result<(), InvalidSetting> {
     let opened = opening.clone().await.unwrap_or(Ok(()));
     opened.map_err(|problem| {
         let problem = format!("is `{public_url}`, which cannot be reached\n{problem}");
-        InvalidSetting::lines("PUBLIC_URL", &problem)
+        InvalidSetting::lines(setting, &problem)
     })
 }
 

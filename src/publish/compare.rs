@@ -4,36 +4,33 @@
 //! From S3 it is read during the upload, over a connection of its own, to save a round trip to the bucket's region. The read has
 //! a head start. If S3 returns what this run has just uploaded all the same, its caller reference shows that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::config::retry::RetryConfig;
+use aws_smithy_types::date_time::Format;
+use aws_smithy_types::DateTime;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use thiserror::Error;
 use tokio::sync::OnceCell;
-use tokio::time::{timeout, Instant};
+use tokio::time::timeout;
 
 use super::cdn::{self, Cdn};
 use super::parsers::Parsers;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::Aws;
+use crate::common::byte_size::ByteSize;
 use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
 use crate::container::served::ServedContainer;
 use crate::settings::aws::CredentialSource;
-use crate::settings::names::s3_uri;
+use crate::settings::names::{s3_uri, ObjectKey};
 use crate::settings::Settings;
 
 /// How long to wait for each source of a container.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long parsing what is served may take, in milliseconds and for all containers together. The end of the uploads waits for
-/// half of that at most, as two are parsed at the same time.
-const MAX_PARSING: u64 = 60_000;
 
 /// How many containers a dry run compares at the same time.
 const MAX_CONCURRENT: usize = 16;
@@ -54,8 +51,6 @@ pub(crate) struct Comparison<'a> {
     /// The reference of the run that replaces the containers, if any does.
     caller_reference: Option<&'a str>,
     parsers: Parsers,
-    /// How much of `MAX_PARSING` is used up.
-    parsing: Arc<AtomicU64>,
 }
 
 /// What is known of the sources from the containers compared so far.
@@ -65,13 +60,17 @@ pub(crate) struct Comparison<'a> {
 /// are compared at the same time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sources {
-    cdn: Source,
-    s3: Source,
+    pub(super) cdn: Source,
+    pub(super) s3: Source,
+    /// The list of an object's versions in S3.
+    pub(super) versions: Source,
+    /// One of these versions.
+    pub(super) version: Source,
 }
 
 /// What is known of a source. The greatest observation counts.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-enum Source {
+pub(super) enum Source {
     #[default]
     Untried,
     Denied,
@@ -93,8 +92,8 @@ pub(crate) enum ReadError {
     TimedOutBefore,
     #[error("not requested, as it denied access to another container")]
     DeniedBefore,
-    #[error("no response within {} s", READ_TIMEOUT.as_secs())]
-    TimedOut,
+    #[error("no response within {} s", .0.as_secs())]
+    TimedOut(Duration),
     #[error("these credentials may not read it (`s3:GetObject`), or nothing is published yet")]
     Denied,
     #[error("HTTP {0}, as where nothing is published yet")]
@@ -155,21 +154,22 @@ impl NotCompared {
 
 impl Source {
     /// Reads from the source, unless it would be in vain.
-    async fn read(
+    pub(super) async fn read<T>(
         &mut self,
-        read: impl Future<Output = Result<ServedContainer, ReadError>>,
-    ) -> Result<ServedContainer, ReadError> {
+        max: Duration,
+        read: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, ReadError> {
         match self {
             Self::TimedOut => return Err(ReadError::TimedOutBefore),
             Self::Denied => return Err(ReadError::DeniedBefore),
             Self::Untried | Self::Readable => {}
         }
-        let read = timeout(READ_TIMEOUT, read).await;
-        let read = read.unwrap_or(Err(ReadError::TimedOut));
+        let read = timeout(max, read).await;
+        let read = read.unwrap_or(Err(ReadError::TimedOut(max)));
         *self = (*self).max(match read {
             Ok(_) => Self::Readable,
             Err(ReadError::Denied) => Self::Denied,
-            Err(ReadError::TimedOut) => Self::TimedOut,
+            Err(ReadError::TimedOut(_)) => Self::TimedOut,
             Err(_) => Self::Untried,
         });
         read
@@ -194,9 +194,8 @@ impl Sources {
         for (number, container) in containers.iter().enumerate() {
             let max = if number == 1 { 1 } else { max_concurrent };
             if running.len() == max {
-                if let Some((number, (Self { cdn, s3 }, result))) = running.next().await {
-                    sources.cdn = sources.cdn.max(cdn);
-                    sources.s3 = sources.s3.max(s3);
+                if let Some((number, (observed, result))) = running.next().await {
+                    sources.learn(observed);
                     results.insert(number, result);
                 }
             }
@@ -207,6 +206,13 @@ impl Sources {
             results.insert(number, result);
         }
         results.into_values().collect()
+    }
+
+    fn learn(&mut self, observed: Self) {
+        self.cdn = self.cdn.max(observed.cdn);
+        self.s3 = self.s3.max(observed.s3);
+        self.versions = self.versions.max(observed.versions);
+        self.version = self.version.max(observed.version);
     }
 }
 
@@ -239,7 +245,6 @@ impl<'a> Comparison<'a> {
             settings,
             caller_reference,
             parsers: Parsers::new(),
-            parsing: Arc::default(),
         }
     }
 
@@ -268,19 +273,7 @@ impl<'a> Comparison<'a> {
         container: &Container,
         read: Read,
     ) -> Result<Changes, NotCompared> {
-        let served = read?;
-        let used_up = Arc::clone(&self.parsing);
-        let parse = move || {
-            if used_up.load(Ordering::Relaxed) >= MAX_PARSING {
-                served.leave_unparsed();
-            }
-            let started = Instant::now();
-            let _ = served.script();
-            let elapsed = started.elapsed().as_millis();
-            used_up.fetch_add(elapsed.try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
-            served
-        };
-        let served = self.parsers.run(parse).await;
+        let served = self.parsers.parse(read?).await;
         let (script, cache_control) = (container.script.as_ref(), &self.settings.cache_control);
         let changes = Changes::between(&served, script, of(container), cache_control);
         Ok(changes)
@@ -290,7 +283,12 @@ impl<'a> Comparison<'a> {
     pub(crate) async fn read(&self, container: &Container, sources: &mut Sources) -> Read {
         let object = of(container);
         let of_cdn = match &self.cdn {
-            Ok(cdn) => sources.cdn.read(self.read_cdn(cdn, object)).await,
+            Ok(cdn) => {
+                sources
+                    .cdn
+                    .read(READ_TIMEOUT, self.read_cdn(cdn, object))
+                    .await
+            }
             Err(error) => Err(error.clone()),
         };
         let cdn = match of_cdn {
@@ -300,7 +298,7 @@ impl<'a> Comparison<'a> {
         let of_s3 = match &self.s3 {
             Ok(aws) => {
                 let read = from_s3(aws, self.settings, object);
-                sources.s3.read(read).await
+                sources.s3.read(READ_TIMEOUT, read).await
             }
             Err(error) => Err(error.clone()),
         };
@@ -371,7 +369,8 @@ pub(crate) fn already_reported<'a>(
 
 /// The session of a role is limited to what the run needs.
 pub(super) fn may_read_s3(settings: &Settings) -> bool {
-    settings.only_newer || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })
+    let by_session = settings.only_newer || settings.rollback.is_some();
+    by_session || !matches!(settings.aws.credentials, CredentialSource::Oidc { .. })
 }
 
 pub(crate) async fn from_s3(
@@ -379,45 +378,75 @@ pub(crate) async fn from_s3(
     settings: &Settings,
     object: &Object,
 ) -> Result<ServedContainer, ReadError> {
-    let address = s3_uri(&settings.target.bucket, &object.key);
     // One attempt: if something is wrong with S3, the upload reports it better.
-    let once = aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled());
+    let once = RetryConfig::disabled();
+    let read = get_from_s3(aws, settings, &object.key, object.size, once).await;
+    read.map_err(Into::into)
+}
+
+impl From<AwsError> for ReadError {
+    fn from(error: AwsError) -> Self {
+        match error.kind {
+            AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => Self::Denied,
+            AwsErrorKind::NoSuchKey => Self::NothingStored,
+            _ => match error.code {
+                Some(code) if error.kind.fails_every_request() => Self::Fatal(code),
+                code => Self::Other(code.unwrap_or(error.message)),
+            },
+        }
+    }
+}
+
+/// Reads what is stored under a key, with the headers that visitors get. `size` is the uncompressed size that is expected.
+pub(super) async fn get_from_s3(
+    aws: &Aws,
+    settings: &Settings,
+    key: &ObjectKey,
+    size: ByteSize,
+    retries: RetryConfig,
+) -> Result<ServedContainer, AwsError> {
+    const ACTION: &str = "s3:GetObject";
+    let address = s3_uri(&settings.target.bucket, key);
+    let retries = aws_sdk_s3::config::Builder::new().retry_config(retries);
     let response = aws
         .s3
         .get_object()
         .bucket(settings.target.bucket.as_str())
-        .key(object.key.as_str())
+        .key(key.as_str())
         .customize()
-        .config_override(once)
+        .config_override(retries)
         .send()
         .await;
-    let mut response = response.map_err(|error| {
-        let error = AwsError::new("s3:GetObject", address.clone(), &error);
-        match error.kind {
-            AwsErrorKind::AccessDenied | AwsErrorKind::DeniedElsewhere(_) => ReadError::Denied,
-            AwsErrorKind::NoSuchKey => ReadError::NothingStored,
-            _ => match error.code {
-                Some(code) if error.kind.fails_every_request() => ReadError::Fatal(code),
-                code => ReadError::Other(code.unwrap_or(error.message)),
-            },
-        }
-    })?;
-    let limit = ServedContainer::limit(object.size);
+    let mut response = response.map_err(|error| AwsError::new(ACTION, address.clone(), &error))?;
+    let limit = ServedContainer::limit(size);
     let body = std::mem::take(&mut response.body).into_inner();
     let body = cdn::content(body, limit).await;
     let headers = [
         ("content-type", response.content_type()),
         ("content-encoding", response.content_encoding()),
         ("cache-control", response.cache_control()),
+        ("etag", response.e_tag()),
+        ("x-amz-version-id", response.version_id()),
     ];
-    let headers = headers.into_iter();
-    let headers = headers.filter_map(|(name, value)| Some((name.to_owned(), value?)));
-    let metadata = response.metadata().into_iter().flatten();
-    let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.as_str()));
-    let headers: Vec<(String, &str)> = headers.chain(metadata).collect();
-    let headers = headers.iter().map(|(name, value)| (name.as_str(), *value));
-    let body = body.map_err(ReadError::Other)?;
+    let headers = as_visitors_get(&headers, response.last_modified(), response.metadata());
+    let headers = headers.iter().map(|(name, value)| (&**name, &**value));
+    let body = body.map_err(|problem| AwsError::unexpected(ACTION, &address, problem))?;
     Ok(ServedContainer::new(&address, headers, body, limit))
+}
+
+/// The headers of an object by the names that they have for visitors, from what the SDK makes of them.
+pub(super) fn as_visitors_get(
+    headers: &[(&str, Option<&str>)],
+    stored_at: Option<&DateTime>,
+    metadata: Option<&HashMap<String, String>>,
+) -> Vec<(String, String)> {
+    let headers = headers.iter();
+    let headers = headers.filter_map(|(name, value)| Some(((*name).into(), (*value)?.into())));
+    let stored_at = stored_at.and_then(|date| date.fmt(Format::HttpDate).ok());
+    let stored_at = stored_at.map(|date| ("last-modified".to_owned(), date));
+    let metadata = metadata.into_iter().flatten();
+    let metadata = metadata.map(|(name, value)| (format!("x-amz-meta-{name}"), value.clone()));
+    headers.chain(stored_at).chain(metadata).collect()
 }
 
 #[cfg(test)]
@@ -442,7 +471,7 @@ mod tests {
                     _ => pending().await,
                 }
             };
-            let _ = sources.cdn.read(read).await;
+            let _: Result<(), _> = sources.cdn.read(READ_TIMEOUT, read).await;
             (sources, container)
         })
         .await;
@@ -454,15 +483,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_denial_counts_until_something_was_read() {
         async fn case(mut source: Source, first: ReadError, second: Option<ReadError>) {
-            let _ = source.read(ready(Err(first))).await;
+            let _ = source.read(READ_TIMEOUT, ready(Err::<(), _>(first))).await;
             let requested = ReadError::Other("requested".to_owned());
-            let error = source.read(ready(Err(requested.clone()))).await;
+            let second_read = ready(Err::<(), _>(requested.clone()));
+            let error = source.read(READ_TIMEOUT, second_read).await;
             assert_eq!(error.unwrap_err(), second.unwrap_or(requested));
         }
         use ReadError::{Denied, DeniedBefore, Other, TimedOut, TimedOutBefore};
         case(Source::Untried, Denied, Some(DeniedBefore)).await;
         case(Source::Readable, Denied, None).await;
-        case(Source::Readable, TimedOut, Some(TimedOutBefore)).await;
+        case(
+            Source::Readable,
+            TimedOut(READ_TIMEOUT),
+            Some(TimedOutBefore),
+        )
+        .await;
         case(Source::Untried, Other(String::new()), None).await;
     }
 }

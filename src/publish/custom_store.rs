@@ -10,7 +10,7 @@ use super::run::Run;
 use super::state::{Mismatch, Verification};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
-use crate::aws::s3::{self, Precondition};
+use crate::aws::s3::{self, Precondition, Stored};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::settings::names::s3_uri;
@@ -27,14 +27,14 @@ pub(super) async fn put_impossible(
     publisher: &Publisher<'_>,
     object: &Object,
     deadline: Instant,
-) -> Result<(), AwsError> {
+) -> Result<Stored, AwsError> {
     let (settings, run) = (publisher.settings(), publisher.run);
     let impossible = Precondition::Unchanged("\"none\"".to_owned());
     let client = &publisher.aws.s3;
     let reference = &run.caller_reference;
     let put = s3::put_object(client, settings, reference, object, &impossible, deadline).await;
     match &put {
-        Ok(()) => {
+        Ok(_) => {
             run.state().conditional_writes = Some(false);
             publisher.emit(&Event::NoConditionalWrites);
         }
@@ -64,7 +64,7 @@ pub(super) async fn check_headers(publisher: &Publisher<'_>) {
     if !is_of(object, run, &stored) {
         return;
     }
-    if let Some(phrase) = difference(&stored, settings.cache_control.as_str()) {
+    if let Some(phrase) = difference(&stored, &object.headers(&settings.cache_control)) {
         let uri = s3_uri(&settings.target.bucket, &object.key);
         let mismatch = Mismatch {
             phrase,
@@ -85,18 +85,17 @@ fn is_of(object: &Object, run: &Run, stored: &GetObjectOutput) -> bool {
 }
 
 /// The first header that was not kept.
-fn difference(stored: &GetObjectOutput, cache_control: &str) -> Option<String> {
+fn difference(stored: &GetObjectOutput, sent: &[(&str, &str)]) -> Option<String> {
     let headers = [
-        (
-            "Content-Encoding",
-            stored.content_encoding(),
-            Object::CONTENT_ENCODING,
-        ),
-        ("Content-Type", stored.content_type(), Object::CONTENT_TYPE),
-        ("Cache-Control", stored.cache_control(), cache_control),
+        ("Content-Encoding", stored.content_encoding()),
+        ("Content-Type", stored.content_type()),
+        ("Cache-Control", stored.cache_control()),
     ];
-    let mut headers = headers.into_iter();
-    let (name, kept, sent) = headers.find(|(_, kept, sent)| *kept != Some(sent))?;
+    let (name, kept, sent) = headers.into_iter().find_map(|(name, kept)| {
+        let mut sent = sent.iter();
+        let (_, sent) = sent.find(|(it, _)| name.eq_ignore_ascii_case(it))?;
+        (kept != Some(*sent)).then_some((name, kept, *sent))
+    })?;
     let kept = kept.map_or("drops".to_owned(), |it| {
         format!("returns `{}` as", sanitize(it))
     });

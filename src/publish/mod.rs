@@ -1,17 +1,23 @@
 //! Carries out the plan: uploads, then invalidations, then the waits that the settings demand.
 
 pub(crate) mod cdn;
+pub(crate) mod choice;
 pub(crate) mod compare;
 mod custom_store;
 pub(crate) mod event;
+mod history;
 pub(crate) mod invalidate;
+pub(crate) mod live;
+pub(crate) mod live_reader;
 pub(crate) mod one_upload;
 pub(crate) mod only_newer;
 pub(crate) mod outcome;
 mod parsers;
 pub(crate) mod plan;
 pub(crate) mod publisher;
+mod put_back;
 pub(crate) mod race;
+pub(crate) mod rollback;
 pub(crate) mod run;
 pub(crate) mod state;
 #[cfg(test)]

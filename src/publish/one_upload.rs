@@ -8,7 +8,7 @@ use super::compare::may_read_s3;
 use super::publisher::Publisher;
 use crate::aws::config::OPERATION_TIMEOUT;
 use crate::aws::error::AwsError;
-use crate::aws::s3::{self, PUT_OBJECT};
+use crate::aws::s3::{self, Stored, PUT_OBJECT};
 use crate::container::object::Object;
 use crate::settings::names::s3_uri;
 use crate::settings::Settings;
@@ -33,20 +33,19 @@ pub(super) fn too_late(settings: &Settings, object: &Object) -> AwsError {
     )
 }
 
-/// Whether S3 has the object of this run, as far as the credentials show that.
-pub(super) async fn is_stored(
+/// The object of this run, if S3 has it, as far as the credentials show that.
+pub(super) async fn stored(
     publisher: &Publisher<'_>,
     object: &Object,
     deadline: Instant,
-) -> bool {
+) -> Option<Stored> {
     let settings = publisher.settings();
     if !may_read_s3(settings) {
-        return false;
+        return None;
     }
     let stored = s3::head_object(&publisher.aws.s3, settings, &object.key, deadline).await;
-    stored.is_ok_and(|stored| {
-        let metadata = stored.metadata();
-        let reference = metadata.and_then(|metadata| metadata.get(Object::CALLER_REFERENCE));
-        reference == Some(&publisher.run.caller_reference)
-    })
+    let stored = stored.ok()?;
+    let reference = stored.metadata()?.get(Object::CALLER_REFERENCE);
+    let is_own = reference == Some(&publisher.run.caller_reference);
+    is_own.then(|| Stored::new(stored.version_id()))
 }

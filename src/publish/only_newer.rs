@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout, Instant};
 
 use super::custom_store;
 use super::event::Event;
-use super::one_upload::{is_stored, too_late, LOOKUP_TIMEOUT, UPLOAD_TIMEOUT};
+use super::one_upload::{stored, too_late, LOOKUP_TIMEOUT, UPLOAD_TIMEOUT};
 use super::publisher::Publisher;
 use super::race::{Found, Irreplaceable, Protected, Round, Step};
 use super::state::Upload;
@@ -27,7 +27,7 @@ use crate::settings::Settings;
 const MAX_RACES: usize = 10;
 
 /// The delay after a conflict (409): S3 is still processing another upload, which may be this one's previous attempt.
-const CONFLICT_DELAY: Duration = Duration::from_secs(1);
+pub(super) const CONFLICT_DELAY: Duration = Duration::from_secs(1);
 
 /// How long everything that concerns one object may take, but the lookup of a lost outcome: requests with all their attempts, and
 /// delays.
@@ -105,7 +105,7 @@ pub(super) async fn upload<'a>(
 }
 
 /// Whether the object has changed, or was deleted, since it was looked at.
-fn is_lost_race(error: &AwsError) -> bool {
+pub(super) fn is_lost_race(error: &AwsError) -> bool {
     matches!(error.kind, AwsErrorKind::Changed | AwsErrorKind::NoSuchKey)
 }
 
@@ -146,8 +146,8 @@ impl<'a, 'p> ObjectUpload<'a, 'p> {
         let Some(found) = within(&mut self.time_left, head).await else {
             return Err(self.timed_out("s3:GetObject").into());
         };
-        if found.as_ref().is_ok_and(Found::is_own) {
-            run.set_upload(&self.object.key, Upload::Uploaded);
+        if let Some(stored) = found.as_ref().ok().and_then(Found::own) {
+            run.set_upload(&self.object.key, Upload::Uploaded(stored.clone()));
         }
         found
     }
@@ -169,7 +169,7 @@ impl<'a, 'p> ObjectUpload<'a, 'p> {
         let put = async {
             if custom_store::is_unexplored(publisher) {
                 match custom_store::put_impossible(publisher, sent, deadline).await {
-                    Ok(()) => return Ok(()),
+                    Ok(stored) => return Ok(stored),
                     Err(error) if Instant::now() >= deadline => return Err(error),
                     Err(error) => outcome_unknown = error.outcome_unknown,
                 }
@@ -179,8 +179,8 @@ impl<'a, 'p> ObjectUpload<'a, 'p> {
         };
         let result = within(&mut self.time_left, put).await;
         let error = match result {
-            Some(Ok(())) => {
-                run.set_upload(&object.key, Upload::Uploaded);
+            Some(Ok(stored)) => {
+                run.set_upload(&object.key, Upload::Uploaded(stored));
                 return Ok(());
             }
             Some(Err(error)) => error,
@@ -238,12 +238,15 @@ impl<'a, 'p> ObjectUpload<'a, 'p> {
     async fn is_stored_after_all(&self, error: &AwsError) -> bool {
         let deadline = Instant::now() + LOOKUP_TIMEOUT;
         let is_unknown = self.outcome_unknown || error.outcome_unknown;
-        let is_stored = is_unknown && is_stored(self.publisher, self.object, deadline).await;
-        if is_stored {
-            let run = self.publisher.run;
-            run.set_upload(&self.object.key, Upload::Uploaded);
+        if !is_unknown {
+            return false;
         }
-        is_stored
+        let Some(stored) = stored(self.publisher, self.object, deadline).await else {
+            return false;
+        };
+        let run = self.publisher.run;
+        run.set_upload(&self.object.key, Upload::Uploaded(stored));
+        true
     }
 
     fn fail(&self, problem: NotReplaced) {

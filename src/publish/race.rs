@@ -11,7 +11,7 @@
 
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 
-use crate::aws::s3::Precondition;
+use crate::aws::s3::{Precondition, Stored};
 use crate::common::printable::sanitize;
 use crate::container::object::Object;
 use crate::settings::pipeline::Build;
@@ -23,8 +23,8 @@ pub(crate) enum Found {
     Absent,
     Object {
         etag: String,
-        /// Whether this run has stored it.
-        is_own: bool,
+        /// If this run has stored it.
+        own: Option<Stored>,
         /// Why only a re-run, as this is, may replace it.
         protected: Option<Protected>,
     },
@@ -69,7 +69,7 @@ impl Found {
             (_, None) => Err(Irreplaceable::NoEtag),
             (protected, Some(etag)) => Ok(Self::Object {
                 etag: etag.to_owned(),
-                is_own,
+                own: is_own.then(|| Stored::new(live.version_id())),
                 protected,
             }),
         }
@@ -83,8 +83,12 @@ impl Found {
         }
     }
 
-    pub(crate) fn is_own(&self) -> bool {
-        matches!(self, Self::Object { is_own: true, .. })
+    /// What this run has stored itself.
+    pub(crate) fn own(&self) -> Option<&Stored> {
+        match self {
+            Self::Absent => None,
+            Self::Object { own, .. } => own.as_ref(),
+        }
     }
 
     pub(crate) fn protected(&self) -> Option<&Protected> {
@@ -137,7 +141,10 @@ impl Round {
 
     pub(crate) fn next(&self, objects: usize) -> Step {
         // Its response was lost. Whoever has replaced another object since will replace this one as well.
-        let has_stored_last = self.found.get(objects - 1).is_some_and(Found::is_own);
+        let has_stored_last = self
+            .found
+            .get(objects - 1)
+            .is_some_and(|found| found.own().is_some());
         match (self.found.len() < objects, self.stored < objects) {
             _ if has_stored_last => Step::Done,
             (true, _) => Step::Head(self.found.len()),

@@ -7,7 +7,7 @@ use super::outcome::Outcome;
 use super::plan::Plan;
 use super::state::{Invalidation, RunState, Upload, Verification};
 use crate::container::object::{Container, Object};
-use crate::settings::names::{public_url_of, CdnPath, DistributionId, ObjectKey, MAX_PATHS};
+use crate::settings::names::{public_url_of, CdnPath, DistributionId, ObjectKey};
 
 /// A run of `publish`.
 pub(crate) struct Run {
@@ -44,7 +44,7 @@ impl Run {
 
     pub(crate) fn set_upload(&self, key: &ObjectKey, upload: Upload) {
         let mut state = self.state();
-        if matches!(upload, Upload::Uploaded) {
+        if matches!(upload, Upload::Uploaded(_)) {
             state.published_at = Some(SystemTime::now());
         }
         state.uploads.insert(key.clone(), upload);
@@ -87,8 +87,9 @@ impl Run {
     /// The paths of what was published, or may have been, in groups that fit in one request each.
     pub(crate) fn published_paths(&self) -> Vec<Vec<CdnPath>> {
         let state = self.state();
-        let paths: Vec<CdnPath> = state.paths_to_invalidate(&self.plan).cloned().collect();
-        paths.chunks(MAX_PATHS).map(<[CdnPath]>::to_vec).collect()
+        let paths: Vec<CdnPath> = state.paths_to_invalidate(&self.plan).collect();
+        let of_request = self.plan.settings.max_paths();
+        paths.chunks(of_request).map(<[CdnPath]>::to_vec).collect()
     }
 }
 

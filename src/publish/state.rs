@@ -10,6 +10,7 @@ use super::plan::Plan;
 use crate::aws::credentials::CredentialOrigin;
 use crate::aws::error::AwsError;
 use crate::aws::iam_policy::Permissions;
+use crate::aws::s3::Stored;
 use crate::aws::sts::Identity;
 use crate::container::changes::Changes;
 use crate::container::object::{Container, Object};
@@ -21,7 +22,7 @@ pub(crate) enum Upload {
     Pending,
     /// Sent, without a response yet: it may be stored.
     InFlight,
-    Uploaded,
+    Uploaded(Stored),
     /// Not replaced, as `ONLY_NEWER` found the object of this newer build.
     Superseded(u64),
     /// It may be stored all the same, if the error says so.
@@ -34,14 +35,22 @@ impl Upload {
         match self {
             Self::Pending => "not_started",
             _ if self.is_unknown() => "unknown",
-            Self::Uploaded => "uploaded",
+            Self::Uploaded(_) => "uploaded",
             Self::Superseded(_) => "superseded",
             Self::InFlight | Self::Failed(_) => "failed",
         }
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        matches!(self, Self::Uploaded)
+        matches!(self, Self::Uploaded(_))
+    }
+
+    /// The version that S3 has made, where the bucket keeps versions.
+    pub(crate) fn version_id(&self) -> Option<&str> {
+        match self {
+            Self::Uploaded(stored) => stored.version_id.as_deref(),
+            _ => None,
+        }
     }
 
     pub(crate) fn error(&self) -> Option<&AwsError> {
@@ -228,7 +237,7 @@ impl RunState {
     pub(crate) fn container(&self, container: &Container) -> ContainerState {
         let minified = container.minified();
         match minified.and_then(|object| self.uploads.get(&object.key)) {
-            Some(Upload::Uploaded) => ContainerState::Published,
+            Some(Upload::Uploaded(_)) => ContainerState::Published,
             Some(upload) if upload.is_unknown() => ContainerState::Unknown,
             _ if self.superseded_by(container).is_some() => ContainerState::Superseded,
             _ => ContainerState::NotPublished,
@@ -265,13 +274,13 @@ impl RunState {
     pub(crate) fn paths_to_invalidate<'a>(
         &'a self,
         plan: &'a Plan,
-    ) -> impl Iterator<Item = &'a CdnPath> {
+    ) -> impl Iterator<Item = CdnPath> + use<'a> {
         let may_be_stored = |object: &&Object| {
             let upload = &self.uploads[&object.key];
             upload.is_done() || upload.is_unknown()
         };
         let objects = plan.objects().filter(may_be_stored);
-        objects.map(|object| &object.cdn_path)
+        objects.map(|object| plan.settings.invalidated(&object.cdn_path))
     }
 
     /// The distributions that still serve an old container.

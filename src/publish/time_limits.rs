@@ -20,6 +20,7 @@ use super::upload;
 use crate::aws::config;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::preconnect::{ConnectionCounter, Preconnect};
+use crate::aws::s3::Stored;
 use crate::aws::Aws;
 use crate::common::byte_size::ByteSize;
 use crate::container::object::{Container, Object};
@@ -111,10 +112,7 @@ pub(crate) async fn phase(
         }
     };
     let containers = (0..containers).map(container).collect();
-    let run = Run::new(Plan {
-        settings,
-        containers,
-    });
+    let run = Run::new(Plan::publish(settings, containers));
     let started = Instant::now();
     work(&Publisher {
         aws: &aws,
@@ -179,7 +177,8 @@ async fn a_distribution_that_is_busy_is_given_up_within_15_minutes() {
     let busy = |_: &str, _: &str, _| Some((19, 400, of_cloudfront("Throttling")));
     let (run, seconds) = phase(1, false, busy, async |publisher: &Publisher<'_>| {
         let objects = publisher.run.plan.objects();
-        objects.for_each(|it| publisher.run.set_upload(&it.key, Upload::Uploaded));
+        let uploaded = || Upload::Uploaded(Stored::default());
+        objects.for_each(|it| publisher.run.set_upload(&it.key, uploaded()));
         invalidate::invalidate(publisher).await;
     })
     .await;

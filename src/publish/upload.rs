@@ -9,13 +9,14 @@ use tokio::time::{timeout, timeout_at, Instant};
 
 use super::compare::{already_reported, Comparison, Read, Sources};
 use super::event::Event;
-use super::one_upload::{is_stored, too_late, LOOKUP_TIMEOUT, UPLOADS_TIMEOUT, UPLOAD_TIMEOUT};
+use super::one_upload::{stored, too_late, LOOKUP_TIMEOUT, UPLOADS_TIMEOUT, UPLOAD_TIMEOUT};
 use super::only_newer;
 use super::publisher::Publisher;
+use super::put_back;
 use super::state::Upload;
 use crate::aws::error::AwsError;
 use crate::aws::preconnect::Wanted;
-use crate::aws::s3::{self, Precondition};
+use crate::aws::s3::{self, Precondition, Stored};
 use crate::container::object::{Container, Object};
 use crate::settings::Settings;
 
@@ -59,7 +60,16 @@ async fn publish_container(
     deadline: Instant,
 ) -> (Sources, ()) {
     let upload = Box::pin(upload_container(publisher, container, deadline));
-    let uploaded = {
+    let live = publisher.run.plan.live.get(&container.name);
+    let uploaded = if publisher.settings().rollback.is_some() {
+        // What is live was read to choose the version before it.
+        let compare = async {
+            if let Some(live) = live {
+                compare(publisher, comparison, Ok(live.clone()), container).await;
+            }
+        };
+        join(timeout_at(deadline, compare), upload).await.1
+    } else {
         let read = Box::pin(comparison.read(container, &mut sources));
         let compare = |read| async {
             let compare = compare(publisher, comparison, read, container);
@@ -122,7 +132,8 @@ async fn upload_container<'a>(
     container: &'a Container,
     deadline: Instant,
 ) -> Vec<&'a Object> {
-    if publisher.settings().only_newer {
+    let settings = publisher.settings();
+    if settings.only_newer && settings.rollback.is_none() {
         return only_newer::upload(publisher, container, deadline).await;
     }
     let run = publisher.run;
@@ -130,17 +141,19 @@ async fn upload_container<'a>(
     for object in container.objects.iter() {
         let end = Instant::now() + UPLOAD_TIMEOUT;
         if end > deadline {
-            let error = too_late(publisher.settings(), object);
+            let error = too_late(settings, object);
             run.set_upload(&object.key, Upload::Failed(error));
             break;
         }
         // Before the request, so that whoever ends the run meanwhile knows that it may have been sent.
         run.set_upload(&object.key, Upload::InFlight);
-        if let Err(error) = put(publisher, object, end).await {
-            run.set_upload(&object.key, Upload::Failed(error));
-            break;
+        match put(publisher, object, end).await {
+            Ok(stored) => run.set_upload(&object.key, Upload::Uploaded(stored)),
+            Err(error) => {
+                run.set_upload(&object.key, Upload::Failed(error));
+                break;
+            }
         }
-        run.set_upload(&object.key, Upload::Uploaded);
         uploaded.push(object);
     }
     uploaded
@@ -151,13 +164,17 @@ async fn put(
     publisher: &Publisher<'_>,
     object: &Object,
     deadline: Instant,
-) -> Result<(), AwsError> {
+) -> Result<Stored, AwsError> {
     let (client, settings) = (&publisher.aws.s3, publisher.settings());
     let (run, precondition) = (&publisher.run.caller_reference, &Precondition::None);
     let end = deadline - LOOKUP_TIMEOUT;
-    match s3::put_object(client, settings, run, object, precondition, end).await {
-        Err(error) if error.outcome_unknown && is_stored(publisher, object, deadline).await => {
-            Ok(())
+    let put = match &object.restored {
+        None => s3::put_object(client, settings, run, object, precondition, end).await,
+        Some(restored) => put_back::put(publisher, object, restored, end).await,
+    };
+    match put {
+        Err(error) if error.outcome_unknown => {
+            stored(publisher, object, deadline).await.ok_or(error)
         }
         put => put,
     }

@@ -289,7 +289,7 @@ mod tests {
         let changes = Changes::of_container(&old, &container);
         for (containers, listed) in [(1, 40), (4, 10), (3_000, 4)] {
             let more = 4_000 - listed;
-            let (_, rows) = experiments(&container, script, containers);
+            let (_, rows) = experiments(&container.name, script, containers);
             assert_eq!(rows.len(), listed + 1);
             assert_eq!(rows[listed].text, format!("({more} more)"));
             let (_, rows) = super::table(None, &changes, containers);

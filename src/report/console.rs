@@ -21,6 +21,9 @@ const DEFAULT_WIDTH: u16 = 80;
 /// How often CI's log gets a line about a wait.
 const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
 
+/// How long a reader of standard output or of the log may read nothing at the end.
+pub(crate) const READER_PATIENCE: Duration = Duration::from_secs(5);
+
 const GREEN: &str = "\u{1b}[32m";
 const RED: &str = "\u{1b}[31m";
 const YELLOW: &str = "\u{1b}[33m";
@@ -162,14 +165,33 @@ impl Console {
     /// Prints only JSON on standard output, for another program to read. What cannot be written is an error: half a policy must
     /// not look like one.
     pub(crate) fn json(value: &Value) -> io::Result<()> {
-        if stdout_was_closed() {
-            return Err(io::Error::other("it is closed"));
-        }
-        // Rust's own handle takes an invalid descriptor for a successful write.
-        let mut stdout = duplicate(&io::stdout())?;
         let mut value = value.clone();
         sanitize_json(&mut value);
-        stdout.write_all(format!("{value:#}\n").as_bytes())
+        write_to_stdout(&format!("{value:#}\n"))
+    }
+
+    /// Prints a command's result as JSON on standard output, while the log goes to standard error. That it cannot be written is a
+    /// warning, as it changes nothing of what was done. A reader that reads nothing is waited for as long as `patience`.
+    pub(crate) fn result(&self, value: &Value, patience: Duration) {
+        let mut value = value.clone();
+        sanitize_json(&mut value);
+        let output = if stdout_was_closed() {
+            Err(io::Error::other("it is closed"))
+        } else {
+            duplicate(&io::stdout())
+        };
+        let writer = Writer::start(output);
+        writer.push(format!("{value:#}\n"));
+        writer.drain(patience);
+        if writer.is_closed() {
+            self.warning("the result could not be written to standard output, as nobody reads it");
+        }
+    }
+
+    /// Prints only these lines on standard output, where they are what a command is for.
+    pub(crate) fn lines(lines: impl Iterator<Item = String>) -> io::Result<()> {
+        let text: String = lines.flat_map(|line| [line, "\n".to_owned()]).collect();
+        write_to_stdout(&secrets::redact(&sanitize_lines(&text)))
     }
 
     /// Prints what is wrong with the arguments, in the parser's own form.
@@ -257,6 +279,15 @@ impl Write for &Console {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+fn write_to_stdout(text: &str) -> io::Result<()> {
+    if stdout_was_closed() {
+        return Err(io::Error::other("it is closed"));
+    }
+    // Rust's own handle takes an invalid descriptor for a successful write.
+    let mut stdout = duplicate(&io::stdout())?;
+    stdout.write_all(text.as_bytes())
 }
 
 /// Whether the process was started without a standard output (`>&-`).

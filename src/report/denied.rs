@@ -9,18 +9,33 @@ use crate::settings::names::{s3_uri, ObjectKey};
 
 /// What to do about an error of a run.
 pub(crate) fn remedy(error: &AwsError, plan: &Plan, state: &RunState) -> String {
+    if error.kind == AwsErrorKind::Kms {
+        return of_key(error, plan, state).unwrap_or_else(|| error.remedy());
+    }
     if error.kind != AwsErrorKind::AccessDenied {
         return error.remedy();
     }
-    let flag = plan.settings.environment.flag();
+    let for_rollback = plan
+        .settings
+        .rollback
+        .as_ref()
+        .map_or("", |_| " --rollback");
+    let flag = format!("{for_rollback}{}", plan.settings.environment.flag());
     let mut lines = match error.action {
-        "s3:GetObject" => vec![needed_by("ONLY_NEWER", error)],
+        "s3:GetObject" if plan.settings.rollback.is_none() => vec![needed_by("ONLY_NEWER", error)],
         "cloudfront:GetInvalidation" => vec![needed_by("WAIT", error)],
         _ => questions(error, plan, state),
     };
     let permissions = state.permissions(plan);
     let statement = permissions.missing_statement(error);
-    lines.extend(statement.map(|statement| statement.pretty()));
+    // Reading takes the key as well, and a response to HEAD does not say which of the two is missing.
+    let of_key = match plan.settings.rollback {
+        Some(_) => permissions.statement_for_decrypting(),
+        None => permissions.statement_for_key(),
+    };
+    let of_key = of_key.filter(|_| error.action == "s3:GetObject");
+    let statements = statement.into_iter().chain(of_key);
+    lines.extend(statements.map(|statement| statement.pretty()));
     if permissions.account_id.is_none() && error.action.starts_with("cloudfront:") {
         lines.push(format!(
             "with the 12 digits of your account in place of `{ACCOUNT_PLACEHOLDER}`"
@@ -31,6 +46,22 @@ pub(crate) fn remedy(error: &AwsError, plan: &Plan, state: &RunState) -> String 
          `mojito-publish check{flag}` shows what credentials can write"
     ));
     lines.join("\n")
+}
+
+/// The bucket's key may not be used. `None` if `KMS_KEY_ARN` is not set, or more than a permission is missing.
+fn of_key(error: &AwsError, plan: &Plan, state: &RunState) -> Option<String> {
+    let key = plan.settings.kms_key.as_ref()?;
+    let statement = state.permissions(plan).missing_statement(error)?;
+    let named = format!("on resource: {key}");
+    let is_other = error.message.contains("on resource: arn:") && !error.message.contains(&named);
+    if is_other {
+        return Some(format!("the bucket is encrypted with another key than `KMS_KEY_ARN` ({key}), and these credentials cannot use it: set it to the key that AWS names, and allow it (`mojito-publish policy`)"));
+    }
+    Some(format!(
+        "the bucket is encrypted with a KMS key that these credentials cannot use (`KMS_KEY_ARN`):\n\
+         add this statement to the user or role; the key's own policy must allow it as well, or leave it to IAM\n{}",
+        statement.pretty()
+    ))
 }
 
 fn needed_by(setting: &str, error: &AwsError) -> String {

@@ -5,6 +5,7 @@
 use super::changes::word;
 use super::result_json::{ContainerResult, RunResult};
 use super::tables::MAX_LISTED;
+use super::words;
 use crate::common::layout::first_ten;
 use crate::common::printable::{sanitize, sanitize_lines};
 use crate::container::changes::Change;
@@ -49,31 +50,33 @@ pub(super) fn summary(result: &RunResult) -> String {
 }
 
 fn headline(result: &RunResult) -> String {
-    let environment = result.environment;
-    let to = environment.map_or_else(String::new, |it| format!(" to {it}"));
+    let words = words::of(result.command);
+    let (run, done) = (words.run, words.done);
+    let to = words.in_environment(result.environment);
+    let published = &format!("{}{to}", capitalized(done));
     let is_any = |state| result.containers.iter().any(|it| it.state == state);
     let is_published = is_any(ContainerState::Published);
     let headline = match result.exit {
         Exit::Published if result.dry_run => {
-            format!("Preview of a publish{to}: nothing is written")
+            format!("Preview of a {run}{to}: nothing is written")
         }
         Exit::Superseded if result.dry_run => {
             format!("Preview: a newer build is live, which a publish{to} would not replace")
         }
-        _ if result.dry_run => format!("Preview: a publish{to} would fail"),
-        Exit::Published => format!("Published{to}"),
-        Exit::NotInvalidated => format!("Published{to}, but CloudFront was not invalidated"),
-        Exit::NotVerified => format!("Published{to}, but not verified"),
+        _ if result.dry_run => format!("Preview: a {run}{to} would fail"),
+        Exit::Published => published.clone(),
+        Exit::NotInvalidated => format!("{published}, but CloudFront was not invalidated"),
+        Exit::NotVerified => format!("{published}, but not verified"),
         Exit::Superseded if is_published => {
-            format!("Published{to}, except where a newer build is live")
+            format!("{published}, except where a newer build is live")
         }
-        Exit::Superseded => format!("Not published{to}: a newer build is live"),
-        Exit::NotPublished if is_published => format!("Not everything is published{to}"),
+        Exit::Superseded => format!("Not {done}{to}: a newer build is live"),
+        Exit::NotPublished if is_published => format!("Not everything is {done}{to}"),
         Exit::NotPublished if is_any(ContainerState::Unknown) => {
-            format!("Not known whether this is published{to}: S3 did not confirm it")
+            format!("Not known whether this is {done}{to}: S3 did not confirm it")
         }
-        Exit::NotPublished => format!("Not published{to}"),
-        Exit::Refused => format!("Refused, and not published{to}"),
+        Exit::NotPublished => format!("Not {done}{to}"),
+        Exit::Refused => format!("Refused, and not {done}{to}"),
         Exit::InternalError => "Internal error in mojito-publish".to_owned(),
     };
     match result.stopped_by {
@@ -82,9 +85,14 @@ fn headline(result: &RunResult) -> String {
     }
 }
 
+fn capitalized(word: &str) -> String {
+    let (first, rest) = word.split_at(1);
+    first.to_uppercase() + rest
+}
+
 /// The build, the containers and the page of the pipeline's run.
 fn subject(result: &RunResult) -> Option<String> {
-    let build = result.build.label().map(|label| code(&label, MAX_DETAIL));
+    let build = result.label.as_ref().map(|label| code(label, MAX_DETAIL));
     let containers: Vec<&ContainerResult> = result.containers.iter().collect();
     let containers = match containers.len() {
         0 => None,
@@ -115,26 +123,27 @@ fn visitors(result: &RunResult) -> Vec<String> {
         let containers = result.containers.iter();
         containers.filter(|it| it.state == state).collect()
     };
+    let old = words::of(result.command).old;
     let all = result.containers.len();
     let is_whole = |state| in_state(state).len() == all;
     let all_of_them = match result.exit {
-        Exit::InternalError => Some("What visitors get now is in the log of the step."),
-        Exit::Published if result.invalidations.is_empty() => {
-            Some("Visitors get it when the CDN's cache expires, as nothing is invalidated.")
-        }
-        Exit::Published => Some("Visitors get it from now on."),
-        Exit::NotInvalidated => {
-            Some("Visitors may get the old container until the CDN's cache expires.")
-        }
-        Exit::NotVerified => Some("It is not certain that visitors get it."),
-        Exit::Superseded => Some("Nothing needs to be done."),
+        Exit::InternalError => Some("What visitors get now is in the log of the step.".to_owned()),
+        Exit::Published if result.invalidations.is_empty() => Some(
+            "Visitors get it when the CDN's cache expires, as nothing is invalidated.".to_owned(),
+        ),
+        Exit::Published => Some("Visitors get it from now on.".to_owned()),
+        Exit::NotInvalidated => Some(format!(
+            "Visitors may get {old} until the CDN's cache expires."
+        )),
+        Exit::NotVerified => Some("It is not certain that visitors get it.".to_owned()),
+        Exit::Superseded => Some("Nothing needs to be done.".to_owned()),
         Exit::NotPublished | Exit::Refused => is_whole(ContainerState::NotPublished)
-            .then_some("Nothing was replaced: visitors still get the old container."),
+            .then(|| format!("Nothing was replaced: visitors still get {old}.")),
     };
-    let mut lines: Vec<String> = all_of_them.into_iter().map(str::to_owned).collect();
+    let mut lines: Vec<String> = all_of_them.into_iter().collect();
     for (words, state) in [
         ("Replaced", ContainerState::Published),
-        ("Still the old container", ContainerState::NotPublished),
+        (&format!("Still {old}"), ContainerState::NotPublished),
         ("Not known whether replaced", ContainerState::Unknown),
         (
             "Still a newer build's container",

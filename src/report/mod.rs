@@ -2,6 +2,7 @@
 
 mod atomic_file;
 pub(crate) mod changes;
+pub(crate) mod check_json;
 pub(crate) mod code_insights;
 pub(crate) mod console;
 mod denied;
@@ -11,7 +12,12 @@ mod output_variables;
 pub(crate) mod progress;
 pub(crate) mod result_file;
 pub(crate) mod result_json;
+pub(crate) mod rollback;
 mod shared_variables;
+pub(crate) mod status;
+pub(crate) mod status_json;
+mod status_verdicts;
 pub(crate) mod summary;
 pub(crate) mod tables;
+pub(crate) mod words;
 mod writer;

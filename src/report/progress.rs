@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::changes;
 use super::console::Console;
 use super::tables::{self, MAX_LISTED};
+use super::words;
 use crate::aws::credentials::CredentialOrigin;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::sts::Identity;
@@ -18,6 +19,7 @@ use crate::publish::plan::Plan;
 use crate::publish::race::Protected;
 use crate::publish::run::Run;
 use crate::settings::names::{s3_uri, CdnPath, ContainerName};
+use crate::settings::Settings;
 
 /// The warnings about containers and settings that are in the log. The result has all.
 const MAX_WARNINGS: usize = 20;
@@ -32,17 +34,23 @@ pub(super) const NOTHING_INVALIDATED: &str =
 
 /// What is published, where and why.
 pub(crate) fn opening(plan: &Plan, console: &Console) {
-    let settings = &plan.settings;
-    let containers = plan.containers.iter();
-    let names: Vec<&str> = containers.map(|it| it.name.as_str()).collect();
+    heading(&plan.settings, console);
+    contents(plan, console);
+}
+
+/// Which containers, where and why.
+pub(crate) fn heading(settings: &Settings, console: &Console) {
+    let containers = settings.target.containers.iter();
+    let names: Vec<&str> = containers.map(ContainerName::as_str).collect();
     let plural = if names.len() == 1 { "" } else { "s" };
-    let publishing = if settings.dry_run {
-        "dry run: would publish"
-    } else {
-        "publishing"
+    let (publishing, to) = match (settings.rollback.is_some(), settings.dry_run) {
+        (false, true) => ("dry run: would publish", "to"),
+        (false, false) => ("publishing", "to"),
+        (true, true) => ("dry run: would roll back", "in"),
+        (true, false) => ("rolling back", "in"),
     };
     console.info(&format!(
-        "{publishing} container{plural} {} to {} ({})",
+        "{publishing} container{plural} {} {to} {} ({})",
         first_ten(&names),
         settings.environment,
         settings.environment_reason
@@ -59,7 +67,7 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
         "bucket: s3://{}/{folder} in {}",
         target.bucket, target.region
     ));
-    if let Some(whole_folder) = widened_session(plan) {
+    if let Some(whole_folder) = widened_session(settings) {
         console.info(&whole_folder);
     }
     if settings.distributions.is_empty() && !settings.is_preview() {
@@ -68,10 +76,14 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
     if !settings.validate {
         console.warning("`VALIDATE` is `false`: any script is published, whether or not it is a Mojito container");
     }
+}
+
+/// The experiments of the containers, and what looks wrong in them.
+pub(crate) fn contents(plan: &Plan, console: &Console) {
     for container in plan.containers.iter().take(MAX_LISTED) {
         if let Some(script) = &container.script {
             let containers = plan.containers.len();
-            let (heading, rows) = tables::experiments(container, script, containers);
+            let (heading, rows) = tables::experiments(&container.name, script, containers);
             console.table(&heading, &rows);
         }
     }
@@ -103,14 +115,13 @@ pub(crate) fn warnings<'a>(warnings: impl Iterator<Item = &'a String>, console: 
 }
 
 /// What the role's session may write, if it is more than this run needs.
-fn widened_session(plan: &Plan) -> Option<String> {
-    let settings = &plan.settings;
+fn widened_session(settings: &Settings) -> Option<String> {
     let permissions = settings.aws.is_role().then(|| Permissions::of(settings));
     let whole_folder = permissions?.widened_to()?;
     Some(format!(
         "the role's session may write {}, as the keys of {} containers do not fit into its policy",
         s3_uri(&settings.target.bucket, &whole_folder),
-        plan.containers.len()
+        settings.target.containers.len()
     ))
 }
 
@@ -239,7 +250,8 @@ pub(crate) fn report(event: &Event, run: &Run, console: &Console) {
             last_seen,
             waited,
         } => console.waiting(&format!(
-            "waiting for {url} to serve the new container ({} s): {last_seen}",
+            "waiting for {url} to serve {} ({} s): {last_seen}",
+            words::of(run.plan.settings.purpose).new,
             waited.as_secs()
         )),
         Event::Verified(url) => verified(run, url, console),
@@ -292,8 +304,11 @@ pub(crate) fn identified(
 fn uploaded(run: &Run, object: &Object, console: &Console) {
     let plan = &run.plan;
     if plan.containers.len() <= MAX_LISTED {
+        let version = run.state().uploads[&object.key]
+            .version_id()
+            .map_or_else(String::new, |id| format!(", version {id}"));
         console.success(&format!(
-            "uploaded {}: {}, {} compressed",
+            "uploaded {}: {}, {} compressed{version}",
             s3_uri(&plan.settings.target.bucket, &object.key),
             object.size,
             object.compressed_size()
@@ -336,7 +351,8 @@ fn all_uploaded(run: &Run, console: &Console) {
 /// Visitors get a container: a line for it, or above `MAX_LISTED` the progress of all.
 fn verified(run: &Run, url: &str, console: &Console) {
     if run.plan.containers.len() <= MAX_LISTED {
-        console.success(&format!("{url} serves the new container"));
+        let new = words::of(run.plan.settings.purpose).new;
+        console.success(&format!("{url} serves {new}"));
         return;
     }
     let (verified, all) = {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::atomic_file;
-use super::console::Console;
+use super::console::{Console, READER_PATIENCE};
 use super::result_json::RunResult;
 use super::{markdown, output_variables, shared_variables};
 use crate::common::printable::sanitize_json;
@@ -16,21 +16,24 @@ const OWN_FILE: &str = "mojito-publish.json";
 /// The key in the shared object.
 const SHARED_KEY: &str = "mojito_publish";
 
-/// Writes the files. What cannot be written is a warning.
-pub(crate) fn write(build: &Build, result: RunResult, console: &Console) {
+/// Writes the files, and with `print` to standard output. What cannot be written is a warning.
+pub(crate) fn write(build: &Build, result: RunResult, print: bool, console: &Console) {
     let variables = build.variables_path.as_ref();
     if let Some(Err(problem)) = variables.map(|path| output_variables::append(path, &result)) {
         console.warning(&format!(
             "the output variables are not in `BITBUCKET_PIPELINES_VARIABLES_PATH`: {problem}"
         ));
     }
-    if build.storage_dir.is_none() && build.shared_storage_dir.is_none() {
+    if build.storage_dir.is_none() && build.shared_storage_dir.is_none() && !print {
         return;
     }
     let mut result = result.finish(console);
     result.summary = markdown::summary(&result);
     let mut result = serde_json::to_value(&result).expect("it has only text, numbers and lists");
     sanitize_json(&mut result);
+    if print {
+        console.result(&result, READER_PATIENCE);
+    }
     let result = &result.to_string();
     let (own, shared) = (&build.storage_dir, &build.shared_storage_dir);
     let own = own.as_ref().map(|it| write_own(it, result));

@@ -7,7 +7,8 @@ use aws_smithy_types::DateTime;
 use serde::Serialize;
 
 use super::console::Console;
-use super::{denied, summary};
+use super::rollback::NotRolledBack;
+use super::{denied, summary, words};
 use crate::aws::credentials::{ConnectError, CredentialOrigin};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
@@ -25,6 +26,7 @@ use crate::settings::names::{
     BucketName, CdnPath, ContainerName, DistributionId, ObjectKey, Variant,
 };
 use crate::settings::pipeline::Build;
+use crate::settings::purpose::Purpose;
 
 /// The version of the shape. It rises with each change that may break a reader.
 const SCHEMA: u32 = 1;
@@ -34,6 +36,7 @@ const SCHEMA: u32 = 1;
 pub(crate) struct RunResult<'a> {
     schema: u32,
     version: &'static str,
+    pub(super) command: Purpose,
     pub(super) exit: Exit,
     pub(super) exit_code: u8,
     pub(super) dry_run: bool,
@@ -46,6 +49,9 @@ pub(crate) struct RunResult<'a> {
     pub(super) environment: Option<Environment>,
     environment_reason: Option<&'a str>,
     pub(super) build: Build,
+    /// What it calls the build that is published, or put back.
+    #[serde(skip)]
+    pub(super) label: Option<String>,
     bucket: Option<&'a BucketName>,
     region: Option<&'a str>,
     credentials: Option<&'a CredentialOrigin>,
@@ -84,7 +90,21 @@ struct ObjectResult<'a> {
     size: u64,
     compressed_size: u64,
     upload: &'static str,
+    version_id: Option<&'a str>,
     error: Option<AwsErrorResult<'a>>,
+    /// In a rollback.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restored: Option<RestoredResult<'a>>,
+}
+
+/// The version that was put back.
+#[derive(Serialize)]
+struct RestoredResult<'a> {
+    version_id: &'a str,
+    build_number: Option<String>,
+    commit: Option<String>,
+    /// The version that was live until then. Null if it is not known.
+    replaced: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -141,7 +161,7 @@ impl<'a> ErrorResult<'a> {
         }
     }
 
-    fn of_aws(error: &'a AwsError) -> Self {
+    pub(crate) fn of_aws(error: &'a AwsError) -> Self {
         Self {
             kind: ErrorKind::Aws(&error.kind),
             code: error.code.as_deref(),
@@ -156,7 +176,29 @@ impl<'a> ErrorResult<'a> {
                 remedy: Some((*remedy).to_owned()),
                 ..Self::new("no_credentials", reason)
             },
-            ConnectError::Aws(error) => Self::of_aws(error),
+            ConnectError::Aws { error, remedy } => Self {
+                remedy: Some(remedy.clone()),
+                ..Self::of_aws(error)
+            },
+        }
+    }
+
+    /// The first reason why nothing was put back.
+    pub(crate) fn not_rolled_back(problems: &'a [NotRolledBack]) -> Self {
+        let Some(first) = problems.first() else {
+            return Self::new("no_version", "");
+        };
+        let kind = if first.is_refused {
+            "invalid_files"
+        } else {
+            "no_version"
+        };
+        Self {
+            remedy: Some(first.remedy.clone()),
+            ..match &first.error {
+                Some(error) => Self::of_aws(error),
+                None => Self::new(kind, &first.message),
+            }
         }
     }
 
@@ -201,6 +243,7 @@ impl<'a> RunResult<'a> {
 
     /// The result of a run that ended before its first upload, by an error or a signal.
     pub(crate) fn early(
+        command: Purpose,
         build: &Build,
         exit: Exit,
         error: Option<ErrorResult<'a>>,
@@ -209,11 +252,13 @@ impl<'a> RunResult<'a> {
         Self {
             schema: SCHEMA,
             version: env!("CARGO_PKG_VERSION"),
+            command,
             exit,
             exit_code: exit.code(),
             stopped_by,
             error,
             build: build.clone(),
+            label: build.label().filter(|_| command != Purpose::Rollback),
             ..Self::default()
         }
     }
@@ -279,6 +324,7 @@ impl<'a> RunResult<'a> {
         let settings = &plan.settings;
         let containers = plan.containers.iter();
         Self {
+            label: words::label(plan),
             environment: Some(settings.environment),
             environment_reason: Some(&settings.environment_reason),
             bucket: Some(&settings.target.bucket),
@@ -288,7 +334,7 @@ impl<'a> RunResult<'a> {
             containers: containers
                 .map(|container| ContainerResult::new(container, plan, state))
                 .collect(),
-            ..Self::early(&settings.build, exit, None, None)
+            ..Self::early(settings.purpose, &settings.build, exit, None, None)
         }
     }
 }
@@ -311,7 +357,14 @@ impl<'a> ContainerResult<'a> {
                 size: object.size.0,
                 compressed_size: object.compressed_size().0,
                 upload: upload.status(),
+                version_id: upload.version_id(),
                 error: upload.error().map(in_result),
+                restored: object.restored.as_deref().map(|restored| RestoredResult {
+                    version_id: &restored.version_id,
+                    build_number: restored.stored.shown_build(),
+                    commit: restored.stored.shown_commit(),
+                    replaced: restored.replaces.as_deref(),
+                }),
             }
         };
         Self {

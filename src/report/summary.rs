@@ -12,6 +12,7 @@ use super::console::Console;
 use super::denied;
 use super::progress::NOTHING_INVALIDATED;
 use super::tables::MAX_LISTED;
+use super::{rollback, words};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::common::byte_size::with_separators;
@@ -41,7 +42,7 @@ pub(crate) fn print(plan: &Plan, outcome: &Outcome, console: &Console) {
         .chain(superseded(plan, &outcome.state))
         .chain(not_invalidated(plan, &outcome.state))
         .chain(invalidated_in_part(plan, &outcome.state))
-        .chain(next(outcome));
+        .chain(next(plan, outcome));
     let text = lines.collect::<Vec<_>>().join("\n");
     match outcome.exit {
         Exit::Published => {
@@ -152,7 +153,9 @@ pub(super) fn headline(plan: &Plan, outcome: &Outcome, elapsed: Duration) -> Str
 /// What state things are in.
 fn state(plan: &Plan, outcome: &Outcome) -> String {
     let (environment, state) = (plan.settings.environment, &outcome.state);
-    let published = format!("{} published to {environment}", subject(plan));
+    let words = words::of(plan.settings.purpose);
+    let done = words.done_in(environment);
+    let published = format!("{} {done}", subject(plan));
     let mut verifications = state.verifications.values();
     match outcome.exit {
         Exit::Published => published,
@@ -186,18 +189,17 @@ fn state(plan: &Plan, outcome: &Outcome) -> String {
         Exit::NotPublished | Exit::Refused | Exit::InternalError => match only_state(plan, state) {
             Some(ContainerState::Unknown) => not_known(plan, state),
             Some(_) if outcome.stopped_by.is_some() => {
-                format!("not published to {environment}; visitors still get the old container")
+                format!("not {done}; visitors still get {}", words.old)
             }
-            Some(_) => format!("not published to {environment}"),
-            None => format!("not everything is published to {environment}"),
+            Some(_) => format!("not {done}"),
+            None => format!("not everything is {done}"),
         },
     }
 }
 
 /// What is published: `build 57 (v1.4.0, 1f2e3d4) is`, or by hand the containers.
 fn subject(plan: &Plan) -> String {
-    let build = plan.settings.build.label();
-    match (build, &plan.containers[..]) {
+    match (words::label(plan), &plan.containers[..]) {
         (Some(build), _) => format!("{build} is"),
         (None, [container]) => format!("{} is", container.name),
         (None, containers) => format!("{} containers are", containers.len()),
@@ -275,15 +277,38 @@ fn not_published(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
     let in_headline = is_only && outcome.stopped_by.is_some();
     if !(in_headline || not_published.is_empty()) {
-        let names = names(&not_published);
-        lines.push(format!(
-            "not replaced: {names}; visitors still get the old container"
-        ));
+        let (lost, kept): (Vec<&Container>, Vec<&Container>) = not_published
+            .iter()
+            .partition(|it| is_replaced_by_others(it, state));
+        if !kept.is_empty() {
+            lines.push(format!(
+                "not replaced: {}; visitors still get {}",
+                names(&kept),
+                words::of(plan.settings.purpose).old
+            ));
+        }
+        if !lost.is_empty() {
+            let names = names(&lost);
+            lines.push(format!(
+                "not replaced: {names}; somebody else has just replaced what was live"
+            ));
+        }
     }
     if !unknown.is_empty() && !is_only {
         lines.push(not_known(plan, state));
     }
     lines
+}
+
+/// Whether a rollback was not done as what it was to replace was no longer live.
+fn is_replaced_by_others(container: &Container, state: &RunState) -> bool {
+    let mut objects = container.objects.iter();
+    objects.any(|object| {
+        let error = state.uploads[&object.key].error();
+        let is_lost = error
+            .is_some_and(|it| matches!(it.kind, AwsErrorKind::Changed | AwsErrorKind::NoSuchKey));
+        object.restored.is_some() && is_lost
+    })
 }
 
 fn not_known(plan: &Plan, state: &RunState) -> String {
@@ -338,7 +363,8 @@ fn not_invalidated(plan: &Plan, state: &RunState) -> Option<String> {
         "still serves"
     };
     Some(format!(
-        "CloudFront {serves} the old container from {} {}",
+        "CloudFront {serves} {} from {} {}",
+        words::of(plan.settings.purpose).old,
         first_ten(&ids),
         cache_end(plan, state)
     ))
@@ -358,7 +384,7 @@ fn invalidated_in_part(plan: &Plan, state: &RunState) -> Vec<String> {
     in_part.collect()
 }
 
-fn next(outcome: &Outcome) -> Option<String> {
+fn next(plan: &Plan, outcome: &Outcome) -> Option<String> {
     let is_refusal = |error: &AwsError| matches!(error.kind, AwsErrorKind::Refused(_));
     let mut errors = outcome.state.errors().peekable();
     let only_refused = errors.peek().is_some() && errors.all(is_refusal);
@@ -368,10 +394,19 @@ fn next(outcome: &Outcome) -> Option<String> {
             Some("the invalidation continues by itself".to_owned())
         }
         (Exit::Published | Exit::Superseded, _) | (Exit::NotVerified, None) => None,
+        _ if may_be_put_back(&outcome.state) && rollback::finish_by_hand(plan).is_some() => {
+            rollback::finish_by_hand(plan)
+        }
         (_, Some(_)) => Some("next: re-run, which is safe at any time".to_owned()),
         _ if only_refused => None,
         _ => Some("next: fix the cause and re-run; re-running is safe".to_owned()),
     }
+}
+
+/// Whether a `NAME.js` is replaced, or may be.
+fn may_be_put_back(state: &RunState) -> bool {
+    let mut uploads = state.uploads.values();
+    uploads.any(|it| it.is_done() || it.is_unknown())
 }
 
 fn in_state<'a>(plan: &'a Plan, state: &RunState, wanted: ContainerState) -> Vec<&'a Container> {

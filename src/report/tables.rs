@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use super::console::{Row, Style};
 use crate::common::byte_size::ByteSize;
 use crate::common::layout::{columns, cut};
-use crate::container::object::{Container, Object};
+use crate::container::object::Object;
 use crate::mojito::experiment::{describe_recipes, BuildInfo, Experiment, Percent, Traffic};
 use crate::mojito::script::Script;
 use crate::publish::plan::Plan;
-use crate::settings::names::s3_uri;
+use crate::settings::names::{s3_uri, ContainerName};
 use crate::settings::pipeline::short;
 
 /// The width of the bar that shows a share.
@@ -26,7 +26,7 @@ pub(crate) const MAX_LISTED: usize = 10;
 
 /// A heading, and a row for each of the first experiments: the ones with most visitors first.
 pub(crate) fn experiments(
-    container: &Container,
+    name: &ContainerName,
     script: &Script,
     containers: usize,
 ) -> (String, Vec<Row>) {
@@ -50,11 +50,7 @@ pub(crate) fn experiments(
     let cells: Vec<Vec<String>> = listed.iter().map(row).collect();
     let styles = listed.iter().map(|it| appearance(&it.traffic).2);
     let unlisted = experiments.len() - listed.len();
-    let mut heading = format!(
-        "container {}: {}",
-        container.name,
-        counted(script, &experiments)
-    );
+    let mut heading = format!("container {name}: {}", counted(script, &experiments));
     if let Some(built) = script.build_info.as_ref().and_then(built) {
         let _ = write!(heading, "\n{built}");
     }
@@ -148,7 +144,7 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     lines.push(format!("  Content-Encoding: {}", Object::CONTENT_ENCODING));
     lines.push(format!("  Cache-Control: {}", settings.cache_control));
     lines.extend(settings.acl.as_ref().map(|acl| format!("  ACL: {acl}")));
-    let mut metadata: Vec<_> = settings.build.metadata().into_iter().collect();
+    let mut metadata: Vec<_> = settings.stored_metadata().into_iter().collect();
     metadata.sort_unstable();
     lines.extend(
         metadata
@@ -161,7 +157,8 @@ pub(crate) fn plan(plan: &Plan) -> Vec<String> {
     };
     for distribution in first {
         lines.push(format!("would invalidate in {distribution}:"));
-        let paths = plan.objects().map(|object| &object.cdn_path);
+        let objects = plan.objects();
+        let paths = objects.map(|object| settings.invalidated(&object.cdn_path));
         let paths = first_lines(paths, "(N more paths)").into_iter();
         lines.extend(paths.map(|path| format!("  {path}")));
     }

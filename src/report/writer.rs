@@ -70,6 +70,11 @@ impl Writer {
         self.0.changed.notify_all();
     }
 
+    /// Whether something could not be written.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.queue().is_closed
+    }
+
     /// Waits until everything is written. It gives up, for good, once nothing was read for as long as `patience`.
     pub(crate) fn drain(&self, patience: Duration) {
         let mut queue = self.0.queue();

@@ -1,11 +1,10 @@
 //! The settings of how AWS is reached, and with which credentials.
 
-use std::fmt::{self, Debug, Formatter};
-
 use aws_credential_types::Credentials;
 use http::Uri;
 
 use super::names::{parse_account_id, text_newtypes, valid_text};
+use super::oidc_token::Token;
 use super::pipeline::Build;
 use super::problems::{InvalidSetting, Problems};
 use super::raw::{Raw, RawAws, RawSettings};
@@ -47,26 +46,6 @@ pub(crate) enum CredentialSource {
     None,
 }
 
-/// `BITBUCKET_STEP_OIDC_TOKEN`. It cannot be printed.
-pub(crate) struct Token(String);
-
-impl Token {
-    pub(crate) fn new(token: String) -> Self {
-        Self(token)
-    }
-
-    /// The token itself, for the request to STS.
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Debug for Token {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str("** redacted **")
-    }
-}
-
 text_newtypes! {
     /// The ARN of an IAM role.
     RoleArn;
@@ -88,6 +67,16 @@ impl RoleArn {
         let expected =
             "the ARN of a role, such as `arn:aws:iam::123456789012:role/mojito-production`";
         valid_text(is_valid, arn, expected).map(Self)
+    }
+
+    /// `aws`, or that of another set of regions.
+    pub(crate) fn partition(&self) -> &str {
+        self.0.split(':').nth(1).unwrap_or_default()
+    }
+
+    /// The name, which is what IAM's commands want.
+    pub(crate) fn name(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
     }
 
     /// The 12 digits of the account that the role is in.
@@ -296,10 +285,5 @@ mod tests {
         ) {
             assert!(RoleArn::parse(arn).is_err(), "{arn}");
         }
-    }
-
-    #[test]
-    fn a_token_is_not_printed() {
-        assert!(!format!("{:?}", Token::new("secret".to_owned())).contains("secret"));
     }
 }

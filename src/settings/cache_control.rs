@@ -34,16 +34,25 @@ impl CacheControl {
 
     /// How long a CDN caches an object with this header, in seconds. `None` if the header has no such directive.
     pub(crate) fn shared_max_age(&self) -> Option<u32> {
-        let seconds = |wanted: &str| {
-            self.0.split(',').find_map(|directive| {
-                let (name, argument) = directive.split_once('=')?;
-                name.trim()
-                    .eq_ignore_ascii_case(wanted)
-                    .then(|| argument.trim().parse().ok())?
-            })
-        };
-        seconds("s-maxage").or_else(|| seconds("max-age"))
+        seconds(&self.0, "s-maxage").or_else(|| seconds(&self.0, "max-age"))
     }
+}
+
+/// How long any cache, a browser's or a CDN's, may serve a response with this header, in seconds. `None` if it does not say.
+pub(crate) fn longest_age(header: &str) -> Option<u32> {
+    let [shared, own, stale] =
+        ["s-maxage", "max-age", "stale-while-revalidate"].map(|name| seconds(header, name));
+    Some(shared.max(own)?.saturating_add(stale.unwrap_or_default()))
+}
+
+/// The argument of a directive.
+fn seconds(header: &str, wanted: &str) -> Option<u32> {
+    header.split(',').find_map(|directive| {
+        let (name, argument) = directive.split_once('=')?;
+        name.trim()
+            .eq_ignore_ascii_case(wanted)
+            .then(|| argument.trim().parse().ok())?
+    })
 }
 
 impl Default for CacheControl {
@@ -82,6 +91,18 @@ mod tests {
         ] {
             let value = CacheControl::parse(value).unwrap();
             assert_eq!(value.shared_max_age(), seconds);
+        }
+    }
+
+    #[test]
+    fn the_longest_of_all_caches_counts() {
+        for (header, seconds) in [
+            (DEFAULT, Some(300)),
+            ("Max-Age=900, s-maxage = 60", Some(900)),
+            ("max-age=60, stale-while-revalidate=30", Some(90)),
+            ("max-age=x, no-cache=\"a\"", None),
+        ] {
+            assert_eq!(longest_age(header), seconds, "{header}");
         }
     }
 }

@@ -1,12 +1,17 @@
-//! The settings in effect, each with its value and where that comes from, for the debug log.
+//! The settings in effect, each with its value and where that comes from: for `settings`, and for the debug log.
 
 use std::fmt::{self, Display, Formatter};
 
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
 use super::names::{ContainerName, DistributionId};
 use super::raw::Raw;
+use super::rollback_to::RollbackTo;
 use super::source::Source;
 use super::Settings;
 use crate::common::printable::sanitize;
+use crate::common::secrets;
 
 /// Stands for the value of a secret.
 const SECRET: &str = "(secret)";
@@ -15,21 +20,71 @@ const SECRET: &str = "(secret)";
 pub(crate) struct Effective {
     name: &'static str,
     /// Never a secret. `None` if it is not set and has no default.
-    value: Option<String>,
+    value: Option<Value>,
     source: Source,
+}
+
+/// The value of a setting.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Value {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::List(texts) => f.write_str(&texts.join(", ")),
+        }
+    }
+}
+
+impl Effective {
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// `None` if it is not set.
+    fn source(&self) -> Option<String> {
+        self.value.as_ref()?;
+        Some(match &self.source {
+            Source::Variable(name) if *name == self.name => "variable".to_owned(),
+            source => source.to_string(),
+        })
+    }
+}
+
+/// As an object with `value` and `source`, which are null where it is not set.
+impl Serialize for Effective {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Effective", 2)?;
+        object.serialize_field("value", &self.value)?;
+        object.serialize_field("source", &self.source())?;
+        object.end()
+    }
 }
 
 impl Display for Effective {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let value = self.value.as_deref().map(sanitize);
-        match (value, &self.source) {
-            (None, _) => write!(f, "{}: not set", self.name),
-            (Some(value), Source::Variable(name)) if *name == self.name => {
-                write!(f, "{}: {value} (variable)", self.name)
+        match (&self.value, self.source()) {
+            (Some(value), Some(source)) => {
+                write!(
+                    f,
+                    "{}: {} ({source})",
+                    self.name,
+                    sanitize(&value.to_string())
+                )
             }
-            (Some(value), source) => write!(f, "{}: {value} ({source})", self.name),
+            _ => write!(f, "{}: not set", self.name),
         }
     }
+}
+
+/// A secret may be in the wrong place.
+fn text(value: &str) -> Value {
+    Value::Text(secrets::redact(value).into_owned())
 }
 
 /// A setting with this value, which comes from `otherwise` if the variable is not given.
@@ -41,7 +96,7 @@ fn row(name: &'static str, is_given: bool, value: &dyn Display, otherwise: Sourc
     };
     Effective {
         name,
-        value: Some(value.to_string()),
+        value: Some(text(&value.to_string())),
         source,
     }
 }
@@ -50,8 +105,22 @@ fn row(name: &'static str, is_given: bool, value: &dyn Display, otherwise: Sourc
 fn optional(name: &'static str, value: Option<String>) -> Effective {
     Effective {
         name,
-        value,
+        value: value.map(|value| text(&value)),
         source: Source::Variable(name),
+    }
+}
+
+/// A list, which is not set if it is empty.
+fn list<'a>(
+    name: &'static str,
+    values: impl Iterator<Item = &'a str>,
+    source: &Source,
+) -> Effective {
+    let values: Vec<String> = values.map(|it| secrets::redact(it).into_owned()).collect();
+    Effective {
+        name,
+        value: (!values.is_empty()).then_some(Value::List(values)),
+        source: source.clone(),
     }
 }
 
@@ -67,18 +136,8 @@ pub(crate) fn effective(settings: &Settings, raw: &Raw) -> Vec<Effective> {
 fn where_to(settings: &Settings, raw: &Raw) -> Vec<Effective> {
     let (given, target) = (&raw.settings, &settings.target);
     let secret = |value: &Option<String>| value.as_ref().map(|_| SECRET.to_owned());
-    let join = |values: Vec<&str>| values.join(", ");
-    let containers = target
-        .containers
-        .iter()
-        .map(ContainerName::as_str)
-        .collect();
-    let distributions: Vec<&str> = settings
-        .distributions
-        .iter()
-        .map(DistributionId::as_str)
-        .collect();
-    let distributions = (!distributions.is_empty()).then(|| join(distributions));
+    let containers = target.containers.iter().map(ContainerName::as_str);
+    let distributions = settings.distributions.iter().map(DistributionId::as_str);
     let account = settings.aws.account_id.clone();
     let folder = |prefix: &str| if prefix.is_empty() { "/" } else { prefix }.to_owned();
     vec![
@@ -109,10 +168,13 @@ fn where_to(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             &settings.environment,
             Source::Pipeline(settings.environment_reason.clone()),
         ),
-        Effective {
-            source: target.sources.containers.clone(),
-            ..optional("CONTAINER_NAME", Some(join(containers)))
-        },
+        list("CONTAINER_NAME", containers, &target.sources.containers),
+        row(
+            "COMMAND",
+            given.command.is_some(),
+            &given.command.as_deref().unwrap_or("publish"),
+            Source::Default,
+        ),
         row(
             "S3_BUCKET",
             false,
@@ -137,7 +199,17 @@ fn where_to(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             &settings.pretty,
             Source::Default,
         ),
-        optional("DISTRIBUTION_ID", distributions),
+        list(
+            "DISTRIBUTION_ID",
+            distributions,
+            &settings.distributions_source,
+        ),
+        row(
+            "INVALIDATE_VARIANTS",
+            given.invalidate_variants.is_some(),
+            &settings.invalidate_variants,
+            Source::Default,
+        ),
         row(
             "CDN_PREFIX",
             given.cdn_prefix.is_some(),
@@ -171,10 +243,23 @@ fn how(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             &settings.wait,
             default.clone(),
         ),
-        optional(
-            "PUBLIC_URL",
-            settings.public_url.as_ref().map(ToString::to_string),
+        row(
+            "METADATA",
+            given.metadata.is_some(),
+            &settings.metadata,
+            default.clone(),
         ),
+        optional(
+            "KMS_KEY_ARN",
+            settings.kms_key.as_ref().map(ToString::to_string),
+        ),
+        Effective {
+            source: settings.public_url_source.clone(),
+            ..optional(
+                "PUBLIC_URL",
+                settings.public_url.as_ref().map(ToString::to_string),
+            )
+        },
         row(
             "CODE_INSIGHTS",
             given.code_insights.is_some(),
@@ -187,6 +272,15 @@ fn how(settings: &Settings, raw: &Raw) -> Vec<Effective> {
             &settings.only_newer,
             default.clone(),
         ),
+        match settings.rollback.as_ref() {
+            Some(RollbackTo::Previous) | None => optional("ROLLBACK_TO", given.rollback_to.clone()),
+            Some(to) => row(
+                "ROLLBACK_TO",
+                given.rollback_to.as_deref() == Some(to.to_string().as_str()),
+                to,
+                Source::Flag("--to"),
+            ),
+        },
         optional("MAX_SIZE", settings.max_size.map(|size| size.to_string())),
         row(
             "VALIDATE",

@@ -1,7 +1,7 @@
 //! What `--help` says of each setting, in a line. Unit tests hold it to what is read.
 
 /// The settings of `pipe.yml`, in its order.
-pub(crate) const SETTINGS: [(&str, &str); 25] = [
+pub(crate) const SETTINGS: [(&str, &str); 30] = [
     (
         "AWS_ACCESS_KEY_ID",
         "a user's access key; else AWS's default chain",
@@ -32,6 +32,7 @@ pub(crate) const SETTINGS: [(&str, &str); 25] = [
         "CONTAINER_NAME",
         "the container, or a list; else by `config.js`",
     ),
+    ("COMMAND", "the command, for a pipe; else publish"),
     ("S3_BUCKET", "BUCKET or BUCKET/PREFIX; else by `config.js`"),
     (
         "S3_PREFIX",
@@ -44,7 +45,11 @@ pub(crate) const SETTINGS: [(&str, &str); 25] = [
     ("PRETTY", "`true`: NAME.pretty.js too, as in development"),
     (
         "DISTRIBUTION_ID",
-        "the CloudFront distribution to invalidate, or a list",
+        "the distributions to invalidate; else by `config.js`",
+    ),
+    (
+        "INVALIDATE_VARIANTS",
+        "`true`: invalidate NAME.js?v=2 and the like too",
     ),
     ("CDN_PREFIX", "the folder in the URL; else the S3 prefix"),
     (
@@ -53,6 +58,8 @@ pub(crate) const SETTINGS: [(&str, &str); 25] = [
     ),
     ("ACL", "a canned ACL, for buckets that still use ACLs"),
     ("WAIT", "`true`: wait until the invalidation has completed"),
+    ("METADATA", "`false`: do not show visitors the build"),
+    ("KMS_KEY_ARN", "the KMS key of the bucket, for policies"),
     (
         "PUBLIC_URL",
         "the CDN's URL: shows changes, verifies afterwards",
@@ -65,6 +72,7 @@ pub(crate) const SETTINGS: [(&str, &str); 25] = [
         "ONLY_NEWER",
         "`true`: do not replace the container of a newer build",
     ),
+    ("ROLLBACK_TO", "a build number or S3 version ID to put back"),
     (
         "MAX_SIZE",
         "refuse a larger NAME.js, compressed; such as `30 kB`",

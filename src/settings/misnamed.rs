@@ -36,15 +36,18 @@ const INVALIDATED_ALWAYS: &str =
     "what is published is invalidated wherever `DISTRIBUTION_ID` is set";
 
 /// What other tools, or people in a hurry, call a setting.
-const OTHER_NAMES: [(&str, &str); 29] = [
+const OTHER_NAMES: [(&str, &str); 34] = [
+    ("ACTION", "COMMAND"),
     ("AWS_BUCKET", "S3_BUCKET"),
     ("AWS_CF_DISTRIBUTION", "DISTRIBUTION_ID"),
     ("AWS_CLOUDFRONT_ID", "DISTRIBUTION_ID"),
+    ("AWS_KMS_KEY_ID", "KMS_KEY_ARN"),
     ("BASE_URL", "PUBLIC_URL"),
     ("BUCKET_NAME", "S3_BUCKET"),
     ("CDN_URL", "PUBLIC_URL"),
     ("CF_DISTRIBUTION_ID", "DISTRIBUTION_ID"),
     ("CF_ID", "DISTRIBUTION_ID"),
+    ("CMD", "COMMAND"),
     ("CLOUDFRONT_DISTRIBUTION", "DISTRIBUTION_ID"),
     ("CLOUDFRONT_DISTRIBUTION_ID", "DISTRIBUTION_ID"),
     ("CLOUDFRONT_ID", "DISTRIBUTION_ID"),
@@ -55,6 +58,7 @@ const OTHER_NAMES: [(&str, &str); 29] = [
     ("DRY", "DRY_RUN"),
     ("ENV", "ENVIRONMENT"),
     ("EXPIRES", "CACHE_CONTROL"),
+    ("KMS_KEY_ID", "KMS_KEY_ARN"),
     ("LOCAL_DIR", "LOCAL_PATH"),
     ("NOOP", "DRY_RUN"),
     ("PREVIEW", "DRY_RUN"),
@@ -62,6 +66,7 @@ const OTHER_NAMES: [(&str, &str); 29] = [
     ("S3_ACL", "ACL"),
     ("S3_PATH", "S3_PREFIX"),
     ("SOURCE_DIR", "LOCAL_PATH"),
+    ("SSE_KMS_KEY_ID", "KMS_KEY_ARN"),
     ("STAGE", "ENVIRONMENT"),
     ("VALIDATION", "VALIDATE"),
     ("VERBOSE", "DEBUG"),
@@ -275,7 +280,11 @@ mod tests {
              AWS_PROFIL         | AWS_PROFILE
              DISTRIBUTION       | DISTRIBUTION_ID
              CLOUDFRONT_DISTRIBUTION_ID | DISTRIBUTION_ID
-             CLOUDFRONT_ID      | DISTRIBUTION_ID",
+             CLOUDFRONT_ID      | DISTRIBUTION_ID
+             METDATA            | METADATA
+             META_DATA          | METADATA
+             INVALIDATE_VARIANT | INVALIDATE_VARIANTS
+             KMS_KEY_ARNS       | KMS_KEY_ARN",
         ) {
             is_taken_for(name, setting, true);
             is_taken_for(name, setting, false);
@@ -304,6 +313,14 @@ mod tests {
              VALIDATION          | VALIDATE
              WAIT_FOR_INVALIDATION | WAIT
              Debug               | DEBUG
+             COMMANDS            | COMMAND
+             CMD                 | COMMAND
+             ACTION              | COMMAND
+             KMS_KEY_ID          | KMS_KEY_ARN
+             SSE_KMS_KEY_ID      | KMS_KEY_ARN
+             KMS_KEY             | KMS_KEY_ARN
+             KMS_ARN             | KMS_KEY_ARN
+             AWS_KMS_KEY_ARN     | KMS_KEY_ARN
              WAITS               | WAIT",
         ) {
             is_taken_for(name, setting, true);
@@ -325,6 +342,7 @@ mod tests {
                              DISPLAY XDG_SESSION_ID XDG_DATA_DIRS VIRTUAL_ENV JAVA_HOME SSH_AUTH_SOCK DBUS_SESSION_BUS_ADDRESS \
                              DOCKER_BUILDKIT COMPOSE_PROJECT_NAME CONTAINER_ID TERM_SESSION_ID CLOUDSDK_CONFIG ENV STAGE \
                              BUILD_NUMBER BRANCH_NAME GIT_BRANCH RUNNER_NAME GITHUB_ENV AWS_ACCOUNT AWS_ROLE_ARN AWS_VAULT \
+                             COMMAND_MODE PROMPT_COMMAND npm_command npm_lifecycle_event ACTION CMD KMS_KEY_ID \
                              AWS_SESSION_EXPIRATION AWS_CREDENTIAL_EXPIRATION PRETTIER DRY_RUNNER S3_BUCKET_COUNT WAIT_0";
         assert_eq!(said(system, true), "");
         assert_eq!(said(system, false), "");

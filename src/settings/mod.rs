@@ -7,22 +7,29 @@ pub(crate) mod aws;
 pub(crate) mod aws_files;
 pub(crate) mod ca_bundle;
 pub(crate) mod cache_control;
+mod cdn;
 pub(crate) mod code_insights;
 pub(crate) mod effective;
 pub(crate) mod environment;
 pub(crate) mod help;
+pub(crate) mod kms;
 mod misnamed;
 pub(crate) mod names;
+pub(crate) mod oidc_token;
 pub(crate) mod pipeline;
 pub(crate) mod problems;
+pub(crate) mod purpose;
 pub(crate) mod raw;
 pub(crate) mod region;
-mod source;
+pub(crate) mod rollback_to;
+pub(crate) mod source;
+mod sources;
 mod system_roots;
 pub(crate) mod target;
 mod unreplaced;
 pub(crate) mod variables;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use aws_sdk_s3::types::ObjectCannedAcl;
@@ -31,47 +38,22 @@ use http::Uri;
 use self::aws::{AwsSettings, CredentialSource};
 use self::cache_control::CacheControl;
 use self::environment::Environment;
-use self::names::{DistributionId, ObjectKey, Variant};
+use self::kms::KmsKeyArn;
+use self::names::{CdnPath, DistributionId, ObjectKey, Variant, MAX_PATHS, MAX_WILDCARDS};
 use self::pipeline::Build;
 use self::problems::{InvalidSetting, Problems};
+pub(crate) use self::purpose::Flags;
+use self::purpose::Purpose;
 use self::raw::Raw;
-use self::region::{partition_of, GOVCLOUD};
+use self::rollback_to::RollbackTo;
+use self::source::Source;
+use self::sources::Sources;
 use self::target::Target;
 use crate::common::byte_size::ByteSize;
 use crate::mojito::config_js::ConfigJs;
 
 /// Where `npm run build` of a Mojito repository puts the container.
 const DEFAULT_LOCAL_PATH: &str = "dist/assets/js";
-
-/// The flags of the command line.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Flags {
-    pub(crate) production: bool,
-    pub(crate) dry_run: bool,
-    pub(crate) purpose: Purpose,
-}
-
-/// What the settings are for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Purpose {
-    #[default]
-    Publish,
-    /// Nothing is published.
-    Check,
-    /// Nothing is published.
-    Policy,
-}
-
-impl Purpose {
-    /// Whether missing credentials are accepted. A dry run of a pull request does without.
-    fn credentials_optional(self, dry_run: bool, build: &Build) -> bool {
-        match self {
-            Self::Publish => dry_run && build.pull_request.is_some(),
-            Self::Check => false,
-            Self::Policy => true,
-        }
-    }
-}
 
 /// What a run is to do.
 #[derive(Debug)]
@@ -80,6 +62,7 @@ impl Purpose {
     reason = "each is a setting with a name of its own"
 )]
 pub(crate) struct Settings {
+    pub(crate) purpose: Purpose,
     pub(crate) environment: Environment,
     /// Why this environment: a phrase for the log.
     pub(crate) environment_reason: String,
@@ -88,12 +71,21 @@ pub(crate) struct Settings {
     pub(crate) local_path: PathBuf,
     pub(crate) pretty: bool,
     pub(crate) distributions: Vec<DistributionId>,
+    pub(crate) distributions_source: Source,
+    /// Whether the variants of a path by query string are invalidated with it.
+    pub(crate) invalidate_variants: bool,
     pub(crate) cache_control: CacheControl,
     pub(crate) acl: Option<ObjectCannedAcl>,
     pub(crate) wait: bool,
+    /// Whether all that is known of the build is stored with the objects. See `Settings::stored_metadata`.
+    pub(crate) metadata: bool,
+    pub(crate) kms_key: Option<KmsKeyArn>,
     pub(crate) public_url: Option<Uri>,
     pub(crate) code_insights: bool,
+    pub(crate) public_url_source: Source,
     pub(crate) only_newer: bool,
+    /// Which version to put back, if this is about a rollback.
+    pub(crate) rollback: Option<RollbackTo>,
     pub(crate) max_size: Option<ByteSize>,
     pub(crate) validate: bool,
     pub(crate) dry_run: bool,
@@ -103,21 +95,33 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Validates everything, and reports every problem.
-    ///
-    /// `profile_region` is the region of AWS's profile, the last resort for the bucket's region.
+    /// The settings, if they are all valid.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn new(
         flags: Flags,
         raw: &Raw,
         config: ConfigJs,
         profile_region: Option<&str>,
     ) -> Result<Self, Vec<InvalidSetting>> {
+        match Self::inspect(flags, raw, config, profile_region) {
+            (Some(settings), problems) if problems.is_empty() => Ok(settings),
+            (_, problems) => Err(problems),
+        }
+    }
+
+    /// Validates everything: the settings as far as they are valid, and every problem. `None` if the target or the credentials
+    /// are invalid.
+    ///
+    /// `profile_region` is the region of AWS's profile, the last resort for the bucket's region.
+    pub(crate) fn inspect(
+        flags: Flags,
+        raw: &Raw,
+        config: ConfigJs,
+        profile_region: Option<&str>,
+    ) -> (Option<Self>, Vec<InvalidSetting>) {
         let mut problems = Problems::default();
         let settings = Self::collect(&mut problems, flags, raw, config, profile_region);
-        match settings {
-            Some(settings) if problems.0.is_empty() => Ok(settings),
-            _ => Err(problems.0),
-        }
+        (settings, problems.0)
     }
 
     /// The settings as far as they are valid: an invalid optional one has its default here, and `problems` has the reason.
@@ -133,40 +137,59 @@ impl Settings {
         let mut warnings = Vec::new();
         let in_pipe = build.storage_dir.is_some();
         misnamed::check(&raw.variables, in_pipe, problems, &mut warnings);
+        let purpose = Purpose::resolve(&flags, variables.command.as_deref());
+        let purpose = problems.ok(purpose).unwrap_or_default();
         let dry_run = variables.dry_run.as_deref();
         let dry_run = problems.boolean("DRY_RUN", dry_run, false) || flags.dry_run;
         let environment = variables.environment.as_deref();
-        let publishes = flags.purpose == Purpose::Publish && !dry_run;
+        let publishes = purpose.writes() && !dry_run;
         let environment = environment::resolve(flags.production, environment, &build, publishes);
         let environment = problems.ok(environment);
         let known = environment.as_ref().map(|(environment, _)| *environment);
-        let target = Target::new(problems, &mut warnings, raw, known, config, profile_region);
-        let distributions = distributions(problems, raw);
-        check_partition(problems, target.as_ref(), &distributions);
+        let mut sources = Sources::new(raw, known, config);
+        let target = Target::new(problems, &mut sources, profile_region);
+        let (of_distributions, distributions) = cdn::distributions(problems, &mut sources);
+        let (of_public_url, public_url) = cdn::public_url(problems, &mut sources);
+        warnings.extend(sources.report(problems));
+        cdn::check_partition(problems, target.as_ref(), &distributions, &of_distributions);
         let mut boolean = |setting, value: &Option<String>, default| {
             problems.boolean(setting, value.as_deref(), default)
         };
         let is_development = known == Some(Environment::Development);
         let pretty = boolean("PRETTY", &variables.pretty, is_development);
+        let invalidate_variants =
+            boolean("INVALIDATE_VARIANTS", &variables.invalidate_variants, false);
         let wait = boolean("WAIT", &variables.wait, false);
+        let metadata = boolean("METADATA", &variables.metadata, true);
         let only_newer = boolean("ONLY_NEWER", &variables.only_newer, false);
         let validate = boolean("VALIDATE", &variables.validate, true);
         let code_insights = boolean("CODE_INSIGHTS", &variables.code_insights, true);
         // Its value was needed earlier (`Raw::debug`).
         boolean("DEBUG", &variables.debug, false);
-        check_only_newer(problems, only_newer, flags.purpose, &build);
+        if invalidate_variants && !distributions.is_empty() {
+            cdn::check_variants(problems, target.as_ref(), pretty);
+        }
+        check_only_newer(problems, only_newer, purpose, &build);
+        let rolls_back = purpose == Purpose::Rollback || flags.for_rollback;
+        let variable = variables.rollback_to.as_deref();
+        let rollback = rollback_to::resolve(problems, rolls_back, flags.to, variable);
+        rollback_to::check_containers(problems, rollback.as_ref(), target.as_ref());
         let cache_control = variables.cache_control.as_deref();
         let cache_control = problems.optional("CACHE_CONTROL", cache_control, CacheControl::parse);
+        let kms_key = variables.kms_key_arn.as_deref();
+        let kms_key = problems.optional("KMS_KEY_ARN", kms_key, KmsKeyArn::parse);
+        kms::check_region(problems, kms_key.as_ref(), target.as_ref());
         let acl = problems.optional("ACL", variables.acl.as_deref(), parse_acl);
         let max_size = variables.max_size.as_deref();
         let max_size = problems.optional("MAX_SIZE", max_size, ByteSize::parse);
-        let public_url = problems.url("PUBLIC_URL", variables.public_url.as_deref(), is_base);
-        let credentials_optional = flags.purpose.credentials_optional(dry_run, &build);
+        let url = public_url.as_ref();
+        let credentials_optional = purpose.credentials_optional(dry_run, &build, url, variables);
         let aws = AwsSettings::new(problems, raw, &build, credentials_optional);
         check_unreplaced(problems, raw, &build, credentials_optional);
         let local_path = variables.local_path.as_deref();
         let (environment, environment_reason) = environment?;
         Some(Self {
+            purpose,
             environment,
             environment_reason,
             build,
@@ -174,12 +197,18 @@ impl Settings {
             local_path: local_path.unwrap_or(DEFAULT_LOCAL_PATH).into(),
             pretty,
             distributions,
+            distributions_source: of_distributions,
+            invalidate_variants,
             cache_control: cache_control.unwrap_or_default(),
             acl,
             wait,
+            metadata,
+            kms_key,
             public_url,
             code_insights,
+            public_url_source: of_public_url,
             only_newer,
+            rollback,
             max_size,
             validate,
             dry_run,
@@ -203,6 +232,33 @@ impl Settings {
         }
     }
 
+    /// The path that invalidates an object.
+    pub(crate) fn invalidated(&self, path: &CdnPath) -> CdnPath {
+        if self.invalidate_variants {
+            path.with_variants()
+        } else {
+            path.clone()
+        }
+    }
+
+    /// How many paths one invalidation may have.
+    pub(crate) fn max_paths(&self) -> usize {
+        if self.invalidate_variants {
+            MAX_WILDCARDS
+        } else {
+            MAX_PATHS
+        }
+    }
+
+    /// The user-defined metadata of every object, besides the run's caller reference. Visitors see it, as CloudFront passes it
+    /// on, so without `METADATA` it is only what `ONLY_NEWER` compares.
+    pub(crate) fn stored_metadata(&self) -> HashMap<String, String> {
+        let mut metadata = self.build.metadata();
+        let is_compared = |name: &str| self.only_newer && Build::COMPARED.contains(&name);
+        metadata.retain(|name, _| self.metadata || is_compared(name));
+        metadata
+    }
+
     /// The keys that are written.
     pub(crate) fn keys(&self) -> Vec<ObjectKey> {
         let target = &self.target;
@@ -222,26 +278,6 @@ fn check_only_newer(problems: &mut Problems, only_newer: bool, purpose: Purpose,
             "ONLY_NEWER",
             "is `true`, but there is no build number to compare (`BITBUCKET_BUILD_NUMBER`); do not set it when you publish by \
              hand",
-        );
-    }
-}
-
-fn check_partition(
-    problems: &mut Problems,
-    target: Option<&Target>,
-    distributions: &[DistributionId],
-) {
-    let region = target.map(|target| target.region.as_str());
-    let Some(region) = region.filter(|region| partition_of(region) == GOVCLOUD) else {
-        return;
-    };
-    if !distributions.is_empty() {
-        problems.push(
-            "DISTRIBUTION_ID",
-            format!(
-                "is set, but the bucket's region `{region}` is in AWS GovCloud, which has no CloudFront: leave it empty, and \
-                 invalidate with credentials of the account that has the distribution"
-            ),
         );
     }
 }
@@ -287,25 +323,11 @@ fn how_to_define(build: &Build) -> String {
     }
 }
 
-fn distributions(problems: &mut Problems, raw: &Raw) -> Vec<DistributionId> {
-    let ids = problems.ok(raw.variables.list("DISTRIBUTION_ID"));
-    ids.unwrap_or_default()
-        .iter()
-        .filter_map(|id| problems.parse("DISTRIBUTION_ID", id, DistributionId::parse))
-        .collect()
-}
-
 fn parse_acl(acl: &str) -> Result<ObjectCannedAcl, &'static str> {
     // The SDK's own conversion accepts any text.
     let is_valid = ObjectCannedAcl::values().contains(&acl);
     let expected = "a canned ACL such as `public-read` or `bucket-owner-full-control`";
     is_valid.then(|| acl.into()).ok_or(expected)
-}
-
-fn is_base(url: &Uri) -> Result<(), &'static str> {
-    let is_valid = matches!(url.path(), "" | "/") && url.query().is_none();
-    let expected = "only the CDN's base URL, such as `https://d111111abcdef8.cloudfront.net`; the path is added from `CDN_PREFIX`";
-    is_valid.then_some(()).ok_or(expected)
 }
 
 #[cfg(test)]

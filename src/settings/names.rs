@@ -17,6 +17,9 @@ const MAX_PATH: usize = 4000;
 /// CloudFront invalidates at most this many paths of a distribution at a time, and accepts no more in one request.
 pub(crate) const MAX_PATHS: usize = 3000;
 
+/// And at most this many that have a `*`, which it does not accept in one request either.
+pub(crate) const MAX_WILDCARDS: usize = 15;
+
 /// What must be encoded in a path for CloudFront: non-ASCII characters and the unsafe characters of RFC 1738. With any
 /// other encoding, CloudFront would invalidate a different path.
 const CDN_PATH: &AsciiSet = &CONTROLS
@@ -158,6 +161,11 @@ impl CdnPath {
     pub(crate) fn new(prefix: &Prefix, file_name: &str) -> Self {
         let path = prefix.join(file_name);
         Self(format!("/{}", utf8_percent_encode(&path, CDN_PATH)))
+    }
+
+    /// The path and every one that begins with it, such as `/js/mojito.js?v=2`, which a distribution may cache separately.
+    pub(crate) fn with_variants(&self) -> Self {
+        Self(format!("{}*", self.0))
     }
 
     /// Whether CloudFront accepts a path of this length.

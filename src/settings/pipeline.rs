@@ -48,6 +48,9 @@ pub(crate) struct Build {
 }
 
 impl Build {
+    /// The metadata by which `ONLY_NEWER` compares two builds.
+    pub(crate) const COMPARED: [&'static str; 2] = ["build-number", "repository"];
+
     pub(crate) fn new(raw: &RawBuild) -> Self {
         let ci = raw.ci.as_deref();
         let step_run = raw.bitbucket_step_run_number.as_deref();
@@ -111,11 +114,16 @@ impl Build {
     /// Names this run of a step among all that publish, in ASCII: `build 57 of acme/site, run 2, round 0`. The last character
     /// counts the rounds in which the run writes. `None` by hand.
     pub(crate) fn stamp(&self) -> Option<String> {
+        let (build, run) = (self.stamp_of_run()?, self.step_run.unwrap_or(1));
+        Some(format!("{build}, run {run}, round 0"))
+    }
+
+    /// Names the pipeline's run, with all re-runs of its steps, in ASCII: `build 57 of acme/site`. `None` by hand.
+    pub(crate) fn stamp_of_run(&self) -> Option<String> {
         let number = self.number()?;
         let repository = self.stored_repository();
         let repository = repository.map_or_else(String::new, |it| format!(" of {it}"));
-        let run = self.step_run.unwrap_or(1);
-        Some(format!("build {number}{repository}, run {run}, round 0"))
+        Some(format!("build {number}{repository}"))
     }
 
     /// What the last line calls the build: `build 57 (v1.4.0, 1f2e3d4)`. `None` by hand.

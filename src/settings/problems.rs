@@ -29,7 +29,7 @@ impl InvalidSetting {
     }
 
     /// Whether the problem is this setting's.
-    pub(super) fn is_of(&self, setting: &str) -> bool {
+    pub(crate) fn is_of(&self, setting: &str) -> bool {
         self.setting == setting
     }
 

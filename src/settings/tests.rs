@@ -127,6 +127,113 @@ fn a_configuration_that_cannot_be_read_matters_only_where_it_is_wanted() {
     );
 }
 
+/// The distributions and the URL of both environments by `config.js`, or what is wrong.
+#[track_caller]
+fn of_cdn(config: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let raw: Raw = GOOD.iter().chain(variables).copied().collect();
+    let of = |production| {
+        let config = ConfigJs::parse(format!("module.exports = {{ {config} }};"));
+        let settings = settings_of(production, &raw, config, None)?;
+        let mut found = settings
+            .distributions
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>();
+        found.extend(settings.public_url.map(|url| url.to_string()));
+        found.extend(settings.warnings);
+        Ok::<_, String>(found.join(" "))
+    };
+    [true, false]
+        .map(|it| of(it).unwrap_or_else(|problems| problems))
+        .into()
+}
+
+#[test]
+fn config_js_names_distributions_and_urls_for_each_environment() {
+    let config = "distributionIdPRD: ['E1111111', 'E2222222', '', 'E1111111'], distributionIdDev: 'E3333333', \
+                  publicUrlPRD: 'https://www.example.com', publicUrlDev: 'https://dev.example.com'";
+    let expected = [
+        "E1111111 E2222222 https://www.example.com/",
+        "E3333333 https://dev.example.com/",
+    ];
+    assert_eq!(of_cdn(config, &[]), expected);
+    let variables = [
+        ("DISTRIBUTION_ID", "E4444444"),
+        ("PUBLIC_URL", "https://other.example.com"),
+    ];
+    let expected = "E4444444 https://other.example.com/";
+    assert_eq!(of_cdn(config, &variables), [expected; 2]);
+    // Nothing of them is wanted.
+    let config =
+        "distributionIdPRD: 7, distributionIdDev: f(), publicUrlPRD: [], publicUrlDev: f()";
+    assert_eq!(of_cdn(config, &variables), [expected; 2]);
+    for config in [
+        "",
+        "distributionIdPRD: null, distributionIdDev: [], publicUrlPRD: '', publicUrlDev: undefined",
+    ] {
+        assert_eq!(of_cdn(config, &[]), ["", ""]);
+    }
+}
+
+#[test]
+fn what_config_js_says_of_the_cdn_is_refused_in_its_place() {
+    for [config, problem] in rows(
+        "distributionIdPRD: 7             | `config.js distributionIdPRD` is a number, expected a string
+         distributionIdPRD: ['E1', f()]   | `config.js distributionIdPRD` is an array of other things than plain strings
+         distributionIdPRD: [['E1']]      | `config.js distributionIdPRD` is an array of other things than plain strings
+         distributionIdPRD: ['E1', ...f]  | `config.js distributionIdPRD` is an array of other things than plain strings
+         distributionIdPRD: process.env.E | `config.js distributionIdPRD` is computed, but this file is only parsed, never run
+         distributionIdPRD: 'E1*'         | `config.js distributionIdPRD` is `E1*`, expected a distribution ID
+         publicUrlPRD: ['https://a.com']  | `config.js publicUrlPRD` is an array, expected a string
+         publicUrlPRD: 'a.com'            | `config.js publicUrlPRD` is `a.com`, expected a URL that starts with
+         publicUrlPRD: 'https://a.com/js' | `config.js publicUrlPRD` is `https://a.com/js`, expected only the CDN's base URL
+         publicUrlPRD: `https://${a}`     | `config.js publicUrlPRD` is computed",
+    ) {
+        let [production, development]: [String; 2] = of_cdn(config, &[]).try_into().unwrap();
+        assert!(production.starts_with(problem), "{config}: {production}");
+        assert_eq!(development, "", "{config}");
+    }
+    let problems = of_cdn("distributionIdPRD: f()", &[]).remove(0);
+    assert!(
+        problems.ends_with("\nwrite it as a plain string, or set `DISTRIBUTION_ID`"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn a_distribution_that_config_js_may_have_is_warned_of_and_a_url_is_not() {
+    for [config, start] in rows(
+        "...base            | `config.js distributionIdPRD` may be set by this
+         [f()]: 'E1111111'  | `config.js distributionIdPRD` may be set by this
+         }; f(module); a = {| `config.js` cannot be read",
+    ) {
+        let warned = of_cdn(config, &[]).remove(0);
+        assert!(warned.starts_with(start), "{warned}");
+        assert!(
+            warned.ends_with("if it has a `distributionIdPRD`, set `DISTRIBUTION_ID`"),
+            "{warned}"
+        );
+        let set = of_cdn(config, &[("DISTRIBUTION_ID", "E4444444")]);
+        assert_eq!(set[0], "E4444444");
+    }
+}
+
+#[test]
+fn a_path_of_cloudfronts_length_has_no_room_for_a_wildcard() {
+    let folder = "a".repeat(4_000 - "//mojito.pretty.js".len());
+    let longest = [
+        ("CDN_PREFIX", &*folder),
+        ("DISTRIBUTION_ID", "E1A2B3C4D5E6F7"),
+    ];
+    assert!(settings(&longest, ConfigJs::default()).is_ok());
+    let variants = [&longest[..], &[("INVALIDATE_VARIANTS", "true")]].concat();
+    let problems = settings(&variants, ConfigJs::default()).unwrap_err();
+    assert!(
+        problems.starts_with("`CDN_PREFIX` makes a path longer than the 4,000 characters"),
+        "{problems}"
+    );
+}
+
 #[test]
 fn all_problems_are_reported_at_once() {
     let names = "S3_PREFIX DISTRIBUTION_ID WAIT ACL AWS_CA_BUNDLE";

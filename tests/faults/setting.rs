@@ -1,5 +1,7 @@
 //! What a row of the table publishes, and where: the settings under which a fault is met.
 
+use base64::engine::general_purpose::STANDARD;
+use base64::Engine;
 use serde_json::{json, Value};
 
 use super::table::Stage;
@@ -11,6 +13,8 @@ use crate::support::sample;
 pub(crate) struct Setting {
     pub(crate) production: bool,
     pub(crate) extra: Extra,
+    /// Whether build 57 is put back in place of build 58, not published in place of build 56.
+    pub(crate) rollback: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -42,7 +46,13 @@ impl Setting {
             Extra::MayRead,
         ]
         .into_iter()
-        .flat_map(|extra| [false, true].map(|production| Self { production, extra }))
+        .flat_map(|extra| {
+            [false, true].map(|production| Self {
+                production,
+                extra,
+                rollback: false,
+            })
+        })
     }
 
     pub(crate) fn folder(self) -> &'static str {
@@ -56,7 +66,7 @@ impl Setting {
     /// Whether the run can look what became of an upload.
     pub(crate) fn may_read(self, stage: Stage) -> bool {
         let by_keys = self.extra == Extra::MayRead && stage != Stage::AssumeRole;
-        by_keys || self.extra == Extra::OnlyNewer
+        by_keys || self.extra == Extra::OnlyNewer || self.rollback
     }
 
     pub(crate) fn containers(self) -> &'static [&'static str] {
@@ -77,7 +87,14 @@ impl Setting {
     /// A case in which build 57 replaces build 56, and whatever it has to reach for this stage is in its way.
     pub(crate) fn case(self, stage: Stage) -> Case {
         let reads = self.may_read(stage);
-        let of_objects: &[&str] = if reads {
+        let of_objects: &[&str] = if self.rollback {
+            &[
+                "s3:PutObject",
+                "s3:GetObject",
+                "s3:GetObjectVersion",
+                "s3:ListBucketVersions",
+            ]
+        } else if reads {
             &["s3:PutObject", "s3:GetObject"]
         } else {
             &["s3:PutObject"]
@@ -115,10 +132,37 @@ impl Setting {
             }
             _ => {}
         }
+        if self.rollback {
+            versioned_before(&case, &self.keys());
+            return case.env("BITBUCKET_BUILD_NUMBER", "61").arg("rollback");
+        }
         for key in self.keys() {
             case.stored_before(&key, json!({"x-amz-meta-build-number": "56"}));
         }
         case
+    }
+}
+
+/// Stores builds 56 and 57, which are sound, and then build 58, which is not.
+pub(crate) fn versioned_before(case: &Case, keys: &[String]) {
+    case.call::<()>("set_versioning", json!({"status": "Enabled"}));
+    let sound = sample::minified("mojito");
+    let builds = [
+        ("56", format!("{sound}//56")),
+        ("57", sound),
+        ("58", "Mojito=f(".to_owned()),
+    ];
+    for (build, script) in &builds {
+        for key in keys {
+            let metadata = json!({
+                "content-type": "application/javascript; charset=utf-8",
+                "cache-control": "max-age=300",
+                "x-amz-meta-build-number": build,
+            });
+            let body = STANDARD.encode(script);
+            let object = json!({"key": key, "body": body, "metadata": metadata});
+            case.call::<()>("put_object", object);
+        }
     }
 }
 

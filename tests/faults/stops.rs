@@ -10,6 +10,7 @@ use std::fs::File;
 use serde_json::{json, Value};
 
 use super::parallel::in_parallel;
+use super::setting::versioned_before;
 use crate::support::harness::{Case, Ended, Invalidated};
 
 const SIGNALS: [&str; 4] = ["TERM", "INT", "HUP", "QUIT"];
@@ -27,7 +28,7 @@ struct Scenario {
     after: &'static [usize],
 }
 
-static SCENARIOS: [Scenario; 11] = [
+static SCENARIOS: [Scenario; 15] = [
     Scenario {
         name: "one container",
         case: || Case::production().storing_results(),
@@ -87,6 +88,40 @@ static SCENARIOS: [Scenario; 11] = [
         case: || only_newer().env("DEBUG", "true"),
         cdn: false,
         after: &[0, 1, 2, 3, 4, 5, 6, 7],
+    },
+    Scenario {
+        name: "rollback",
+        case: || rollback().env("ENVIRONMENT", "production"),
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5, 6, 7, 8],
+    },
+    Scenario {
+        name: "rollback of both files, with OpenID Connect and a wait",
+        case: || {
+            rollback()
+                .env("ENVIRONMENT", "development")
+                .with_broad_role()
+                .0
+                .env("WAIT", "true")
+        },
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14],
+    },
+    Scenario {
+        name: "rollback by a version, by hand",
+        case: rollback_by_hand,
+        cdn: false,
+        after: &[0, 1, 2, 3, 4, 5, 6],
+    },
+    Scenario {
+        name: "rollback with public URL, stopped at the CDN",
+        case: || {
+            let case = rollback().env("ENVIRONMENT", "production");
+            let edge = case.world.edge.clone();
+            case.env("PUBLIC_URL", &edge)
+        },
+        cdn: true,
+        after: &[0, 1, 2, 3],
     },
     Scenario {
         name: RESULT_BLOCKED,
@@ -180,6 +215,33 @@ fn only_newer() -> Case {
     case
 }
 
+/// Build 61 puts build 57 back in place of build 58.
+fn rollback() -> Case {
+    let case = rollback_of_versions();
+    let case = case.in_bitbucket("BITBUCKET_COMMIT", "2a3b4c5");
+    case.env("BITBUCKET_BUILD_NUMBER", "61").arg("rollback")
+}
+
+fn rollback_of_versions() -> Case {
+    let case = Case::without_rights().storing_results();
+    let bucket = &case.world.bucket;
+    case.set_policy(json!([
+        {"Effect": "Allow", "Action": "s3:ListBucketVersions", "Resource": format!("arn:aws:s3:::{bucket}")},
+        {"Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"], "Resource": format!("arn:aws:s3:::{bucket}/*")},
+        case.may_invalidate(&case.world.distribution),
+    ]));
+    let keys = ["js/mojito.js", "jsdev/mojito.js", "jsdev/mojito.pretty.js"];
+    versioned_before(&case, &keys.map(str::to_owned));
+    case
+}
+
+fn rollback_by_hand() -> Case {
+    let case = rollback_of_versions().arg("rollback").arg("--production");
+    let versions: Value = case.call("versions", json!({"key": "js/mojito.js"}));
+    let first = versions[1]["id"].as_str().expect("it has an ID").to_owned();
+    case.arg("--to").arg(&first)
+}
+
 fn with_role() -> Case {
     let (case, _) = Case::production()
         .in_bitbucket("BITBUCKET_TAG", "v1")
@@ -263,6 +325,10 @@ fn outcome(stop: &Stop) -> Outcome {
                 second.output
             ));
         }
+        let is_back = ["js/mojito.js", "jsdev/mojito.js"].map(|key| case.is_published(key));
+        if scenario.name.starts_with("rollback") && !is_back.contains(&true) {
+            wrong.push("the second run does not leave the version put back".to_owned());
+        }
     }
     if !wrong.is_empty() {
         wrong.push(ended.output);
@@ -336,7 +402,7 @@ impl Evidence {
             self.must(self.stored.is_empty(), "something was uploaded");
             self.must(self.invalidations.is_empty(), "something was invalidated");
         }
-        if says(": not published to ") {
+        if says(": not published to ") || says(": not put back in ") {
             let mut keys = self.stored.iter();
             let none = keys.all(|key| key.ends_with(".pretty.js"));
             self.must(none, "a container was replaced");
@@ -348,7 +414,11 @@ impl Evidence {
                     self.must(!self.is_stored(name), &format!("{name} was replaced"));
                 }
             }
-            if let Some((_, ids)) = line.split_once("still serves the old container from ") {
+            let old = ["the old container", "the container that was live"];
+            let mut stale = old
+                .iter()
+                .filter_map(|old| line.split_once(&format!("still serves {old} from ")));
+            if let Some((_, ids)) = stale.next() {
                 for id in ids.split([',', ' ']) {
                     self.must(!self.is_invalidated(id), &format!("{id} was invalidated"));
                 }
@@ -479,6 +549,19 @@ fn stopped_around_some_requests_it_reports_what_it_did() {
     let stops: Vec<Stop> = all_stops().into_iter().step_by(23).collect();
     let (stopped, codes) = make(&stops);
     assert!(stopped >= 45, "{stopped}");
+    assert!(
+        codes.is_superset(&[Some(3), Some(4), Some(5)].into()),
+        "{codes:?}"
+    );
+}
+
+#[test]
+fn a_rollback_that_is_stopped_around_any_request_reports_what_it_did_and_a_rerun_finishes_it() {
+    let is_rollback = |stop: &Stop| stop.scenario.name.starts_with("rollback");
+    // Coprime to the numbers of moments and signals.
+    let stops = all_stops().into_iter().filter(is_rollback).step_by(5);
+    let (stopped, codes) = make(&stops.collect::<Vec<_>>());
+    assert!(stopped >= 50, "{stopped}");
     assert!(
         codes.is_superset(&[Some(3), Some(4), Some(5)].into()),
         "{codes:?}"

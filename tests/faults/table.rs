@@ -23,6 +23,10 @@ const RUN_TIMEOUT: Duration = Duration::from_secs(150);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Stage {
     AssumeRole,
+    /// Of a rollback, as the two below.
+    ListVersions,
+    LookAtVersion,
+    ReadVersion,
     PutPretty,
     PutContainer,
     Invalidate,
@@ -32,6 +36,18 @@ pub(crate) enum Stage {
 
 const STAGES: [Stage; 6] = [
     Stage::AssumeRole,
+    Stage::PutPretty,
+    Stage::PutContainer,
+    Stage::Invalidate,
+    Stage::Poll,
+    Stage::PublicUrl,
+];
+
+const STAGES_OF_ROLLBACK: [Stage; 9] = [
+    Stage::AssumeRole,
+    Stage::ListVersions,
+    Stage::LookAtVersion,
+    Stage::ReadVersion,
     Stage::PutPretty,
     Stage::PutContainer,
     Stage::Invalidate,
@@ -79,6 +95,9 @@ impl Stage {
     fn target(self, setting: Setting) -> Target {
         let (method, path) = match (self, setting.production) {
             (Self::AssumeRole, _) => ("POST", "/"),
+            (Self::ListVersions, _) => ("GET", "?versions"),
+            (Self::LookAtVersion, _) => ("HEAD", "?versionId"),
+            (Self::ReadVersion, _) => ("GET", "?versionId"),
             (Self::PutPretty, false) => ("PUT", "/jsdev/mojito.pretty.js"),
             (Self::PutPretty, true) => ("PUT", "/js/mojito.pretty.js"),
             (Self::PutContainer, false) => ("PUT", "/jsdev/mojito.js"),
@@ -111,14 +130,23 @@ impl Stage {
                 "PUBLIC_URL",
                 "nothing was uploaded; visitors still get the old container",
             )),
-            Self::PutPretty | Self::Poll => None,
+            Self::PutPretty
+            | Self::Poll
+            | Self::ListVersions
+            | Self::LookAtVersion
+            | Self::ReadVersion => None,
         }
     }
 
     /// The exit code of a run that fails here.
     fn exit(self) -> i32 {
         match self {
-            Self::AssumeRole | Self::PutPretty | Self::PutContainer => 3,
+            Self::AssumeRole
+            | Self::ListVersions
+            | Self::LookAtVersion
+            | Self::ReadVersion
+            | Self::PutPretty
+            | Self::PutContainer => 3,
             Self::Invalidate => 4,
             // It is not known whether visitors get it everywhere.
             Self::Poll | Self::PublicUrl => 5,
@@ -148,6 +176,10 @@ fn takes_effect(fault: Fault) -> bool {
 fn expected(stage: Stage, fault: Fault, always: bool, setting: Setting) -> Vec<i32> {
     let failed = stage.exit();
     if fault == Fault::SlowResponse {
+        return vec![0];
+    }
+    // What cannot be looked at is not shown, and `NAME.pretty.js` stays as it is.
+    if stage == Stage::LookAtVersion {
         return vec![0];
     }
     // Visitors are looked after for a while, and CloudFront is waited for, whatever the answer was.
@@ -240,9 +272,14 @@ impl Outcome {
 
 /// Every fault at every stage.
 fn broken(setting: Setting) -> impl Iterator<Item = Broken> {
-    STAGES
-        .into_iter()
-        .flat_map(|stage| FAULTS.into_iter().map(move |fault| (stage, fault)))
+    let stages = if setting.rollback {
+        &STAGES_OF_ROLLBACK[..]
+    } else {
+        &STAGES
+    };
+    stages
+        .iter()
+        .flat_map(|stage| FAULTS.into_iter().map(move |fault| (*stage, fault)))
         .flat_map(|(stage, fault)| [false, true].map(|always| (stage, fault, always)))
         // CloudFront is retried for 15 minutes while it is busy, and visitors are waited for 5 minutes where nothing is
         // invalidated.
@@ -271,6 +308,7 @@ fn after_each_fault_the_report_is_true_and_a_rerun_fixes_it() {
     let setting = Setting {
         production: false,
         extra: Extra::OidcAndWait,
+        rollback: false,
     };
     let unreachable = STAGES
         .into_iter()
@@ -281,6 +319,18 @@ fn after_each_fault_the_report_is_true_and_a_rerun_fixes_it() {
         .chain(unreachable)
         .collect();
     assert!(rows.len() >= 400);
+    run(&rows);
+}
+
+#[test]
+fn after_each_fault_of_a_rollback_the_report_is_true_and_a_rerun_fixes_it() {
+    let setting = Setting {
+        production: false,
+        extra: Extra::OidcAndWait,
+        rollback: true,
+    };
+    let rows: Vec<Row> = broken(setting).map(Row::Broken).collect();
+    assert!(rows.len() >= 500);
     run(&rows);
 }
 
@@ -364,9 +414,10 @@ fn of_broken(row: Broken) -> Outcome {
         wrong.push("the second run did not publish".to_owned());
     }
     let stage = format!("{stage:?}");
+    let command = if setting.rollback { " rollback" } else { "" };
     let setting = match (setting.production, setting.extra) {
-        (true, extra) => format!("{stage} production {extra:?}"),
-        (false, extra) => format!("{stage} development {extra:?}"),
+        (true, extra) => format!("{stage} production {extra:?}{command}"),
+        (false, extra) => format!("{stage} development {extra:?}{command}"),
     };
     Outcome::new(
         (&setting, fault, if always { "always" } else { "once" }),
@@ -474,7 +525,10 @@ fn wrong(row: Broken, case: &Case, ended: &Ended, took: Duration) -> Vec<String>
         !contains("panicked") && !contains("internal error"),
         "it has an internal error",
     );
-    let keys = setting.keys();
+    let mut keys = setting.keys();
+    if stage == Stage::LookAtVersion && contains("mojito.pretty.js stays as it is") {
+        keys.retain(|key| !key.ends_with(".pretty.js"));
+    }
     let published = case.is_published(&format!("{}/mojito.js", setting.folder()));
     let invalidations = case.invalidations();
     if matches!(code, 0 | 4 | 5) {
@@ -515,10 +569,15 @@ fn wrong(row: Broken, case: &Case, ended: &Ended, took: Duration) -> Vec<String>
         distributions.len() == invalidations.len(),
         "it invalidated twice",
     );
+    let old = if setting.rollback {
+        "the container that was live"
+    } else {
+        "the old container"
+    };
     for distribution in distributions {
         must(
             !contains(&format!(
-                "CloudFront still serves the old container from {distribution}"
+                "CloudFront still serves {old} from {distribution}"
             )),
             "it was invalidated",
         );

@@ -32,6 +32,8 @@ mod container {
 mod aws {
     mod connections;
     mod credentials;
+    mod kms;
+    mod oidc;
     mod oversized_responses;
 }
 mod bitbucket {
@@ -42,9 +44,12 @@ mod publish {
     mod confirmation;
     mod failures;
     mod many_containers;
+    mod metadata;
     mod only_newer;
     mod run;
+    mod variants;
     mod verify;
+    mod versions;
 }
 mod report {
     mod code_insights;
@@ -57,9 +62,14 @@ mod report {
 }
 mod commands {
     mod check;
+    mod command;
     mod help;
+    mod json;
     mod policy;
+    mod rollback;
+    mod settings;
     mod signals;
+    mod status;
 }
 mod consistency;
 mod direction;

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::{json, Value};
 
-use crate::support::harness::{Case, BINARY, OIDC_TOKEN};
+use crate::support::harness::{oidc_token, Case, BINARY};
 use crate::support::local_aws::python_environment;
 
 const README: &str = include_str!("../../README.md");
@@ -117,7 +117,7 @@ fn the_users_that_the_readme_makes_are_right_and_publish() {
 #[test]
 fn the_roles_that_the_readme_makes_are_right_and_publish() {
     let names = [
-        ("WORKSPACE", "acme"),
+        ("WORKSPACE", ""),
         ("WORKSPACE_UUID", "11111111-2222-3333-4444-555555555555"),
         ("REPOSITORY_UUID", "66666666-7777-8888-9999-000000000000"),
         ("STAGING_UUID", "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"),
@@ -127,8 +127,10 @@ fn the_roles_that_the_readme_makes_are_right_and_publish() {
         let case = Case::without_rights();
         let prefix = format!("{environment}-{}", case.world.bucket);
         let commands = commands("### Or a role for each environment, without keys")
-            .replace("--role-name mojito-", &format!("--role-name {prefix}-"))
-            .replace("workspaces/$WORKSPACE/", &format!("workspaces/{prefix}/"));
+            .replace("--role-name mojito-", &format!("--role-name {prefix}-"));
+        // Each has an identity provider of its own.
+        let mut names = names;
+        names[0].1 = &prefix;
         run(&case, &commands, &names);
         let trust = fs::read_to_string(case.repository().join(format!("trust-{environment}.json")))
             .unwrap();
@@ -151,7 +153,12 @@ fn the_roles_that_the_readme_makes_are_right_and_publish() {
             .unset("AWS_ACCESS_KEY_ID")
             .unset("AWS_SECRET_ACCESS_KEY")
             .env("AWS_OIDC_ROLE_ARN", &role)
-            .env("BITBUCKET_STEP_OIDC_TOKEN", OIDC_TOKEN);
+            .env("BITBUCKET_STEP_OIDC_TOKEN", &oidc_token(&json!({
+                "iss": format!("https://api.bitbucket.org/2.0/workspaces/{prefix}/pipelines-config/identity/oidc"),
+                "aud": "ari:cloud:bitbucket::workspace/11111111-2222-3333-4444-555555555555",
+                "sub": format!("{{66666666-7777-8888-9999-000000000000}}:{{{uuid}}}:{{{}}}", names[1].1),
+                "exp": 4_000_000_000_u64,
+            })));
         check_and_publish(case, environment, keys);
     }
 }

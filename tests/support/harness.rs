@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use base64::Engine;
 use serde::Deserialize;
 use serde_json::{json, Value};
@@ -24,10 +24,19 @@ pub(crate) const CACHE_CONTROL: &str = "public, max-age=300, s-maxage=300, must-
 /// Secrets that no output may hold, besides the world's own.
 pub(crate) const OIDC_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.c3RlcC10b2tlbg.c2lnbmF0dXJl";
 
+/// A step's token that says this. The local AWS does not look at its signature.
+pub(crate) fn oidc_token(claims: &Value) -> String {
+    let payload = URL_SAFE_NO_PAD.encode(claims.to_string());
+    format!("e30.{payload}.{OIDC_SIGNATURE}")
+}
+
 pub(crate) fn local_aws() -> &'static LocalAws {
     static AWS: OnceLock<LocalAws> = OnceLock::new();
     AWS.get_or_init(LocalAws::start)
 }
+
+/// The signature of every token of `oidc_token`, which no output may hold either.
+pub(crate) const OIDC_SIGNATURE: &str = "the-signature-of-the-token";
 
 /// A repository, a world and the environment of the next run.
 pub(crate) struct Case {
@@ -236,6 +245,12 @@ impl Case {
         self
     }
 
+    /// Takes the arguments away.
+    pub(crate) fn without_arguments(mut self) -> Self {
+        self.arguments.clear();
+        self
+    }
+
     /// Adds what Bitbucket sets in a build of a branch or a tag. Nothing is reported, as all tests have one port for its proxy.
     pub(crate) fn in_bitbucket(self, name: &str, value: &str) -> Self {
         self.in_build()
@@ -420,7 +435,8 @@ impl Case {
                 &request.security_token,
             ]
         });
-        for secret in of_requests.chain([self.world.secret_access_key.as_str(), OIDC_TOKEN]) {
+        for secret in of_requests.chain([&self.world.secret_access_key, OIDC_TOKEN, OIDC_SIGNATURE])
+        {
             assert!(
                 secret.is_empty() || !text.contains(secret),
                 "a secret was printed:\n{text}"

@@ -97,7 +97,7 @@ impl Forged {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target {
     pub(crate) method: &'static str,
-    /// Its path holds this, or is `/`.
+    /// Its path holds this, or is `/`; after a `?`, its query holds it.
     pub(crate) path: &'static str,
 }
 
@@ -171,7 +171,11 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
                 continue;
             }
             Some(Fault::Status(status, code)) => {
-                let body = error_document(&head, code);
+                let body = if head.starts_with("HEAD ") {
+                    String::new()
+                } else {
+                    error_document(&head, code)
+                };
                 write!(
                     stream,
                     "HTTP/1.1 {status} Fault\r\nContent-Type: application/xml\r\nx-amz-request-id: INJECTED\r\nContent-Length: {}\r\n\r\n{body}",
@@ -239,14 +243,16 @@ fn serve(mut stream: TcpStream, upstream: &str, rules: &Mutex<Vec<Rule>>) -> io:
 fn fault_for(head: &str, rules: &Mutex<Vec<Rule>>) -> Option<Fault> {
     let mut words = head.split(' ');
     let (method, path) = (words.next()?, words.next()?);
-    let path = path.split('?').next()?;
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut rules = rules.lock().unwrap();
     let matches = |rule: &&mut Rule| {
         let Target {
             method: of_rule,
             path: part,
         } = rule.target;
-        let is_its_path = if part == "/" {
+        let is_its_path = if let Some(part) = part.strip_prefix('?') {
+            query.contains(part)
+        } else if part == "/" {
             path == part
         } else {
             path.contains(part)

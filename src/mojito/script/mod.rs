@@ -44,7 +44,7 @@ use self::fingerprint::Normalizer;
 use self::global::{use_of_mojito, UseOfMojito};
 use self::isolated::Content;
 use self::limits::TIMEOUT;
-pub(crate) use self::module_exports::{Exports, Property};
+pub(crate) use self::module_exports::{Exported, Exports, Property};
 use self::parse::parse;
 use self::repair::{are_valid, repaired};
 pub(crate) use self::syntax_error::{SyntaxError, SyntaxErrorKind};

@@ -26,10 +26,20 @@ pub(crate) struct Exports {
     others: Option<Property>,
 }
 
+/// What a property has, as far as it matters to anybody.
+#[derive(BorshDeserialize, BorshSerialize, Debug)]
+pub(crate) enum Exported {
+    /// `null` or `undefined`.
+    Nothing,
+    Text(String),
+    /// The elements, unless one of them is not a constant string.
+    Array(Option<Vec<String>>),
+}
+
 #[derive(BorshDeserialize, BorshSerialize, Debug)]
 pub(crate) struct Property {
-    /// The text, `None` for `null` and `undefined`, or why it is neither: a phrase for a message.
-    pub(crate) value: Result<Option<String>, String>,
+    /// The value, or why it is unknown: a phrase for a message.
+    pub(crate) value: Result<Exported, String>,
     /// The byte range that sets it.
     pub(crate) place: Range<usize>,
     /// Whether the same name has another value before this one, which does not count.
@@ -37,6 +47,11 @@ pub(crate) struct Property {
 }
 
 impl Exports {
+    /// Whether the module itself has such a property, as opposed to one that may come from elsewhere.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.properties.contains_key(name)
+    }
+
     /// `None` if the module definitely has no such property.
     pub(crate) fn get(&self, name: &str) -> Option<&Property> {
         self.properties.get(name).or(self.others.as_ref())
@@ -67,7 +82,7 @@ impl Exports {
                 Some((name, _)) if name == "__proto__" => exports.others = Some(unknown),
                 Some((name, value)) => {
                     let is_repeated = exports.properties.contains_key(&*name);
-                    let property = new(text(property, value), value.span(), is_repeated);
+                    let property = new(exported_value(property, value), value.span(), is_repeated);
                     exports.properties.insert(name, property);
                 }
                 // May override every property before it, but none after it.
@@ -84,11 +99,25 @@ impl Exports {
 const COMPUTED: &str = "is computed, but this file is only parsed, never run";
 const SET_BY_OTHERS: &str = "may be set by this, but this file is only parsed, never run";
 
-/// The value of a property, if it is text or nothing.
-fn text(property: &ObjectPropertyKind, value: &Expression) -> Result<Option<String>, &'static str> {
+/// The value of a property, if it is text, an array or nothing.
+fn exported_value(
+    property: &ObjectPropertyKind,
+    value: &Expression,
+) -> Result<Exported, &'static str> {
+    if let Expression::ArrayExpression(array) = value.without_parentheses() {
+        let elements =
+            array
+                .elements
+                .iter()
+                .map(|element| match constant(element.as_expression()?)? {
+                    Value::Text(text) => Some(text),
+                    _ => None,
+                });
+        return Ok(Exported::Array(elements.collect()));
+    }
     match constant(value) {
-        Some(Value::Text(text)) => Ok(Some(text)),
-        Some(Value::Null | Value::Undefined) => Ok(None),
+        Some(Value::Text(text)) => Ok(Exported::Text(text)),
+        Some(Value::Null | Value::Undefined) => Ok(Exported::Nothing),
         Some(Value::Number(_)) => Err("is a number, expected a string"),
         Some(Value::Boolean(_)) => Err("is `true` or `false`, expected a string"),
         Some(Value::Object(_) | Value::Function) => Err("is not a string"),
@@ -101,7 +130,6 @@ fn problem(property: &ObjectPropertyKind, value: &Expression) -> &'static str {
     let is_accessor = |it: &ObjectProperty| it.kind != PropertyKind::Init;
     match value.without_parentheses() {
         _ if property.as_property().is_some_and(is_accessor) => COMPUTED,
-        Expression::ArrayExpression(_) => "is an array, expected a string",
         Expression::ObjectExpression(_) => "is an object, expected a string",
         Expression::ArrowFunctionExpression(_)
         | Expression::ClassExpression(_)

@@ -10,6 +10,7 @@ use crate::publish::compare::NotCompared;
 use crate::publish::plan::Plan;
 use crate::report::{self, notes::Note};
 use crate::settings::names::public_url_of;
+use crate::settings::purpose::Purpose;
 
 /// How many changes the details list. The annotations have all.
 const MAX_CHANGES: usize = 8;
@@ -99,10 +100,12 @@ pub(super) fn data(plan: &Plan, container: &Container, changes: Option<&Changes>
     if let Some(script) = &container.script {
         let experiments = script.experiments.iter();
         let live = experiments.filter(|it| it.traffic.reaches_visitors());
-        data.push(Datum::number(
-            "Experiments live in this build",
-            count(live.count()),
-        ));
+        let which = match settings.purpose {
+            Purpose::Rollback => "that",
+            _ => "this",
+        };
+        let name = format!("Experiments live in {which} build");
+        data.push(Datum::number(&name, count(live.count())));
     }
     if let Some(object) = container.minified() {
         let size = changes.and_then(|it| it.list.iter().find(|it| it.is_size()));

@@ -12,13 +12,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use self::verdict::{error, how_it_ended, newer};
-use super::{notes, summary};
+use super::{notes, rollback, summary, words};
 use crate::bitbucket::client::Sent;
 use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Report, ReportId, Url, Verdict};
 use crate::common::printable::sanitize;
 use crate::container::object::Container;
 use crate::container::InvalidFile;
-use crate::exit::Exit;
 use crate::mojito::waves::Waves;
 use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
@@ -27,6 +26,7 @@ use crate::settings::code_insights::ReportTarget;
 use crate::settings::environment::Environment;
 use crate::settings::names::{ContainerName, Variant};
 use crate::settings::pipeline::{short, Build};
+use crate::settings::purpose::Purpose;
 use crate::settings::Settings;
 
 /// How many containers of a run have a report.
@@ -66,6 +66,7 @@ impl Planned {
 #[derive(Clone, Copy)]
 pub(crate) struct Reporter<'a> {
     pub(crate) target: &'a ReportTarget,
+    pub(crate) purpose: Purpose,
     pub(crate) build: &'a Build,
     pub(crate) elapsed: Duration,
     /// Until when the sources of the experiments are read.
@@ -84,7 +85,7 @@ struct Said {
 }
 
 impl Reporter<'_> {
-    /// The reports of a publish.
+    /// The reports of a publish or a rollback.
     pub(crate) fn of_run(&self, plan: &Plan, outcome: &Outcome) -> Reports {
         let state = &outcome.state;
         let headline = summary::headline(plan, outcome, self.elapsed);
@@ -111,10 +112,17 @@ impl Reporter<'_> {
         state: &RunState,
         problem: Option<&str>,
     ) -> Reports {
-        let build = self.build.label();
-        let build = build.map_or_else(String::new, |build| format!(" of {build}"));
         let environment = plan.settings.environment;
-        let headline = format!("preview{build} for {environment}: nothing is published by it");
+        let is_rollback = self.purpose == Purpose::Rollback;
+        let of = if is_rollback {
+            "of a rollback to"
+        } else {
+            "of"
+        };
+        let build = words::label(plan).map(|build| format!(" {of} {build}"));
+        let build = build.unwrap_or_default();
+        let done = words::of(self.purpose).done;
+        let headline = format!("preview{build} for {environment}: nothing is {done} by it");
         let waves = Waves::read(Path::new("."), self.deadline);
         let said = |container: &Container| {
             let mut lines = vec![headline.clone()];
@@ -126,7 +134,13 @@ impl Reporter<'_> {
                 (None, Some(build)) => (Verdict::Passed, newer(build)),
                 (None, None) => {
                     let changes = changes::phrase(state.changes.get(&container.name));
-                    (Verdict::Passed, changes)
+                    let what = if is_rollback {
+                        let what = rollback::what(container);
+                        format!("{what} would be put back, {changes}")
+                    } else {
+                        changes
+                    };
+                    (Verdict::Passed, what)
                 }
             };
             self.said(plan, state, &waves, container, (verdict, what, lines))
@@ -176,11 +190,7 @@ impl Reporter<'_> {
     }
 
     /// The reports of a run that ended before its first upload for another reason.
-    pub(crate) fn of_error(&self, planned: Option<&Planned>, exit: Exit, message: &str) -> Reports {
-        let what = match exit {
-            Exit::Refused => "settings refused",
-            _ => "not published",
-        };
+    pub(crate) fn of_error(&self, planned: Option<&Planned>, what: &str, message: &str) -> Reports {
         if let Some(planned) = planned {
             let names: Vec<&ContainerName> = planned.containers.iter().collect();
             let said = |_: &ContainerName| Said {
@@ -220,6 +230,7 @@ impl Reporter<'_> {
         let annotations = notes.iter();
         let annotations =
             annotations.map(|note| changes::annotation(note, AnnotationType::CodeSmell, folder));
+        details.extend(rollback::details(container));
         details.extend(changes::details(compared));
         Said {
             verdict,
@@ -278,7 +289,7 @@ impl Reporter<'_> {
     fn build(&self) -> Datum {
         let label = self.build.label();
         let label = label.unwrap_or_else(|| "this build".to_owned());
-        Datum::link("Build", &label, self.run_url())
+        Datum::link(words::of(self.purpose).by, &label, self.run_url())
     }
 
     fn duration(&self) -> Datum {

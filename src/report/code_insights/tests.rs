@@ -1,6 +1,7 @@
 use serde_json::{json, Value};
 
 use super::*;
+use crate::aws::s3::Stored;
 use crate::container::changes::Changes;
 use crate::container::object::Object;
 use crate::mojito::config_js::ConfigJs;
@@ -53,10 +54,7 @@ fn run(containers: Vec<(Container, Option<&str>)>) -> Run {
         })
         .collect();
     let containers = containers.into_iter().map(|(it, _)| it).collect();
-    let run = Run::new(Plan {
-        settings,
-        containers,
-    });
+    let run = Run::new(Plan::publish(settings, containers));
     for (name, changes) in compared {
         run.state().changes.insert(name, Ok(changes));
     }
@@ -74,6 +72,7 @@ fn reported(make: impl FnOnce(&Reporter) -> Reports) -> Reports {
     let target = ReportTarget::of(&raw).unwrap().unwrap();
     make(&Reporter {
         target: &target,
+        purpose: Purpose::Publish,
         build: &Build::new(&raw.build),
         elapsed: Duration::from_millis(2_345),
         deadline: Instant::now() + Duration::from_mins(1),
@@ -127,7 +126,7 @@ fn a_publish_is_reported_with_what_changes_and_what_that_means() {
         Container::of_text("mojito", &script(NEW)),
         Some(&script(OLD)),
     )]);
-    upload_all(&run, &Upload::Uploaded);
+    upload_all(&run, &Upload::Uploaded(Stored::default()));
     let distribution = run.plan.settings.distributions[0].clone();
     let accepted = Accepted {
         ids: vec!["I2J".to_owned()],
@@ -210,7 +209,7 @@ fn each_end_has_its_title_and_fails_where_somebody_has_to_act() {
         let what = title.strip_prefix("mojito → production: ").unwrap();
         format!("{} {what}", json["result"].as_str().unwrap())
     };
-    let published = |run: &Run| upload_all(run, &Upload::Uploaded);
+    let published = |run: &Run| upload_all(run, &Upload::Uploaded(Stored::default()));
     let invalidated = |run: &Run| {
         published(run);
         let distribution = run.plan.settings.distributions[0].clone();
@@ -309,7 +308,7 @@ fn any_number_of_experiments_and_any_name_fits_into_a_report() {
             (with("1"), script(&[])),
         ] {
             let run = run(vec![(Container::of_text("mojito", &new), Some(&old))]);
-            for upload in [Upload::Uploaded, Upload::Pending] {
+            for upload in [Upload::Uploaded(Stored::default()), Upload::Pending] {
                 upload_all(&run, &upload);
                 assert_eq!(
                     sent(&reported(|it| it.of_dry_run(
@@ -352,7 +351,7 @@ fn of_many_containers_those_that_failed_are_reported_then_those_that_change() {
         let name = container.name.clone();
         run.state().changes.insert(name, Ok(changes.clone()));
     }
-    upload_all(&run, &Upload::Uploaded);
+    upload_all(&run, &Upload::Uploaded(Stored::default()));
     let distribution = run.plan.settings.distributions[0].clone();
     run.set_invalidation(&distribution, Invalidation::Completed(Accepted::default()));
     let failed = run.plan.containers[2_000].objects[0].key.clone();
@@ -436,7 +435,7 @@ fn a_refused_file_is_in_the_report_of_its_container() {
 
 #[test]
 fn refused_settings_are_one_report_unless_the_containers_are_known() {
-    let reports = reported(|it| it.of_error(None, Exit::Refused, "`WAIT` is `x`"));
+    let reports = reported(|it| it.of_error(None, "settings refused", "`WAIT` is `x`"));
     assert_eq!(reports.list[0].id.as_str(), "mojito-publish");
     assert!(reports.outdated.is_empty());
     let json = &sent(&reports)[0];
@@ -444,7 +443,7 @@ fn refused_settings_are_one_report_unless_the_containers_are_known() {
     assert_eq!(json["details"], "`WAIT` is `x`");
     let settings = Settings::new(Flags::default(), &raw(&[]), ConfigJs::default(), None).unwrap();
     let planned = Planned::new(&settings);
-    let reports = reported(|it| it.of_error(Some(&planned), Exit::NotPublished, "no credentials"));
+    let reports = reported(|it| it.of_error(Some(&planned), "not published", "no credentials"));
     let json = &sent(&reports)[0];
     assert_eq!(json["title"], "mojito → production: not published");
     assert_eq!(json["result"], "FAILED");

@@ -4,7 +4,7 @@ use crate::bitbucket::report::Verdict;
 use crate::container::object::Container;
 use crate::publish::plan::Plan;
 use crate::publish::state::{ContainerState, RunState};
-use crate::report::{denied, summary};
+use crate::report::{denied, summary, words};
 use crate::settings::names::{public_url_of, s3_uri};
 
 /// How the run ended for a container.
@@ -13,38 +13,38 @@ pub(super) fn how_it_ended(
     state: &RunState,
     container: &Container,
 ) -> (Verdict, String) {
+    let words = words::of(plan.settings.purpose);
     match state.container(container) {
         ContainerState::Superseded => {
             let build = state.superseded_by(container).unwrap_or_default();
             return (Verdict::Passed, newer(build));
         }
-        ContainerState::NotPublished => return (Verdict::Failed, "not published".to_owned()),
+        ContainerState::NotPublished => return (Verdict::Failed, words.not_done.to_owned()),
         ContainerState::Unknown => {
-            return (
-                Verdict::Failed,
-                "not known whether it is published".to_owned(),
-            )
+            let what = format!("not known whether it is {}", words.done);
+            return (Verdict::Failed, what);
         }
         ContainerState::Published => {}
     }
+    let done = words::done(plan, container);
     let failure = if !state.not_invalidated().is_empty() {
         if state.may_be_invalidated() {
-            "published, but it is not known whether CloudFront was invalidated"
+            "it is not known whether CloudFront was invalidated"
         } else {
-            "published, but CloudFront was not invalidated"
+            "CloudFront was not invalidated"
         }
     } else if let Some(is_known) = unverified(plan, state, container) {
         if is_known {
-            "published, but visitors do not get it yet"
+            "visitors do not get it yet"
         } else {
-            "published, but not verified"
+            "not verified"
         }
     } else if plan.settings.wait && state.is_invalidating() {
-        "published, but CloudFront was not seen to complete the invalidation"
+        "CloudFront was not seen to complete the invalidation"
     } else {
-        return (Verdict::Passed, "published".to_owned());
+        return (Verdict::Passed, done);
     };
-    (Verdict::Failed, failure.to_owned())
+    (Verdict::Failed, format!("{done}, but {failure}"))
 }
 
 pub(super) fn newer(build: u64) -> String {

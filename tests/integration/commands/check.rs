@@ -6,11 +6,29 @@ use std::net::TcpListener;
 use serde_json::{json, Value};
 use snapbox::str;
 
-use crate::support::harness::Case;
+use crate::support::harness::{Case, Ended};
 use crate::support::proxy::{Fault, Proxy, Target};
 
 fn allow(actions: Value, resource: String) -> Value {
     json!({"Effect": "Allow", "Action": actions, "Resource": resource})
+}
+
+/// What `policy` prints for the settings of a case.
+fn printed_policy(case: &Case) -> Value {
+    let output = case.command().arg("policy").output();
+    let output = output.expect("the program starts");
+    serde_json::from_slice(&output.stdout).expect("it is JSON")
+}
+
+fn check(case: &Case) -> Ended {
+    let output = case.command().arg("check").output();
+    case.ended(output.expect("the program starts"))
+}
+
+#[track_caller]
+fn leaves_only(case: &Case, key: &str) {
+    assert_eq!(case.keys(), [key]);
+    assert!(case.invalidations().is_empty());
 }
 
 #[track_caller]
@@ -36,8 +54,9 @@ credentials: [KEY]
 ✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
 ✔ cannot write s3://[BUCKET]/js/mojito.pretty.js (`PRETTY` is `false`)
-not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
-✔ these credentials can write what production needs, and nothing else that was checked
+WARNING: these credentials can write what production needs, and nothing else that was checked
+  it is not known whether they can
+    invalidate in [DISTRIBUTION] (`cloudfront:CreateInvalidation`): trying it would invalidate
 
 "#]]);
     leaves_nothing(&case);
@@ -68,7 +87,6 @@ credentials: [KEY]
 ✔ cannot write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✔ cannot write s3://[BUCKET]/mojito.js (the bucket's root)
 ✔ cannot write s3://[BUCKET]/js/mojito.pretty.js (`PRETTY` is `false`)
-not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
 ✖ permissions are missing, and a publish would fail: is the bucket's name right?
   if so, add this statement to the user or role:
   {
@@ -127,7 +145,6 @@ credentials: [KEY]
 ✖ excess permission: can write s3://[BUCKET]/mojito-publish-check/mojito.js (another folder)
 ✖ excess permission: can write s3://[BUCKET]/mojito.js (the bucket's root)
 ✖ excess permission: can write s3://[BUCKET]/js/mojito.pretty.js (`PRETTY` is `false`)
-not checked: cloudfront:CreateInvalidation on [DISTRIBUTION], as checking it would invalidate
 ✖ permissions are in excess: whoever gets hold of these credentials can write there
   give the user or role what `mojito-publish policy --production` prints, and nothing else
 
@@ -271,16 +288,78 @@ fn an_upload_that_cannot_be_aborted_is_named() {
     case.fault(json!({"method": "DELETE", "path": "/js/mojito.js", "status": 403, "times": 9}));
     case.run()
         .exits(0)
-        .contains("is still there; visitors do not see it")
-        .contains("remove it with `aws s3api abort-multipart-upload --bucket [BUCKET] --key js/mojito.js --upload-id ");
+        .contains("WARNING: multipart uploads to s3://[BUCKET]/js/mojito.js, created to check the keys, are still there; visitors do not see them\n")
+        .contains("  remove them with\n    aws s3api abort-multipart-upload --bucket [BUCKET] --key js/mojito.js --upload-id ");
     assert!(case.keys().is_empty());
+}
+
+#[test]
+fn uploads_that_cannot_be_aborted_are_named_once() {
+    let case = Case::production().arg("check");
+    case.set_policy(json!([allow(
+        json!("s3:PutObject"),
+        format!("arn:aws:s3:::{}/*", case.world.bucket)
+    )]));
+    case.fault(json!({"method": "DELETE", "path": "/", "status": 403, "times": 99}));
+    let ended = case.run().exits(3);
+    assert_eq!(ended.output.matches("WARNING").count(), 1);
+    assert_eq!(ended.output.matches("abort-multipart-upload").count(), 6);
+    let ended = ended.contains("--key mojito.js --upload-id ");
+    ended.contains("s3://[BUCKET]/jsdev/mojito.js, ");
+}
+
+#[test]
+fn what_a_setting_needs_is_tried_and_what_cannot_be_known_is_in_the_last_line() {
+    let case = || {
+        let case = Case::production().env("ONLY_NEWER", "true");
+        let case = case.env("WAIT", "true");
+        let keys = format!("arn:aws:s3:::{}/js/mojito.js", case.world.bucket);
+        case.set_policy(json!([allow(json!("s3:PutObject"), keys)]));
+        case
+    };
+    let none = case();
+    none.stored_before("js/mojito.js", json!({}));
+    check(&none)
+        .exits(3)
+        .contains("✖ missing permission: cannot read the invalidations of [DISTRIBUTION] (`WAIT`)\n  cloudfront:GetInvalidation on")
+        .contains("\"cloudfront:GetInvalidation\"");
+    leaves_only(&none, "js/mojito.js");
+
+    let all = case();
+    all.stored_before("js/mojito.js", json!({}));
+    all.set_policy(printed_policy(&all)["Statement"].clone());
+    check(&all)
+        .exits(0)
+        .contains("✔ can read s3://[BUCKET]/js/mojito.js (`ONLY_NEWER`)\n")
+        .contains("✔ can read the invalidations of [DISTRIBUTION] (`WAIT`)\n")
+        .contains("WARNING: these credentials can write what production needs");
+    leaves_only(&all, "js/mojito.js");
+
+    // Without an object, S3 denies both who may not read it and who may; its message may say which.
+    for (message, expected) in [
+        ("Access Denied", "    read s3://[BUCKET]/js/mojito.js (`ONLY_NEWER`): S3 denies it, as it does where nothing is published yet\n"),
+        ("User: u is not authorized to perform: s3:ListBucket", "✔ can read s3://[BUCKET]/js/mojito.js (`ONLY_NEWER`)\n"),
+        ("User: u is not authorized to perform: s3:GetObject", "✖ missing permission: cannot read s3://[BUCKET]/js/mojito.js (`ONLY_NEWER`)\n"),
+    ] {
+        let case = case();
+        case.set_policy(printed_policy(&case)["Statement"].clone());
+        let body = format!("<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>");
+        case.fault(json!({"method": "GET", "path": "/js/mojito.js", "status": 403, "body": body}));
+        check(&case).contains(expected);
+    }
+    // Nothing is left to be known.
+    let case = Case::production().unset("DISTRIBUTION_ID").arg("check");
+    case.run()
+        .exits(0)
+        .contains("✔ these credentials can write what production needs, and nothing else that was checked\n")
+        .does_not_contain("WARNING");
 }
 
 #[test]
 fn an_upload_that_could_not_be_aborted_once_is_aborted_later() {
     let case = Case::production().arg("check");
     case.fault(json!({"method": "DELETE", "path": "/js/mojito.js", "status": 403, "times": 1}));
-    case.run().exits(0).does_not_contain("WARNING");
+    case.run().exits(0).does_not_contain("still there");
     leaves_nothing(&case);
 }
 
@@ -296,9 +375,10 @@ fn an_upload_whose_id_was_lost_is_said_to_be_possible_once() {
         proxy.breaks(create, fault, 1);
         let case = case.env("AWS_ENDPOINT_URL", &proxy.endpoint);
         let ended = case.run().exits(0).contains(
-            "WARNING: a multipart upload to s3://[BUCKET]/js/mojito.js may be left behind, as S3 did not confirm a request; visitors do not see it\n\
-             \x20 find it with `aws s3api list-multipart-uploads --bucket [BUCKET] --prefix js/mojito.js`,\n\
-             \x20 and remove it with `aws s3api abort-multipart-upload --bucket [BUCKET] --key js/mojito.js --upload-id ID`\n",
+            "WARNING: multipart uploads to s3://[BUCKET]/js/mojito.js may be left behind, as S3 did not confirm a request; visitors do not see them\n\
+             \x20 find and remove them with\n\
+             \x20   aws s3api list-multipart-uploads --bucket [BUCKET] --prefix js/mojito.js\n\
+             \x20   aws s3api abort-multipart-upload --bucket [BUCKET] --key js/mojito.js --upload-id ID\n",
         );
         assert_eq!(ended.output.matches("left behind").count(), 1);
         // It lists nothing itself, and has aborted what it knows.
@@ -319,8 +399,8 @@ fn the_id_of_an_upload_is_not_printed_as_it_comes() {
     case.fault(json!({"method": "DELETE", "path": "/js/mojito.js", "status": 403, "times": 9}));
     case.run()
         .exits(0)
-        .contains("is still there; visitors do not see it")
-        .contains("find it with `aws s3api list-multipart-uploads --bucket [BUCKET] --prefix js/mojito.js`,\n")
+        .contains("are still there; visitors do not see them")
+        .contains("aws s3api list-multipart-uploads --bucket [BUCKET] --prefix js/mojito.js\n")
         .does_not_contain("forged")
         .does_not_contain("touch x");
 }

@@ -50,6 +50,8 @@ fn the_help_fits_in_80_columns_and_has_no_colour() {
         &["publish", "--help"],
         &["check", "--help"],
         &["policy", "--help"],
+        &["settings", "--help"],
+        &["status", "--help"],
     ] {
         let (code, help, _) = run(arguments);
         assert_eq!(code, Some(0));
@@ -67,6 +69,7 @@ fn a_mistyped_argument_gets_a_suggestion() {
     for (arguments, suggestion) in [
         (&["polcy"][..], "'policy'"),
         (&["chek"], "'check'"),
+        (&["setings"], "'settings'"),
         (&["--prodution"], "'--production'"),
         (&["--dryrun"], "'--dry-run'"),
         (

@@ -136,7 +136,7 @@ fn a_policy_that_cannot_be_written_is_an_error() {
         let output = command.output().unwrap();
         let log = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{log}");
-        let expected = format!("the policy could not be written to standard output: {reason}");
+        let expected = format!("the output could not be written to standard output: {reason}");
         assert!(log.contains(&expected), "{log}");
     }
     let case = Case::production()

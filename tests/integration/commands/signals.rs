@@ -140,7 +140,7 @@ fn stopped_while_visitors_get_the_old_container_it_is_not_verified() {
         .env("PUBLIC_URL", &edge)
         .file("dist/assets/js/mojito.js", "Mojito = 'the next';");
     // Fills the cache with the container that is then published over, and keeps it.
-    case.call::<()>("visit", json!({"path": "/js/mojito.js"}));
+    case.call::<String>("visit", json!({"path": "/js/mojito.js"}));
     case.call::<()>("set_edge_stale", json!({"stale": true}));
     // What visitors got before, then twice what they get of this run: the first answer was read before the second look.
     let second_look =

@@ -1,5 +1,7 @@
 //! What `config.js` says, and what a run does where it does not say it plainly.
 
+use serde_json::json;
+
 use crate::support::harness::Case;
 
 const PROFILE: &str = "[profile acme]\nregion = eu-west-1\n";
@@ -180,6 +182,58 @@ fn a_file_that_is_nested_too_deeply_is_refused() {
         &[
             "✖ `config.js` cannot be read: parsing it takes more than 118 MB of memory, or it is nested too deeply\n",
             "fix it, or set `CONTAINER_NAME`",
+        ],
+    );
+}
+
+#[test]
+fn a_repository_may_name_its_distributions_and_its_url() {
+    let case = Case::production()
+        .unset("DISTRIBUTION_ID")
+        .env("WAIT", "true");
+    case.set_policy(json!([{"Effect": "Allow", "Action": "*", "Resource": "*"}]));
+    let (first, edge) = (case.world.distribution.clone(), case.world.edge.clone());
+    let second: String = case.call("add_distribution", json!({}));
+    let config_js = format!(
+        "module.exports = {{\n  distributionIdPRD: ['{first}', '{second}'],\n  publicUrlPRD: '{edge}',\n}};\n"
+    );
+    let case = case.file("config.js", config_js).env("DEBUG", "true");
+    case.run()
+        .exits(0)
+        .contains(&format!(
+            "DISTRIBUTION_ID: {first}, {second} (config.js distributionIdPRD)"
+        ))
+        .contains(&format!("PUBLIC_URL: {edge}/ (config.js publicUrlPRD)"))
+        .contains("✔ [EDGE]/js/mojito.js serves the new container")
+        .does_not_contain("WARNING");
+    let made = case.invalidations().into_iter();
+    let made: Vec<String> = made.map(|it| it.distribution).collect();
+    assert_eq!(made, [first, second]);
+}
+
+#[test]
+fn a_url_that_cannot_be_reached_is_refused_by_its_key() {
+    let config_js = "module.exports = { publicUrlPRD: 'https://cdn.invalid' };";
+    refused(
+        &Case::production().file("config.js", config_js),
+        &["✖ `config.js publicUrlPRD` is `https://cdn.invalid/`, which cannot be reached"],
+    );
+}
+
+#[test]
+fn a_computed_distribution_is_refused_with_the_line_and_the_variable_to_set() {
+    let config_js = "module.exports = {\n  distributionIdPRD: process.env.DISTRIBUTION,\n};\n";
+    let case = Case::production().file("config.js", config_js);
+    case.run().exits(0);
+    refused(
+        &Case::production()
+            .unset("DISTRIBUTION_ID")
+            .file("config.js", config_js),
+        &[
+            "✖ `config.js distributionIdPRD` is computed, but this file is only parsed, never run",
+            " --> config.js:2:22",
+            "2 |   distributionIdPRD: process.env.DISTRIBUTION,",
+            "or set `DISTRIBUTION_ID`\n",
         ],
     );
 }

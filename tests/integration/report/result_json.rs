@@ -49,7 +49,7 @@ fn everything_that_was_done_is_in_the_result() {
     let object = |file: &str, variant: &str, compressed_size: u64| {
         let size = fs::metadata(case.dist(file)).unwrap().len();
         json!({
-            "key": format!("jsdev/{file}"), "path": format!("/jsdev/{file}"), "variant": variant, "upload": "uploaded", "error": null,
+            "key": format!("jsdev/{file}"), "path": format!("/jsdev/{file}"), "variant": variant, "upload": "uploaded", "version_id": null, "error": null,
             "size": size, "compressed_size": compressed_size,
         })
     };

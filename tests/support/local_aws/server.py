@@ -23,8 +23,9 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from http import HTTPStatus
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote, urlsplit
 from urllib.request import urlopen
 
 import boto3
@@ -42,7 +43,8 @@ from moto.iam import access_control
 from moto.moto_api._internal import mock_random
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from moto.s3.exceptions import S3ClientError
-from moto.s3.responses import S3Response
+from moto.s3.models import FakeDeleteMarker, FakeKey, S3Backend
+from moto.s3.responses import ACTION_MAP, S3Response
 from moto.sts.responses import TokenResponse
 from werkzeug.serving import generate_adhoc_ssl_pair, make_server
 
@@ -51,11 +53,13 @@ REGION = "ap-southeast-2"
 # How often somebody looks at an invalidation, or at one of its paths at the edge, and finds it in progress. At AWS it is so
 # for seconds to minutes, at moto for no time.
 LOOKS_IN_PROGRESS = 1
+# How many paths with a wildcard CloudFront has in progress for a distribution.
+MAX_WILDCARDS = 15
 # A test that waits as long as this for what it expects has failed.
 PATIENCE_SECONDS = 120
 
 iam = get_backend("iam")[ACCOUNT]["aws"]
-s3 = get_backend("s3")[ACCOUNT]["aws"]
+s3 = s3_backend = get_backend("s3")[ACCOUNT]["aws"]
 cloudfront = get_backend("cloudfront")[ACCOUNT]["aws"]
 sts = get_backend("sts")[ACCOUNT]["aws"]
 settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
@@ -84,6 +88,30 @@ def with_the_body_that_was_sent(request):
 
 access_control.IAMRequestBase._create_aws_request = with_the_body_that_was_sent
 
+# moto takes HEAD of a version for HEAD of the object.
+ACTION_MAP["KEY"]["HEAD"]["versionId"] = "GetObjectVersion"
+
+statement_permits = access_control.IAMPolicyStatement.is_action_permitted
+requested = threading.local()
+
+
+def on_its_conditions(statement, action, resource="*", principal=None, values=None):
+    """moto knows no condition of S3, and takes one that does not hold for a denial. At AWS, such a statement is of no effect."""
+    condition = statement._statement.get("Condition", {})
+    if any(name.startswith("s3:") for names in condition.values() for name in names):
+        prefix = getattr(requested, "prefix", None)
+        for operator, names in condition.items():
+            for name, wanted in names.items():
+                assert name == "s3:prefix" and operator in ("StringEquals", "StringLike"), (operator, name)
+                patterns = [re.escape(it) if operator == "StringEquals" else re.escape(it).replace("\\*", ".*") for it in wanted]
+                if prefix is None or not any(re.fullmatch(pattern, prefix) for pattern in patterns):
+                    return access_control.PermissionResult.NEUTRAL
+        statement = access_control.IAMPolicyStatement({name: it for name, it in statement._statement.items() if name != "Condition"})
+    return statement_permits(statement, action, resource, principal, values)
+
+
+access_control.IAMPolicyStatement.is_action_permitted = on_its_conditions
+
 check_action_permitted = access_control.IAMRequestBase.check_action_permitted
 
 
@@ -93,6 +121,36 @@ def within_the_session_policy(request, resource):
         # At AWS, whoever created a multipart upload may abort it without any permission.
         return
     deny_by_bucket_policy(request, resource)
+    requested.prefix = parse_qs(urlsplit(request._path).query).get("prefix", [None])[0]
+    permit(request, resource)
+    use_key(request, resource)
+    if request._action == "s3:PutObject" and request._headers.get("If-Match", '"none"') != '"none"':
+        # A write on the condition that an object has not changed reads its ETag, which moto does not mind.
+        request._action = "s3:GetObject"
+        permit(request, resource)
+
+
+def use_key(request, resource):
+    """moto encrypts without asking whether the caller may use the bucket's key; S3 uses it with the caller's permissions."""
+    world = world_of(resource)
+    actions = {"s3:PutObject": "kms:GenerateDataKey", "s3:GetObject": "kms:Decrypt", "s3:GetObjectVersion": "kms:Decrypt"}
+    action = actions.get(request._action)
+    if not (world and world.kms_key and action):
+        return
+    action_of_s3, request._action = request._action, action
+    try:
+        permit(request, world.kms_key)
+    except Exception:
+        raise S3ClientError(
+            "AccessDenied",
+            f"User: {request._access_key.arn} is not authorized to perform: {action} on resource: {world.kms_key} because no "
+            f"identity-based policy allows the {action} action",
+        )
+    finally:
+        request._action = action_of_s3
+
+
+def permit(request, resource):
     check_action_permitted(request, resource)
     for role in sts.assumed_roles:
         if role.access_key_id == request._access_key._access_key_id and role.policy:
@@ -101,9 +159,13 @@ def within_the_session_policy(request, resource):
                 request._raise_access_denied()
 
 
+def world_of(resource):
+    return next((world for world in list(worlds.values()) if resource.startswith(f"arn:aws:s3:::{world.bucket}/")), None)
+
+
 def deny_by_bucket_policy(request, resource):
     """moto heeds a bucket policy for some requests, without AWS's message and `NotResource`."""
-    world = next((world for world in list(worlds.values()) if resource.startswith(f"arn:aws:s3:::{world.bucket}/")), None)
+    world = world_of(resource)
     for denied in world.denied_by_bucket_policy if world else []:
         if request._action == denied["Action"] and resource not in denied["NotResource"]:
             raise S3ClientError(
@@ -124,7 +186,81 @@ def unless_unsigned(response, resource="*"):
         authenticate(response, resource)
 
 
+class TokenRefused(ServiceException):
+    def __init__(self, code, message):
+        super().__init__(message)
+        self.code = code
+
+
+def check_trust(role_arn, token):
+    """moto lets everybody assume every role. AWS looks for the identity provider and its audience, then at the time, then at the
+    role's trust policy. It checks the token's signature too, which nothing here has a key for."""
+    role = next((role for role in iam.get_roles() if role.arn == role_arn), None)
+    if role and role.assume_role_policy_document == "{}":
+        return
+    payload = token.split(".")[1]
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
+    issuer = claims["iss"].removeprefix("https://")
+    provider = next((provider for provider in iam.open_id_providers.values() if provider.url == issuer), None)
+    if not provider:
+        raise TokenRefused("InvalidIdentityToken", f"No OpenIDConnect provider found in your account for {claims['iss']}")
+    if not set(audiences) & set(provider.client_id_list):
+        raise TokenRefused("InvalidIdentityToken", "Incorrect token audience")
+    if claims["exp"] < time.time():
+        raise TokenRefused("ExpiredTokenException", "Token expired: current date/time must be before the expiration date/time")
+    for statement in json.loads(role.assume_role_policy_document)["Statement"] if role else []:
+        values = {f"{issuer}:aud": audiences, f"{issuer}:sub": [claims["sub"]]}
+        conditions = statement["Condition"]
+        equal = all(
+            set(values.get(key, [])) & set(wanted if isinstance(wanted, list) else [wanted])
+            for key, wanted in conditions.get("StringEquals", {}).items()
+        )
+        alike = all(
+            any(re.fullmatch(re.escape(wanted).replace("\\*", ".*"), value) for value in values.get(key, []))
+            for key, wanted in conditions.get("StringLike", {}).items()
+        )
+        if statement["Principal"]["Federated"] == provider.arn and equal and alike:
+            return
+    raise TokenRefused("AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")
+
+
 TokenResponse._authenticate_and_authorize_normal_action = unless_unsigned
+
+assume_role_with_web_identity = TokenResponse.assume_role_with_web_identity
+
+
+def if_the_role_trusts_the_token(response):
+    check_trust(response._get_param("RoleArn"), response._get_param("WebIdentityToken"))
+    return assume_role_with_web_identity(response)
+
+
+TokenResponse.assume_role_with_web_identity = if_the_role_trusts_the_token
+
+
+
+def list_object_versions(backend, bucket_name, delimiter=None, key_marker=None, max_keys=1000, prefix="", version_id_marker=None):
+    """moto copies all content of the bucket first, which takes seconds, and has two versions of one moment in the wrong order."""
+    keys = backend.get_bucket(bucket_name).keys
+    found = []
+    for name in sorted(name for name, _ in keys.iterlists()):
+        for at, version in enumerate(reversed(keys.getlist(name))):
+            version.is_latest = at == 0
+            found.append(version)
+    if key_marker is not None:
+        # Without the ID of a version, all of the key are skipped.
+        markers = [at for at, it in enumerate(found) if it.name == key_marker and version_id_marker in (None, it.version_id)]
+        found = found[markers[-1] + 1 :] if markers else [it for it in found if it.name > key_marker]
+    found = [it for it in found if it.name.startswith(prefix)]
+    page, last = found[:max_keys], None
+    if len(found) > max_keys:
+        last = page[-1]
+    versions = [it for it in page if isinstance(it, FakeKey)]
+    markers = [it for it in page if isinstance(it, FakeDeleteMarker)]
+    return versions, [], markers, last and last.name, last and last.version_id
+
+
+S3Backend.list_object_versions = list_object_versions
 
 put_object_of_moto = S3Response.put_object
 
@@ -167,6 +303,24 @@ class InvalidationBatchAlreadyExists(ServiceException):
     message = "Your request contains a caller reference that was used for a previous invalidation batch."
 
 
+class TooManyInvalidationsInProgress(ServiceException):
+    code = "TooManyInvalidationsInProgress"
+    message = "Processing your request will cause you to exceed the maximum number of in-progress wildcard invalidations."
+
+
+def wildcards(paths):
+    return sum(path.endswith("*") for path in paths)
+
+
+def refuse_too_many_wildcards(backend, dist_id, paths):
+    """moto has no limit for paths with a wildcard. Whoever is refused comes again when those before are completed."""
+    in_progress = [i for i in backend.invalidations.get(dist_id, []) if i.status != "Completed" and wildcards(i.paths)]
+    if wildcards(paths) and sum(wildcards(i.paths) for i in in_progress) + wildcards(paths) > MAX_WILDCARDS:
+        for invalidation in in_progress:
+            invalidation.looks = LOOKS_IN_PROGRESS + 1
+        raise TooManyInvalidationsInProgress()
+
+
 def with_caller_references(backend, dist_id, paths, caller_ref):
     """A caller reference is good for one set of paths, and returns the invalidation that it made before."""
     for old in backend.invalidations.get(dist_id, []):
@@ -174,6 +328,7 @@ def with_caller_references(backend, dist_id, paths, caller_ref):
             if old.paths == paths:
                 return old
             raise InvalidationBatchAlreadyExists()
+    refuse_too_many_wildcards(backend, dist_id, paths)
     return create_invalidation(backend, dist_id, paths, caller_ref)
 
 
@@ -287,13 +442,18 @@ class World:
         self.edge_cache = {}
         self.edge_is_stale = False
         self.edge_headers = CLOUDFRONT_HEADERS
+        # Whether the cache key has the query string.
+        self.edge_caches_queries = False
         # What a store that is not AWS's does otherwise: it ignores the conditions of a write, drops these headers of an object,
         # or answers without these headers.
         self.ignores_conditions = False
+        self.is_suspended = False
         self.drops_headers = []
         self.omits_headers = []
         # Statements of the bucket's policy that deny an action on all but some resources.
         self.denied_by_bucket_policy = []
+        # The ARN of the customer managed key that the bucket encrypts with.
+        self.kms_key = None
         self.lock = threading.Lock()
         self.uploads = threading.Lock()
         s3.create_bucket(self.bucket, REGION)
@@ -337,6 +497,8 @@ class World:
         def start(status, headers, exc_info=None):
             entry["status"] = int(status.split()[0])
             headers = [(name, value) for name, value in headers if name.lower() not in self.omits_headers]
+            if self.is_suspended and method == "PUT":
+                headers = [(name, "null" if name.lower() == "x-amz-version-id" else value) for name, value in headers]
             return start_response(status, headers, exc_info)
 
         try:
@@ -371,6 +533,8 @@ class World:
             # S3 checks an upload's condition and stores it in one; moto lets another upload in between.
             with self.uploads:
                 parts = application(environ, start)
+                if self.is_suspended:
+                    as_null_version(self.bucket, unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
                 stored = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0]).removeprefix(f"/{self.bucket}/"))
                 for header in self.drops_headers if stored else []:
                     stored.metadata.pop(header, None)
@@ -379,14 +543,15 @@ class World:
 
     def respond_as_edge(self, environ, start_response):
         """A CloudFront edge: keeps what it fetched until the path is invalidated."""
-        path = environ["RAW_URI"].split("?")[0]
+        uri = environ["RAW_URI"]
+        path = uri.split("?")[0]
         entry = {"method": environ["REQUEST_METHOD"], "path": path, "via": 0}
         self.cdn.arrives(entry)
 
         def start(status, headers):
             return start_response(status, headers + list(self.edge_headers.items()))
 
-        parts = self.answer_as_edge(path, start)
+        parts = self.answer_as_edge(uri if self.edge_caches_queries else path, start)
         if entry["method"] == "HEAD":
             parts = []
         self.cdn.has_effect(entry)
@@ -397,18 +562,21 @@ class World:
             seen = None
         else:
             # CloudFront's edges drop a path when its invalidation is completed.
-            made = [i for d in self.distributions for i in cloudfront.invalidations.get(d, []) if path in i.paths]
+            made = [i for d in self.distributions for i in cloudfront.invalidations.get(d, []) if is_invalidated(path, i.paths)]
             for invalidation in made:
                 invalidation.looks += 1
             seen = {invalidation.id for invalidation in made if invalidation.status == "Completed"}
         cached, at, seen_then = self.edge_cache.get(path, (None, 0, set()))
         hit = cached is not None and (seen is None or seen == seen_then)
         if not hit:
-            key = s3.buckets[self.bucket].keys.get(unquote(path.lstrip("/")))
-            if key is None:
+            key = s3.buckets[self.bucket].keys.get(unquote(path.split("?")[0].lstrip("/")))
+            # A delete marker has no value.
+            if not hasattr(key, "value"):
                 return answer(start_response, 403, {"Content-Type": "application/xml"}, "<Error><Code>AccessDenied</Code></Error>")
             # moto keeps the hash that signed the content among the headers.
             metadata = {name.title(): value for name, value in key.metadata.items() if name != "x-amz-content-sha256"}
+            passed_on = ("ETag", "last-modified", "x-amz-version-id")
+            metadata.update({name: value for name, value in key.response_dict.items() if name in passed_on})
             cached, at = (metadata, key.value), time.monotonic()
             self.edge_cache[path] = (cached, at, seen or set())
         headers, content = cached
@@ -416,6 +584,19 @@ class World:
         if hit:
             headers["Age"] = str(int(time.monotonic() - at))
         return answer(start_response, 200, headers, content)
+
+
+def is_invalidated(path, paths):
+    """A path is exact, with its query string where the cache key has it, unless it ends with a wildcard."""
+    return any(path.startswith(of[:-1]) if of.endswith("*") else path == of for of in paths)
+
+
+def as_null_version(bucket, key):
+    """What is stored while versioning is suspended replaces the version `null`, and keeps all others."""
+    kept = s3.buckets[bucket].keys.getlist(key)
+    if kept and kept[-1].version_id != "null":
+        kept[-1]._version_id = "null"
+        s3.buckets[bucket].keys.setlist(key, [it for it in kept[:-1] if it.version_id != "null"] + kept[-1:])
 
 
 def with_flat_errors(environ, start):
@@ -547,8 +728,30 @@ def add_role(world, statements):
     return role.arn
 
 
+def add_identity_provider(world, issuer, audiences):
+    iam.create_open_id_connect_provider(issuer, ["a" * 40], audiences, [])
+
+
+def set_trust(world, role, policy):
+    iam.update_assume_role_policy(role.rsplit("/", 1)[1], json.dumps(policy))
+
+
 def put_object(world, key, body, metadata):
     s3.put_object(world.bucket, key, base64.b64decode(body)).set_metadata(metadata)
+
+
+def fill_with_versions(world, keys, count):
+    """So many versions of each key, one a minute, the last one now."""
+    # Not by moto's `put_object`, which takes the longer the more there are.
+    for key in keys:
+        versions = []
+        for number in range(1, count + 1):
+            content = f"Mojito.addTest({{id:'{number}'}})".encode()
+            version = FakeKey(key, content, ACCOUNT, REGION, is_versioned=True, version_id=str(uuid.uuid4()), bucket_name=world.bucket)
+            version.set_metadata({"x-amz-meta-build-number": str(number), "x-amz-meta-commit": hashlib.sha1(content).hexdigest()})
+            version.last_modified -= datetime.timedelta(minutes=count - number)
+            versions.append(version)
+        s3.buckets[world.bucket].keys.setlist(key, versions)
 
 
 def objects(world):
@@ -562,6 +765,25 @@ def objects(world):
             "body": base64.b64encode(key.value).decode(),
         }
         for name, key in sorted(keys.items())
+        if hasattr(key, "value")
+    ]
+
+
+def set_versioning(world, status):
+    # moto forgets all versions at the next upload to a bucket whose versioning is suspended.
+    world.is_suspended = status == "Suspended"
+    s3.put_bucket_versioning(world.bucket, "Enabled" if world.is_suspended else status)
+
+
+def delete_object(world, key):
+    s3.delete_object(world.bucket, key)
+
+
+def versions(world, key):
+    """Oldest first."""
+    return [
+        {"id": made.version_id or "null", "build": made.metadata.get("x-amz-meta-build-number") if hasattr(made, "value") else None}
+        for made in s3.buckets[world.bucket].keys.getlist(key)
     ]
 
 
@@ -667,6 +889,14 @@ def set_bucket_policy(world, denied):
     world.denied_by_bucket_policy = denied
 
 
+def set_kms_key(world, key):
+    world.kms_key = key
+
+
+def version_of(world, key):
+    return s3.buckets[world.bucket].keys[key].version_id
+
+
 def edge_requests(world):
     with world.cdn.changed:
         return [dict(entry) for entry in world.cdn.requests]
@@ -734,6 +964,17 @@ def what_is_allowed(session, world, key, distribution):
         "make itself a key": lambda: iam.create_access_key(UserName=world.user),
         "change its own policy": lambda: iam.put_user_policy(UserName=world.user, PolicyName="more", PolicyDocument="{}"),
     }
+    if s3_backend.get_bucket_versioning(world.bucket):
+        version = versions(world, key)[-1]["id"]
+        attempts |= {
+            "list the versions": lambda: s3.list_object_versions(**bucket, Prefix=key),
+            "list the versions of all that begins so": lambda: s3.list_object_versions(**bucket, Prefix=key[:-1]),
+            "list all versions": lambda: s3.list_object_versions(**bucket),
+            "get a version": lambda: s3.get_object(**own, VersionId=version),
+            "get a neighbour's version": lambda: s3.get_object(**bucket, Key=key.replace(".js", "x.js"), VersionId=version),
+            "delete a version": lambda: s3.delete_object(**own, VersionId=version),
+            "suspend versioning": lambda: s3.put_bucket_versioning(**bucket, VersioningConfiguration={"Status": "Suspended"}),
+        }
     allowed = []
     for name, attempt in attempts.items():
         try:
@@ -781,14 +1022,20 @@ def serve_tls(world, host="127.0.0.1", expired=False):
 
 
 def visit(world, path):
-    urlopen(world.edge + path).read()
+    """What a visitor gets, still compressed."""
+    return base64.b64encode(urlopen(world.edge + path).read()).decode()
+
+
+def set_edge_caches_queries(world, caches):
+    world.edge_caches_queries = caches
 
 
 COMMANDS = {
     command.__name__: command
     for command in (
-        set_policy, make_administrator, make_certificate, add_role, add_distribution, put_object, add_fault, set_edge_stale,
-        set_edge_headers, set_store, set_bucket_policy, edge_requests,
+        set_policy, make_administrator, make_certificate, add_role, add_identity_provider, set_trust, add_distribution, put_object, add_fault, set_edge_stale,
+        set_edge_headers, set_edge_caches_queries, set_store, set_versioning, fill_with_versions, delete_object, versions, set_kms_key, version_of,
+        set_bucket_policy, edge_requests,
         visit, serve_tls, objects, multipart_uploads, invalidations, requests, what_the_user_may_do, what_the_session_may_do,
         add_endpoint, add_gate, is_holding, let_through, open_gate,
     )
