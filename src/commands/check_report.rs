@@ -142,7 +142,7 @@ impl Findings {
                 "permissions are missing, and others are in excess\n\
                  these may be the credentials of {other}; {policy} prints what {own} needs"
             ),
-            (_, Some(run), false) => self.what_is_missing(run),
+            (_, Some(run), false) => self.what_is_missing(run, &policy),
             (_, None, true) => format!(
                 "permissions are in excess: whoever gets hold of these credentials can write there\n\
                  give the user or role what {policy} prints, and nothing else"
@@ -169,7 +169,7 @@ impl Findings {
         }
     }
 
-    fn what_is_missing(&self, run: &str) -> String {
+    fn what_is_missing(&self, run: &str, policy: &str) -> String {
         let would_fail = format!("permissions are missing, and a {run} would fail");
         let these = match self.statements[..] {
             [] => return would_fail,
@@ -183,7 +183,10 @@ impl Findings {
                  if so, add {these} to the user or role:\n{statements}"
             )
         } else {
-            format!("{would_fail}\nadd {these} to the user or role:\n{statements}")
+            format!(
+                "{would_fail}\n{policy} prints all that it needs\n\
+                 add at least {these} to the user or role:\n{statements}"
+            )
         }
     }
 }

@@ -39,7 +39,7 @@ pub(crate) struct NotRolledBack {
 
 impl std::fmt::Display for NotRolledBack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}\n{}", self.message, self.remedy)
+        write!(f, "{}\nwhat to do: {}", self.message, self.remedy)
     }
 }
 
@@ -250,11 +250,11 @@ pub(crate) fn problem(not_chosen: NotChosen, settings: &Settings) -> NotRolledBa
     let NotChosen { uri, reason } = not_chosen;
     let bucket = &settings.target.bucket;
     let versioning = format!(
-        "what to do: turn the bucket's versioning on, so that the next publishes can be rolled back:\n\
+        "turn the bucket's versioning on, so that the next publishes can be rolled back:\n\
          aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled\n{ALTERNATIVES}"
     );
     let choose = format!(
-        "what to do: choose another one with `--to BUILD` or `--to VERSION_ID`, in a pipe `ROLLBACK_TO`; the log of each publish\n\
+        "choose another one with `--to BUILD` or `--to VERSION_ID`, in a pipe `ROLLBACK_TO`; the log of each publish\n\
          has the IDs of its versions\n{ALTERNATIVES}"
     );
     let (message, remedy) = match reason {
@@ -270,7 +270,7 @@ pub(crate) fn problem(not_chosen: NotChosen, settings: &Settings) -> NotRolledBa
         }
         NoVersion::NothingStored => (
             format!("nothing is stored at {uri}, and nothing was"),
-            "what to do: check `CONTAINER_NAME`, `S3_BUCKET` and `S3_PREFIX`, and the environment".to_owned(),
+            "check `CONTAINER_NAME`, `S3_BUCKET` and `S3_PREFIX`, and the environment".to_owned(),
         ),
         NoVersion::NotVersioned => (
             format!("S3 keeps no earlier version of {uri}: the bucket's versioning is off, or was when it was stored"),
@@ -281,7 +281,7 @@ pub(crate) fn problem(not_chosen: NotChosen, settings: &Settings) -> NotRolledBa
                 "{uri} has no earlier version: it was published for the first time, versioning was turned on after that, or a \
                  lifecycle rule has removed the others"
             ),
-            format!("what to do: see who removes versions (the bucket's lifecycle rules)\n{ALTERNATIVES}"),
+            format!("see who removes versions (the bucket's lifecycle rules)\n{ALTERNATIVES}"),
         ),
         NoVersion::SameContent => (
             format!("no earlier version of {uri} has other content than the live one, as far as they were read"),
@@ -329,14 +329,14 @@ fn of_aws(error: AwsError, settings: &Settings) -> NotRolledBack {
     let remedy = if error.kind == AwsErrorKind::AccessDenied || statement.is_some() {
         let statement = statement.map_or_else(String::new, |it| format!("\n{}", it.pretty()));
         format!(
-            "what to do: are these the credentials of {}, and do they allow a rollback?\n\
+            "are these the credentials of {}, and do they allow a rollback?\n\
              if not, add this statement to the user or role{statement}\n\
              `mojito-publish policy --rollback{flag}` prints all that a rollback needs\n\
              without listing, `--to VERSION_ID` puts back a version whose ID is known, as from the log of its publish\n{ALTERNATIVES}",
             settings.environment
         )
     } else {
-        format!("what to do: {}\n{ALTERNATIVES}", error.remedy())
+        format!("{}\n{ALTERNATIVES}", error.remedy())
     };
     NotRolledBack {
         message: error.to_string(),

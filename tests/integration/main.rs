@@ -58,6 +58,7 @@ mod report {
     mod output_variables;
     mod pull_request;
     mod result_json;
+    mod rollback;
     mod untrusted_text;
 }
 mod commands {
@@ -66,7 +67,7 @@ mod commands {
     mod help;
     mod json;
     mod policy;
-    mod rollback;
+    pub(crate) mod rollback;
     mod settings;
     mod signals;
     mod status;

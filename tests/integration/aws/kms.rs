@@ -2,6 +2,9 @@
 
 use serde_json::{json, Value};
 
+use crate::commands::rollback::{
+    live, publish, versioned, with_printed_policy as with_rollback_policy,
+};
 use crate::support::harness::Case;
 
 const KEY: &str =
@@ -58,6 +61,60 @@ fn the_session_of_a_role_may_use_the_key_that_is_named() {
         "set `KMS_KEY_ARN` to its ARN, so that `policy` and the session of a role include it",
     );
     case.env("KMS_KEY_ARN", KEY).run().exits(0);
+}
+
+/// A case whose bucket is encrypted with the key, with the builds 56 and 57, whose user has what `policy --rollback` prints.
+fn rollback() -> Case {
+    let case = versioned();
+    case.call::<()>("set_kms_key", json!({"key": KEY}));
+    let case = case.env("KMS_KEY_ARN", KEY);
+    with_rollback_policy(&case);
+    publish(&case, 56);
+    publish(&case, 57);
+    case
+}
+
+#[test]
+fn a_rollback_and_the_status_decrypt_with_the_key() {
+    let case = rollback();
+    case.run().exits(0);
+    assert_eq!(live(&case), "56");
+    let status = case.without_arguments().arg("status").arg("--production");
+    status.run().exits(0).contains("build 56");
+}
+
+#[test]
+fn the_session_of_a_rollback_and_of_the_status_may_decrypt() {
+    let (case, _) = rollback().with_broad_role();
+    let case = case
+        .unset("AWS_ACCESS_KEY_ID")
+        .unset("AWS_SECRET_ACCESS_KEY");
+    case.run().exits(0);
+    assert_eq!(live(&case), "56");
+    let status = case.without_arguments().arg("status").arg("--production");
+    status.run().exits(0).contains("build 56");
+    let unnamed = status.unset("KMS_KEY_ARN");
+    unnamed.run().exits(3).contains("kms:Decrypt");
+}
+
+#[test]
+fn a_rollback_that_may_not_decrypt_says_which_statement_is_missing() {
+    let case = rollback();
+    let case = case.unset("KMS_KEY_ARN");
+    with_rollback_policy(&case);
+    let case = case.env("KMS_KEY_ARN", KEY);
+    let statement = format!("\"Sid\": \"DecryptVersions\",\n    \"Effect\": \"Allow\",\n    \"Action\": [\n      \"kms:Decrypt\"\n    ],\n    \"Resource\": [\n      \"{KEY}\"\n    ]");
+    case.run().exits(3).contains(&statement);
+    let check = case
+        .without_arguments()
+        .arg("check")
+        .arg("--rollback")
+        .arg("--production");
+    check
+        .run()
+        .exits(3)
+        .contains("\"DecryptVersions\"")
+        .contains("\"EncryptContainer\"");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `COMMAND`, which names the command in a pipe.
 
+use crate::commands::rollback::{live, publish, versioned};
 use crate::support::harness::Case;
 
 #[test]
@@ -33,13 +34,35 @@ fn a_pipe_chooses_its_command_by_a_variable() {
 }
 
 #[test]
+fn a_pipe_rolls_back_and_shows_the_status_by_a_variable() {
+    let case = versioned().without_arguments();
+    publish(&case, 56);
+    publish(&case, 57);
+    let status = case.env("COMMAND", "status");
+    status.run().exits(0).contains("status of production (");
+    let preview = status.env("COMMAND", "rollback").env("DRY_RUN", "true");
+    preview.run().exits(0).contains("would put back build 56 ");
+    assert_eq!(live(&preview), "57");
+    let rollback = preview.env("DRY_RUN", "false").env("ROLLBACK_TO", "56");
+    rollback
+        .run()
+        .exits(0)
+        .contains("is put back in production");
+    assert_eq!(live(&rollback), "56");
+    // A flag of every run.
+    let by_flag = rollback.env("ROLLBACK_TO", "57").arg("--dry-run");
+    by_flag.run().exits(0).contains("would put back build 57 ");
+    assert_eq!(live(&by_flag), "56");
+}
+
+#[test]
 fn an_argument_and_the_variable_must_agree() {
     let agreed = Case::production().env("COMMAND", "check").arg("check");
     agreed.run().exits(0);
     for (argument, problem) in [
         ("policy", "✖ `COMMAND` is `check`, but the argument is `policy`; unset `COMMAND`, or make them agree"),
         ("publish", "✖ `COMMAND` is `check`, but the argument is `publish`"),
-        ("--dry-run", "✖ `COMMAND` is `check`, but `--dry-run` is given, which only `publish` has"),
+        ("--dry-run", "✖ `COMMAND` is `check`, but `--dry-run` is given, which only `publish` and `rollback` have"),
     ] {
         let case = Case::production().env("COMMAND", "check").arg(argument);
         case.run().exits(2).contains(problem);

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{json, Value};
 
+use crate::commands::rollback::{publish, versioned, with_printed_policy};
 use crate::support::harness::Case;
 
 /// The exit code, the only JSON on standard output, and the log.
@@ -100,6 +101,74 @@ fn a_check_has_a_result_with_every_key_that_was_tried() {
     assert_eq!(code, Some(3));
     assert_eq!(result["keys"][0]["access"], "denied");
     assert_eq!(result["keys"][0]["error"]["code"], "AccessDenied");
+}
+
+#[test]
+fn a_check_has_what_else_was_tried_for_settings_and_for_a_rollback() {
+    let case = versioned().without_arguments();
+    publish(&case, 56);
+    let case = case.env("WAIT", "true").arg("check").arg("--json");
+    let case = case.arg("--rollback");
+    with_printed_policy(&case);
+    let (code, result) = check(&case);
+    assert_eq!(code, Some(0));
+    let uri = format!("s3://{}/js/mojito.js", case.world.bucket);
+    let read = |action: &str, resource: &str, needed_by: &str, access: &str| {
+        json!([action, resource, needed_by, access])
+    };
+    let reads = |result: &Value| -> Vec<Value> {
+        let reads = result["reads"].as_array().unwrap().iter();
+        let read =
+            |it: &Value| json!([it["action"], it["resource"], it["needed_by"], it["access"]]);
+        reads.map(read).collect()
+    };
+    let distribution = &case.world.distribution;
+    let expected = |of_versions: &str| {
+        [
+            read("s3:GetObject", &uri, "--rollback", "allowed"),
+            read("s3:ListBucketVersions", &uri, "--rollback", of_versions),
+            read("s3:GetObjectVersion", &uri, "--rollback", "allowed"),
+            read(
+                "cloudfront:GetInvalidation",
+                distribution,
+                "WAIT",
+                "allowed",
+            ),
+        ]
+    };
+    assert_eq!(reads(&result), expected("allowed"));
+    case.allow_on_container(&["s3:PutObject", "s3:GetObject", "s3:GetObjectVersion"]);
+    let (code, result) = check(&case);
+    assert_eq!(code, Some(3));
+    let denied = &result["reads"][1];
+    assert_eq!(
+        (&denied["access"], &denied["error"]["code"]),
+        (&"denied".into(), &"AccessDenied".into())
+    );
+    // It is not known which there are.
+    assert_eq!(result["reads"][2]["access"], "unknown");
+    assert_eq!(result["reads"][2]["reason"], "none is known");
+}
+
+#[test]
+fn a_rollback_and_the_status_have_a_result() {
+    let case = versioned().arg("--json");
+    publish(&case, 56);
+    publish(&case, 57);
+    let (code, result, log) = run(&case);
+    assert_eq!((code, &result["command"]), (Some(0), &"rollback".into()));
+    assert!(log.contains("is put back in production"), "{log}");
+    assert_eq!(result, case.result());
+    let case = case
+        .without_arguments()
+        .arg("--json")
+        .env("COMMAND", "status");
+    let (code, result, log) = run(&case);
+    assert_eq!(
+        (code, &result["environment"]),
+        (Some(0), &"production".into())
+    );
+    assert!(log.contains("status of production ("), "{log}");
 }
 
 #[test]

@@ -10,13 +10,13 @@ use crate::support::sample;
 
 /// A version of a key in the local AWS, oldest first.
 #[derive(Debug, Deserialize)]
-struct Kept {
-    id: String,
+pub(crate) struct Kept {
+    pub(crate) id: String,
     build: Option<String>,
 }
 
 /// Versions are kept, and credentials hold what `policy --rollback` prints.
-fn versioned() -> Case {
+pub(crate) fn versioned() -> Case {
     let case = Case::production().storing_results();
     case.call::<()>("set_versioning", json!({"status": "Enabled"}));
     with_printed_policy(&case);
@@ -24,7 +24,7 @@ fn versioned() -> Case {
 }
 
 /// Gives the user what `policy --rollback` prints for the settings of a case, and nothing else.
-fn with_printed_policy(case: &Case) {
+pub(crate) fn with_printed_policy(case: &Case) {
     let mut command = command(case);
     command.args(["policy", "--rollback"]);
     if case.environment()["ENVIRONMENT"] == "production" {
@@ -48,11 +48,11 @@ fn command(case: &Case) -> Command {
 }
 
 /// Publishes a container as a build, without CDN.
-fn publish(case: &Case, build: u64) {
+pub(crate) fn publish(case: &Case, build: u64) {
     publish_script(case, build, "mojito", &script(build));
 }
 
-fn publish_script(case: &Case, build: u64, name: &str, script: &str) {
+pub(crate) fn publish_script(case: &Case, build: u64, name: &str, script: &str) {
     std::fs::write(case.dist(&format!("{name}.js")), script).unwrap();
     std::fs::write(case.dist(&format!("{name}.pretty.js")), script).unwrap();
     let mut command = command(case);
@@ -75,11 +75,11 @@ fn script(build: u64) -> String {
     sample::minified("mojito").replace("W2 Headline", &format!("Button of build {build}"))
 }
 
-fn kept(case: &Case, key: &str) -> Vec<Kept> {
+pub(crate) fn kept(case: &Case, key: &str) -> Vec<Kept> {
     case.call("versions", json!({"key": key}))
 }
 
-const KEY: &str = "js/mojito.js";
+pub(crate) const KEY: &str = "js/mojito.js";
 
 /// What the credentials of a rollback may do, of all that is tried.
 const ALLOWED: [&str; 5] = [
@@ -91,7 +91,7 @@ const ALLOWED: [&str; 5] = [
 ];
 
 /// Which build is live.
-fn live(case: &Case) -> String {
+pub(crate) fn live(case: &Case) -> String {
     let objects = case.objects();
     let object = objects.iter().find(|it| it.key == KEY);
     object.map_or("nothing".to_owned(), |it| {
@@ -106,7 +106,7 @@ fn the_version_before_the_broken_one_is_live_again_with_its_own_headers_and_veri
     publish(&case, 56);
     let good = case.objects().remove(0);
     publish_script(&case, 57, "mojito", "Mojito=f(");
-    case.call::<()>("visit", json!({"path": "/js/mojito.js"}));
+    case.call::<String>("visit", json!({"path": "/js/mojito.js"}));
     let replaced = kept(&case, KEY)[1].id.clone();
     let from = kept(&case, KEY)[0].id.clone();
     let case = case
@@ -597,11 +597,16 @@ fn check_tries_what_a_rollback_reads_and_says_what_is_missing() {
     let puts = case.requests().len();
     case.run()
         .exits(0)
-        .contains("✔ can list the versions of s3://[BUCKET]/js/mojito.js, and read them");
+        .contains("✔ can read s3://[BUCKET]/js/mojito.js (`--rollback`)")
+        .contains("✔ can list the versions of s3://[BUCKET]/js/mojito.js (`--rollback`)")
+        .contains("✔ can read the versions of s3://[BUCKET]/js/mojito.js (`--rollback`)")
+        .contains("these credentials can write and roll back what production needs");
     assert!(case.requests()[puts..].iter().all(|it| it.method != "PUT"));
     case.allow_on_container(&["s3:PutObject"]);
     case.run()
         .exits(3)
-        .contains("a rollback cannot list the versions of s3://[BUCKET]/js/mojito.js")
+        .contains("missing permission: cannot list the versions of s3://[BUCKET]/js/mojito.js")
+        .contains("✖ permissions are missing, and a rollback would fail\n  `mojito-publish policy --rollback --production` prints all")
+        .contains("add at least this statement to the user or role:\n")
         .contains("\"s3:ListBucketVersions\"");
 }

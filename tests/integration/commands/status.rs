@@ -266,7 +266,7 @@ fn a_delete_marker_is_said_and_what_the_cdn_still_serves() {
     let case = reading();
     store_build(&case, KEY, 56);
     store_build(&case, KEY, 57);
-    case.call::<()>("visit", json!({"path": "/js/mojito.js"}));
+    case.call::<String>("visit", json!({"path": "/js/mojito.js"}));
     case.call::<()>("delete_object", json!({"key": KEY}));
     let (code, status, log) = run_json(&case);
     assert_eq!(code, 0, "{log}");
@@ -337,7 +337,7 @@ fn nothing_at_the_key_is_what_visitors_get() {
 fn what_the_cdn_serves_may_be_older_than_what_s3_has_and_ends_with_its_cache() {
     let case = with_public_url(reading());
     store_build(&case, KEY, 56);
-    case.call::<()>("visit", json!({"path": "/js/mojito.js"}));
+    case.call::<String>("visit", json!({"path": "/js/mojito.js"}));
     case.call::<()>("set_edge_stale", json!({"stale": true}));
     store_build(&case, KEY, 57);
     let ended = run(&case)

@@ -62,6 +62,7 @@ fn everything_that_was_done_is_in_the_result() {
         json!({
             "schema": 1,
             "version": env!("CARGO_PKG_VERSION"),
+            "command": "publish",
             "exit": "published",
             "exit_code": 0,
             "dry_run": false,
