@@ -35,9 +35,10 @@ pub(crate) fn opening(plan: &Plan, console: &Console) {
     let containers = plan.containers.iter();
     let names: Vec<&str> = containers.map(|it| it.name.as_str()).collect();
     let plural = if names.len() == 1 { "" } else { "s" };
-    let publishing = match settings.dry_run {
-        true => "dry run: would publish",
-        false => "publishing",
+    let publishing = if settings.dry_run {
+        "dry run: would publish"
+    } else {
+        "publishing"
     };
     console.info(&format!(
         "{publishing} container{plural} {} to {} ({})",
