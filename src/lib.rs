@@ -9,7 +9,7 @@ mod exit;
 /// What is independent of Mojito, Bitbucket and AWS: sizes, files up to a limit, columns, text that is safe in a log, secrets.
 mod common;
 
-/// Mojito's own files: `config.js`, and the script of a container with its experiments.
+/// Mojito's own files: `config.js`, the script of a container with its experiments, and their sources.
 mod mojito;
 
 /// What a run is to do: variables, flags, `config.js` and the pipeline, validated in one step.
@@ -27,7 +27,7 @@ mod bitbucket;
 /// What is done, in order. It emits events and prints nothing.
 mod publish;
 
-/// What a run reports: the log on the console, and the result as JSON.
+/// What a run reports: the log on the console, the result in files, and the reports on a commit.
 mod report;
 
 /// What the user runs: a file for each command, and how a run ends.

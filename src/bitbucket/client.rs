@@ -263,7 +263,6 @@ mod tests {
             workspace: "{acme}".to_owned(),
             repository: "my site?".to_owned(),
             commit: "1f2e3d4c".to_owned(),
-            build_number: "57".to_owned(),
             folder: Some(String::new()),
         }
     }
@@ -368,14 +367,14 @@ mod tests {
         let target = target(address);
         let outdated = [ReportId::new(&["old"])];
         let sending = send(&target, &reports, &outdated, soon());
-        let asked = async {
+        let requested = async {
             for _ in 0..3 {
                 received.recv().await;
             }
             tokio::time::pause();
             Instant::now()
         };
-        let (sent, start) = join(sending, asked).await;
+        let (sent, start) = join(sending, requested).await;
         assert!(start.elapsed() <= TIMEOUT, "{:?}", start.elapsed());
         let problem = Some("no response within 3 s".to_owned());
         assert_eq!(

@@ -259,7 +259,8 @@ impl Url {
     pub(crate) fn new(url: &str) -> Option<Self> {
         let uri: http::Uri = url.parse().ok()?;
         let is_shown = matches!(uri.scheme_str(), Some("http" | "https"))
-            && length(url) <= MAX_PATH
+            && url.len() <= MAX_PATH
+            && url.bytes().all(|it| it.is_ascii_graphic())
             && secrets::redact(url) == url;
         is_shown.then(|| Self(url.to_owned()))
     }
@@ -440,6 +441,7 @@ mod tests {
             secret,
             "",
             "a b",
+            "https://a.example/\u{202e}",
             "javascript:alert(1)",
             "//a.example",
             "https://",

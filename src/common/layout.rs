@@ -1,5 +1,7 @@
 //! Lays out rows in columns, for terminals and CI logs.
 
+use std::borrow::Borrow;
+
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// How far rows are indented below their heading.
@@ -77,7 +79,7 @@ pub(crate) fn cut(text: &str, max: usize) -> String {
 }
 
 /// Joins a list, showing only the first ten of many.
-pub(crate) fn first_ten(items: &[&str]) -> String {
+pub(crate) fn first_ten(items: &[impl Borrow<str>]) -> String {
     const SHOWN: usize = 10;
     if items.len() <= SHOWN {
         return items.join(", ");

@@ -69,14 +69,13 @@ pub(crate) enum Source {
     DivertTo,
     Name,
     RecipeAdded(String),
-    RecipeRemoved,
     RecipeName(String),
     /// With the share that the recipe gets now.
     RecipeShare(String, RecipeShare),
     /// Without words if the part is added or removed.
     Code(Part, Option<WordChanges>),
-    /// Not known.
-    Unknown,
+    /// Not a line of its own: a recipe that is removed, or what is not known.
+    NoLine,
 }
 
 /// The kind of a change, in listing order.
@@ -156,8 +155,34 @@ impl Changes {
 
     /// Whether nothing changed, except perhaps the size.
     pub(crate) fn is_nothing(&self) -> bool {
-        let mut changes = self.list.iter();
-        changes.all(|change| change.kind == ChangeKind::Size)
+        self.list.iter().all(Change::is_size)
+    }
+
+    /// Whether visitors may get something else. Where scripts are not compared, another file may change anything.
+    pub(crate) fn may_change_something(&self) -> bool {
+        !self.is_nothing() || !(self.is_same || self.scripts_compared)
+    }
+}
+
+#[cfg(test)]
+impl Changes {
+    /// From one text to another, both served with the same headers.
+    pub(crate) fn of_texts(old: &str, new: &str) -> Self {
+        Self::of_container(old, &super::object::Container::of_text("mojito", new))
+    }
+
+    pub(crate) fn of_container(old: &str, new: &super::object::Container) -> Self {
+        let cache_control = CacheControl::default();
+        let headers = Object::headers(&cache_control);
+        let old = super::gzip::Gzip::new().compress(old.as_bytes(), None);
+        let url = "https://cdn.example/js/mojito.js";
+        let served = ServedContainer::new(url, headers, old.into(), ByteSize(9_999_999));
+        Self::between(
+            &served,
+            new.script.as_ref(),
+            &new.objects[0],
+            &cache_control,
+        )
     }
 }
 
@@ -185,6 +210,11 @@ impl Change {
             is_live: experiment.traffic.reaches_visitors(),
             ..Self::new(kind, &experiment.id, detail)
         }
+    }
+
+    /// Whether it only says how large the file is, which is no change for visitors.
+    pub(crate) fn is_size(&self) -> bool {
+        self.kind == ChangeKind::Size
     }
 
     /// One with one cause.
@@ -262,7 +292,7 @@ fn cause_of_traffic(before: Option<&Traffic>, now: &Traffic) -> Source {
     match (before, now) {
         (None, _) => Source::State,
         (Some(Traffic::Broken { .. } | Traffic::Dynamic), _)
-        | (_, Traffic::Broken { .. } | Traffic::Dynamic) => Source::Unknown,
+        | (_, Traffic::Broken { .. } | Traffic::Dynamic) => Source::NoLine,
         // In staging, neither of the others counts.
         (Some(Traffic::Staged), _) | (_, Traffic::Staged) => Source::State,
         (Some(Traffic::Diverted { .. }), _) | (_, Traffic::Diverted { .. }) => Source::DivertTo,
@@ -342,7 +372,7 @@ fn causes_of_recipes(before: &[Recipe], recipes: &[Recipe]) -> Vec<Cause> {
     }
     let is_removed = |old: &&Recipe| !recipes.iter().any(|it| it.id == old.id);
     for old in before.iter().filter(is_removed) {
-        add(Source::RecipeRemoved, old, "removed");
+        add(Source::NoLine, old, "removed");
     }
     let is_same_order = before
         .iter()
@@ -350,7 +380,7 @@ fn causes_of_recipes(before: &[Recipe], recipes: &[Recipe]) -> Vec<Cause> {
         .eq(recipes.iter().map(|it| &it.id));
     if causes.is_empty() && !is_same_order {
         causes.push(Cause {
-            source: Source::Unknown,
+            source: Source::NoLine,
             detail: "the order of the recipes".to_owned(),
         });
     }

@@ -193,7 +193,6 @@ fn consequence<'a>(
 ) -> Option<Consequence> {
     let experiments: Vec<String> = experiments.map(|it| it.id.clone()).collect();
     let ids: Vec<String> = experiments.iter().map(|id| cut(id, MAX_ID)).collect();
-    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
     let sentence = format!("{}: {text}", first_ten(&ids));
     (!experiments.is_empty()).then_some(Consequence {
         kind,

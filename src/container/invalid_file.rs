@@ -9,7 +9,8 @@ use crate::common::bounded_file;
 use crate::common::byte_size::ByteSize;
 use crate::common::printable::sanitize_message;
 use crate::mojito::script;
-use crate::mojito::waves::{Place, SourceLines};
+use crate::mojito::waves::source_lines::SourceLines;
+use crate::mojito::waves::Place;
 use crate::settings::names::Variant;
 use crate::settings::Settings;
 

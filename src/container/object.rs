@@ -111,3 +111,21 @@ impl Container {
         objects.find(|object| object.variant == Variant::Minified)
     }
 }
+
+#[cfg(test)]
+impl Container {
+    /// One with the file `NAME.js` in the folder `js`.
+    pub(crate) fn of_text(name: &str, text: &str) -> Self {
+        let name = ContainerName::parse(name).unwrap();
+        let prefix = Prefix::literal("js");
+        let body = gzip::Gzip::new().compress(text.as_bytes(), None);
+        let size = ByteSize(text.len() as u64);
+        let object = Object::new(&name, Variant::Minified, &prefix, &prefix, size, body);
+        Self {
+            name,
+            objects: [object].into(),
+            script: Some(crate::mojito::script::read(text).unwrap()),
+            warnings: Vec::new(),
+        }
+    }
+}

@@ -32,7 +32,7 @@ use crate::container::gzip::Gzip;
 use crate::container::object::Object;
 use crate::publish::compare;
 use crate::publish::only_newer::{self, NotReplaced};
-use crate::report::tables;
+use crate::report::changes;
 use crate::settings::aws::{RoleArn, Token};
 use crate::settings::names::Variant;
 use crate::settings::Settings;
@@ -240,7 +240,7 @@ impl World {
                 let script = crate::mojito::script::read(SCRIPT).expect("the script is valid");
                 let cache_control = &self.settings.cache_control;
                 let changes = Changes::between(&served, Some(&script), &self.object, cache_control);
-                assert_table(tables::changes(None, &changes, 1), served.body.len());
+                assert_table(changes::table(None, &changes, 1), served.body.len());
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Parses Mojito's own files: `config.js`, and the script of a container with its experiments.
+//! Parses Mojito's own files: `config.js`, the script of a container with its experiments, and their sources.
 
 pub(crate) mod config_js;
 pub(crate) mod config_yml;
@@ -14,3 +14,4 @@ pub(crate) mod shares;
 pub(crate) mod value;
 pub(crate) mod waves;
 pub(crate) mod words;
+mod yaml;

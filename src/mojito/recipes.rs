@@ -252,7 +252,6 @@ fn lost(
     if effects.is_empty() {
         return None;
     }
-    let effects: Vec<&str> = effects.iter().map(String::as_str).collect();
     let effects = first_ten(&effects);
     let sum: f64 = rates.iter().sum();
     Some(if sum.is_nan() {

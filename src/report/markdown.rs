@@ -2,11 +2,12 @@
 //!
 //! Names and messages from elsewhere are in code spans and blocks only, where no Markdown, HTML, link or mention counts.
 
+use super::changes::word;
 use super::result_json::{ContainerResult, RunResult};
-use super::tables::{self, MAX_LISTED};
+use super::tables::MAX_LISTED;
 use crate::common::layout::first_ten;
 use crate::common::printable::{sanitize, sanitize_lines};
-use crate::container::changes::{Change, ChangeKind};
+use crate::container::changes::Change;
 use crate::container::consequences::Consequence;
 use crate::exit::Exit;
 use crate::publish::state::ContainerState;
@@ -61,7 +62,7 @@ fn headline(result: &RunResult) -> String {
         }
         _ if result.dry_run => format!("Preview: a publish{to} would fail"),
         Exit::Published => format!("Published{to}"),
-        Exit::NotInvalidated => format!("Published{to}, but not invalidated in CloudFront"),
+        Exit::NotInvalidated => format!("Published{to}, but CloudFront was not invalidated"),
         Exit::NotVerified => format!("Published{to}, but not verified"),
         Exit::Superseded if is_published => {
             format!("Published{to}, except where a newer build is live")
@@ -167,17 +168,12 @@ fn failure(result: &RunResult) -> Vec<String> {
 
 /// A paragraph for what changes for visitors in each of the first containers, and one for what that means.
 fn changes(result: &RunResult) -> Vec<String> {
-    let counts = |container: &&ContainerResult| match container.state {
-        ContainerState::Published | ContainerState::Unknown => true,
-        ContainerState::NotPublished => result.dry_run && result.error.is_none(),
-        ContainerState::Superseded => false,
-    };
     let all = result.containers.len();
-    let containers: Vec<_> = result.containers.iter().filter(counts).collect();
-    let unknown = containers.iter().filter(|it| it.changes.is_none()).count();
-    let listed = |it: &&ContainerResult| listed(it).next().is_some();
-    let changed: Vec<_> = containers.iter().copied().filter(listed).collect();
-    let unchanged = containers.len() - unknown - changed.len();
+    let (changed, others): (Vec<_>, Vec<_>) = result
+        .replaced()
+        .partition(|it| listed(it).next().is_some());
+    let unknown = others.iter().filter(|it| it.may_change_something).count();
+    let unchanged = others.len() - unknown;
     let mut parts = Vec::new();
     for container in changed.iter().take(MAX_LISTED) {
         let of = match all {
@@ -206,7 +202,7 @@ fn changes(result: &RunResult) -> Vec<String> {
 
 fn listed<'a>(container: &ContainerResult<'a>) -> impl Iterator<Item = &'a Change> {
     let changes = container.changes.unwrap_or_default().iter();
-    changes.filter(|change| change.kind != ChangeKind::Size)
+    changes.filter(|change| !change.is_size())
 }
 
 fn changes_of(container: &ContainerResult, of: &str) -> String {
@@ -222,7 +218,6 @@ fn consequences_of(container: &ContainerResult, of: &str) -> Option<String> {
     let line = |consequence: &Consequence| {
         let ids = consequence.experiments.iter().map(|id| code(id, MAX_NAME));
         let ids: Vec<String> = ids.collect();
-        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         format!("\n- {}: {}", first_ten(&ids), consequence.text)
     };
     let lines: String = container.consequences?.iter().map(line).collect();
@@ -231,7 +226,7 @@ fn consequences_of(container: &ContainerResult, of: &str) -> Option<String> {
 
 /// `` - **ramps** `w12` `Larger buy button`: `10% → 50%` ``
 fn change(change: &Change) -> String {
-    let mut line = format!("- **{}**", tables::word(change.kind));
+    let mut line = format!("- **{}**", word(change.kind));
     let names = [&change.subject, &change.name];
     let names = names.into_iter().filter(|name| !name.is_empty());
     for name in names {
@@ -243,7 +238,6 @@ fn change(change: &Change) -> String {
 
 fn names(containers: &[&ContainerResult]) -> String {
     let names: Vec<String> = containers.iter().map(|it| name(it)).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     first_ten(&names)
 }
 

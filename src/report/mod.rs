@@ -1,6 +1,7 @@
-//! What a run reports: the log on the console, and the result as JSON.
+//! What a run reports: the log on the console, the result in files, and the reports on a commit.
 
 mod atomic_file;
+pub(crate) mod changes;
 pub(crate) mod code_insights;
 pub(crate) mod console;
 mod denied;

@@ -1,6 +1,9 @@
 //! What a reviewer should see beside a line of the sources: one note for each change and cause.
 
-use super::tables::change_in_words;
+use std::fmt::Write as _;
+
+use super::changes;
+use crate::bitbucket::report::Severity;
 use crate::container::changes::{Cause, Change, ChangeKind, Changes, Source};
 use crate::container::InvalidFile;
 use crate::mojito::config_yml::Property;
@@ -11,20 +14,13 @@ use crate::settings::environment::Environment;
 /// A note on a change or an error, for the place that causes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Note {
-    pub(crate) weight: Weight,
+    /// How much it matters to visitors.
+    pub(crate) severity: Severity,
     /// One line.
     pub(crate) summary: String,
     pub(crate) details: String,
     /// `None` if it is not known, or is not in the repository.
     pub(crate) place: Option<Place>,
-}
-
-/// How much a note matters to visitors.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Weight {
-    Low,
-    Medium,
-    High,
 }
 
 /// The notes on the changes of experiments, in the order of the changes.
@@ -41,9 +37,9 @@ pub(crate) fn of_changes(environment: Environment, changes: &Changes, waves: &Wa
             Some(_) => String::new(),
             None => format!("{} ", change.subject),
         };
-        let words = change_in_words(change.kind, &cause.detail);
+        let words = changes::for_reviewer(change.kind, &cause.detail);
         Note {
-            weight: weight(change),
+            severity: severity(change),
             summary: format!("{environment}: {subject}{words}"),
             details: details(change, changes),
             place,
@@ -56,53 +52,44 @@ pub(crate) fn of_changes(environment: Environment, changes: &Changes, waves: &Wa
 pub(crate) fn of_file(file: &InvalidFile) -> Note {
     let details = file.to_string();
     Note {
-        weight: Weight::High,
+        severity: Severity::High,
         summary: details.lines().next().unwrap_or_default().to_owned(),
         details,
         place: file.place.clone(),
     }
 }
 
-fn weight(change: &Change) -> Weight {
+fn severity(change: &Change) -> Severity {
     match change.kind {
         ChangeKind::Starts
         | ChangeKind::Diverts
         | ChangeKind::Resumes
         | ChangeKind::Stops
         | ChangeKind::Breaks
-        | ChangeKind::NotComparable => Weight::High,
-        ChangeKind::Ramps | ChangeKind::SharedCode => Weight::Medium,
-        ChangeKind::Changes if change.is_live => Weight::Medium,
+        | ChangeKind::NotComparable => Severity::High,
+        ChangeKind::Ramps | ChangeKind::SharedCode => Severity::Medium,
+        ChangeKind::Changes if change.is_live => Severity::Medium,
         ChangeKind::Changes
         | ChangeKind::Renamed
         | ChangeKind::Staged
         | ChangeKind::RemovedWhileStaged
         | ChangeKind::Header
-        | ChangeKind::Size => Weight::Low,
+        | ChangeKind::Size => Severity::Low,
     }
 }
 
 fn details(change: &Change, changes: &Changes) -> String {
-    let Change {
-        subject,
-        name,
-        detail,
-        ..
-    } = change;
-    let name = if name == subject {
-        String::new()
-    } else {
-        format!(" ({name})")
-    };
+    let Change { subject, name, .. } = change;
+    let mut details = format!("experiment {subject}");
+    if name != subject {
+        let _ = write!(details, " ({name})");
+    }
+    let _ = write!(details, ": {}", change.detail);
     let consequences = changes.consequences.iter();
-    let sentences = consequences.filter(|it| it.experiments.contains(subject));
-    let first = format!("experiment {subject}{name}: {detail}");
-    let lines = sentences.map(|it| it.sentence.clone());
-    [first]
-        .into_iter()
-        .chain(lines)
-        .collect::<Vec<_>>()
-        .join("\n")
+    for consequence in consequences.filter(|it| it.experiments.contains(subject)) {
+        let _ = write!(details, "\n{}", consequence.sentence);
+    }
+    details
 }
 
 /// The place of a cause, without the line in a source file.
@@ -119,7 +106,7 @@ fn place(change: &Change, cause: &Cause, waves: &Waves) -> Option<Place> {
         Source::DivertTo => return Some(wave.property("divertTo")),
         Source::Name => return Some(wave.property("name")),
         Source::RecipeAdded(id) => wave.config.recipes.get(id).map(|recipe| recipe.line),
-        Source::RecipeRemoved | Source::Unknown => None,
+        Source::NoLine => None,
         Source::RecipeName(id) => in_recipe(id, "name").and_then(|it| it.line),
         Source::RecipeShare(id, share) => in_recipe(id, "sampleRate")
             .filter(|rate| is_share(rate, *share))
@@ -178,14 +165,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::common::byte_size::ByteSize;
     use crate::container::consequences::{Consequence, ConsequenceKind};
-    use crate::container::gzip::Gzip;
-    use crate::container::object::Object;
-    use crate::container::served::ServedContainer;
-    use crate::mojito::script;
-    use crate::settings::cache_control::CacheControl;
-    use crate::settings::names::{ContainerName, Prefix, Variant};
 
     const CONFIG: &str = "state: live
 sampleRate: 0.5
@@ -215,14 +195,6 @@ note: a
         experiment("state:'live',sampleRate:.5,note:'a'", "sampleRate:.5", blue)
     }
 
-    fn object(text: &str) -> Object {
-        let prefix = Prefix::literal("js");
-        let name = ContainerName::parse("mojito").unwrap();
-        let body = Gzip::new().compress(text.as_bytes(), None);
-        let size = ByteSize(text.len() as u64);
-        Object::new(&name, Variant::Minified, &prefix, &prefix, size, body)
-    }
-
     /// The notes on the change from one container to another, in a repository with this `config.yml`.
     fn notes_with(old: &str, new: &str, config: &str, consequences: Vec<Consequence>) -> Vec<Note> {
         let root = tempfile::tempdir().unwrap();
@@ -237,14 +209,9 @@ note: a
             fs::write(folder.join(name), content).unwrap();
         }
         let [old, new] = [old, new].map(|it| format!("window.Mojito||(Mojito={{}});{it}"));
-        let cache_control = CacheControl::default();
-        let headers = Object::headers(&cache_control);
-        let served = ServedContainer::new("a", headers, object(&old).body, ByteSize(9_999_999));
-        let script = script::read(&new).unwrap();
-        let changes = Changes::between(&served, Some(&script), &object(&new), &cache_control);
         let changes = Changes {
             consequences,
-            ..changes
+            ..Changes::of_texts(&old, &new)
         };
         let deadline = Instant::now() + Duration::from_hours(1);
         let waves = Waves::read(root.path(), deadline);
@@ -261,7 +228,7 @@ note: a
                 .map_or("-".to_owned(), ToString::to_string);
             let place = place.replace("lib/waves/hero/", "");
             let summary = note.summary.strip_prefix("production: ").unwrap();
-            format!("{place} {:?} {summary}", note.weight)
+            format!("{place} {:?} {summary}", note.severity)
         };
         let shown: Vec<String> = notes.iter().map(shown).collect();
         assert_eq!(shown, expected);

@@ -5,10 +5,9 @@
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use super::result_json::{ContainerResult, RunResult};
+use super::result_json::RunResult;
 use crate::common::bounded_file::{self, FileError};
 use crate::container::changes::{Change, ChangeKind};
-use crate::publish::state::ContainerState;
 
 /// The most bytes of a list. A condition looks for one experiment or none.
 const MAX_LIST: usize = 1_000;
@@ -35,13 +34,10 @@ fn append_lines(path: &Path, lines: &str) -> Result<(), FileError> {
 }
 
 fn lines(result: &RunResult) -> String {
-    let replaced = result.containers.iter();
-    let replaced: Vec<_> = replaced.filter(|it| is_replaced(result, it)).collect();
-    let is_changed = replaced.iter().any(|it| it.changes_something);
+    let is_changed = result.replaced().any(|it| it.may_change_something);
     let changes = || {
-        replaced
-            .iter()
-            .flat_map(|it| it.changes.unwrap_or_default())
+        let replaced = result.replaced();
+        replaced.flat_map(|it| it.changes.unwrap_or_default())
     };
     format!(
         "MOJITO_PUBLISH_EXIT={}\nMOJITO_PUBLISH_CHANGED={is_changed}\nMOJITO_PUBLISH_STARTS={}\nMOJITO_PUBLISH_STOPS={}\n",
@@ -49,15 +45,6 @@ fn lines(result: &RunResult) -> String {
         ids(changes(), ChangeKind::Starts),
         ids(changes(), ChangeKind::Stops),
     )
-}
-
-/// Whether visitors get another container, may get it, or in a dry run would get it.
-fn is_replaced(result: &RunResult, container: &ContainerResult) -> bool {
-    match container.state {
-        ContainerState::Published | ContainerState::Unknown => true,
-        ContainerState::NotPublished => result.dry_run && result.error.is_none(),
-        ContainerState::Superseded => false,
-    }
 }
 
 /// The ids of the experiments with such a change, separated by commas. A shell may use them without quotes.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::changes;
 use super::console::Console;
 use super::tables::{self, MAX_LISTED};
 use crate::aws::credentials::CredentialOrigin;
@@ -127,9 +128,9 @@ pub(crate) fn changes(
         Ok(changes) => {
             let containers = plan.containers.len();
             let name = (containers > 1).then_some(container.name.as_str());
-            let (heading, rows) = tables::changes(name, changes, containers);
+            let (heading, rows) = changes::table(name, changes, containers);
             console.table(&heading, &rows);
-            if let Some((heading, rows)) = tables::consequences(name, changes) {
+            if let Some((heading, rows)) = changes::consequences(name, changes) {
                 console.table(&heading, &rows);
             }
         }

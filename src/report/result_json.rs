@@ -12,7 +12,7 @@ use crate::aws::credentials::{ConnectError, CredentialOrigin};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::sts::Identity;
-use crate::container::changes::Change;
+use crate::container::changes::{Change, Changes};
 use crate::container::consequences::Consequence;
 use crate::container::object::{Container, Object};
 use crate::exit::Exit;
@@ -66,9 +66,9 @@ pub(super) struct ContainerResult<'a> {
     /// Null where it was not compared.
     pub(super) changes: Option<&'a [Change]>,
     pub(super) consequences: Option<&'a [Consequence]>,
-    /// Whether visitors get something else, as far as is known.
+    /// Whether visitors get something else, or may get it.
     #[serde(skip)]
-    pub(super) changes_something: bool,
+    pub(super) may_change_something: bool,
     /// The URL of the container that visitors got, and its build.
     compared_with: Option<&'a str>,
     comparison_skipped: Option<String>,
@@ -189,6 +189,16 @@ impl<'a> AwsErrorResult<'a> {
 }
 
 impl<'a> RunResult<'a> {
+    /// The containers that visitors get, may get, or in a dry run would get.
+    pub(super) fn replaced(&self) -> impl Iterator<Item = &ContainerResult<'a>> {
+        let is_replaced = |container: &&ContainerResult| match container.state {
+            ContainerState::Published | ContainerState::Unknown => true,
+            ContainerState::NotPublished => self.dry_run && self.error.is_none(),
+            ContainerState::Superseded => false,
+        };
+        self.containers.iter().filter(is_replaced)
+    }
+
     /// The result of a run that ended before its first upload, by an error or a signal.
     pub(crate) fn early(
         build: &Build,
@@ -310,10 +320,7 @@ impl<'a> ContainerResult<'a> {
             build_info: script.and_then(|script| script.build_info.as_ref()),
             experiments: script.map(|script| &script.experiments[..]),
             changes: compared.map(|changes| &changes.list[..]),
-            changes_something: compared.is_none_or(|changes| {
-                let may_be_other = !changes.scripts_compared && !changes.is_same;
-                may_be_other || !changes.is_nothing()
-            }),
+            may_change_something: compared.is_none_or(Changes::may_change_something),
             consequences: compared.map(|changes| &changes.consequences[..]),
             compared_with: compared.map(|changes| changes.against.as_str()),
             comparison_skipped: skipped.map(ToString::to_string),

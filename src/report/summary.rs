@@ -7,10 +7,11 @@ use std::time::{Duration, SystemTime};
 use aws_smithy_types::date_time::Format;
 use aws_smithy_types::DateTime;
 
+use super::changes;
 use super::console::Console;
 use super::denied;
 use super::progress::NOTHING_INVALIDATED;
-use super::tables::{self, MAX_LISTED};
+use super::tables::MAX_LISTED;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::common::byte_size::with_separators;
@@ -251,7 +252,7 @@ fn published(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     }
     for container in published.iter().take(MAX_LISTED) {
         let changes = state.changes.get(&container.name);
-        let summary = changes.and_then(|it| tables::summary(it.as_ref().ok()?));
+        let summary = changes.and_then(|it| changes::summary(it.as_ref().ok()?));
         lines.extend(summary.map(|changes| format!("{}: {changes}", container.name)));
     }
     lines

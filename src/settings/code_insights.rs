@@ -28,7 +28,6 @@ pub(crate) struct ReportTarget {
     pub(crate) workspace: String,
     pub(crate) repository: String,
     pub(crate) commit: String,
-    pub(crate) build_number: String,
     /// The folder of the repository that is the working directory, empty for the root. `None` if it is not in the repository.
     pub(crate) folder: Option<String>,
 }
@@ -43,11 +42,11 @@ impl ReportTarget {
         let is_on = raw.settings.code_insights.as_deref();
         let is_on = is_on.is_none_or(|value| value.eq_ignore_ascii_case("true"));
         let build = &raw.build;
-        let (Some(build_number), Some(commit), Some(full_name), true) = (
-            build.bitbucket_build_number.clone(),
+        let is_on = is_on && build.bitbucket_build_number.is_some();
+        let (true, Some(commit), Some(full_name)) = (
+            is_on,
             build.bitbucket_commit.clone(),
             build.bitbucket_repo_full_name.as_deref(),
-            is_on,
         ) else {
             return Ok(None);
         };
@@ -78,16 +77,8 @@ impl ReportTarget {
             workspace: workspace.to_owned(),
             repository: repository.to_owned(),
             commit,
-            build_number,
             folder: folder(build.bitbucket_clone_dir.as_deref().map(Path::new)),
         }))
-    }
-
-    /// The page of the pipeline's run.
-    pub(crate) fn run_url(&self) -> String {
-        let [workspace, repository, number] =
-            [&self.workspace, &self.repository, &self.build_number].map(|it| encoded(it));
-        format!("https://bitbucket.org/{workspace}/{repository}/pipelines/results/{number}")
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Severity, Url};
+use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Url};
 use crate::common::layout::cut;
 use crate::container::changes::{ChangeKind, Changes};
 use crate::container::object::Container;
 use crate::publish::compare::NotCompared;
 use crate::publish::plan::Plan;
-use crate::report::notes::{Note, Weight};
-use crate::report::tables;
+use crate::report::{self, notes::Note};
 use crate::settings::names::public_url_of;
 
 /// How many changes the details list. The annotations have all.
@@ -61,9 +60,14 @@ pub(super) fn details(compared: Option<&Result<Changes, NotCompared>>) -> Vec<St
         None => return Vec::new(),
     };
     let shown = changes.list.iter();
-    let mut shown = shown.filter(|change| change.kind != ChangeKind::Size);
+    let mut shown = shown.filter(|change| !change.is_size());
     let listed = shown.by_ref().take(MAX_CHANGES);
-    let listed = listed.map(|change| cut(&format!("• {}", tables::change(change)), MAX_CHANGE));
+    let listed = listed.map(|change| {
+        cut(
+            &format!("• {}", report::changes::in_a_line(change)),
+            MAX_CHANGE,
+        )
+    });
     let mut lines: Vec<String> = listed.collect();
     let more = shown.count();
     if more > 0 {
@@ -80,10 +84,9 @@ pub(super) fn data(plan: &Plan, container: &Container, changes: Option<&Changes>
     let count = |number: usize| number as u64;
     let mut data = Vec::new();
     if let Some(changes) = changes {
-        use ChangeKind::{Breaks, Resumes, Starts, Stops};
         data.push(Datum::text("Compared with", &changes.live));
-        let starts = experiments_of(changes, |kind| matches!(kind, Starts | Resumes));
-        let stops = experiments_of(changes, |kind| matches!(kind, Stops | Breaks));
+        let starts = experiments_of(changes, |kind| kind == ChangeKind::Starts);
+        let stops = experiments_of(changes, |kind| kind == ChangeKind::Stops);
         let all = experiments_of(changes, |_| true);
         data.push(Datum::number("Experiments that start", count(starts)));
         data.push(Datum::number("Experiments that stop", count(stops)));
@@ -102,7 +105,7 @@ pub(super) fn data(plan: &Plan, container: &Container, changes: Option<&Changes>
         ));
     }
     if let Some(object) = container.minified() {
-        let size = changes.and_then(|it| it.list.iter().find(|it| it.kind == ChangeKind::Size));
+        let size = changes.and_then(|it| it.list.iter().find(|it| it.is_size()));
         let size = match size {
             Some(size) => size.detail.clone(),
             None => format!("{} compressed", object.compressed_size()),
@@ -118,12 +121,7 @@ pub(super) fn data(plan: &Plan, container: &Container, changes: Option<&Changes>
 
 /// A note at its place, which is in `folder` of the repository.
 pub(super) fn annotation(note: &Note, kind: AnnotationType, folder: Option<&str>) -> Annotation {
-    let severity = match note.weight {
-        Weight::High => Severity::High,
-        Weight::Medium => Severity::Medium,
-        Weight::Low => Severity::Low,
-    };
-    let annotation = Annotation::new(kind, severity, &note.summary, &note.details);
+    let annotation = Annotation::new(kind, note.severity, &note.summary, &note.details);
     match (&note.place, folder) {
         (Some(place), Some("")) => annotation.at(&place.path, place.line),
         (Some(place), Some(folder)) => {

@@ -4,27 +4,28 @@
 //! A run that a signal stops has none, as it must end within a second.
 
 mod changes;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{denied, notes, summary};
+use self::verdict::{error, how_it_ended, newer};
+use super::{notes, summary};
 use crate::bitbucket::client::Sent;
 use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Report, ReportId, Url, Verdict};
 use crate::common::printable::sanitize;
-use crate::container::changes::Changes;
 use crate::container::object::Container;
 use crate::container::InvalidFile;
 use crate::exit::Exit;
 use crate::mojito::waves::Waves;
 use crate::publish::outcome::Outcome;
 use crate::publish::plan::Plan;
-use crate::publish::state::{ContainerState, RunState};
+use crate::publish::state::RunState;
 use crate::settings::code_insights::ReportTarget;
 use crate::settings::environment::Environment;
-use crate::settings::names::{public_url_of, s3_uri, ContainerName, Variant};
+use crate::settings::names::{ContainerName, Variant};
 use crate::settings::pipeline::{short, Build};
 use crate::settings::Settings;
 
@@ -239,7 +240,10 @@ impl Reporter<'_> {
     ) -> Reports {
         let is_unchanged = |container: &Container| {
             let changes = state.changes.get(&container.name);
-            changes.is_some_and(|it| it.as_ref().is_ok_and(Changes::is_nothing))
+            changes.is_some_and(|it| {
+                it.as_ref()
+                    .is_ok_and(|changes| !changes.may_change_something())
+            })
         };
         let mut containers: Vec<&Container> = plan.containers.iter().collect();
         containers.sort_by_cached_key(|it| (!has_failed(it), is_unchanged(it)));
@@ -283,7 +287,7 @@ impl Reporter<'_> {
 
     /// The page of the pipeline's run.
     fn run_url(&self) -> Option<Url> {
-        Url::new(&self.target.run_url())
+        Url::new(self.build.url.as_ref()?.exact())
     }
 }
 
@@ -299,74 +303,6 @@ fn reports<T>(containers: &[T], report: impl Fn(&T) -> Report) -> Reports {
 /// The ID of the report of a run whose containers are not known.
 fn early_id() -> ReportId {
     ReportId::new(&[PREFIX])
-}
-
-/// How the run ended for a container.
-fn how_it_ended(plan: &Plan, state: &RunState, container: &Container) -> (Verdict, String) {
-    match state.container(container) {
-        ContainerState::Superseded => {
-            let build = state.superseded_by(container).unwrap_or_default();
-            return (Verdict::Passed, newer(build));
-        }
-        ContainerState::NotPublished => return (Verdict::Failed, "not published".to_owned()),
-        ContainerState::Unknown => {
-            return (
-                Verdict::Failed,
-                "not known whether it is published".to_owned(),
-            )
-        }
-        ContainerState::Published => {}
-    }
-    let failure = if !state.not_invalidated().is_empty() {
-        if state.may_be_invalidated() {
-            "published, but it is not known whether CloudFront was invalidated"
-        } else {
-            "published, but CloudFront was not invalidated"
-        }
-    } else if let Some(is_known) = unverified(plan, state, container) {
-        if is_known {
-            "published, but visitors do not get it yet"
-        } else {
-            "published, but not verified"
-        }
-    } else if plan.settings.wait && state.is_invalidating() {
-        "published, but CloudFront was not seen to complete the invalidation"
-    } else {
-        return (Verdict::Passed, "published".to_owned());
-    };
-    (Verdict::Failed, failure.to_owned())
-}
-
-fn newer(build: u64) -> String {
-    format!("not replaced, as the newer build {build} is live")
-}
-
-/// If a container was not seen at its URL or in the store, whether something else was.
-fn unverified(plan: &Plan, state: &RunState, container: &Container) -> Option<bool> {
-    let object = container.minified()?;
-    let settings = &plan.settings;
-    let public_url = settings.public_url.as_ref();
-    let public_url = public_url.map(|url| public_url_of(url, &object.cdn_path));
-    let stored = s3_uri(&settings.target.bucket, &object.key);
-    let urls = public_url.into_iter().chain([stored]);
-    let mut verifications = urls.filter_map(|url| state.verifications.get(&url));
-    let verification = verifications.find(|it| it.problem().is_some())?;
-    Some(verification.is_known_to_differ())
-}
-
-/// What went wrong with a container, or with all of them, and what to do.
-fn error(plan: &Plan, state: &RunState, container: &Container) -> Option<String> {
-    let uploads = container.objects.iter();
-    let own = uploads.filter_map(|it| state.uploads.get(&it.key)?.error());
-    let error = own.chain(state.errors()).next();
-    if let Some(error) = error {
-        let remedy = denied::remedy(error, plan, state);
-        return Some(format!("{error}\nwhat to do: {remedy}"));
-    }
-    let mut verifications = state.verifications.iter();
-    let (problem, remedy) =
-        verifications.find_map(|(url, it)| summary::why_not_verified(state, url, it))?;
-    Some(format!("{problem}\nwhat to do: {remedy}"))
 }
 
 /// What became of the reports, in a line of the log.

@@ -1,15 +1,11 @@
 use serde_json::{json, Value};
 
 use super::*;
-use crate::common::byte_size::ByteSize;
-use crate::container::gzip::Gzip;
+use crate::container::changes::Changes;
 use crate::container::object::Object;
-use crate::container::served::ServedContainer;
 use crate::mojito::config_js::ConfigJs;
-use crate::mojito::script;
 use crate::publish::run::Run;
 use crate::publish::state::{Accepted, Invalidation, Mismatch, Upload, Verification};
-use crate::settings::cache_control::CacheControl;
 use crate::settings::names::Prefix;
 use crate::settings::raw::Raw;
 use crate::settings::Flags;
@@ -34,56 +30,6 @@ fn script(experiments: &[(&str, &str, &str)]) -> String {
     )
 }
 
-fn container(name: &str, text: &str) -> Container {
-    let name = ContainerName::parse(name).unwrap();
-    let prefix = Prefix::literal("js");
-    let body = Gzip::new().compress(text.as_bytes(), None);
-    let size = ByteSize(text.len() as u64);
-    let object = Object::new(&name, Variant::Minified, &prefix, &prefix, size, body);
-    Container {
-        name,
-        objects: [object].into(),
-        script: Some(script::read(text).unwrap()),
-        warnings: Vec::new(),
-    }
-}
-
-fn with_own_key(container: Container) -> Container {
-    let prefix = Prefix::literal("js");
-    let body = container.objects[0].body.to_vec();
-    let size = container.objects[0].size;
-    let object = Object::new(
-        &container.name,
-        Variant::Minified,
-        &prefix,
-        &prefix,
-        size,
-        body,
-    );
-    Container {
-        objects: [object].into(),
-        ..container
-    }
-}
-
-fn changes(old: &str, new: &Container) -> Changes {
-    let cache_control = CacheControl::default();
-    let headers = Object::headers(&cache_control);
-    let old = container("mojito", old).objects[0].body.clone();
-    let served = ServedContainer::new(
-        "https://cdn.example/js/mojito.js",
-        headers,
-        old,
-        ByteSize(9_999_999),
-    );
-    Changes::between(
-        &served,
-        new.script.as_ref(),
-        &new.objects[0],
-        &cache_control,
-    )
-}
-
 fn raw(more: &[(&'static str, &'static str)]) -> Raw {
     let others = [
         ("S3_BUCKET", "acme"),
@@ -101,7 +47,10 @@ fn run(containers: Vec<(Container, Option<&str>)>) -> Run {
     let settings = Settings::new(Flags::default(), &raw(&[]), ConfigJs::default(), None).unwrap();
     let compared: Vec<_> = containers
         .iter()
-        .filter_map(|(container, old)| Some((container.name.clone(), changes((*old)?, container))))
+        .filter_map(|(container, old)| {
+            let changes = Changes::of_container((*old)?, container);
+            Some((container.name.clone(), changes))
+        })
         .collect();
     let containers = containers.into_iter().map(|(it, _)| it).collect();
     let run = Run::new(Plan {
@@ -175,7 +124,7 @@ const NEW: &[(&str, &str, &str)] = &[("w1", "Button", "0.5"), ("w3", "Form", "1"
 #[test]
 fn a_publish_is_reported_with_what_changes_and_what_that_means() {
     let run = run(vec![(
-        container("mojito", &script(NEW)),
+        Container::of_text("mojito", &script(NEW)),
         Some(&script(OLD)),
     )]);
     upload_all(&run, &Upload::Uploaded);
@@ -233,10 +182,26 @@ fn a_publish_is_reported_with_what_changes_and_what_that_means() {
 }
 
 #[test]
+fn an_experiment_that_has_never_run_does_not_stop() {
+    let broken = script(&[("w1", "Button", "50")]);
+    let run = run(vec![(
+        Container::of_text("mojito", &broken),
+        Some(&script(&[])),
+    )]);
+    let reports = reported(|it| it.of_dry_run(&run.plan, &run.state(), None));
+    let json = sent(&reports).remove(0);
+    let numbers = json["data"].as_array().unwrap().iter();
+    let numbers = numbers.filter(|it| it["type"] == "NUMBER");
+    let numbers: Vec<&Value> = numbers.map(|it| &it["value"]).collect();
+    // Those that start, stop, change otherwise and are live.
+    assert_eq!(json!(numbers), json!([0, 0, 1, 0]));
+}
+
+#[test]
 fn each_end_has_its_title_and_fails_where_somebody_has_to_act() {
     let title = |prepare: &dyn Fn(&Run)| {
         let run = run(vec![(
-            container("mojito", &script(NEW)),
+            Container::of_text("mojito", &script(NEW)),
             Some(&script(NEW)),
         )]);
         prepare(&run);
@@ -294,7 +259,7 @@ fn each_end_has_its_title_and_fails_where_somebody_has_to_act() {
 #[test]
 fn a_preview_passes_unless_a_publish_would_fail() {
     let run = run(vec![(
-        container("mojito", &script(NEW)),
+        Container::of_text("mojito", &script(NEW)),
         Some(&script(OLD)),
     )]);
     let preview = |problem| {
@@ -343,7 +308,7 @@ fn any_number_of_experiments_and_any_name_fits_into_a_report() {
             (script(&[]), with("1")),
             (with("1"), script(&[])),
         ] {
-            let run = run(vec![(container("mojito", &new), Some(&old))]);
+            let run = run(vec![(Container::of_text("mojito", &new), Some(&old))]);
             for upload in [Upload::Uploaded, Upload::Pending] {
                 upload_all(&run, &upload);
                 assert_eq!(
@@ -364,15 +329,24 @@ fn any_number_of_experiments_and_any_name_fits_into_a_report() {
 #[test]
 fn of_many_containers_those_that_failed_are_reported_then_those_that_change() {
     let (old, new) = (script(OLD), script(NEW));
-    let [same, other] = [&old, &new].map(|text| container("mojito", text));
+    let [same, other] = [&old, &new].map(|text| Container::of_text("mojito", text));
     let one_of = |number: usize| if number == 1_000 { &other } else { &same };
-    let named = |number: usize| Container {
-        name: ContainerName::parse(&format!("site{number}")).unwrap(),
-        ..one_of(number).clone()
+    let named = |number: usize| {
+        let name = ContainerName::parse(&format!("site{number}")).unwrap();
+        let prefix = Prefix::literal("js");
+        let container = one_of(number).clone();
+        let Object { size, body, .. } = &container.objects[0];
+        let body = body.to_vec();
+        let object = Object::new(&name, Variant::Minified, &prefix, &prefix, *size, body);
+        Container {
+            name,
+            objects: [object].into(),
+            ..container
+        }
     };
-    let containers = (0..3_000).map(|number| (with_own_key(named(number)), None));
+    let containers = (0..3_000).map(|number| (named(number), None));
     let run = run(containers.collect());
-    let [of_same, of_other] = [&same, &other].map(|it| changes(&old, it));
+    let [of_same, of_other] = [&same, &other].map(|it| Changes::of_container(&old, it));
     for (number, container) in run.plan.containers.iter().enumerate() {
         let changes = if number == 1_000 { &of_other } else { &of_same };
         let name = container.name.clone();

@@ -114,6 +114,17 @@ Nothing changes for visitors.
 }
 
 #[test]
+fn what_another_file_changes_is_not_known_without_validation() {
+    let case = changing().env("VALIDATE", "false").env("DRY_RUN", "true");
+    case.run().exits(0);
+    let summary = summary(&case);
+    assert!(
+        summary.contains("\n\nWhat changes for visitors is not known."),
+        "{summary}"
+    );
+}
+
+#[test]
 fn a_first_publish_says_that_the_changes_are_not_known() {
     ends(
         &production(),
@@ -373,7 +384,7 @@ fn what_is_not_invalidated_or_not_verified_is_said() {
         &case,
         4,
         str![[r#"
-**Published to production, but not invalidated in CloudFront**
+**Published to production, but CloudFront was not invalidated**
 
 `build 57 (v1.4.0, 1f2e3d4)`, container `mojito`, [pipeline](https://bitbucket.org/acme/site/pipelines/results/57)
 

@@ -2,33 +2,26 @@
 //!
 //! Nothing here is needed to publish. So whatever cannot be read, is too large or takes too long has no place, and no error.
 
+mod files;
+pub(crate) mod source_lines;
+
 use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use self::files::{folders, is_plain, texts, FOLDER, MAX_SOURCE};
 use super::config_yml::ConfigYml;
 use super::script::{self, MAX_TOGETHER, SEPARATOR};
 use super::words::{words_of_css, SourceWord, WordChanges};
-use crate::common::bounded_file::{self, Links};
 use crate::common::byte_size::ByteSize;
 use crate::common::printable::sanitize;
 
-const FOLDER: &str = "lib/waves";
 const CONFIG: &str = "config.yml";
 /// With this file, Mojito builds a container without experiments.
 const NUKE_LOCK: &str = "nuke.lock";
 
-/// Far more than any repository has.
-const MAX_WAVES: usize = 5_000;
 /// Real ones have less than 4 kB.
 const MAX_CONFIG: ByteSize = ByteSize(100_000);
-/// Of code or CSS. No container may be larger than twice that.
-const MAX_SOURCE: ByteSize = ByteSize(1_000_000);
-/// All files that are read, of each kind.
-const MAX_TOTAL: ByteSize = ByteSize(10_000_000);
-/// For all reading and parsing of each kind of file.
-const TIMEOUT: Duration = Duration::from_secs(3);
-
 /// A place in the repository.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Place {
@@ -175,99 +168,6 @@ pub(crate) struct SourceChange<'a> {
     pub(crate) words: &'a WordChanges,
 }
 
-/// The code of a repository that its container is built from.
-pub(crate) struct SourceLines(Vec<(String, String)>);
-
-impl SourceLines {
-    /// Reads the library, the shared code, and all scripts beside `config.yml`.
-    pub(crate) fn read(root: &Path) -> Self {
-        let deadline = Instant::now() + TIMEOUT;
-        let mut paths = vec!["lib/mojito.js".to_owned(), "lib/shared-code.js".to_owned()];
-        for folder in folders(root) {
-            let path = format!("{FOLDER}/{folder}");
-            let (_, files) =
-                bounded_file::entries(&root.join(&path), MAX_WAVES).unwrap_or_default();
-            let scripts = files
-                .iter()
-                .filter(|it| it.strip_suffix(".js").is_some() && is_plain(it));
-            paths.extend(scripts.map(|file| format!("{path}/{file}")));
-            if Instant::now() > deadline {
-                break;
-            }
-        }
-        let texts = texts(root, paths.iter().map(String::as_str), MAX_SOURCE, deadline);
-        let read = paths.into_iter().zip(texts);
-        Self(
-            read.filter_map(|(path, text)| Some((path, text?)))
-                .collect(),
-        )
-    }
-
-    /// The place of a line of a container, if it is there exactly once. Mojito's build copies the lines as they are, but for
-    /// what it writes before the first of a file.
-    pub(crate) fn find(&self, line: &str) -> Option<Place> {
-        let line = line.trim();
-        let after_name = line.strip_prefix('"').and_then(|it| it.split_once("\": "));
-        let value = after_name.map_or(line, |(_, value)| value);
-        // What has no words is also in what the build writes.
-        value.contains(char::is_alphabetic).then_some(())?;
-        let places = self.0.iter().flat_map(|(path, text)| {
-            let lines = text.split('\n').zip(1..);
-            let same = lines
-                .filter(|(it, number)| it.trim() == line || (*number == 1 && it.trim() == value));
-            same.map(move |(_, number)| (path, number))
-        });
-        let mut places = places.take(2);
-        match (places.next(), places.next()) {
-            (Some((path, line)), None) => Some(Place {
-                path: path.clone(),
-                line: Some(line),
-            }),
-            _ => None,
-        }
-    }
-}
-
-/// The folders of experiments.
-fn folders(root: &Path) -> Vec<String> {
-    // A link leads to what is not in this repository, or is elsewhere in it.
-    let is_folder = |path: &str| {
-        root.join(path)
-            .symlink_metadata()
-            .is_ok_and(|it| it.is_dir())
-    };
-    if !is_folder("lib") || !is_folder(FOLDER) {
-        return Vec::new();
-    }
-    let (mut folders, _) = bounded_file::entries(&root.join(FOLDER), MAX_WAVES).unwrap_or_default();
-    folders.retain(|it| is_plain(it));
-    folders
-}
-
-/// Whether a path is safe to print, which one that is sanitized would lead nowhere.
-fn is_plain(path: &str) -> bool {
-    sanitize(path) == path
-}
-
-/// The texts of files. `None` for what cannot be read, or not in time.
-fn texts<'a>(
-    root: &Path,
-    paths: impl Iterator<Item = &'a str>,
-    max: ByteSize,
-    deadline: Instant,
-) -> Vec<Option<String>> {
-    let mut left = MAX_TOTAL.0;
-    let read = |path: &str| {
-        (Instant::now() < deadline).then_some(())?;
-        let max = ByteSize(max.0.min(left));
-        let content = bounded_file::read_with(&root.join(path), max, Links::Refuse).ok()?;
-        left -= content.len() as u64;
-        let text = String::from_utf8(content).ok()?;
-        (!text.contains(SEPARATOR)).then_some(text)
-    };
-    paths.map(read).collect()
-}
-
 /// Parses texts, as many together as may be.
 fn in_batches<T>(
     texts: &[Option<String>],
@@ -305,19 +205,9 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
+    use super::files::repository;
     use super::*;
     use crate::mojito::config_yml::Property;
-
-    /// A repository with these files.
-    fn repository(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let root = tempfile::tempdir().unwrap();
-        for (path, content) in files {
-            let path = root.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
-        root
-    }
 
     fn state_of(waves: &Waves, id: &str) -> Option<String> {
         Some(waves.get(id)?.property("state").to_string())
@@ -398,15 +288,6 @@ mod tests {
     }
 
     #[test]
-    fn no_more_is_read_than_the_limit_of_all_files() {
-        let root = tempfile::tempdir().unwrap();
-        fs::write(root.path().join("1.js"), "x".repeat(900_000)).unwrap();
-        let deadline = Instant::now() + Duration::from_hours(1);
-        let read = texts(root.path(), ["1.js"; 20].into_iter(), MAX_SOURCE, deadline);
-        assert_eq!(read.iter().flatten().count(), 11);
-    }
-
-    #[test]
     fn sources_are_only_those_inside_the_experiments_folder() {
         let names = [
             "1.js",
@@ -440,33 +321,5 @@ mod tests {
             inside,
             [true, true, false, false, false, false, false, false]
         );
-    }
-
-    #[test]
-    fn a_line_is_found_if_it_is_there_once() {
-        let root = repository(&[
-            ("lib/mojito.js", "var library;\n"),
-            ("lib/shared-code.js", "shared(1);\r\n});\n"),
-            ("lib/waves/w1/config.yml", "twice();\n"),
-            (
-                "lib/waves/w1/1.js",
-                "function treatment(test) {\n  once();\n  twice();\n}",
-            ),
-            ("lib/waves/w2/1.js", "function other() {\n  twice();\n}"),
-            ("lib/waves/w2/1.css", "once();\n"),
-        ]);
-        let sources = SourceLines::read(root.path());
-        let place = |line| sources.find(line).map(|it| it.to_string());
-        let first = Some("lib/waves/w1/1.js:1".to_owned());
-        assert_eq!(place("\t\tonce();"), Some("lib/waves/w1/1.js:2".to_owned()));
-        assert_eq!(
-            place("            \"js\": function treatment(test) {"),
-            first
-        );
-        assert_eq!(place("shared(1);"), Some("lib/shared-code.js:1".to_owned()));
-        assert_eq!(place("var library;"), Some("lib/mojito.js:1".to_owned()));
-        for line in ["twice();", "});", "}", "", "nowhere();", "\"js\": once();"] {
-            assert_eq!(place(line), None, "{line}");
-        }
     }
 }
