@@ -63,22 +63,28 @@ pub(crate) async fn send(
             }
         }
     };
-    let commit = Commit {
+    let commit = &Commit {
         connector: &connector,
         target,
     };
     let outdated = outdated.iter().map(|id| commit.delete(id));
     let outdated = timeout_at(deadline, join_all(outdated));
-    let reports = reports.iter().map(|report| async {
-        let sent = timeout_at(deadline, commit.replace(report)).await;
-        let late = || format!("no response within {} s", TIMEOUT.as_secs());
-        sent.unwrap_or_else(|_| Err(late()))
+    let late = |_| Err(format!("no response within {} s", TIMEOUT.as_secs()));
+    let reports = reports.iter().map(|report| async move {
+        let replaced = timeout_at(deadline, commit.replace(report)).await;
+        replaced.unwrap_or_else(late)?;
+        let annotated = timeout_at(deadline, commit.annotate(report)).await;
+        let annotated = annotated.unwrap_or_else(late).err();
+        Ok(annotated.map(|problem| format!("not all annotations are there: {problem}")))
     });
     // That an outdated report remains is said by the date that Bitbucket shows with it.
     let (sent, _) = join(join_all(reports), outdated).await;
+    let is_sent = |it: &&Result<Option<String>, String>| it.is_ok();
     Sent {
-        reports: sent.iter().filter(|it| it.is_ok()).count(),
-        problem: sent.into_iter().find_map(Result::err),
+        reports: sent.iter().filter(is_sent).count(),
+        problem: sent
+            .into_iter()
+            .find_map(|sent| sent.map_or_else(Some, |it| it)),
     }
 }
 
@@ -104,7 +110,10 @@ impl Commit<'_> {
     /// Puts a report in place of an earlier one, whose annotations would stay otherwise.
     async fn replace(&self, report: &Report) -> Result<(), String> {
         self.delete(&report.id).await?;
-        self.send("PUT", &report.id, "", Some(report)).await?;
+        self.send("PUT", &report.id, "", Some(report)).await
+    }
+
+    async fn annotate(&self, report: &Report) -> Result<(), String> {
         for annotations in report.annotations.chunks(MAX_IN_REQUEST) {
             self.send("POST", &report.id, "/annotations", Some(annotations))
                 .await?;

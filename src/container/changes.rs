@@ -263,7 +263,10 @@ fn between_scripts(old: &Script, new: &Script) -> Vec<Change> {
 }
 
 fn traffic_change(before: Option<&Experiment>, experiment: &Experiment) -> Option<Change> {
-    let now = experiment.describe_traffic();
+    let now = match &experiment.traffic {
+        Traffic::Broken { reason } => format!("{}: {reason}", experiment.describe_traffic()),
+        _ => experiment.describe_traffic(),
+    };
     let had_visitors = before.is_some_and(|before| before.traffic.reaches_visitors());
     let kind = match (before.map(|before| &before.traffic), &experiment.traffic) {
         (Some(before), now) if before == now => return None,
@@ -282,8 +285,12 @@ fn traffic_change(before: Option<&Experiment>, experiment: &Experiment) -> Optio
         None if kind == ChangeKind::Breaks => format!("new; {now}"),
         None => now,
     };
-    let source = cause_of_traffic(before.map(|it| &it.traffic), &experiment.traffic);
-    let change = Change::of(experiment, kind, detail).by(source);
+    let change = Change::of(experiment, kind, detail);
+    // What breaks is in its problems, which have their own places, or in another experiment.
+    let change = match &experiment.traffic {
+        Traffic::Broken { .. } => change,
+        now => change.by(cause_of_traffic(before.map(|it| &it.traffic), now)),
+    };
     let is_live = change.is_live || had_visitors;
     Some(Change { is_live, ..change })
 }

@@ -138,7 +138,7 @@ fn experiment_warnings(experiments: &[Experiment]) -> Vec<String> {
         warnings.extend(
             problems
                 .iter()
-                .map(|problem| format!("experiment {id} {problem}")),
+                .map(|problem| format!("experiment {id} {}", problem.text)),
         );
         if id != UNKNOWN_ID && !ids.insert(id) {
             warnings.push(format!(

@@ -24,9 +24,8 @@ pub(crate) struct Experiment {
     pub(crate) recipes: Vec<Recipe>,
     /// Its size in the script, in bytes.
     pub(crate) size: u64,
-    /// What does not do what it seems to: what is wrong, what Mojito makes of it, and what to do.
     #[serde(skip)]
-    pub(crate) problems: Vec<String>,
+    pub(crate) problems: Vec<Problem>,
     /// Whether one of these is that visitors get no recipe, or that a recipe gets fewer than its sample rate.
     #[serde(skip)]
     pub(crate) loses_visitors: bool,
@@ -140,9 +139,29 @@ impl Display for RecipeShare {
     }
 }
 
+/// What does not do what it seems to.
+#[derive(BorshDeserialize, BorshSerialize, Clone, Debug, PartialEq)]
+pub(crate) struct Problem {
+    /// The property that is wrong, or missing.
+    pub(crate) part: Part,
+    /// What is wrong, what Mojito makes of it, and what to do.
+    pub(crate) text: String,
+}
+
+impl Problem {
+    pub(crate) fn new(property: &str, text: impl Into<String>) -> Self {
+        Self {
+            part: Part::new(None, property),
+            text: text.into(),
+        }
+    }
+}
+
 /// Why Mojito throws at an experiment.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Throw {
+    /// The property that is wrong, or missing.
+    pub(crate) part: Part,
     pub(crate) problem: String,
     pub(crate) remedy: &'static str,
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::experiment::{Experiment, Part, Throw, Traffic};
+use super::experiment::{Experiment, Part, Problem, Throw, Traffic};
 use super::words::CodeDigest;
 
 /// Runs them one after the other.
@@ -23,7 +23,12 @@ pub(crate) fn run_in_order(experiments: &mut [Experiment]) {
         };
         let experiment = &mut experiments[index];
         stopped = stopped.saturating_sub(1);
-        if let Some(Throw { problem, remedy }) = &experiment.throws {
+        if let Some(Throw {
+            part,
+            problem,
+            remedy,
+        }) = &experiment.throws
+        {
             let consequence = match later {
                 _ if is_stopped => "Mojito would throw here too".to_owned(),
                 0 => "Mojito throws here, so it does not run".to_owned(),
@@ -32,7 +37,10 @@ pub(crate) fn run_in_order(experiments: &mut [Experiment]) {
                     "Mojito throws here; it and the {later} experiments after it do not run"
                 ),
             };
-            let problem = format!("{problem}: {consequence}; {remedy}");
+            let problem = Problem {
+                part: part.clone(),
+                text: format!("{problem}: {consequence}; {remedy}"),
+            };
             experiment.problems.insert(0, problem);
         }
         if is_stopped {

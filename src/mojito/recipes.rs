@@ -1,6 +1,6 @@
 //! The recipes of an experiment: whether Mojito accepts them, and which of its visitors get each.
 
-use super::experiment::{Percent, Recipe, RecipeShare, Throw, Traffic};
+use super::experiment::{Part, Percent, Problem, Recipe, RecipeShare, Throw, Traffic};
 use super::library::Library;
 use super::shares::{shares_of, NOISE};
 use super::value::{Properties, Value};
@@ -103,11 +103,19 @@ impl Recipes {
 
     /// Why Mojito throws at them, if it does.
     pub(crate) fn throws(&self, library: Library) -> Option<Throw> {
-        let throw = |problem: String, remedy| Some(Throw { problem, remedy });
+        let throw = |part, problem: String, remedy| {
+            Some(Throw {
+                part,
+                problem,
+                remedy,
+            })
+        };
+        let recipes = || Part::new(None, "recipes");
         let nullish = |recipe: &&WrittenRecipe| matches!(&recipe.value, RecipeValue::Constant(it) if it.is_nullish());
         if let Some(recipe) = self.listed().iter().find(nullish) {
             let name = recipe.name();
             return throw(
+                recipes(),
                 format!("has the recipe `{name}`, which is blank"),
                 "give the recipe its properties",
             );
@@ -127,12 +135,14 @@ impl Recipes {
                 _ => continue,
             };
             let name = recipe.name();
-            return throw(format!("has {what} for the recipe `{name}`"), remedy);
+            let part = Part::new(Some(&recipe.id), "sampleRate");
+            return throw(part, format!("has {what} for the recipe `{name}`"), remedy);
         }
         let has_rate = |rate: &Value| !rate.is_nullish();
         let some = rates.iter().flatten().any(has_rate);
         if library.wants_all_rates && some && !rates.iter().flatten().all(has_rate) {
             return throw(
+                recipes(),
                 "has sample rates for some recipes but not for others".to_owned(),
                 "give one to all or to none",
             );
@@ -142,6 +152,7 @@ impl Recipes {
         let other_sum = sum.filter(|sum| *sum != 1.0);
         match other_sum {
             Some(sum) if library.is_strict && some => throw(
+                recipes(),
                 format!("has recipe sample rates that add up to {sum}"),
                 "make them add up to exactly 1",
             ),
@@ -154,7 +165,7 @@ impl Recipes {
         &self,
         library: Library,
         traffic: &Traffic,
-    ) -> (Vec<Recipe>, Option<String>) {
+    ) -> (Vec<Recipe>, Option<Problem>) {
         let written = self.listed();
         let rates = rates(written);
         let shares = match &rates {
@@ -172,6 +183,7 @@ impl Recipes {
             Traffic::Broken { .. } | Traffic::Diverted { .. } => None,
             _ => lost(library, written, &rates, &recipes),
         };
+        let problem = problem.map(|text| Problem::new("recipes", text));
         (recipes, problem)
     }
 }

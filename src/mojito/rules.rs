@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::experiment::{Experiment, Part, Place, Throw, Traffic, UNKNOWN_ID};
+use super::experiment::{Experiment, Part, Place, Problem, Throw, Traffic, UNKNOWN_ID};
 use super::library::Library;
 use super::recipes::Recipes;
 use super::value::{Properties, Value};
@@ -90,34 +90,40 @@ impl Written {
 
     /// Why Mojito throws, if it does. In the order of its checks.
     fn throws(&self, library: Library) -> Option<Throw> {
-        let throw = |problem: &str, remedy| {
+        let throw = |property, problem: &str, remedy| {
             Some(Throw {
+                part: Part::new(None, property),
                 problem: problem.to_owned(),
                 remedy,
             })
         };
         if matches!(self.recipes, Recipes::Nullish) {
-            return throw("has no recipes", "give it at least 2");
+            return throw("recipes", "has no recipes", "give it at least 2");
         }
         if self.has_unusable_options(library) {
-            return throw("has `options` that are not an object", "remove them");
+            return throw(
+                "options",
+                "has `options` that are not an object",
+                "remove them",
+            );
         }
         // Mojito compares with `null` alone.
         if matches!(self.get("id"), None | Some(Some(Value::Null))) {
-            return throw("has no id", "give it an `id`");
+            return throw("id", "has no id", "give it an `id`");
         }
         if library.is_strict && matches!(self.get("name"), None | Some(Some(Value::Null))) {
-            return throw("has no name", "give it a `name`");
+            return throw("name", "has no name", "give it a `name`");
         }
         if self.recipes.count().is_some_and(|count| count < 2) {
-            return throw("has fewer than 2 recipes", "give it at least 2");
+            return throw("recipes", "has fewer than 2 recipes", "give it at least 2");
         }
         if library.is_strict && self.has_no_trigger() {
-            return throw("has no trigger function", "give it a `trigger`");
+            return throw("trigger", "has no trigger function", "give it a `trigger`");
         }
         let rate = self.constant("sampleRate");
         if let Some(rate) = rate.filter(|rate| rate.to_number() > 1.0) {
             return throw(
+                "sampleRate",
                 &format!("has a sample rate of {rate}, which is above 1"),
                 "write 50% as 0.5",
             );
@@ -131,6 +137,7 @@ impl Written {
         };
         throw.or_else(|| {
             (!library.catches_errors && fails()).then(|| Throw {
+                part: Part::new(None, "state"),
                 problem: "has a state that is not a text".to_owned(),
                 remedy: "write `live` or `staging`",
             })
@@ -138,11 +145,12 @@ impl Written {
     }
 
     /// Which visitors get it, where Mojito does not throw. Adds what it ignores to `problems`.
-    fn traffic(&self, library: Library, problems: &mut Vec<String>) -> Traffic {
+    fn traffic(&self, library: Library, problems: &mut Vec<Problem>) -> Traffic {
         if self.has_no_trigger() {
-            problems.push(
-                "has no trigger function, so it never activates; give it a `trigger`".to_owned(),
-            );
+            problems.push(Problem::new(
+                "trigger",
+                "has no trigger function, so it never activates; give it a `trigger`",
+            ));
             return Traffic::broken("no trigger function");
         }
         let divert_to = self.divert_to(problems);
@@ -159,9 +167,8 @@ impl Written {
             } else {
                 "so it never activates"
             };
-            problems.push(format!(
-                "has the state {state}, {meaning}; write `live` or `staging`"
-            ));
+            let text = format!("has the state {state}, {meaning}; write `live` or `staging`");
+            problems.push(Problem::new("state", text));
             return if is_text {
                 Traffic::Staged
             } else {
@@ -177,46 +184,49 @@ impl Written {
                     recipe: sanitize(&recipe),
                 },
                 Some(false) => {
-                    problems.push(format!(
+                    let text = format!(
                         "has the `divertTo` {}, which Mojito ignores: there is no such recipe",
                         Value::Text(recipe)
-                    ));
+                    );
+                    problems.push(Problem::new("divertTo", text));
                     self.sampled(problems)
                 }
             },
         }
     }
 
-    fn divert_to(&self, problems: &mut Vec<String>) -> Divert {
+    fn divert_to(&self, problems: &mut Vec<Problem>) -> Divert {
         match self.get("divertTo") {
             Some(None) => Divert::Dynamic,
             Some(Some(Value::Text(recipe))) if !recipe.is_empty() => Divert::To(recipe.clone()),
             // A recipe may have the id 0, though Mojito takes the number for nothing.
             Some(Some(value)) if value.is_truthy() || *value == Value::Number(0.0) => {
-                problems.push(format!(
+                let text = format!(
                     "has the `divertTo` {value}, which Mojito ignores: it must be a recipe's id in quotes"
-                ));
+                );
+                problems.push(Problem::new("divertTo", text));
                 Divert::Nowhere
             }
             _ => Divert::Nowhere,
         }
     }
 
-    fn sampled(&self, problems: &mut Vec<String>) -> Traffic {
+    fn sampled(&self, problems: &mut Vec<Problem>) -> Traffic {
         let share = match self.get("sampleRate") {
             None => 1.0,
             Some(None) => return Traffic::Dynamic,
             Some(Some(rate)) => {
                 let number = rate.to_number();
                 if number.is_nan() {
-                    problems.push(
-                        "has a sample rate that is not a number, so no visitor gets it; write 50% as 0.5".to_owned(),
-                    );
+                    problems.push(Problem::new(
+                        "sampleRate",
+                        "has a sample rate that is not a number, so no visitor gets it; write 50% as 0.5",
+                    ));
                 } else if *rate == Value::Null || *rate == Value::Text(String::new()) {
-                    problems.push(
-                        "has a blank sample rate, so no visitor gets it; write 50% as 0.5"
-                            .to_owned(),
-                    );
+                    problems.push(Problem::new(
+                        "sampleRate",
+                        "has a blank sample rate, so no visitor gets it; write 50% as 0.5",
+                    ));
                 }
                 number
             }

@@ -176,11 +176,23 @@ mod tests {
         let removed = "- removed  w1  Hero  removed; no visitor had it";
         case(staged, None, removed);
         let broken = Some("state:'live',sampleRate:50");
-        case(half, broken, "- stops  w1  Hero  50% → does not run");
+        case(
+            half,
+            broken,
+            "- stops  w1  Hero  50% → does not run: Mojito throws here",
+        );
         case(broken, half, "+ starts  w1  Hero  does not run → 50%");
-        case(staged, broken, "- breaks  w1  Hero  staged → does not run");
+        case(
+            staged,
+            broken,
+            "- breaks  w1  Hero  staged → does not run: Mojito throws here",
+        );
         case(broken, staged, "+ staged  w1  Hero  does not run → staged");
-        case(None, broken, "- breaks  w1  Hero  new; does not run");
+        case(
+            None,
+            broken,
+            "- breaks  w1  Hero  new; does not run: Mojito throws here",
+        );
         case(broken, None, removed);
     }
 

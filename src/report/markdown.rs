@@ -20,6 +20,9 @@ const MAX_NAME: usize = 40;
 const MAX_DETAIL: usize = 120;
 const MAX_MESSAGE: usize = 600;
 const MAX_REMEDY: usize = 900;
+/// How many warnings are listed, and the most characters of each.
+const MAX_WARNINGS: usize = 4;
+const MAX_WARNING: usize = 250;
 /// How many changes of one container are listed.
 const MAX_CHANGES: usize = 12;
 
@@ -30,10 +33,10 @@ pub(super) fn summary(result: &RunResult) -> String {
     parts.extend(visitors(result));
     parts.extend(failure(result));
     let mut text = parts.join("\n\n");
-    let warnings = match result.warnings.len() {
-        0 => String::new(),
-        1 => "\n\n1 warning is in the log.".to_owned(),
-        more => format!("\n\n{more} warnings are in the log."),
+    // That a newer build is live is a warning too, which the headline has.
+    let warnings = match result.exit {
+        Exit::Superseded => String::new(),
+        _ => warnings(&result.warnings),
     };
     let mut length = text.chars().count() + warnings.chars().count();
     for part in changes(result) {
@@ -47,6 +50,19 @@ pub(super) fn summary(result: &RunResult) -> String {
         text.push_str(&part);
     }
     text + &warnings
+}
+
+/// The first warnings, and how many more there are.
+fn warnings(warnings: &[String]) -> String {
+    if warnings.is_empty() {
+        return String::new();
+    }
+    let mut lines = vec!["\n\nWarnings:\n".to_owned()];
+    let listed = warnings.iter().take(MAX_WARNINGS);
+    lines.extend(listed.map(|it| format!("- {}", code(&it.replace('\n', ": "), MAX_WARNING))));
+    let more = warnings.iter().skip(MAX_WARNINGS).count();
+    lines.extend((more > 0).then(|| format!("- and {more} more in the log of the step")));
+    lines.join("\n")
 }
 
 fn headline(result: &RunResult) -> String {

@@ -7,7 +7,7 @@ use crate::bitbucket::report::Severity;
 use crate::container::changes::{Cause, Change, ChangeKind, Changes, Source};
 use crate::container::InvalidFile;
 use crate::mojito::config_yml::Property;
-use crate::mojito::experiment::RecipeShare;
+use crate::mojito::experiment::{Experiment, Part, Problem, RecipeShare};
 use crate::mojito::waves::{Place, SourceChange, Wave, Waves};
 use crate::settings::environment::Environment;
 
@@ -46,6 +46,37 @@ pub(crate) fn of_changes(environment: Environment, changes: &Changes, waves: &Wa
         }
     };
     found.into_iter().map(note).collect()
+}
+
+/// The notes on experiments that do not do what they seem to.
+pub(crate) fn of_problems(
+    environment: Environment,
+    experiments: &[Experiment],
+    waves: &Waves,
+) -> Vec<Note> {
+    let of_experiment = |experiment: &'_ Experiment| {
+        let Experiment {
+            id, name, problems, ..
+        } = experiment;
+        let wave = waves.get(id);
+        let note = |problem: &Problem| Note {
+            severity: Severity::High,
+            summary: format!("{environment}: experiment {id} {}", problem.text),
+            details: format!("experiment {id} ({name}) {}", problem.text),
+            place: wave.map(|wave| place_of_part(&problem.part, wave)),
+        };
+        problems.iter().map(note).collect::<Vec<_>>()
+    };
+    experiments.iter().flat_map(of_experiment).collect()
+}
+
+/// The line of a property in `config.yml`.
+fn place_of_part(part: &Part, wave: &Wave) -> Place {
+    let Some(id) = part.recipe() else {
+        return wave.property(part.name());
+    };
+    let recipe = wave.config.recipes.get(id);
+    wave.place(recipe.and_then(|it| it.properties.get(part.name())?.line))
 }
 
 /// The note on a file that cannot be published.
@@ -115,10 +146,7 @@ fn place(change: &Change, cause: &Cause, waves: &Waves) -> Option<Place> {
             if let Some(SourceChange { path, .. }) = source_change(cause, wave) {
                 return Some(Place { path, line: None });
             }
-            match part.recipe() {
-                Some(id) => in_recipe(id, part.name()).and_then(|it| it.line),
-                None => return Some(wave.property(part.name())),
-            }
+            return Some(place_of_part(part, wave));
         }
     };
     Some(wave.place(line))
@@ -164,8 +192,11 @@ mod tests {
     use std::fs;
     use std::time::{Duration, Instant};
 
+    use tempfile::TempDir;
+
     use super::*;
     use crate::container::consequences::{Consequence, ConsequenceKind};
+    use crate::mojito::script;
 
     const CONFIG: &str = "state: live
 sampleRate: 0.5
@@ -195,8 +226,8 @@ note: a
         experiment("state:'live',sampleRate:.5,note:'a'", "sampleRate:.5", blue)
     }
 
-    /// The notes on the change from one container to another, in a repository with this `config.yml`.
-    fn notes_with(old: &str, new: &str, config: &str, consequences: Vec<Consequence>) -> Vec<Note> {
+    /// A repository with this `config.yml` of an experiment.
+    fn repository(config: &str) -> TempDir {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("lib/waves/hero");
         fs::create_dir_all(&folder).unwrap();
@@ -208,6 +239,12 @@ note: a
         ] {
             fs::write(folder.join(name), content).unwrap();
         }
+        root
+    }
+
+    /// The notes on the change from one container to another, in a repository with this `config.yml`.
+    fn notes_with(old: &str, new: &str, config: &str, consequences: Vec<Consequence>) -> Vec<Note> {
+        let root = repository(config);
         let [old, new] = [old, new].map(|it| format!("window.Mojito||(Mojito={{}});{it}"));
         let changes = Changes {
             consequences,
@@ -282,14 +319,53 @@ note: a
             &without,
             &[&format!("config.yml {resumes}")],
         );
+        // Its problem has a note.
         let broken = with("state:'live',sampleRate:50");
-        case(
-            &half,
-            &broken,
-            CONFIG,
-            &["config.yml High stops (50% → does not run)"],
-        );
+        case(&half, &broken, CONFIG, &[]);
         case(&half, &half, CONFIG, &[]);
+    }
+
+    #[test]
+    fn a_problem_stands_at_the_property_that_is_wrong() {
+        #[track_caller]
+        fn case(properties: &str, control: &str, expected: &[&str]) {
+            let root = repository(CONFIG);
+            let text = experiment(properties, control, BLUE);
+            let script = script::read(&format!("window.Mojito||(Mojito={{}});{text}")).unwrap();
+            let deadline = Instant::now() + Duration::from_hours(1);
+            let waves = Waves::read(root.path(), deadline);
+            let notes = of_problems(Environment::Production, &script.experiments, &waves);
+            let shown = notes.iter().map(|note| {
+                let place = note.place.as_ref().unwrap().to_string();
+                let place = place.replace("lib/waves/hero/", "");
+                format!("{place} {:?} {}", note.severity, note.summary)
+            });
+            assert_eq!(shown.collect::<Vec<_>>(), expected);
+        }
+        case("state:'live',sampleRate:.5", "sampleRate:.5", &[]);
+        case(
+            "state:'live',sampleRate:50",
+            "sampleRate:.5",
+            &["config.yml:2 High production: experiment w1 has a sample rate of 50, which is above 1: Mojito throws here, so it \
+               does not run; write 50% as 0.5"],
+        );
+        case(
+            "state:'live',divertTo:'7'",
+            "sampleRate:.5",
+            &["config.yml:15 High production: experiment w1 has the `divertTo` `7`, which Mojito ignores: there is no such recipe"],
+        );
+        case(
+            "state:'live'",
+            "sampleRate:'.5'",
+            &["config.yml:8 High production: experiment w1 has a quoted sample rate ('.5') for the recipe `Control`: Mojito throws \
+               here, so it does not run; remove the quotes"],
+        );
+        case(
+            "state:'live'",
+            "sampleRate:.9",
+            &["config.yml High production: experiment w1 has recipe sample rates that add up to 1.4: `Control` gets 50%; make them \
+               add up to 1"],
+        );
     }
 
     #[test]

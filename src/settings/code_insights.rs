@@ -65,6 +65,16 @@ impl ReportTarget {
                 sanitize(&commit)
             ));
         }
+        if build
+            .code_insights_proxy
+            .as_ref()
+            .is_some_and(|it| it.contains('@'))
+        {
+            return Err(
+                "`CODE_INSIGHTS_PROXY` contains a user, and requests to it have no credentials"
+                    .to_owned(),
+            );
+        }
         let proxy = match &build.bitbucket_pipe_storage_dir {
             Some(_) => PROXY_OF_PIPE,
             None => PROXY_OF_STEP,

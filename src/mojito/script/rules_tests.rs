@@ -14,7 +14,11 @@ fn described(text: &str) -> Vec<[String; 3]> {
         [
             it.describe_traffic(),
             describe_recipes(&it.recipes),
-            it.problems.join(" | "),
+            it.problems
+                .iter()
+                .map(|it| it.text.as_str())
+                .collect::<Vec<_>>()
+                .join(" | "),
         ]
     });
     described.collect()

@@ -79,7 +79,8 @@ fn a_rate_that_is_not_a_number_is_zero_in_every_build() {
     assert_eq!(live.describe_traffic(), "0%");
     let recipes = [recipe("a", "a", Some(0.0)), recipe("b", "b", Some(0.0))];
     assert_eq!(live.recipes, recipes);
-    let problems = live.problems.concat();
+    let problems = live.problems.iter().map(|it| it.text.as_str());
+    let problems = problems.collect::<String>();
     assert!(problems.contains("sample rate that is not a number"));
 }
 

@@ -90,6 +90,16 @@ impl Wave {
 }
 
 impl Waves {
+    /// Without any experiment.
+    pub(crate) fn none() -> Self {
+        Self {
+            root: PathBuf::new(),
+            deadline: Instant::now(),
+            by_id: HashMap::new(),
+            is_nuked: false,
+        }
+    }
+
     /// Reads the configuration of all experiments in the repository at `root`. What is not read by the deadline is missing.
     pub(crate) fn read(root: &Path, deadline: Instant) -> Self {
         let files = folders(root).into_iter().map(|folder| {

@@ -6,6 +6,7 @@ use crate::bitbucket::report::{Annotation, AnnotationType, Datum, Url};
 use crate::common::layout::cut;
 use crate::container::changes::{ChangeKind, Changes};
 use crate::container::object::Container;
+use crate::mojito::experiment::Traffic;
 use crate::publish::compare::NotCompared;
 use crate::publish::plan::Plan;
 use crate::report::{self, notes::Note};
@@ -17,8 +18,54 @@ const MAX_CHANGES: usize = 8;
 /// How wide a change is in the details.
 const MAX_CHANGE: usize = 160;
 
-/// What changes, in a few words.
-pub(super) fn phrase(compared: Option<&Result<Changes, NotCompared>>) -> String {
+/// How many warnings the details list. The annotations have those about experiments.
+const MAX_WARNINGS: usize = 5;
+
+/// What changes, in a few words, and how many experiments do not run.
+pub(super) fn phrase(
+    compared: Option<&Result<Changes, NotCompared>>,
+    container: &Container,
+) -> String {
+    let phrase = what_changes(compared);
+    match broken(container).count() {
+        0 => phrase,
+        1 => format!("{phrase}, 1 does not run"),
+        number => format!("{phrase}, {number} do not run"),
+    }
+}
+
+/// The ids of the experiments that do not run.
+fn broken(container: &Container) -> impl Iterator<Item = &str> {
+    let script = container.script.iter();
+    let experiments = script.flat_map(|script| &script.experiments);
+    let broken = experiments.filter(|it| matches!(it.traffic, Traffic::Broken { .. }));
+    broken.map(|it| it.id.as_str())
+}
+
+/// Whether an experiment does not run any more, or is new and does not run.
+pub(super) fn breaks(changes: &Changes, container: &Container) -> bool {
+    let broken: BTreeSet<&str> = broken(container).collect();
+    let mut changes = changes.list.iter();
+    changes.any(|change| match change.kind {
+        ChangeKind::Breaks => true,
+        ChangeKind::Stops => broken.contains(change.subject.as_str()),
+        _ => false,
+    })
+}
+
+/// What looks wrong in the container.
+pub(super) fn warnings(container: &Container) -> Vec<String> {
+    let warnings = container.warnings.iter();
+    let listed = warnings.clone().take(MAX_WARNINGS);
+    let mut lines: Vec<String> = listed.map(|it| format!("warning: {it}")).collect();
+    let more = warnings.skip(MAX_WARNINGS).count();
+    if more > 0 {
+        lines.push(format!("({more} more warnings)"));
+    }
+    lines
+}
+
+fn what_changes(compared: Option<&Result<Changes, NotCompared>>) -> String {
     let changes = match compared {
         Some(Ok(changes)) => changes,
         Some(Err(not_compared)) if not_compared.nothing_published().is_some() => {
@@ -27,9 +74,16 @@ pub(super) fn phrase(compared: Option<&Result<Changes, NotCompared>>) -> String 
         Some(Err(_)) | None => return "not compared with what visitors get".to_owned(),
     };
     let has = |kind| changes.list.iter().any(|change| change.kind == kind);
-    match experiments_of(changes, |_| true) {
-        1 => "1 experiment changes".to_owned(),
-        number @ 2.. => format!("{number} experiments change"),
+    let all = experiments_of(changes, |_| true);
+    let are_all = |kind| experiments_of(changes, |it| it == kind) == all;
+    let verb = match all {
+        _ if are_all(ChangeKind::Starts) => "start",
+        _ if are_all(ChangeKind::Stops) => "stop",
+        _ => "change",
+    };
+    match all {
+        1 => format!("1 experiment {verb}s"),
+        number @ 2.. => format!("{number} experiments {verb}"),
         0 if has(ChangeKind::NotComparable) => "what visitors get cannot be compared".to_owned(),
         0 if has(ChangeKind::SharedCode) => "the shared code changes".to_owned(),
         0 if changes.is_same && has(ChangeKind::Header) => "only headers change".to_owned(),

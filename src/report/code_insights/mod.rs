@@ -89,11 +89,11 @@ impl Reporter<'_> {
     pub(crate) fn of_run(&self, plan: &Plan, outcome: &Outcome) -> Reports {
         let state = &outcome.state;
         let headline = summary::headline(plan, outcome, self.elapsed);
-        let waves = Waves::read(Path::new("."), self.deadline);
+        let waves = self.waves();
         let said = |container: &Container| {
             let (verdict, mut what) = how_it_ended(plan, state, container);
             if verdict == Verdict::Passed && state.superseded_by(container).is_none() {
-                let changes = changes::phrase(state.changes.get(&container.name));
+                let changes = changes::phrase(state.changes.get(&container.name), container);
                 what = format!("{what}, {changes}");
             }
             let error = error(plan, state, container).filter(|_| verdict == Verdict::Failed);
@@ -123,7 +123,7 @@ impl Reporter<'_> {
         let build = build.unwrap_or_default();
         let done = words::of(self.purpose).done;
         let headline = format!("preview{build} for {environment}: nothing is {done} by it");
-        let waves = Waves::read(Path::new("."), self.deadline);
+        let waves = self.waves();
         let said = |container: &Container| {
             let mut lines = vec![headline.clone()];
             let (verdict, what) = match (problem, state.superseded_by(container)) {
@@ -133,7 +133,7 @@ impl Reporter<'_> {
                 }
                 (None, Some(build)) => (Verdict::Passed, newer(build)),
                 (None, None) => {
-                    let changes = changes::phrase(state.changes.get(&container.name));
+                    let changes = changes::phrase(state.changes.get(&container.name), container);
                     let what = if is_rollback {
                         let what = rollback::what(container);
                         format!("{what} would be put back, {changes}")
@@ -212,6 +212,12 @@ impl Reporter<'_> {
         }
     }
 
+    /// The sources of the experiments, unless they have no place in the repository.
+    fn waves(&self) -> Waves {
+        let folder = self.target.folder.as_ref();
+        folder.map_or_else(Waves::none, |_| Waves::read(Path::new("."), self.deadline))
+    }
+
     /// What is said of a container however the run ended: what changes for visitors.
     fn said(
         &self,
@@ -225,12 +231,21 @@ impl Reporter<'_> {
         let changes = compared.and_then(|it| it.as_ref().ok());
         let environment = plan.settings.environment;
         let notes = |changes| notes::of_changes(environment, changes, waves);
-        let notes = changes.map_or_else(Vec::new, notes);
+        let mut notes = changes.map_or_else(Vec::new, notes);
+        if let Some(script) = &container.script {
+            notes.extend(notes::of_problems(environment, &script.experiments, waves));
+        }
+        let is_superseded = state.superseded_by(container).is_some();
+        let verdict = match changes {
+            Some(it) if !is_superseded && changes::breaks(it, container) => Verdict::Failed,
+            _ => verdict,
+        };
         let folder = self.target.folder.as_deref();
         let annotations = notes.iter();
         let annotations =
             annotations.map(|note| changes::annotation(note, AnnotationType::CodeSmell, folder));
         details.extend(rollback::details(container));
+        details.extend(changes::warnings(container));
         details.extend(changes::details(compared));
         Said {
             verdict,

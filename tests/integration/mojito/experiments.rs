@@ -119,8 +119,8 @@ fn experiments_that_break_stop_for_visitors() {
     let ended = case.run().exits(0);
     let changes = rows(&ended, "changes to the live container");
     let expected = [
-        "- stops    w2  Hero  50% → does not run",
-        "- stops    w3  w3    20% → does not run",
+        "- stops    w2  Hero  50% → does not run: Mojito throws here",
+        "- stops    w3  w3    20% → does not run: Mojito throws before it, at w2",
         "~ changes  w2  Hero  recipes a / b → a 50% / b 50%",
     ];
     assert_eq!(changes, expected);

@@ -200,6 +200,25 @@ fn a_preview_of_a_pull_request_needs_nothing_of_aws() {
 }
 
 #[test]
+fn an_experiment_that_breaks_is_a_failure_with_the_reason() {
+    let one = |rate| container([("w1".to_owned(), "Hero".to_owned(), rate)]);
+    let report = changed(&one(0.5), &one(50.0));
+    let text = report.content.to_string();
+    assert_eq!(report.content["result"], "FAILED", "{text}");
+    for expected in [
+        "published, 1 experiment stops, 1 does not run",
+        "stops w1 Hero: 50% → does not run: Mojito throws here",
+        "warning: experiment w1 has a sample rate of 50, which is above 1: Mojito throws here",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+    let annotation = &report.annotations[0];
+    assert_eq!(annotation["severity"], "HIGH");
+    let summary = annotation["summary"].as_str().unwrap();
+    assert!(summary.contains("write 50% as 0.5"), "{summary}");
+}
+
+#[test]
 fn no_change_and_many_changes_are_accepted() {
     let many = |number: usize, rate: f64| {
         let experiments =

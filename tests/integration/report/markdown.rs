@@ -154,7 +154,9 @@ Visitors get it when the CDN's cache expires, as nothing is invalidated.
 
 What changes for visitors is not known.
 
-1 warning is in the log.
+Warnings:
+
+- `nothing is invalidated, as 'DISTRIBUTION_ID' is not set: the CDN serves the old container until its cache expires`
 "#]],
     );
 }
@@ -466,8 +468,6 @@ fn a_superseded_build_needs_nothing() {
 `build 57 (v1.4.0, 1f2e3d4)`, container `mojito`, [pipeline](https://bitbucket.org/acme/site/pipelines/results/57)
 
 Nothing needs to be done.
-
-1 warning is in the log.
 "#]],
     );
     case = case.env("DRY_RUN", "true");
@@ -478,8 +478,6 @@ Nothing needs to be done.
 **Preview: a newer build is live, which a publish to production would not replace**
 
 `build 57 (v1.4.0, 1f2e3d4)`, container `mojito`, [pipeline](https://bitbucket.org/acme/site/pipelines/results/57)
-
-1 warning is in the log.
 "#]],
     );
 }
