@@ -49,10 +49,10 @@ enum CliCommand {
     Rollback {
         #[command(flatten)]
         common: CommonArgs,
-        /// The build number or the S3 version ID to put back (the default is the version before the live one)
-        #[arg(long, value_name = "BUILD|VERSION_ID")]
+        /// The build number or S3 version ID; else the one before
+        #[arg(long, value_name = "BUILD|ID")]
         to: Option<String>,
-        /// Say which version would be put back and what that would change, and write nothing
+        /// Say what would happen and change, and write nothing
         #[arg(long)]
         dry_run: bool,
     },

@@ -130,8 +130,7 @@ impl Findings {
 
     fn end(&self, settings: &Settings, console: &Console) -> Exit {
         let (own, other) = (settings.environment, settings.environment.other());
-        let for_rollback = settings.rollback.as_ref().map_or("", |_| " --rollback");
-        let policy = format!("`mojito-publish policy{for_rollback}{}`", own.flag());
+        let policy = format!("`mojito-publish policy{}`", settings.arguments());
         let failure = match (self.inconclusive, self.would_fail, self.excess) {
             (false, None, false) => {
                 self.verified(settings, console);

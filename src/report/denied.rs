@@ -15,12 +15,7 @@ pub(crate) fn remedy(error: &AwsError, plan: &Plan, state: &RunState) -> String 
     if error.kind != AwsErrorKind::AccessDenied {
         return error.remedy();
     }
-    let for_rollback = plan
-        .settings
-        .rollback
-        .as_ref()
-        .map_or("", |_| " --rollback");
-    let flag = format!("{for_rollback}{}", plan.settings.environment.flag());
+    let arguments = plan.settings.arguments();
     let mut lines = match error.action {
         "s3:GetObject" if plan.settings.rollback.is_none() => vec![needed_by("ONLY_NEWER", error)],
         "cloudfront:GetInvalidation" => vec![needed_by("WAIT", error)],
@@ -42,8 +37,8 @@ pub(crate) fn remedy(error: &AwsError, plan: &Plan, state: &RunState) -> String 
         ));
     }
     lines.push(format!(
-        "`mojito-publish policy{flag}` prints all that the run needs, and\n\
-         `mojito-publish check{flag}` shows what credentials can write"
+        "`mojito-publish policy{arguments}` prints all that the run needs, and\n\
+         `mojito-publish check{arguments}` shows what credentials can write"
     ));
     lines.join("\n")
 }

@@ -324,14 +324,14 @@ pub(crate) fn problem(not_chosen: NotChosen, settings: &Settings) -> NotRolledBa
 }
 
 fn of_aws(error: AwsError, settings: &Settings) -> NotRolledBack {
-    let flag = settings.environment.flag();
+    let arguments = settings.arguments();
     let statement = Permissions::of(settings).missing_statement(&error);
     let remedy = if error.kind == AwsErrorKind::AccessDenied || statement.is_some() {
         let statement = statement.map_or_else(String::new, |it| format!("\n{}", it.pretty()));
         format!(
             "are these the credentials of {}, and do they allow a rollback?\n\
              if not, add this statement to the user or role{statement}\n\
-             `mojito-publish policy --rollback{flag}` prints all that a rollback needs\n\
+             `mojito-publish policy{arguments}` prints all that a rollback needs\n\
              without listing, `--to VERSION_ID` puts back a version whose ID is known, as from the log of its publish\n{ALTERNATIVES}",
             settings.environment
         )

@@ -259,6 +259,12 @@ impl Settings {
         metadata
     }
 
+    /// What `policy` and `check` must be called with to be about the same: ` --rollback --production`.
+    pub(crate) fn arguments(&self) -> String {
+        let rollback = self.rollback.as_ref().map_or("", |_| " --rollback");
+        format!("{rollback}{}", self.environment.flag())
+    }
+
     /// The keys that are written.
     pub(crate) fn keys(&self) -> Vec<ObjectKey> {
         let target = &self.target;

@@ -114,15 +114,14 @@ impl Reporter<'_> {
     ) -> Reports {
         let environment = plan.settings.environment;
         let is_rollback = self.purpose == Purpose::Rollback;
-        let of = if is_rollback {
-            "of a rollback to"
-        } else {
-            "of"
+        let of = match (is_rollback, words::label(plan)) {
+            (true, Some(build)) => format!(" of a rollback to {build}"),
+            (true, None) => " of a rollback".to_owned(),
+            (false, Some(build)) => format!(" of {build}"),
+            (false, None) => String::new(),
         };
-        let build = words::label(plan).map(|build| format!(" {of} {build}"));
-        let build = build.unwrap_or_default();
         let done = words::of(self.purpose).done;
-        let headline = format!("preview{build} for {environment}: nothing is {done} by it");
+        let headline = format!("preview{of} for {environment}: nothing is {done} by it");
         let waves = self.waves();
         let said = |container: &Container| {
             let mut lines = vec![headline.clone()];

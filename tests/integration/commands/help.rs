@@ -49,6 +49,7 @@ fn the_help_fits_in_80_columns_and_has_no_colour() {
         &["-h"],
         &["publish", "--help"],
         &["check", "--help"],
+        &["rollback", "--help"],
         &["policy", "--help"],
         &["settings", "--help"],
         &["status", "--help"],
