@@ -82,9 +82,7 @@ pub(crate) async fn send(
     let is_sent = |it: &&Result<Option<String>, String>| it.is_ok();
     Sent {
         reports: sent.iter().filter(is_sent).count(),
-        problem: sent
-            .into_iter()
-            .find_map(|sent| sent.map_or_else(Some, |it| it)),
+        problem: sent.into_iter().find_map(|sent| sent.unwrap_or_else(Some)),
     }
 }
 

@@ -127,7 +127,7 @@ fn a_rollback_that_is_not_invalidated_says_so() {
     let summary = case.result()["summary"].clone();
     let summary = summary.as_str().unwrap();
     assert!(
-        summary.starts_with("**Put back in production, but not invalidated in CloudFront**"),
+        summary.starts_with("**Put back in production, but CloudFront was not invalidated**"),
         "{summary}"
     );
     let expected = "Visitors may get the container that was live until the CDN's cache expires.";
