@@ -12,6 +12,10 @@ pub(crate) fn remedy(error: &AwsError, plan: &Plan, state: &RunState) -> String 
     if error.kind == AwsErrorKind::Kms {
         return of_key(error, plan, state).unwrap_or_else(|| error.remedy());
     }
+    if error.kind == AwsErrorKind::Changed && plan.settings.rollback.is_some() {
+        return "somebody else replaced the live container meanwhile, and that one stays"
+            .to_owned();
+    }
     if error.kind != AwsErrorKind::AccessDenied {
         return error.remedy();
     }

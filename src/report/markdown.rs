@@ -12,6 +12,7 @@ use crate::container::changes::Change;
 use crate::container::consequences::Consequence;
 use crate::exit::Exit;
 use crate::publish::state::ContainerState;
+use crate::settings::purpose::Purpose;
 
 /// The most characters of all. Of changes and their consequences, those that do not fit are counted.
 const MAX_CHARS: usize = 4_000;
@@ -180,7 +181,12 @@ fn failure(result: &RunResult) -> Vec<String> {
     let Some(error) = &result.error else {
         let is_done = matches!(result.exit, Exit::Published | Exit::Superseded);
         if result.stopped_by.is_some() && !is_done {
-            parts.push("What to do: re-run the step, which is safe at any time.".to_owned());
+            // Another rollback may go one version further back.
+            let what = match result.command {
+                Purpose::Rollback => "as the last lines of the log say",
+                _ => "re-run the step, which is safe at any time",
+            };
+            parts.push(format!("What to do: {what}."));
         }
         return parts;
     };

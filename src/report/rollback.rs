@@ -223,25 +223,36 @@ pub(super) fn details(container: &Container) -> Option<String> {
     Some(format!("an earlier version: {id}{at}{replaces}"))
 }
 
-/// How to finish a rollback by hand that has chosen a version itself: the next one would choose an older one.
-pub(super) fn finish_by_hand(plan: &Plan) -> Option<String> {
+/// How to finish a rollback that has chosen the versions itself: the next one would choose older ones.
+pub(super) fn how_to_finish(plan: &Plan) -> Option<String> {
     let settings = &plan.settings;
-    let is_by_hand = settings.build.number().is_none();
-    if settings.rollback != Some(RollbackTo::Previous) || !is_by_hand {
+    if settings.rollback != Some(RollbackTo::Previous) {
         return None;
     }
-    let scripts = plan.containers.iter().filter_map(|it| it.minified());
-    let restored: Vec<&Restored> = scripts.filter_map(|it| it.restored.as_deref()).collect();
-    let to = if let [one] = restored[..] {
-        sanitize(&one.version_id)
+    let containers = plan.containers.iter();
+    let chosen = containers.filter_map(|it| Some((&it.name, it.minified()?.restored.as_deref()?)));
+    let chosen: Vec<_> = chosen
+        .map(|(name, restored)| (name, sanitize(&restored.version_id)))
+        .collect();
+    let (again, option) = match settings.build.number() {
+        None => ("next: to finish, run it again with", "--to "),
+        Some(_) => (
+            "next: to finish, re-run this step, or in another pipeline run set",
+            "ROLLBACK_TO=",
+        ),
+    };
+    let with = if let [(_, id)] = &chosen[..] {
+        format!(" `{option}{id}`, which is safe at any time")
     } else {
-        let mut builds = restored.iter().map(|it| it.stored.build_number());
-        let first = builds.next()??;
-        let is_same = builds.all(|it| it == Some(first));
-        is_same.then(|| first.to_string())?
+        let listed = chosen.iter().take(MAX_LISTED);
+        let listed = listed.map(|(name, id)| format!("\n  CONTAINER_NAME={name} {option}{id}"));
+        format!(
+            " these, one container at a time:{}",
+            listed.collect::<String>()
+        )
     };
     Some(format!(
-        "next: to finish, run it again with `--to {to}`, which is safe at any time"
+        "{again}{with}\nwithout that, the next rollback goes one version further back"
     ))
 }
 

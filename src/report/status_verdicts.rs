@@ -137,7 +137,7 @@ fn deleted(live: &Live) -> String {
 
 /// Until when visitors get what is stale.
 fn cache_end(until: Option<SystemTime>) -> String {
-    const NOW: &str = "to end that now, re-run the step that published: it invalidates again";
+    const NOW: &str = "to end that now, re-run the step that published it, or after a rollback `rollback --to` with its version ID: that invalidates again";
     let Some(end) = until else {
         return format!("until its cache ends, of which its headers say nothing; CloudFront's default is 24 hours\n{NOW}");
     };

@@ -393,14 +393,25 @@ fn next(plan: &Plan, outcome: &Outcome) -> Option<String> {
         (Exit::NotVerified, None) if !is_unverified && !only_refused => {
             Some("the invalidation continues by itself".to_owned())
         }
-        (Exit::Published | Exit::Superseded, _) | (Exit::NotVerified, None) => None,
-        _ if may_be_put_back(&outcome.state) && rollback::finish_by_hand(plan).is_some() => {
-            rollback::finish_by_hand(plan)
+        (Exit::Published | Exit::Superseded, _) => None,
+        _ if may_be_put_back(&outcome.state) && rollback::how_to_finish(plan).is_some() => {
+            rollback::how_to_finish(plan)
         }
+        (Exit::NotVerified, None) => None,
+        _ if plan.settings.rollback.is_some() && has_lost(&outcome.state) => Some(format!(
+            "next: `mojito-publish status{}` shows what is live; another rollback would replace that",
+            plan.settings.environment.flag()
+        )),
         (_, Some(_)) => Some("next: re-run, which is safe at any time".to_owned()),
         _ if only_refused => None,
         _ => Some("next: fix the cause and re-run; re-running is safe".to_owned()),
     }
+}
+
+/// Whether somebody else was faster.
+fn has_lost(state: &RunState) -> bool {
+    let mut errors = state.errors();
+    errors.any(|error| error.kind == AwsErrorKind::Changed)
 }
 
 /// Whether a `NAME.js` is replaced, or may be.

@@ -382,7 +382,9 @@ fn a_publish_that_comes_between_is_not_replaced() {
     ended
         .exits(3)
         .contains("was replaced by somebody else after its versions were listed; now build 58 (v58) is live")
-        .contains("not replaced: mojito; somebody else has just replaced what was live");
+        .contains("not replaced: mojito; somebody else has just replaced what was live")
+        .contains("next: `mojito-publish status --production` shows what is live; another rollback would replace that")
+        .does_not_contain("re-running is safe");
     assert_eq!(live(&case), "58");
     assert!(case.invalidations().is_empty());
 }
@@ -507,7 +509,28 @@ fn by_hand_a_failed_invalidation_says_how_to_finish_with_the_same_version() {
             "build 56 (v56, 0000000) is put back in production, but CloudFront was not invalidated",
         )
         .contains("CloudFront still serves the container that was live from [DISTRIBUTION]")
-        .contains(&format!("next: to finish, run it again with `--to {id}`"));
+        .contains(&format!(
+            "next: to finish, run it again with `--to {id}`, which is safe at any time\n  without that, the next rollback goes one \
+             version further back\n"
+        ));
+}
+
+#[test]
+fn in_a_pipe_a_failed_invalidation_says_how_to_finish_with_the_same_version() {
+    let denied = json!({"method": "POST", "path": "/invalidation", "status": 403, "times": 99,
+        "body": "<ErrorResponse><Error><Code>AccessDenied</Code><Message>No.</Message></Error></ErrorResponse>"});
+    let case = versioned();
+    publish(&case, 56);
+    publish(&case, 57);
+    let id = kept(&case, KEY)[0].id.clone();
+    case.fault(denied);
+    case.in_bitbucket("BITBUCKET_TAG", "v61")
+        .env("BITBUCKET_BUILD_NUMBER", "61")
+        .run()
+        .exits(4)
+        .contains(&format!(
+            "next: to finish, re-run this step, or in another pipeline run set `ROLLBACK_TO={id}`"
+        ));
 }
 
 #[test]
