@@ -16,7 +16,7 @@ use crate::support::proxy::{Fault, Forged, Proxy, Target};
 use crate::support::unreachable::Unreachable;
 
 /// Rows that are tried at the same time.
-const CONCURRENT_ROWS: usize = 24;
+const CONCURRENT_ROWS: usize = 16;
 /// No run of this table may take longer. Two operations without a response take a minute each.
 const RUN_TIMEOUT: Duration = Duration::from_secs(150);
 
