@@ -13,9 +13,11 @@ use crate::aws::error::AwsError;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::{self, s3, Aws};
 use crate::common::layout::first_ten;
+use crate::container::changes::Changes;
+use crate::container::object::Container;
 use crate::exit::Exit;
 use crate::publish::cdn::{self, Cdn};
-use crate::publish::compare::{already_reported, Comparison, READ_TIMEOUT};
+use crate::publish::compare::{already_reported, Comparison, NotCompared, READ_TIMEOUT};
 use crate::publish::one_upload::UPLOADS_TIMEOUT;
 use crate::publish::only_newer::{self, NotReplaced};
 use crate::publish::plan::Plan;
@@ -127,12 +129,28 @@ async fn compare(
     let all_changes = comparison.all(&plan.containers).await;
     for (container, changes) in plan.containers.iter().zip(all_changes) {
         let already_reported = is_failure || already_reported(&changes, state.changes.values());
-        let before = Before::new(&state.changes, already_reported);
-        progress::changes(plan, container, &changes, &before, console);
-        state.changes.insert(container.name.clone(), changes);
+        note(plan, container, changes, already_reported, state, console);
     }
-    let changed = progress::changed(&state.changes);
-    progress::unlisted_changes(plan, changed, console);
+    count_unlisted(plan, state, console);
+}
+
+/// Shows what changes of a container, and notes it.
+pub(super) fn note(
+    plan: &Plan,
+    container: &Container,
+    changes: Result<Changes, NotCompared>,
+    already_reported: bool,
+    state: &mut RunState,
+    console: &Console,
+) {
+    let before = Before::new(&state.changes, already_reported);
+    progress::changes(plan, container, &changes, &before, console);
+    state.changes.insert(container.name.clone(), changes);
+}
+
+/// Counts the containers whose changes are not listed.
+pub(super) fn count_unlisted(plan: &Plan, state: &RunState, console: &Console) {
+    progress::unlisted_changes(plan, progress::changed(&state.changes), console);
 }
 
 /// Why a publish would fail, as far as S3 shows it to who reads. Notes in `state` what `ONLY_NEWER` would not replace.

@@ -12,7 +12,7 @@ use super::{loaded, signals};
 use crate::aws::https::Https;
 use crate::aws::iam_policy::Permissions;
 use crate::aws::preconnect::{Preconnect, Wanted};
-use crate::aws::{self, config};
+use crate::aws::{self, config, Aws};
 use crate::container;
 use crate::exit::Exit;
 use crate::publish::cdn::Cdn;
@@ -93,25 +93,41 @@ pub(crate) async fn publish(
     };
 
     let run = &*ending.start(Run::new(plan));
-    let permissions = Permissions::of(&run.plan.settings);
-    let connect = aws::connect(&run.plan.settings, sdk_config, Some(&permissions));
-    let (reached, aws) = join(cdn::reached(cdn.as_ref()), connect).await;
+    let cdn = cdn.as_ref();
+    let aws = connect(&run.plan.settings, sdk_config, cdn).await?;
+    Ok(carry_out(run, &aws, cdn, &preconnect, ending, console).await)
+}
+
+/// Connects to AWS, and sees whether the CDN can be reached.
+pub(super) async fn connect(
+    settings: &Settings,
+    sdk_config: SdkConfig,
+    cdn: Option<&Cdn>,
+) -> Result<Aws, Error> {
+    let permissions = Permissions::of(settings);
+    let connect = aws::connect(settings, sdk_config, Some(&permissions));
+    let (reached, aws) = join(cdn::reached(cdn), connect).await;
     reached.map_err(|problem| Error::Settings(vec![problem]))?;
-    let aws = aws?;
-    let publisher = Publisher {
-        aws: &aws,
-        cdn: cdn.as_ref(),
-        preconnect: &preconnect,
-        run,
-        listener: &|event| progress::report(event, run, console),
-    };
-    Ok(carry_out(&publisher, ending).await)
+    Ok(aws?)
 }
 
 /// Carries out the plan of a run that has started, and ends it.
-pub(super) async fn carry_out(publisher: &Publisher<'_>, ending: &Ending) -> Exit {
-    let run = publisher.run;
-    run.state().credentials = Some(publisher.aws.credentials.clone());
-    publish::publish(publisher).await;
+pub(super) async fn carry_out(
+    run: &Run,
+    aws: &Aws,
+    cdn: Option<&Cdn>,
+    preconnect: &Preconnect,
+    ending: &Ending,
+    console: &Console,
+) -> Exit {
+    run.state().credentials = Some(aws.credentials.clone());
+    publish::publish(&Publisher {
+        aws,
+        cdn,
+        preconnect,
+        run,
+        listener: &|event| progress::report(event, run, console),
+    })
+    .await;
     ending.of_run(run)
 }

@@ -2,24 +2,19 @@
 
 use std::sync::Arc;
 
-use futures_util::future::join;
-
+use super::dry_run;
 use super::ending::Ending;
 use super::error::Error;
-use super::publish::{carry_out, Start};
-use crate::aws;
-use crate::aws::iam_policy::Permissions;
+use super::publish::{carry_out, connect, Start};
 use crate::aws::Aws;
 use crate::exit::Exit;
-use crate::publish::cdn;
 use crate::publish::compare::Comparison;
 use crate::publish::plan::Plan;
-use crate::publish::publisher::Publisher;
 use crate::publish::rollback;
 use crate::publish::run::Run;
 use crate::publish::state::RunState;
 use crate::report::console::Console;
-use crate::report::progress::{self, Before};
+use crate::report::progress;
 use crate::report::result_json::RunResult;
 use crate::report::rollback as report;
 use crate::settings::raw::Raw;
@@ -41,11 +36,8 @@ pub(crate) async fn rollback(
         preconnect,
     } = start;
     progress::heading(&settings, console);
-    let permissions = Permissions::of(&settings);
-    let connect = aws::connect(&settings, sdk_config, Some(&permissions));
-    let (reached, aws) = join(cdn::reached(cdn.as_ref()), connect).await;
-    reached.map_err(|problem| Error::Settings(vec![problem]))?;
-    let aws = aws?;
+    let cdn = cdn.as_ref();
+    let aws = connect(&settings, sdk_config, cdn).await?;
     let preconnect = preconnect.expect("a rollback wants connections");
     preconnect.s3().await;
     let choices = rollback::choose(&aws, &settings)
@@ -68,21 +60,14 @@ pub(crate) async fn rollback(
     }
     progress::contents(&plan, console);
     if plan.settings.dry_run {
-        return Ok(dry_run(&plan, &aws, ending, console).await);
+        return Ok(show(&plan, &aws, ending, console).await);
     }
     let run = &*ending.start(Run::new(plan));
-    let publisher = Publisher {
-        aws: &aws,
-        cdn: cdn.as_ref(),
-        preconnect: &preconnect,
-        run,
-        listener: &|event| progress::report(event, run, console),
-    };
-    Ok(carry_out(&publisher, ending).await)
+    Ok(carry_out(run, &aws, cdn, &preconnect, ending, console).await)
 }
 
 /// Shows what a rollback would change for visitors.
-async fn dry_run(plan: &Plan, aws: &Aws, ending: &Ending, console: &Console) -> Exit {
+async fn show(plan: &Plan, aws: &Aws, ending: &Ending, console: &Console) -> Exit {
     for line in report::plan(plan) {
         console.info(&line);
     }
@@ -95,12 +80,9 @@ async fn dry_run(plan: &Plan, aws: &Aws, ending: &Ending, console: &Console) -> 
             continue;
         };
         let changes = comparison.changes(container, Ok(live.clone())).await;
-        let before = Before::new(&state.changes, false);
-        progress::changes(plan, container, &changes, &before, console);
-        state.changes.insert(container.name.clone(), changes);
+        dry_run::note(plan, container, changes, false, &mut state, console);
     }
-    let changed = progress::changed(&state.changes);
-    progress::unlisted_changes(plan, changed, console);
+    dry_run::count_unlisted(plan, &state, console);
     let exit = Exit::Published;
     let exit = ending.of_dry_run(exit, |console| {
         console.success("dry run: nothing was written");

@@ -63,8 +63,9 @@ impl Object {
         prefix: &Prefix,
         cdn_prefix: &Prefix,
         size: ByteSize,
-        body: Vec<u8>,
+        body: impl Into<Bytes>,
     ) -> Self {
+        let body = body.into();
         let file_name = variant.file_name(container);
         Self {
             variant,
@@ -72,7 +73,7 @@ impl Object {
             cdn_path: CdnPath::new(cdn_prefix, &file_name),
             size,
             checksum: checksum(&body),
-            body: body.into(),
+            body,
             restored: None,
         }
     }
@@ -86,15 +87,9 @@ impl Object {
         body: Bytes,
         restored: Restored,
     ) -> Self {
-        let file_name = variant.file_name(container);
         Self {
-            variant,
-            key: ObjectKey::new(prefix, &file_name),
-            cdn_path: CdnPath::new(cdn_prefix, &file_name),
-            size,
-            checksum: checksum(&body),
-            body,
             restored: Some(Arc::new(restored)),
+            ..Self::new(container, variant, prefix, cdn_prefix, size, body)
         }
     }
 

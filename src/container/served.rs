@@ -188,7 +188,7 @@ impl ServedContainer {
         self.shown_header("x-amz-version-id")
     }
 
-    /// Whether this is what S3 stores with this `ETag`. `None` if that cannot be told by it.
+    /// Whether this is what S3 stores with this `ETag`. `None` if it does not say.
     pub(crate) fn has_etag(&self, etag: &str) -> Option<bool> {
         if self.header("etag") == Some(etag) || content_etag(&self.body) == etag {
             return Some(true);

@@ -102,7 +102,7 @@ pub(crate) async fn phase(
             prefix,
             prefix,
             size,
-            b"a=1".into(),
+            b"a=1".to_vec(),
         );
         Container {
             name,

@@ -19,7 +19,7 @@ use crate::settings::Settings;
 const SCHEMA: u32 = 1;
 
 /// How a check ended. What is unknown because it ended early is null or empty.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub(crate) struct CheckResult<'a> {
     schema: u32,
     version: &'static str,
@@ -99,16 +99,7 @@ impl<'a> CheckResult<'a> {
             exit_code: exit.code(),
             stopped_by,
             error,
-            warnings: Vec::new(),
-            environment: None,
-            environment_reason: None,
-            bucket: None,
-            region: None,
-            credentials: None,
-            identity: None,
-            keys: Vec::new(),
-            reads: Vec::new(),
-            distributions_not_checked: &[],
+            ..Self::default()
         }
     }
 

@@ -19,5 +19,6 @@ pub(crate) mod status_json;
 mod status_verdicts;
 pub(crate) mod summary;
 pub(crate) mod tables;
+mod times;
 pub(crate) mod words;
 mod writer;

@@ -2,13 +2,11 @@
 
 use std::time::SystemTime;
 
-use aws_smithy_types::date_time::Format;
-use aws_smithy_types::DateTime;
 use serde::Serialize;
 
 use super::console::Console;
 use super::rollback::NotRolledBack;
-use super::{denied, summary, words};
+use super::{denied, summary, times, words};
 use crate::aws::credentials::{ConnectError, CredentialOrigin};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
@@ -310,10 +308,8 @@ impl<'a> RunResult<'a> {
     /// Adds what the whole process knows: when it started, how long it took, and its warnings.
     pub(crate) fn finish(self, console: &Console) -> Self {
         let elapsed = console.elapsed();
-        let started_at = DateTime::from(SystemTime::now() - elapsed);
-        let started_at = DateTime::from_secs(started_at.secs()).fmt(Format::DateTime);
         Self {
-            started_at: started_at.ok(),
+            started_at: times::second(SystemTime::now() - elapsed),
             seconds: Some(elapsed.as_secs_f64()),
             warnings: console.warnings(),
             ..self

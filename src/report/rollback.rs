@@ -3,11 +3,9 @@
 use std::slice;
 use std::time::SystemTime;
 
-use aws_smithy_types::date_time::Format;
-use aws_smithy_types::DateTime;
-
 use super::console::{Console, Row, Style};
 use super::tables::MAX_LISTED;
+use super::times;
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::aws::iam_policy::Permissions;
@@ -25,6 +23,9 @@ use crate::settings::Settings;
 const ALTERNATIVES: &str =
     "what else can be done now: re-run the step of an earlier pipeline (its artifacts are kept for 14 days), or publish\n\
      the container without experiments (Mojito's `nuke.lock`)";
+
+/// How a version is named.
+const OPTIONS: &str = "`--to BUILD` or `--to VERSION_ID`, in a pipe `ROLLBACK_TO`";
 
 /// Why nothing was put back, for the log and the result.
 #[derive(Debug)]
@@ -104,9 +105,7 @@ pub(crate) fn choice(choice: &Choice, settings: &Settings, console: &Console) {
 /// How another version can be chosen. Once for all containers.
 pub(crate) fn how_to_choose(settings: &Settings, console: &Console) {
     if settings.rollback == Some(RollbackTo::Previous) {
-        console.info(
-            "to choose another one: `--to BUILD` or `--to VERSION_ID`, in a pipe `ROLLBACK_TO`",
-        );
+        console.info(&format!("to choose another one: {OPTIONS}"));
     }
 }
 
@@ -142,10 +141,7 @@ fn cells(shown: &Shown) -> Vec<String> {
 
 /// `2026-11-24 05:00 UTC`
 fn minute(time: SystemTime) -> String {
-    let time = DateTime::from_secs(DateTime::from(time).secs()).fmt(Format::DateTime);
-    let time = time.unwrap_or_default();
-    let minute = time.get(..16).unwrap_or_default();
-    format!("{} UTC", minute.replace('T', " "))
+    format!("{} UTC", times::minute(time).unwrap_or_default())
 }
 
 /// `build 56 (v1.4.0, 1f2e3d4) of 2026-11-24 05:00 UTC`, or by its ID.
@@ -265,16 +261,15 @@ pub(crate) fn problem(not_chosen: NotChosen, settings: &Settings) -> NotRolledBa
          aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled\n{ALTERNATIVES}"
     );
     let choose = format!(
-        "choose another one with `--to BUILD` or `--to VERSION_ID`, in a pipe `ROLLBACK_TO`; the log of each publish\n\
+        "choose another one with {OPTIONS}; the log of each publish\n\
          has the IDs of its versions\n{ALTERNATIVES}"
     );
     let (message, remedy) = match reason {
         NoVersion::Aws(error) => return of_aws(error, settings),
         NoVersion::Invalid(file) => {
-            let remedy = "choose another version with `--to BUILD` or `--to VERSION_ID`, in a pipe `ROLLBACK_TO`";
             return NotRolledBack {
                 message: file.to_string(),
-                remedy: remedy.to_owned(),
+                remedy: format!("choose another version with {OPTIONS}"),
                 error: None,
                 is_refused: true,
             };

@@ -2,8 +2,9 @@
 //! once for all.
 
 use super::console::{Console, Row, Style};
-use super::status_verdicts::{label, minute, since, verdicts};
+use super::status_verdicts::{label, since, verdicts};
 use super::tables::{self, MAX_LISTED};
+use super::times::minute;
 use crate::aws::error::AwsError;
 use crate::aws::versions::NULL_VERSION;
 use crate::common::byte_size::with_separators;

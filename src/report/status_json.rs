@@ -2,13 +2,12 @@
 
 use std::time::SystemTime;
 
-use aws_smithy_types::date_time::Format;
-use aws_smithy_types::DateTime;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::console::Console;
 use super::result_json::ErrorResult;
+use super::times;
 use crate::aws::credentials::CredentialOrigin;
 use crate::aws::error::AwsError;
 use crate::container::served::ServedContainer;
@@ -158,7 +157,7 @@ impl<'a> StatusResult<'a> {
         let mut value = serde_json::to_value(self).expect("it has only text, numbers and lists");
         value["exit_code"] = exit.code().into();
         value["warnings"] = console.warnings().into();
-        value["started_at"] = iso(SystemTime::now() - elapsed).into();
+        value["started_at"] = times::second(SystemTime::now() - elapsed).into();
         value["seconds"] = elapsed.as_secs_f64().into();
         value
     }
@@ -184,7 +183,7 @@ impl<'a> ContainerResult<'a> {
             stored: stored.map(ResponseResult::new),
             stored_error,
             stale,
-            stale_until: until.and_then(iso),
+            stale_until: until.and_then(times::second),
             versions: versions.map(|it| versions_of(live, &it.newest)),
             versions_error,
             older_versions: versions.map(|it| it.older),
@@ -235,7 +234,7 @@ impl<'a> ResponseResult<'a> {
         Self {
             http_status: seen.status,
             provenance: Provenance::new(Some(response)),
-            stored_at: response.stored_at().and_then(iso),
+            stored_at: response.stored_at().and_then(times::second),
             version_id: response.version_id(),
             size: seen.size.map(|size| size.0),
             content_type: response.shown_header("content-type"),
@@ -262,15 +261,10 @@ impl<'a> VersionResult<'a> {
             is_live: version.is_live,
             is_delete_marker: version.is_delete_marker,
             is_put_back_by_rollback: put_back == Some(&version.id),
-            stored_at: version.modified.and_then(iso),
+            stored_at: version.modified.and_then(times::second),
             size: version.size,
             provenance: Provenance::new(known.map(|seen| &seen.response)),
             error: error.map(ToString::to_string),
         }
     }
-}
-
-fn iso(time: SystemTime) -> Option<String> {
-    let seconds = DateTime::from(time).secs();
-    DateTime::from_secs(seconds).fmt(Format::DateTime).ok()
 }

@@ -2,11 +2,9 @@
 
 use std::time::SystemTime;
 
-use aws_smithy_types::date_time::Format;
-use aws_smithy_types::DateTime;
-
 use super::console::{Console, Style};
 use super::tables::MAX_LISTED;
+use super::times::minute;
 use crate::common::layout::{first_ten, join_known};
 use crate::container::served::period;
 use crate::publish::live::{Freshness, Live, Seen};
@@ -177,12 +175,6 @@ pub(super) fn since(time: SystemTime) -> String {
     // A clock may be off.
     let ago = SystemTime::now().duration_since(time).unwrap_or_default();
     format!("{minute} UTC ({} ago)", period(ago))
-}
-
-/// `2026-11-24 05:00`.
-pub(super) fn minute(time: SystemTime) -> Option<String> {
-    let date = DateTime::from(time).fmt(Format::DateTime).ok()?;
-    Some(date.get(..16)?.replace('T', " "))
 }
 
 #[cfg(test)]

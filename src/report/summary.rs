@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
-use aws_smithy_types::date_time::Format;
-use aws_smithy_types::DateTime;
-
 use super::changes;
 use super::console::Console;
 use super::denied;
 use super::progress::NOTHING_INVALIDATED;
 use super::tables::MAX_LISTED;
-use super::{rollback, words};
+use super::{rollback, times, words};
 use crate::aws::error::AwsError;
 use crate::aws::error_kind::AwsErrorKind;
 use crate::common::byte_size::with_separators;
@@ -389,14 +386,14 @@ fn next(plan: &Plan, outcome: &Outcome) -> Option<String> {
     let mut errors = outcome.state.errors().peekable();
     let only_refused = errors.peek().is_some() && errors.all(is_refusal);
     let is_unverified = outcome.state.is_unverified();
+    let finish = may_be_put_back(&outcome.state).then(|| rollback::how_to_finish(plan));
+    let finish = finish.flatten();
     match (outcome.exit, outcome.stopped_by) {
         (Exit::NotVerified, None) if !is_unverified && !only_refused => {
             Some("the invalidation continues by itself".to_owned())
         }
         (Exit::Published | Exit::Superseded, _) => None,
-        _ if may_be_put_back(&outcome.state) && rollback::how_to_finish(plan).is_some() => {
-            rollback::how_to_finish(plan)
-        }
+        _ if finish.is_some() => finish,
         (Exit::NotVerified, None) => None,
         _ if plan.settings.rollback.is_some() && has_lost(&outcome.state) => Some(format!(
             "next: `mojito-publish status{}` shows what is live; another rollback would replace that",
@@ -441,8 +438,7 @@ fn cache_end(plan: &Plan, state: &RunState) -> String {
     };
     let published_at = state.published_at.unwrap_or_else(SystemTime::now);
     let end = published_at + Duration::from_secs(seconds.into());
-    let end = DateTime::from_secs(DateTime::from(end).secs()).fmt(Format::DateTime);
-    let end = end.unwrap_or_default();
+    let end = times::second(end).unwrap_or_default();
     let period = match seconds {
         60.. if seconds % 60 == 0 => format!("{} min", seconds / 60),
         _ => format!("{seconds} s"),
